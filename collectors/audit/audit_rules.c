@@ -1,0 +1,161 @@
+/* Rules are built field by field into zeroed memory, as the kernel reads and lists them. */
+#include "collectors/audit/audit_rules.h"
+
+#include <stdlib.h>
+
+/* How AUDIT_LIST_RULES writes it; part of neither the key nor the field. */
+#define LIST_MASK 0x0fu
+
+size_t audit_rule_size(const struct audit_rule_data *rule)
+{
+    return sizeof(*rule) + rule->buflen;
+}
+
+bool audit_rule_equal(const struct audit_rule_data *a, const struct audit_rule_data *b)
+{
+    size_t size = audit_rule_size(a);
+    return size == audit_rule_size(b) && memcmp(a, b, size) == 0;
+}
+
+bool audit_rule_is_keyed(const struct audit_rule_data *rule)
+{
+    const size_t key_length = sizeof(AUDIT_RULES_KEY) - 1;
+    size_t offset = 0;
+    for (uint32_t i = 0; i < rule->field_count && i < AUDIT_MAX_FIELDS; i++) {
+        uint32_t length = rule->values[i];
+        switch (rule->fields[i]) {
+        case AUDIT_FILTERKEY:
+            if (length == key_length && offset + length <= rule->buflen &&
+                memcmp(rule->buf + offset, AUDIT_RULES_KEY, key_length) == 0)
+                return true;
+            offset += length;
+            break;
+        case AUDIT_WATCH:
+        case AUDIT_DIR:
+        case AUDIT_EXE:
+        case AUDIT_SUBJ_USER ... AUDIT_SUBJ_CLR:
+        case AUDIT_OBJ_USER ... AUDIT_OBJ_LEV_HIGH:
+            offset += length; /* these have their string in `buf` too */
+            break;
+        default:
+            break;
+        }
+    }
+    return false;
+}
+
+bool audit_rule_is_task_never(const struct audit_rule_data *rule)
+{
+    return (rule->flags & LIST_MASK) == AUDIT_FILTER_TASK && rule->action == AUDIT_NEVER;
+}
+
+void audit_rules_deinit(struct audit_rules *self)
+{
+    for (size_t i = 0; i < self->n; i++)
+        free(self->list[i]);
+    free(self->list);
+    *self = (struct audit_rules)AUDIT_RULES_NULL;
+}
+
+int audit_rules_append(struct audit_rules *self, const void *data, size_t size)
+{
+    struct audit_rule_data head;
+    if (size < sizeof(head))
+        return -EBADMSG;
+    memcpy(&head, data, sizeof(head));
+    if (head.buflen > size - sizeof(head) || head.field_count > AUDIT_MAX_FIELDS)
+        return -EBADMSG;
+    struct audit_rule_data **list =
+        reallocarray(self->list, self->n + 1, sizeof(struct audit_rule_data *));
+    if (!list)
+        return -ENOMEM;
+    self->list = list;
+    struct audit_rule_data *rule = malloc(audit_rule_size(&head));
+    if (!rule)
+        return -ENOMEM;
+    memcpy(rule, data, audit_rule_size(&head));
+    self->list[self->n++] = rule;
+    return 0;
+}
+
+bool audit_rules_contain(const struct audit_rules *self, const struct audit_rule_data *rule)
+{
+    for (size_t i = 0; i < self->n; i++)
+        if (audit_rule_equal(self->list[i], rule))
+            return true;
+    return false;
+}
+
+static void add_field(struct audit_rule_data *rule, uint32_t field, uint32_t operator,
+                      uint32_t value)
+{
+    uint32_t i = rule->field_count++;
+    rule->fields[i] = field;
+    rule->fieldflags[i] = operator;
+    rule->values[i] = value;
+}
+
+static int append_exec_rule(struct audit_rules *rules, uint32_t arch, uint32_t execve,
+                            uint32_t execveat)
+{
+    const size_t key_length = sizeof(AUDIT_RULES_KEY) - 1;
+    union {
+        struct audit_rule_data rule;
+        char bytes[sizeof(struct audit_rule_data) + sizeof(AUDIT_RULES_KEY)];
+    } made;
+    memset(&made, 0, sizeof(made));
+    made.rule.flags = AUDIT_FILTER_EXIT;
+    made.rule.action = AUDIT_ALWAYS;
+    made.rule.mask[AUDIT_WORD(execve)] |= AUDIT_BIT(execve);
+    made.rule.mask[AUDIT_WORD(execveat)] |= AUDIT_BIT(execveat);
+    add_field(&made.rule, AUDIT_ARCH, AUDIT_EQUAL, arch);
+    add_field(&made.rule, AUDIT_SUCCESS, AUDIT_EQUAL, 1);
+    add_field(&made.rule, AUDIT_FILTERKEY, AUDIT_EQUAL, (uint32_t)key_length);
+    made.rule.buflen = (uint32_t)key_length;
+    memcpy(made.bytes + sizeof(struct audit_rule_data), AUDIT_RULES_KEY, key_length);
+    return audit_rules_append(rules, &made, audit_rule_size(&made.rule));
+}
+
+int audit_rules_append_keyed(struct audit_rules *self)
+{
+#if defined(__x86_64__)
+    int r = append_exec_rule(self, AUDIT_ARCH_X86_64, 59, 322);
+    if (r == 0)
+        r = append_exec_rule(self, AUDIT_ARCH_I386, 11, 358);
+    return r;
+#elif defined(__aarch64__)
+    int r = append_exec_rule(self, AUDIT_ARCH_AARCH64, 221, 281);
+    if (r == 0)
+        r = append_exec_rule(self, AUDIT_ARCH_ARM, 11, 387);
+    return r;
+#else
+    (void)self;
+    return -ENOTSUP;
+#endif
+}
+
+static int append_exclusion(struct audit_rules *rules, uint32_t first, uint32_t last)
+{
+    struct audit_rule_data rule = {.flags = AUDIT_FILTER_EXCLUDE, .action = AUDIT_ALWAYS};
+    memset(rule.mask, 0xff, sizeof(rule.mask));
+    /* The last bits name classes of system calls; the kernel does not give them back. */
+    rule.mask[AUDIT_BITMASK_SIZE - 1] = UINT32_MAX >> AUDIT_SYSCALL_CLASSES;
+    if (first == last) {
+        add_field(&rule, AUDIT_MSGTYPE, AUDIT_EQUAL, first);
+    } else {
+        add_field(&rule, AUDIT_MSGTYPE, AUDIT_GREATER_THAN_OR_EQUAL, first);
+        add_field(&rule, AUDIT_MSGTYPE, AUDIT_LESS_THAN_OR_EQUAL, last);
+    }
+    return audit_rules_append(rules, &rule, sizeof(rule));
+}
+
+int audit_rules_append_exclusions(struct audit_rules *self)
+{
+    _Static_assert(AUDIT_BPRM_FCAPS == AUDIT_EOE + 1, "one rule for both");
+    int r = append_exclusion(self, AUDIT_PATH, AUDIT_PATH);
+    if (r == 0)
+        r = append_exclusion(self, AUDIT_PROCTITLE, AUDIT_PROCTITLE);
+    if (r == 0)
+        r = append_exclusion(self, AUDIT_EOE, AUDIT_BPRM_FCAPS);
+    return r;
+}

@@ -1,0 +1,39 @@
+#pragma once
+/*
+ * Filter rules in the kernel's own form (struct audit_rule_data): a list of them, and the rules of
+ * Vestige. Rules are compared as the kernel compares them: all but the order in the list.
+ */
+#include "core/buffer.h"
+
+#include <linux/audit.h>
+
+#define AUDIT_RULES_KEY "vestige"
+
+struct audit_rules {
+    struct audit_rule_data **list; /* owned */
+    size_t n;
+};
+
+#define AUDIT_RULES_NULL                                                                           \
+    {                                                                                              \
+        0                                                                                          \
+    }
+
+size_t audit_rule_size(const struct audit_rule_data *rule);
+bool audit_rule_equal(const struct audit_rule_data *a, const struct audit_rule_data *b);
+/** Whether the rule has our key. */
+bool audit_rule_is_keyed(const struct audit_rule_data *rule);
+/** Whether the rule keeps tasks from ever having an audit context (`-a task,never`). */
+bool audit_rule_is_task_never(const struct audit_rule_data *rule);
+
+void audit_rules_deinit(struct audit_rules *self);
+/** Append a copy of the rule in @p size bytes at @p data (any alignment). Returns 0, -ENOMEM, or
+ *  -EBADMSG when it is no whole rule. */
+int audit_rules_append(struct audit_rules *self, const void *data, size_t size) MUST_CHECK;
+bool audit_rules_contain(const struct audit_rules *self, const struct audit_rule_data *rule);
+
+/** Append our rules of what is to be recorded: successful execs, one rule for each system call
+ *  table of this machine. */
+int audit_rules_append_keyed(struct audit_rules *self) MUST_CHECK;
+/** Append the rules of an owner: record types that are not made at all. */
+int audit_rules_append_exclusions(struct audit_rules *self) MUST_CHECK;

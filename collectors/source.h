@@ -1,0 +1,59 @@
+#pragma once
+/*
+ * What a collector is: a table of functions, and an opaque handle of its own.
+ *
+ * The life of a source:
+ *   open    subscribe. From then on the kernel keeps messages for us. Everything that needs
+ *           privilege happens here. Says in @p error what is missing and what to do.
+ *   drain   on the reader thread, every 10 to 20 ms: move all messages that wait into the gulp,
+ *           until EAGAIN. Never blocks, never decodes, never allocates for each message. A lost
+ *           message (ENOBUFS) becomes a MESSAGE_OVERRUN in the gulp, at its place in the order.
+ *           A message whose sender is not the kernel is counted and left out.
+ *   stop    ask for no more messages, restore what open changed in the kernel; what is already
+ *           queued can still be drained.
+ *   free    close descriptors, release memory.
+ *
+ * Decoding is separate and pure: a decoder has no descriptor, reads no clock, no file and writes no
+ * log. It may keep state between messages (an audit event comes in several records) within a bound.
+ * The reader's thread, unit tests, replay and fuzzers call the same `decode`.
+ */
+#include "core/counter.h"
+#include "core/fact.h"
+
+struct source; /* each collector defines its own and casts */
+
+/* Outcomes of drain. */
+enum {
+    SOURCE_DRAINED = 0, /* read until EAGAIN */
+    SOURCE_MORE = 1     /* the gulp is full, there is more */
+};
+
+struct source_options {
+    size_t receive_buffer;         /* bytes for SO_RCVBUFFORCE */
+    const char *state_directory;   /* where a source may keep what it must restore; NULL: nowhere */
+    const char *audit_rules;       /* "own" or "none" */
+    const char *audit_mode;        /* "auto" or "guest" */
+    uint32_t audit_backlog_limit;  /* as owner; 0: leave it */
+    uint32_t proc_interval_ms;     /* 0: 250 */
+    uint32_t proc_full_interval_s; /* 0: 10 */
+    struct counters *counters;
+    int wake_fd; /* eventfd of the reader, for sources with a thread of their own; or -1 */
+};
+
+struct decoder; /* each collector defines its own and casts */
+
+struct source_ops {
+    enum source_id id;
+    int (*open)(struct source **sourcep, const struct source_options *options,
+                struct error_text *error) MUST_CHECK;
+    int (*drain)(struct source *source, struct gulp *gulp) MUST_CHECK;
+    void (*stop)(struct source *source);
+    struct source *(*free)(struct source *source);
+
+    int (*decoder_new)(struct decoder **decoderp) MUST_CHECK;
+    /** Returns 0, or -EBADMSG for a message that cannot be understood (facts decoded before the
+     *  fault may have been handed out). */
+    int (*decode)(struct decoder *decoder, const struct message *message, fact_handler handler,
+                  void *user) MUST_CHECK;
+    struct decoder *(*decoder_free)(struct decoder *decoder);
+};

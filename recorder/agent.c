@@ -1,0 +1,539 @@
+/* Order of start: journal (one agent a directory), sources (from then on the kernel keeps
+ * messages), tracker with what the journal says of the run before, threads. Order of stop: sources
+ * and reader, tracker, a last seal, shipper, journal. */
+#include "recorder/agent.h"
+
+#include "core/cleanup.h"
+#include "core/evidence_text.h"
+#include "core/log.h"
+#include "recorder/agent_sources.h"
+#include "recorder/agent_sync.h"
+#include "recorder/control.h"
+#include "recorder/host_facts.h"
+#include "recorder/journal.h"
+#include "recorder/privilege.h"
+#include "recorder/recording.h"
+#include "recorder/shipper.h"
+#include "recorder/tracker.h"
+#include "recorder/unaudited.h"
+
+#include "collectors/procfs/names_source.h"
+#include "collectors/procfs/proc_source.h"
+
+#include <inttypes.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <systemd/sd-daemon.h>
+
+enum { SHIP_GRACE_MS = 5000, READY_MS = 10000 };
+
+struct agent {
+    const struct config *config;
+    const char *record_directory;
+    struct counters counters;
+    struct host_facts host;
+    struct journal *journal;
+    struct journal_recovery recovery;
+    struct agent_sources sources;
+    struct tracker *tracker;
+    struct gulp_queue *queue;
+    struct reader *reader;
+    struct shipper *shipper;
+    struct control *control;
+    struct agent_sync *sync;
+    struct recording_writer *recording;
+    uint64_t unaudited_before_ns;
+    _Atomic int64_t
+        clock_offset_ns; /* the tracker's real time minus boot time; INT64_MIN: not set */
+    pthread_t tracker_thread;
+    bool tracker_running;
+    int wake_fd, signal_fd;
+};
+
+static void on_sealed(void *user, uint64_t batch)
+{
+    struct agent *agent = user;
+    (void)batch;
+    if (agent->shipper)
+        shipper_wake(agent->shipper);
+}
+
+static void on_lost(void *user, const struct shipper_loss *loss)
+{
+    struct agent *agent = user;
+    /* A refused gap row must not make gap rows for ever. */
+    if (loss->table != TABLE_GAP)
+        tracker_rejected(agent->tracker, loss->n ? loss->n : 1);
+}
+
+static void on_ask_name(void *user, uint32_t uid)
+{
+    struct agent *agent = user;
+    if (agent->sources.names && !names_request(agent->sources.names, uid))
+        log_debug("names", "too many names are asked for at once");
+}
+
+static void on_ask_scan(void *user)
+{
+    struct agent *agent = user;
+    if (agent->sources.proc)
+        proc_source_request_full(agent->sources.proc);
+}
+
+static void on_sync_done(void *user, uint64_t token)
+{
+    agent_sync_done(((struct agent *)user)->sync, token);
+}
+
+static void on_checkpoint(void *user, bool begin)
+{
+    journal_checkpoint(((struct agent *)user)->journal, begin);
+}
+
+static void on_restored_line(void *user, enum verb verb, enum table_id table, uint64_t id,
+                             const struct slice *values, size_t n_values)
+{
+    tracker_restore(((struct agent *)user)->tracker, verb, table, id, values, n_values);
+}
+
+/* The journal's times are the tracker's, also while the wall clock is not believed. */
+static uint64_t journal_now_us(void *user)
+{
+    struct agent *agent = user;
+    int64_t offset = atomic_load_explicit(&agent->clock_offset_ns, memory_order_relaxed);
+    int64_t now = offset == INT64_MIN ? clock_real_ns() : (int64_t)clock_boot_ns() + offset;
+    return now > 0 ? (uint64_t)now / 1000 : 0;
+}
+
+static void take_clock(struct agent *agent)
+{
+    atomic_store_explicit(&agent->clock_offset_ns, tracker_clock_offset(agent->tracker),
+                          memory_order_relaxed);
+}
+
+static int make_directory(const char *path, struct error_text *error)
+{
+    if (mkdir(path, 0700) && errno != EEXIST)
+        return error_set(error, -errno, "cannot make the state directory %s: %s", path,
+                         strerror(errno));
+    return 0;
+}
+
+static int open_journal(struct agent *agent, struct error_text *error)
+{
+    char directory[CONFIG_PATH_SIZE + 16];
+    int result = make_directory(agent->config->state_directory, error);
+    if (result)
+        return result;
+    snprintf(directory, sizeof(directory), "%s/journal", agent->config->state_directory);
+    struct journal_options options = {
+        .directory = directory,
+        .host_id = agent->config->host_id,
+        .boot_id = agent->host.boot_id,
+        .limit_bytes = (uint64_t)agent->config->journal_limit_mib * 1048576,
+        .counters = &agent->counters,
+        .sealed = on_sealed,
+        .sealed_user = agent,
+        .now_us = journal_now_us,
+        .now_user = agent,
+    };
+    return journal_open(&agent->journal, &options, &agent->recovery, error);
+}
+
+static int open_sources(struct agent *agent, struct error_text *error)
+{
+    struct source_options options = {
+        .receive_buffer = (size_t)agent->config->receive_buffer_kib * 1024,
+        .state_directory = agent->config->state_directory,
+        .audit_rules = agent->config->audit_rules,
+        .audit_mode = agent->config->audit_mode,
+        .audit_backlog_limit = agent->config->audit_backlog_limit,
+        .proc_interval_ms = agent->config->proc_interval_ms,
+        .proc_full_interval_s = agent->config->proc_full_interval_s,
+        .counters = &agent->counters,
+        .wake_fd = agent->wake_fd,
+    };
+    agent->unaudited_before_ns =
+        unaudited_before(agent->config->state_directory, agent->host.boot_id);
+    return agent_sources_open(&agent->sources, agent->config, &options, error);
+}
+
+/* The root of the recorder's own processes: the agent, or the `vestige standalone` that started it
+ * together with its database server. */
+static uint32_t own_root(void)
+{
+    char path[64], comm[32] = "";
+    snprintf(path, sizeof(path), "/proc/%d/comm", (int)getppid());
+    FILE *stream AUTO_FCLOSE = fopen(path, "re");
+    if (stream && fgets(comm, sizeof(comm), stream) && !strcmp(comm, "vestige\n"))
+        return (uint32_t)getppid();
+    return (uint32_t)getpid();
+}
+
+static int start_tracker(struct agent *agent, struct error_text *error)
+{
+    const struct config *config = agent->config;
+    struct tracker_options options = {
+        .sink = journal_sink(agent->journal),
+        .counters = &agent->counters,
+        .boot_id = agent->host.boot_id,
+        .boot_ns = clock_boot_ns(),
+        .real_ns = clock_real_ns(),
+        .agent_pid = (uint32_t)getpid(),
+        .own_pid = own_root(),
+        .unaudited_before_ns = agent->unaudited_before_ns,
+        .settle_ms = config->settle_ms,
+        .fork_ms = config->fork_ms,
+        .late_s = config->remember_s,
+        .late_mib = config->remember_mib,
+        .connector_active = agent->sources.connector,
+        .taskstats_active = agent->sources.taskstats,
+        .audit_active = agent->sources.audit,
+        .user = agent,
+        .ask_name = on_ask_name,
+        .ask_scan = on_ask_scan,
+        .sync_done = on_sync_done,
+        .checkpoint = on_checkpoint,
+    };
+    options.sources = agent_sources_all(&options.n_sources);
+    int result = tracker_new(&agent->tracker, &options);
+    if (result)
+        return error_set(error, result, "out of memory");
+    struct tracker_recovery recovery = {.cursors = agent->recovery.cursors,
+                                        .last_time_us = agent->recovery.last_time_us,
+                                        .births_after_mark = agent->recovery.lines_after_mark};
+    if (tracker_begin(agent->tracker, &recovery) == TIMELINE_STEP_SEEN)
+        log_warning("clock",
+                    "the wall clock is implausible (before 2026, or over an hour away from "
+                    "the run before); it is not followed until the server confirms it");
+    take_clock(agent);
+    result = journal_restore(agent->journal, on_restored_line, agent, error);
+    if (!result)
+        tracker_restored(agent->tracker);
+    return result;
+}
+
+/* One field of a standing row: the values are single lines of the system's own files. */
+static void append_value(struct buffer *text, const char *value)
+{
+    buffer_append_byte(text, '\t');
+    if (!value) {
+        buffer_append_text(text, "\\N");
+        return;
+    }
+    for (; *value; value++)
+        buffer_append_byte(text, *value == '\t' || *value == '\n' ? ' ' : *value);
+}
+
+static int add_row(struct gulp *gulp, const char *table, const char *const *values, size_t n)
+{
+    struct buffer text CLEANUP(buffer_deinit) = BUFFER_NULL;
+    buffer_append_text(&text, table);
+    for (size_t i = 0; i < n; i++)
+        append_value(&text, values[i]);
+    return text.failed
+               ? -ENOMEM
+               : gulp_add(gulp, SOURCE_AGENT, MESSAGE_DATA, clock_boot_ns(), buffer_slice(&text));
+}
+
+/* What the tracker has to know before the first message: the host, the boot, what is not watched.
+ */
+static int first_gulp(struct agent *agent)
+{
+    const struct host_facts *host = &agent->host;
+    const char *host_values[] = {host->hostname,   host->machine_id, host->os_name,
+                                 host->os_version, host->kernel,     host->architecture,
+                                 host->vendor,     host->model,      host->time_zone};
+    const char *boot_values[] = {host->boot_id, host->kernel, host->kernel_command_line};
+    struct gulp *gulp = gulp_queue_get(agent->queue);
+    if (!gulp)
+        return -ENOMEM;
+    int error = add_row(gulp, "boot", boot_values, 3);
+    if (!error)
+        error = add_row(gulp, "host", host_values, 9);
+    for (size_t i = 0; !error && i < agent->sources.n_missing; i++) {
+        struct buffer note CLEANUP(buffer_deinit) = BUFFER_NULL;
+        buffer_printf(&note, "off\t%s", agent->sources.missing[i].reason);
+        error = gulp_add(gulp, agent->sources.missing[i].source, MESSAGE_NOTE, clock_boot_ns(),
+                         buffer_slice(&note));
+    }
+    gulp->boot_ns = clock_boot_ns();
+    gulp->real_ns = clock_real_ns();
+    gulp_queue_put(agent->queue, gulp);
+    return error;
+}
+
+static void *run_tracker(void *user)
+{
+    struct agent *agent = user;
+    struct gulp *gulp;
+    int outcome;
+    while ((outcome = gulp_queue_take(agent->queue, &gulp, 1000)) != GULP_QUEUE_CLOSED) {
+        if (outcome != GULP_QUEUE_GULP)
+            continue;
+        if (agent->recording && recording_writer_add(agent->recording, gulp) != 0)
+            log_debug("recording", "a gulp could not be written");
+        tracker_gulp(agent->tracker, gulp);
+        take_clock(agent);
+        gulp_queue_give_back(agent->queue, gulp);
+    }
+    tracker_finish(agent->tracker);
+    return NULL;
+}
+
+static void append_status(void *user, struct buffer *out)
+{
+    struct agent *agent = user;
+    struct journal_status journal;
+    struct shipper_status shipper = {0};
+    journal_get_status(agent->journal, &journal);
+    shipper_get_status(agent->shipper, &shipper);
+    uint64_t now_us = (uint64_t)clock_real_ns() / 1000;
+    uint64_t lag_us = shipper.n_waiting && journal.oldest_us && now_us > journal.oldest_us
+                          ? now_us - journal.oldest_us
+                          : 0;
+    buffer_printf(out, "host_id %" PRIu64 "\npid %d\nboot_id %s\n", agent->config->host_id,
+                  (int)getpid(), agent->host.boot_id);
+    buffer_printf(out,
+                  "lag_ms %" PRIu64 "\nbatches_waiting %" PRIu64 "\nlast_shipped %" PRIu64
+                  "\nserver_connected %d\n",
+                  lag_us / 1000, shipper.n_waiting, shipper.last_shipped, shipper.connected);
+    buffer_printf(out,
+                  "journal_bytes %" PRIu64 "\njournal_limit_bytes %" PRIu64
+                  "\njournal_full %d\nlast_batch %" PRIu64 "\n",
+                  journal.bytes, journal.limit_bytes, journal.full, journal.last_batch);
+    buffer_printf(out, "reader_cpu_us %" PRIu64 "\nqueue_bytes %zu\n",
+                  reader_cpu_ns(agent->reader) / 1000, gulp_queue_bytes(agent->queue));
+    for (int id = 0; id < COUNTER_N; id++)
+        buffer_printf(out, "%s %" PRIu64 "\n", counter_name((enum counter_id)id),
+                      counter_get(&agent->counters, (enum counter_id)id));
+    for (size_t i = 0; i < agent->sources.n_missing; i++)
+        buffer_printf(out, "source_%s_off %s\n", source_name(agent->sources.missing[i].source),
+                      agent->sources.missing[i].reason);
+    if (shipper.error[0])
+        buffer_printf(out, "ship_error %s\n", shipper.error);
+}
+
+/* Everything seen before the call is in rows when the tracker has answered the mark; then what was
+ * appended is sealed, shipped and committed. */
+static int run_sync(void *user, unsigned timeout_ms, struct buffer *out)
+{
+    struct agent *agent = user;
+    uint64_t deadline = clock_boot_ns() + timeout_ms * UINT64_C(1000000);
+    int error = agent_sync_wait(agent->sync, agent->reader, deadline);
+    if (error) {
+        buffer_printf(out,
+                      "the recorder is behind: what was seen before this call is not yet "
+                      "written after %u ms",
+                      timeout_ms);
+        return error;
+    }
+    uint64_t batch = journal_seal_request(agent->journal);
+    uint64_t now = clock_boot_ns();
+    unsigned left_ms = now < deadline ? (unsigned)((deadline - now) / 1000000) : 0;
+    error = shipper_wait(agent->shipper, batch, left_ms);
+    struct shipper_status status;
+    shipper_get_status(agent->shipper, &status);
+    if (error)
+        buffer_printf(
+            out,
+            "batch %" PRIu64 " is not in the database after %u ms, %" PRIu64 " batches wait%s%s",
+            batch, timeout_ms, status.n_waiting, status.error[0] ? ": " : "", status.error);
+    else
+        buffer_printf(out, "batch %" PRIu64 "\n", batch);
+    return error;
+}
+
+static int start_recording(struct agent *agent, struct error_text *error)
+{
+    if (!agent->record_directory)
+        return 0;
+    struct recording_header header = {.host_id = agent->config->host_id,
+                                      .boot_ns = clock_boot_ns(),
+                                      .real_ns = clock_real_ns(),
+                                      .ticks_per_second = agent->host.ticks_per_second,
+                                      .own_pid = own_root()};
+    snprintf(header.boot_id, sizeof(header.boot_id), "%s", agent->host.boot_id);
+    snprintf(header.hostname, sizeof(header.hostname), "%s",
+             agent->host.hostname ? agent->host.hostname : "");
+    snprintf(header.kernel, sizeof(header.kernel), "%s",
+             agent->host.kernel ? agent->host.kernel : "");
+    snprintf(header.settings, sizeof(header.settings),
+             "connector=%d taskstats=%d audit=%d settle_ms=%u fork_ms=%u unaudited_before=%" PRIu64,
+             agent->sources.connector, agent->sources.taskstats, agent->sources.audit,
+             agent->config->settle_ms, agent->config->fork_ms, agent->unaudited_before_ns);
+    return recording_writer_open(&agent->recording, agent->record_directory, &header, error);
+}
+
+static int start_threads(struct agent *agent, struct error_text *error)
+{
+    struct shipper_options ship = {.journal = agent->journal,
+                                   .host_id = agent->config->host_id,
+                                   .defaults_file = agent->config->defaults_file,
+                                   .counters = &agent->counters,
+                                   .retry_first_ms = agent->config->retry_first_ms,
+                                   .retry_most_ms = agent->config->retry_most_ms,
+                                   .schema_version = VESTIGE_SCHEMA_VERSION,
+                                   .lost = on_lost,
+                                   .lost_user = agent};
+    int result = shipper_start(&agent->shipper, &ship, error);
+    if (result)
+        return result;
+    result = gulp_queue_new(&agent->queue, (size_t)agent->config->queue_mib * 1048576, 0);
+    if (!result)
+        result = first_gulp(agent);
+    if (!result)
+        result = agent_sync_new(&agent->sync);
+    if (result)
+        return error_set(error, result, "out of memory");
+    result = start_recording(agent, error);
+    if (result)
+        return result;
+    struct reader_options reader = {.sources = agent->sources.open,
+                                    .n_sources = agent->sources.n_open,
+                                    .interval_ms = agent->config->reader_interval_ms,
+                                    .queue = agent->queue,
+                                    .wake_fd = agent->wake_fd};
+    result = reader_start(&agent->reader, &reader, error);
+    if (result)
+        return result;
+    result = -pthread_create(&agent->tracker_thread, NULL, run_tracker, agent);
+    agent->tracker_running = result == 0;
+    return result ? error_set(error, result, "cannot start a thread: %s", strerror(-result)) : 0;
+}
+
+static int start_control(struct agent *agent, struct error_text *error)
+{
+    char path[CONFIG_PATH_SIZE + 16];
+    snprintf(path, sizeof(path), "%s/vestiged.sock", agent->config->state_directory);
+    struct control_ops ops = {.user = agent, .status = append_status, .sync = run_sync};
+    return control_start(&agent->control, path, &ops, error);
+}
+
+/* Every second: the server's clock for the tracker, life for the watchdog. */
+static void second_tick(struct agent *agent)
+{
+    struct shipper_status status;
+    shipper_get_status(agent->shipper, &status);
+    if (status.server_offset_known)
+        tracker_server_time(agent->tracker, status.server_offset_us * 1000);
+    sd_notify(0, "WATCHDOG=1");
+}
+
+static void wait_ready(struct agent *agent)
+{
+    uint64_t deadline = clock_boot_ns() + READY_MS * UINT64_C(1000000);
+    struct pollfd signals = {.fd = agent->signal_fd, .events = POLLIN};
+    while (agent->sources.proc && !tracker_ready(agent->tracker) && clock_boot_ns() < deadline)
+        if (poll(&signals, 1, 5) > 0)
+            return;
+}
+
+static void wait_end(struct agent *agent)
+{
+    struct pollfd signals = {.fd = agent->signal_fd, .events = POLLIN};
+    while (poll(&signals, 1, 1000) <= 0)
+        second_tick(agent);
+    struct signalfd_siginfo info;
+    if (read(agent->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info))
+        log_notice("agent", "ending on signal %u from pid %u uid %u", info.ssi_signo, info.ssi_pid,
+                   info.ssi_uid);
+}
+
+static int open_descriptors(struct agent *agent, struct error_text *error)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
+    signal(SIGPIPE, SIG_IGN);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    agent->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    agent->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (agent->signal_fd < 0 || agent->wake_fd < 0)
+        return error_set(error, -errno, "cannot open a descriptor: %s", strerror(errno));
+    return 0;
+}
+
+static int start(struct agent *agent, struct error_text *error)
+{
+    int result = privilege_check(error);
+    if (!result)
+        result = open_descriptors(agent, error);
+    if (!result)
+        result = host_facts_init(&agent->host, "");
+    if (!result && !agent->host.boot_id)
+        result = error_set(error, -ENOENT, "cannot read the boot id from /proc; is it mounted?");
+    if (!result)
+        result = open_journal(agent, error);
+    if (!result)
+        result = open_sources(agent, error);
+    if (!result)
+        result = privilege_drop(error);
+    if (!result)
+        result = start_tracker(agent, error);
+    if (!result)
+        result = start_threads(agent, error);
+    return result ? result : start_control(agent, error);
+}
+
+/* The last batch holds the ends of what was watched. A server that is away does not hold up the
+ * end: the batch waits in the journal. */
+static void ship_rest(struct agent *agent)
+{
+    if (!agent->journal || !agent->shipper)
+        return;
+    uint64_t batch = journal_seal_request(agent->journal);
+    if (shipper_wait(agent->shipper, batch, SHIP_GRACE_MS) != 0)
+        log_notice("agent", "the last batches stay in the journal until the next start");
+}
+
+/* Legal after any part of start. */
+static void stop(struct agent *agent)
+{
+    if (agent->sync)
+        agent_sync_cancel(agent->sync);
+    agent->control = control_free(agent->control);
+    agent->reader = reader_stop(agent->reader);
+    if (agent->tracker_running)
+        pthread_join(agent->tracker_thread, NULL);
+    agent_sources_close(&agent->sources);
+    ship_rest(agent);
+    agent->shipper = shipper_free(agent->shipper, 0);
+    agent->tracker = tracker_free(agent->tracker);
+    agent->journal = journal_free(agent->journal);
+    struct error_text error = ERROR_TEXT_NULL;
+    if (agent->recording && recording_writer_close(agent->recording, &error) != 0)
+        log_error("recording", "%s", error.text);
+    agent->sync = agent_sync_free(agent->sync);
+    agent->queue = gulp_queue_free(agent->queue);
+    host_facts_deinit(&agent->host);
+    cleanup_close(&agent->wake_fd);
+    cleanup_close(&agent->signal_fd);
+}
+
+int agent_run(const struct agent_options *options, struct error_text *error)
+{
+    struct agent agent = {.config = options->config,
+                          .record_directory = options->record_directory,
+                          .wake_fd = -1,
+                          .signal_fd = -1,
+                          .clock_offset_ns = INT64_MIN};
+    int result = start(&agent, error);
+    if (!result) {
+        wait_ready(&agent);
+        log_notice("agent", "recording this host (host_id %" PRIu64 "), state in %s",
+                   agent.config->host_id, agent.config->state_directory);
+        sd_notify(0, "READY=1");
+        wait_end(&agent);
+        sd_notify(0, "STOPPING=1");
+    }
+    stop(&agent);
+    return result;
+}

@@ -1,0 +1,69 @@
+/* A recording goes through the same decoders and the same tracker; only the clock and the sink are
+ * others. Recordings of runs that began with an empty journal give the same rows. */
+#include "recorder/agent.h"
+
+#include "core/cleanup.h"
+#include "recorder/agent_sources.h"
+#include "recorder/recording.h"
+#include "recorder/row_sink_stream.h"
+#include "recorder/tracker.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+DEFINE_CLEANUP(auto_recording_reader, struct recording_reader, recording_reader_free);
+DEFINE_CLEANUP(auto_tracker, struct tracker, tracker_free);
+
+static void read_settings(struct tracker_options *options, const char *settings)
+{
+    int connector = 1, taskstats = 1, audit = 1;
+    unsigned settle_ms = 250, fork_ms = 100;
+    uint64_t unaudited_before = 0;
+    if (sscanf(settings,
+               "connector=%d taskstats=%d audit=%d settle_ms=%u fork_ms=%u "
+               "unaudited_before=%" SCNu64,
+               &connector, &taskstats, &audit, &settle_ms, &fork_ms, &unaudited_before) < 5)
+        return;
+    options->connector_active = connector != 0;
+    options->taskstats_active = taskstats != 0;
+    options->audit_active = audit != 0;
+    options->settle_ms = settle_ms;
+    options->fork_ms = fork_ms;
+    options->unaudited_before_ns = unaudited_before;
+}
+
+int agent_replay(const char *directory, struct error_text *error)
+{
+    struct recording_reader *reader CLEANUP(auto_recording_reader) = NULL;
+    struct tracker *tracker CLEANUP(auto_tracker) = NULL;
+    static struct counters counters;
+    int result = recording_reader_open(&reader, directory, error);
+    if (result)
+        return result;
+    const struct recording_header *header = recording_reader_header(reader);
+    struct tracker_options options = {.sink = row_sink_stream(stdout),
+                                      .counters = &counters,
+                                      .boot_id = header->boot_id,
+                                      .boot_ns = header->boot_ns,
+                                      .real_ns = header->real_ns,
+                                      .own_pid = header->own_pid,
+                                      .connector_active = true,
+                                      .taskstats_active = true,
+                                      .audit_active = true};
+    options.sources = agent_sources_all(&options.n_sources);
+    read_settings(&options, header->settings);
+    result = tracker_new(&tracker, &options);
+    if (result)
+        return error_set(error, result, "out of memory");
+    struct tracker_recovery recovery = {.cursors = ""};
+    if (tracker_begin(tracker, &recovery) != TIMELINE_STEADY)
+        fprintf(stderr, "vestiged: the recording's clock was implausible\n");
+    tracker_restored(tracker);
+    const struct gulp *gulp;
+    while ((result = recording_reader_next(reader, &gulp, error)) == RECORDING_GULP)
+        tracker_gulp(tracker, gulp);
+    tracker_finish(tracker);
+    if (fflush(stdout) == EOF)
+        return error_set(error, -errno, "cannot write to standard output: %s", strerror(errno));
+    return result == RECORDING_END ? 0 : result;
+}

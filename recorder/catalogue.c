@@ -1,0 +1,143 @@
+/* The catalogue is written once, as arrays of column names; the counts are derived from it. */
+#include "recorder/catalogue.h"
+
+#define N_ELEMENTS(array) (sizeof(array) / sizeof((array)[0]))
+
+#define BIRTH(name)                                                                                \
+    {                                                                                              \
+        name, COLUMN_BIRTH                                                                         \
+    }
+#define SETTLE(name)                                                                               \
+    {                                                                                              \
+        name, COLUMN_SETTLE                                                                        \
+    }
+#define END(name)                                                                                  \
+    {                                                                                              \
+        name, COLUMN_END                                                                           \
+    }
+
+#define BIRTH_COMMON BIRTH("created_at"), BIRTH("seen_by")
+#define END_COMMON   END("destroyed_at"), END("end_cause")
+
+static const struct column process_columns[] = {
+    BIRTH_COMMON,
+    BIRTH("boot_id"),
+    BIRTH("pid"),
+    BIRTH("start_ticks"),
+    BIRTH("ppid"),
+    BIRTH("parent_id"),
+    BIRTH("previous_id"),
+    BIRTH("uid"),
+    BIRTH("username"),
+    BIRTH("euid"),
+    BIRTH("effective_username"),
+    BIRTH("gid"),
+    BIRTH("egid"),
+    BIRTH("container"),
+    BIRTH("pid_ns"),
+    BIRTH("mnt_ns"),
+    BIRTH("net_ns"),
+    BIRTH("own"),
+    BIRTH("unaudited"),
+    SETTLE("comm"),
+    SETTLE("exe"),
+    SETTLE("exe_sha256"),
+    SETTLE("argv0"),
+    SETTLE("arguments"),
+    SETTLE("argc"),
+    SETTLE("cwd"),
+    SETTLE("tty"),
+    SETTLE("session_id"),
+    SETTLE("login_uid"),
+    SETTLE("login_username"),
+    END_COMMON,
+    END("cpu_user_us"),
+    END("cpu_system_us"),
+    END("max_rss_kib"),
+    END("read_bytes"),
+    END("write_bytes"),
+    END("exit_uid"),
+    END("exit_code"),
+    END("exit_signal"),
+};
+_Static_assert(N_ELEMENTS(process_columns) == PROCESS_COLUMN_N, "catalogue.h names the positions");
+
+static const struct column process_change_columns[] = {
+    BIRTH_COMMON,       BIRTH("process_id"), BIRTH("kind"),
+    BIRTH("old_value"), BIRTH("new_value"),  END_COMMON,
+};
+
+static const struct column host_columns[] = {
+    BIRTH_COMMON,          BIRTH("name"),       BIRTH("machine_id"),
+    BIRTH("os_name"),      BIRTH("os_version"), BIRTH("kernel"),
+    BIRTH("architecture"), BIRTH("vendor"),     BIRTH("model"),
+    BIRTH("time_zone"),    END_COMMON,
+};
+
+static const struct column boot_columns[] = {
+    BIRTH_COMMON, BIRTH("boot_id"), BIRTH("kernel"), BIRTH("command_line"), END_COMMON,
+};
+
+static const struct column coverage_columns[] = {
+    BIRTH_COMMON, BIRTH("boot_id"), BIRTH("source"), BIRTH("mode"), BIRTH("detail"), END_COMMON,
+};
+
+static const struct column gap_columns[] = {
+    BIRTH_COMMON,   BIRTH("boot_id"),        BIRTH("source"),        BIRTH("cause"),  BIRTH("unit"),
+    BIRTH("count"), BIRTH("count_at_least"), BIRTH("count_at_most"), BIRTH("detail"), END_COMMON,
+};
+
+#define TABLE(table)                                                                               \
+    {                                                                                              \
+#table, table##_columns, N_ELEMENTS(table##_columns)                                       \
+    }
+
+static const struct table tables[] = {
+    [TABLE_PROCESS] = TABLE(process),   [TABLE_PROCESS_CHANGE] = TABLE(process_change),
+    [TABLE_HOST] = TABLE(host),         [TABLE_BOOT] = TABLE(boot),
+    [TABLE_COVERAGE] = TABLE(coverage), [TABLE_GAP] = TABLE(gap),
+};
+_Static_assert(N_ELEMENTS(tables) == TABLE_N, "describe each table");
+
+static const char *const verbs[] = {"insert", "settle", "end"};
+_Static_assert(N_ELEMENTS(verbs) == VERB_N, "name each verb");
+
+const struct table *catalogue_table(enum table_id id)
+{
+    return &tables[id];
+}
+
+enum table_id catalogue_find(struct slice name)
+{
+    for (int id = 0; id < TABLE_N; id++)
+        if (slice_is(name, tables[id].name))
+            return (enum table_id)id;
+    return TABLE_NONE;
+}
+
+const char *verb_name(enum verb verb)
+{
+    return verbs[verb];
+}
+
+enum verb verb_find(struct slice name)
+{
+    int verb = 0;
+    while (verb < VERB_N && !slice_is(name, verbs[verb]))
+        verb++;
+    return (enum verb)verb;
+}
+
+size_t catalogue_line_columns(const struct table *table, enum verb verb, size_t *first)
+{
+    *first = 0;
+    if (verb == VERB_INSERT)
+        return table->n_columns;
+    enum column_line line = verb == VERB_SETTLE ? COLUMN_SETTLE : COLUMN_END;
+    while (*first < table->n_columns && table->columns[*first].line != line)
+        ++*first;
+    size_t n = 0;
+    while (*first + n < table->n_columns && table->columns[*first + n].line == line)
+        n++;
+    return n;
+}

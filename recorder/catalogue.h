@@ -1,0 +1,99 @@
+#pragma once
+/*
+ * The tables that the agent writes, as data: which columns a row has, in which order its line
+ * gives them, and to which of the three lines (birth, settle, end) each belongs. Journal, shipper
+ * and verification are driven by it and know nothing else of processes or files. A test compares
+ * it with the schema of a real server.
+ *
+ * Order of the values of a line, after verb, table and id:
+ *   insert  every column: birth, settle, end (what is not known yet, or comes later, is \N)
+ *   settle  the settle columns
+ *   end     the end columns
+ * A row inserted with settle columns that are not all \N is settled; `destroyed_at` not \N: ended.
+ * `host_id`, `day`, `batch`, `settle_batch` and `end_batch` are in no line: they follow from the
+ * batch's header and the id.
+ */
+#include "core/slice.h"
+
+enum verb { VERB_INSERT, VERB_SETTLE, VERB_END, VERB_N };
+
+enum table_id {
+    TABLE_NONE = -1,
+    TABLE_PROCESS = 0,
+    TABLE_PROCESS_CHANGE,
+    TABLE_HOST,
+    TABLE_BOOT,
+    TABLE_COVERAGE,
+    TABLE_GAP,
+    TABLE_N
+};
+
+enum column_line { COLUMN_BIRTH, COLUMN_SETTLE, COLUMN_END };
+
+struct column {
+    const char *name;
+    enum column_line line;
+};
+
+struct table {
+    const char *name;
+    const struct column *columns; /* sorted by line */
+    size_t n_columns;
+};
+
+const struct table *catalogue_table(enum table_id id);
+/** The table of that name, or TABLE_NONE. */
+enum table_id catalogue_find(struct slice name);
+const char *verb_name(enum verb verb);
+/** VERB_N for an unknown word. */
+enum verb verb_find(struct slice name);
+/** First column and number of columns of a line with this verb. */
+size_t catalogue_line_columns(const struct table *table, enum verb verb, size_t *first);
+
+/* Positions in the line of TABLE_PROCESS, for the lifecycle and for restoring open rows. */
+enum process_column {
+    PROCESS_CREATED_AT,
+    PROCESS_SEEN_BY,
+    PROCESS_BOOT_ID,
+    PROCESS_PID,
+    PROCESS_START_TICKS,
+    PROCESS_PPID,
+    PROCESS_PARENT_ID,
+    PROCESS_PREVIOUS_ID,
+    PROCESS_UID,
+    PROCESS_USERNAME,
+    PROCESS_EUID,
+    PROCESS_EFFECTIVE_USERNAME,
+    PROCESS_GID,
+    PROCESS_EGID,
+    PROCESS_CONTAINER,
+    PROCESS_PID_NS,
+    PROCESS_MNT_NS,
+    PROCESS_NET_NS,
+    PROCESS_OWN,
+    PROCESS_UNAUDITED,
+    /* settle */
+    PROCESS_COMM,
+    PROCESS_EXE,
+    PROCESS_EXE_SHA256,
+    PROCESS_ARGV0,
+    PROCESS_ARGUMENTS,
+    PROCESS_ARGC,
+    PROCESS_CWD,
+    PROCESS_TTY,
+    PROCESS_SESSION_ID,
+    PROCESS_LOGIN_UID,
+    PROCESS_LOGIN_USERNAME,
+    /* end */
+    PROCESS_DESTROYED_AT,
+    PROCESS_END_CAUSE,
+    PROCESS_CPU_USER_US,
+    PROCESS_CPU_SYSTEM_US,
+    PROCESS_MAX_RSS_KIB,
+    PROCESS_READ_BYTES,
+    PROCESS_WRITE_BYTES,
+    PROCESS_EXIT_UID,
+    PROCESS_EXIT_CODE,
+    PROCESS_EXIT_SIGNAL,
+    PROCESS_COLUMN_N
+};

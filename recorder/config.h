@@ -1,0 +1,54 @@
+#pragma once
+/*
+ * The agent's configuration: an INI file, described by one table in config.c that also makes the
+ * sample in deploy/ and the output of `vestiged --dump-config`.
+ */
+#include "core/buffer.h"
+#include "core/error.h"
+
+#include <stdint.h>
+
+enum { CONFIG_PATH_SIZE = 180 }; /* a path with its terminator */
+
+/* Words point to constants. */
+struct config {
+    char state_directory[CONFIG_PATH_SIZE];
+    char defaults_file[CONFIG_PATH_SIZE];
+    uint64_t host_id; /* 0: unset */
+
+    uint32_t reader_interval_ms;
+    uint32_t receive_buffer_kib;
+    uint32_t queue_mib;
+
+    const char *audit_mode;  /* auto, guest, off */
+    const char *audit_rules; /* own, none */
+    uint32_t audit_backlog_limit;
+
+    const char *connector_mode; /* on, off */
+    const char *taskstats_mode; /* on, off */
+
+    uint32_t proc_interval_ms;
+    uint32_t proc_full_interval_s;
+
+    uint32_t journal_limit_mib; /* 0: automatic */
+
+    uint32_t settle_ms;
+    uint32_t remember_s;
+    uint32_t remember_mib;
+    uint32_t fork_ms;
+
+    uint32_t retry_first_ms, retry_most_ms;
+};
+
+/** The defaults. */
+int config_new(struct config **configp) MUST_CHECK;
+/** The defaults, overlaid by the file at @p path. -ENOENT: there is no such file; -EINVAL: its
+ *  contents; @p error says file, line and what to do. */
+int config_load(struct config **configp, const char *path, struct error_text *error) MUST_CHECK;
+/** Overlay @p config by @p text, which came from a file called @p name. Returns 0, -EINVAL with
+ *  @p error set, or another error. After an error @p config holds what came before the fault. */
+int config_parse(struct config *config, const char *name, struct slice text,
+                 struct error_text *error) MUST_CHECK;
+/** The configuration as a file that config_load reads, with its help as comments. */
+void config_dump(const struct config *config, struct buffer *to);
+struct config *config_free(struct config *config);

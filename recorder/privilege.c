@@ -1,0 +1,65 @@
+/* Opening needs NET_ADMIN (receive buffers, process connector, taskstats) and AUDIT_CONTROL or
+ * AUDIT_READ. Running needs AUDIT_CONTROL to restore the former state and to follow a change of
+ * owner, NET_ADMIN for sockets opened then, SYS_PTRACE and DAC_READ_SEARCH to read /proc of others.
+ */
+#include "recorder/privilege.h"
+
+#include "core/cleanup.h"
+
+#include <string.h>
+#include <sys/capability.h>
+#include <sys/prctl.h>
+
+static const cap_value_t needed[] = {CAP_NET_ADMIN, CAP_AUDIT_CONTROL, CAP_AUDIT_READ};
+static const cap_value_t kept[] = {CAP_NET_ADMIN, CAP_AUDIT_CONTROL, CAP_AUDIT_READ, CAP_SYS_PTRACE,
+                                   CAP_DAC_READ_SEARCH};
+
+static inline void free_capabilities(cap_t *capabilities)
+{
+    if (*capabilities)
+        cap_free(*capabilities);
+}
+
+int privilege_check(struct error_text *error)
+{
+    cap_t have CLEANUP(free_capabilities) = cap_get_proc();
+    char missing[128] = "";
+    if (!have)
+        return error_set(error, -errno, "cannot read this process's capabilities: %s",
+                         strerror(errno));
+    for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++) {
+        cap_flag_value_t value = CAP_CLEAR;
+        cap_get_flag(have, needed[i], CAP_EFFECTIVE, &value);
+        if (value == CAP_SET)
+            continue;
+        char *name = cap_to_name(needed[i]);
+        strncat(missing, missing[0] ? ", " : "", sizeof(missing) - strlen(missing) - 1);
+        strncat(missing, name ? name : "?", sizeof(missing) - strlen(missing) - 1);
+        cap_free(name);
+    }
+    if (!missing[0])
+        return 0;
+    return error_set(error, -EPERM,
+                     "missing capabilities: %s; run it as root, or give them to the service",
+                     missing);
+}
+
+int privilege_drop(struct error_text *error)
+{
+    cap_t have CLEANUP(free_capabilities) = cap_get_proc();
+    cap_t keep CLEANUP(free_capabilities) = cap_init();
+    if (!have || !keep)
+        return error_set(error, -ENOMEM, "cannot drop capabilities: out of memory");
+    for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++) {
+        cap_flag_value_t value = CAP_CLEAR;
+        cap_get_flag(have, kept[i], CAP_PERMITTED, &value);
+        if (value != CAP_SET)
+            continue;
+        if (cap_set_flag(keep, CAP_PERMITTED, 1, &kept[i], CAP_SET) ||
+            cap_set_flag(keep, CAP_EFFECTIVE, 1, &kept[i], CAP_SET))
+            return error_set(error, -errno, "cannot drop capabilities: %s", strerror(errno));
+    }
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || cap_set_proc(keep))
+        return error_set(error, -errno, "cannot drop capabilities: %s", strerror(errno));
+    return 0;
+}

@@ -1,0 +1,142 @@
+#pragma once
+/*
+ * A process (one life of a pid) and its rows (one for each program image). A row is inserted when
+ * its sources have spoken or its time is up; a process that has ended lives on in memory until its
+ * rows are written.
+ */
+#include "core/fact.h"
+#include "recorder/row_output.h"
+#include "recorder/shared_text.h"
+
+#include <sys/queue.h>
+
+struct credentials {
+    uint32_t uid, euid, gid, egid;
+};
+
+/* What an exec brought: the settle columns between comm and session_id, as text of a line. A child
+ * shares it with its parent until it execs; it is filled when audit has spoken. */
+struct image {
+    unsigned owners;
+    bool known;                 /* as complete as it will be */
+    char comm[16];              /* as the exec set it; "": not known yet */
+    struct shared_text *fields; /* exe .. tty as text of a line; NULL: not known, or dropped */
+    size_t *total_bytes;        /* of all images' fields, for the bound */
+};
+
+struct process;
+
+struct process_row {
+    TAILQ_ENTRY(process_row) in_queue;
+    struct row_queue *queue; /* the queue it stands in, or NULL */
+    uint64_t deadline_ns;
+    struct process_row *older; /* the image before it, while that one is not done */
+    struct process *process;
+    uint64_t id, previous_id, parent_id;
+    uint64_t created_ns, exec_ns, ended_ns; /* exec_ns 0: began by fork; ended_ns 0: lives */
+    enum end_cause end_cause;
+    uint32_t ppid;
+    struct credentials birth;
+    uint32_t login_uid, session;
+    struct image *image;
+    char comm[16]; /* "": the image's */
+    unsigned seen_by;
+    bool audit_expected, audit_joined;
+    /* What the database will have: a row is finished when all three are true. */
+    bool inserted, settled, end_written;
+};
+
+TAILQ_HEAD(row_list, process_row);
+
+/* Rows in the order of their deadlines. */
+struct row_queue {
+    struct row_list rows;
+    size_t n;
+};
+
+struct process_end {
+    bool seen_exit, seen_stats;
+    uint32_t code; /* as in wait(2) */
+    bool code_known;
+    uint32_t uid;  /* real, at exit; ID_UNSET */
+    char comm[16]; /* at exit */
+    uint64_t user_us, system_us, max_rss_kib, read_bytes, write_bytes;
+    uint64_t ns;
+};
+
+enum { PENDING_CHANGES = 2 };
+
+/* A change of ids which belongs to the next image, should an exec follow at once. */
+struct pending_change {
+    bool is_gid;
+    uint64_t boot_ns;
+    uint32_t old_real, old_effective, real, effective;
+};
+
+struct process {
+    unsigned owners; /* the table, and each row that is not done */
+    uint32_t pid, ppid;
+    uint64_t current_id; /* of the row of the image that runs now */
+    uint64_t fork_ns, start_ticks;
+    uint32_t n_threads;
+    struct credentials now;
+    uint32_t login_uid, session, sid;
+    char comm[16];             /* as it is now; "": the image's */
+    char deferred_comm[16];    /* a change whose old value will be known when the image is */
+    uint64_t deferred_comm_ns; /* 0: there is none */
+    struct shared_text *container;
+    uint64_t pid_ns, mnt_ns, net_ns;
+    bool kernel_thread, own, unaudited;
+    bool stored;            /* at least one of its rows is inserted */
+    bool threads_uncertain; /* messages were lost: the thread count proves nothing */
+    bool ended;
+    bool leader_gone;        /* its first thread has ended, others run */
+    bool replaced;           /* another process got its pid before its EXIT was heard */
+    bool in_snapshot;        /* found by the full scan that is under way */
+    struct process_row *row; /* of the image that runs now; then the older ones */
+    struct image *image;     /* of the image that runs now */
+    struct process_end end;
+    unsigned n_pending;
+    struct pending_change pending[PENDING_CHANGES];
+    struct process *older_life; /* of the same pid, ended, while its rows are not all written */
+    TAILQ_ENTRY(process) in_changes;
+    bool changes_queued;
+};
+
+struct process *process_new(uint32_t pid, uint64_t fork_ns);
+struct process *process_ref(struct process *process);
+struct process *process_unref(struct process *process);
+/** A row of the process for the image that begins at @p created_ns; it becomes the current one and
+ *  owns a reference of the process. NULL when memory is exhausted. */
+struct process_row *process_add_row(struct process *process, uint64_t id, uint64_t created_ns);
+/** The row is done: unlink it from its process and free it. */
+void process_row_finish(struct process_row *row);
+
+/** @p total_bytes counts the bytes of the fields of all images, and outlives them. */
+struct image *image_new(size_t *total_bytes);
+/** Takes @p fields over; NULL drops what there is. */
+void image_consume_fields(struct image *image, struct shared_text *fields);
+/** Copy a name of up to 15 bytes, filled up with zeros. */
+void comm_set(char comm[16], struct slice bytes);
+static inline struct slice comm_slice(const char comm[16])
+{
+    return comm[0] ? slice_of(comm, strnlen(comm, 16)) : SLICE_NULL;
+}
+/** The name that @p comm stands for when it is "". */
+static inline struct slice comm_or_image(const char comm[16], const struct image *image)
+{
+    return comm[0] || !image ? comm_slice(comm) : comm_slice(image->comm);
+}
+struct image *image_ref(struct image *image);
+struct image *image_unref(struct image *image);
+
+void row_queue_init(struct row_queue *queue);
+/** Put @p row at the end of @p queue, taking it out of the queue it stood in. */
+void row_queue_put(struct row_queue *queue, struct process_row *row, uint64_t deadline_ns);
+void row_queue_remove(struct process_row *row);
+
+/** Compare start times of /proc, which are a tick apart from those computed of a FORK message. */
+static inline bool process_same_start(uint64_t a, uint64_t b)
+{
+    return a > b ? a - b <= 1 : b - a <= 1;
+}

@@ -1,0 +1,298 @@
+/*
+ * libmariadb reads an option file only while it connects, and lets it override what the program has
+ * set. So the file is read by a first attempt that cannot leave this host (a socket that is no
+ * socket, a port that nobody serves, another user, no password); then the options that are ours to
+ * decide are set, and the second attempt is the real one.
+ */
+#include "recorder/ship_connection.h"
+
+#include "core/cleanup.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+#include <time.h>
+
+#define CONNECT_TIMEOUT 5  /* seconds */
+#define ANSWER_TIMEOUT  30 /* seconds */
+#define LOCK_TIMEOUT    "15"
+#define CLOCK_READINGS  3
+#define SQL_MODE                                                                                   \
+    "STRICT_TRANS_TABLES,STRICT_ALL_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,"                          \
+    "ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
+
+static const char set_session[] =
+    "SET SESSION sql_mode = '" SQL_MODE "', time_zone = '+00:00', tx_isolation = 'READ-COMMITTED',"
+    " autocommit = 1, foreign_key_checks = 1, unique_checks = 1, check_constraint_checks = 1,"
+    " lock_wait_timeout = " LOCK_TIMEOUT ", innodb_lock_wait_timeout = " LOCK_TIMEOUT;
+
+static const char read_session[] =
+    "SELECT @@sql_mode, @@time_zone, @@tx_isolation, @@character_set_client,"
+    " @@character_set_connection, @@check_constraint_checks, @@max_allowed_packet";
+
+static const struct {
+    const char *name, *value;
+} wanted[] = {
+    {"sql_mode",                 SQL_MODE        },
+    {"time_zone",                "+00:00"        },
+    {"tx_isolation",             "READ-COMMITTED"},
+    {"character_set_client",     "utf8mb4"       },
+    {"character_set_connection", "utf8mb4"       },
+    {"check_constraint_checks",  "1"             },
+};
+#define WANTED_N (sizeof(wanted) / sizeof(wanted[0]))
+
+DEFINE_CLEANUP(cleanup_result, MYSQL_RES, mysql_free_result);
+#define AUTO_RESULT CLEANUP(cleanup_result)
+
+enum ship_answer ship_connection_error(struct ship_connection *connection, struct ship_error *error)
+{
+    unsigned number = mysql_errno(connection->mysql);
+    error_set(&error->text, 0, "%s (error %u)", mysql_error(connection->mysql), number);
+    error->number = number;
+    return number
+               ? ship_error_classify(number)
+               : ship_error_set(error, SHIP_FAILED, "the client library failed without an error");
+}
+
+enum ship_answer ship_connection_run(struct ship_connection *connection, const char *sql,
+                                     struct ship_error *error)
+{
+    if (mysql_real_query(connection->mysql, sql, strlen(sql)) != 0)
+        return ship_connection_error(connection, error);
+    return SHIP_OK;
+}
+
+static enum ship_answer fetch(struct ship_connection *connection, const char *sql,
+                              MYSQL_RES **resultp, struct ship_error *error)
+{
+    enum ship_answer answer = ship_connection_run(connection, sql, error);
+    if (answer != SHIP_OK)
+        return answer;
+    *resultp = mysql_store_result(connection->mysql);
+    return *resultp ? SHIP_OK : ship_connection_error(connection, error);
+}
+
+/** The first column of the first row as a number; false when there is none. */
+static bool fetch_number(MYSQL_RES *result, int64_t *value)
+{
+    MYSQL_ROW row = mysql_fetch_row(result);
+    if (!row || !row[0])
+        return false;
+    *value = strtoll(row[0], NULL, 10);
+    return true;
+}
+
+static enum ship_answer read_back(struct ship_connection *connection, struct ship_error *error)
+{
+    MYSQL_RES *result AUTO_RESULT = NULL;
+    enum ship_answer answer = fetch(connection, read_session, &result, error);
+    if (answer != SHIP_OK)
+        return answer;
+    MYSQL_ROW row = mysql_fetch_row(result);
+    if (!row)
+        return ship_error_set(error, SHIP_FAILED, "the server does not show its session settings");
+    for (size_t i = 0; i < WANTED_N; i++)
+        if (!row[i] || strcmp(row[i], wanted[i].value) != 0)
+            return ship_error_set(
+                error, SHIP_FAILED,
+                "the session's %s is '%s' and not '%s' after setting it; is there "
+                "a proxy or an init-command that changes it?",
+                wanted[i].name, row[i] ? row[i] : "NULL", wanted[i].value);
+    connection->max_packet = row[WANTED_N] ? strtoul(row[WANTED_N], NULL, 10) : 0;
+    if (connection->max_packet < 4 * SHIP_PACKET_MARGIN)
+        return ship_error_set(error, SHIP_FAILED,
+                              "the server's max_allowed_packet is %zu bytes; set it to 16M or more",
+                              connection->max_packet);
+    return SHIP_OK;
+}
+
+static int64_t now_us(clockid_t clock)
+{
+    struct timespec now;
+    clock_gettime(clock, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+/** The reading with the shortest round trip is the best one. */
+static enum ship_answer measure_clock(struct ship_connection *connection, struct ship_error *error)
+{
+    int64_t shortest = INT64_MAX;
+    for (int i = 0; i < CLOCK_READINGS; i++) {
+        MYSQL_RES *result AUTO_RESULT = NULL;
+        int64_t steady = now_us(CLOCK_MONOTONIC), before = now_us(CLOCK_REALTIME), server;
+        enum ship_answer answer =
+            fetch(connection, "SELECT CAST(UNIX_TIMESTAMP(SYSDATE(6)) * 1000000 AS SIGNED)",
+                  &result, error);
+        if (answer != SHIP_OK)
+            return answer;
+        int64_t round_trip = now_us(CLOCK_MONOTONIC) - steady;
+        if (fetch_number(result, &server) && round_trip < shortest) {
+            shortest = round_trip;
+            connection->server_offset_us = server - (before + round_trip / 2);
+        }
+    }
+    return SHIP_OK;
+}
+
+enum ship_answer ship_connection_ping(struct ship_connection *connection, struct ship_error *error)
+{
+    return measure_clock(connection, error);
+}
+
+/** Agents need no right on schema_version; where they have it, both sides must agree. */
+static enum ship_answer check_schema(struct ship_connection *connection, unsigned expected,
+                                     struct ship_error *error)
+{
+    MYSQL_RES *result AUTO_RESULT = NULL;
+    int64_t found;
+    if (expected == 0)
+        return SHIP_OK;
+    enum ship_answer answer =
+        fetch(connection, "SELECT MAX(version) FROM schema_version", &result, error);
+    if (answer != SHIP_OK)
+        return answer == SHIP_LOST ? SHIP_LOST : SHIP_OK;
+    if (!fetch_number(result, &found) || found == (int64_t)expected)
+        return SHIP_OK;
+    return ship_error_set(error, SHIP_FAILED,
+                          "the server's schema is version %" PRId64
+                          ", this agent writes version %u: %s",
+                          found, expected,
+                          found > (int64_t)expected ? "install the newer vestiged on this host"
+                                                    : "run `vestige server migrate` on the server");
+}
+
+static enum ship_answer set_up_session(struct ship_connection *connection, unsigned schema_version,
+                                       struct ship_error *error)
+{
+    enum ship_answer answer = ship_connection_run(connection, set_session, error);
+    if (answer == SHIP_OK)
+        answer = read_back(connection, error);
+    if (answer == SHIP_OK)
+        answer = measure_clock(connection, error);
+    if (answer == SHIP_OK)
+        answer = check_schema(connection, schema_version, error);
+    return answer;
+}
+
+static bool over_tcp(const MYSQL *mysql)
+{
+    return mysql->options.protocol == MYSQL_PROTOCOL_TCP ||
+           (mysql->options.host && strcmp(mysql->options.host, "localhost") != 0);
+}
+
+static void read_option_file(MYSQL *mysql, const char *defaults_file)
+{
+    unsigned connect_timeout = CONNECT_TIMEOUT, answer_timeout = ANSWER_TIMEOUT;
+    mysql_options(mysql, MYSQL_OPT_CONNECT_TIMEOUT, &connect_timeout);
+    mysql_options(mysql, MYSQL_OPT_READ_TIMEOUT, &answer_timeout);
+    mysql_options(mysql, MYSQL_OPT_WRITE_TIMEOUT, &answer_timeout);
+    mysql_options(mysql, MYSQL_READ_DEFAULT_FILE, defaults_file);
+    mysql_options(mysql, MYSQL_READ_DEFAULT_GROUP, "vestige");
+    mysql_real_connect(mysql, "localhost", "nobody", "-", NULL, 1, "/", CLIENT_REMEMBER_OPTIONS);
+}
+
+static void set_fixed_options(MYSQL *mysql)
+{
+    unsigned local_infile = 0;
+    my_bool yes = 1, no = 0;
+    if (over_tcp(mysql))
+        mysql_options(mysql, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &yes);
+    mysql_options(mysql, MYSQL_OPT_LOCAL_INFILE, &local_infile);
+    mysql_options(mysql, MYSQL_OPT_RECONNECT, &no);
+    mysql_options(mysql, MYSQL_SET_CHARSET_NAME, "utf8mb4");
+}
+
+static void describe_failure(struct ship_connection *connection, struct ship_error *error)
+{
+    MYSQL *mysql = connection->mysql;
+    bool tcp = over_tcp(mysql);
+    error->number = mysql_errno(mysql);
+    error_set(&error->text, 0, "cannot connect to MariaDB %s%s as '%s': %s (error %u)",
+              tcp ? "at host " : "by socket ",
+              tcp ? (mysql->options.host ? mysql->options.host : "localhost")
+                  : (mysql->options.unix_socket ? mysql->options.unix_socket : "(default)"),
+              mysql->options.user ? mysql->options.user : "", mysql_error(mysql), error->number);
+}
+
+/** An unreadable file is silently left out by the library. */
+static enum ship_answer check_readable(const char *path, struct ship_error *error)
+{
+    int fd AUTO_CLOSE = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return ship_error_set(error, SHIP_FAILED, "cannot read the option file %s: %s", path,
+                              strerror(errno));
+    return SHIP_OK;
+}
+
+static enum ship_answer connect_to_server(struct ship_connection *connection,
+                                          struct ship_error *error)
+{
+    MYSQL *mysql = connection->mysql;
+    const char *database = mysql->options.db ? NULL : "vestige";
+    set_fixed_options(mysql);
+    if (!mysql_real_connect(mysql, NULL, NULL, NULL, database, 0, NULL,
+                            CLIENT_REMEMBER_OPTIONS | CLIENT_FOUND_ROWS)) {
+        describe_failure(connection, error);
+        return ship_error_classify(error->number);
+    }
+    if (over_tcp(mysql) && !mysql_get_ssl_cipher(mysql))
+        return ship_error_set(error, SHIP_FAILED, "the connection to MariaDB is not encrypted");
+    return SHIP_OK;
+}
+
+enum ship_answer ship_connection_open(struct ship_connection *connection, const char *defaults_file,
+                                      unsigned schema_version, struct ship_error *error)
+{
+    *connection = (struct ship_connection){0};
+    enum ship_answer answer = check_readable(defaults_file, error);
+    if (answer != SHIP_OK)
+        return answer;
+    connection->mysql = mysql_init(NULL);
+    if (!connection->mysql)
+        return ship_error_set(error, SHIP_FAILED, "not enough memory for a connection");
+    read_option_file(connection->mysql, defaults_file);
+    answer = connect_to_server(connection, error);
+    if (answer == SHIP_OK)
+        answer = set_up_session(connection, schema_version, error);
+    if (answer != SHIP_OK)
+        ship_connection_close(connection);
+    return answer;
+}
+
+void ship_connection_close(struct ship_connection *connection)
+{
+    if (connection->mysql)
+        mysql_close(connection->mysql);
+    connection->mysql = NULL;
+}
+
+size_t ship_connection_bad_row(struct ship_connection *connection)
+{
+    struct ship_error ignored = SHIP_ERROR_NULL;
+    MYSQL_RES *result AUTO_RESULT = NULL;
+    int64_t row = 0;
+    if (ship_connection_run(connection, "GET DIAGNOSTICS CONDITION 1 @vestige_row = ROW_NUMBER",
+                            &ignored) ||
+        fetch(connection, "SELECT @vestige_row", &result, &ignored))
+        return 0;
+    return fetch_number(result, &row) && row > 0 ? (size_t)row : 0;
+}
+
+enum ship_answer ship_connection_warnings(struct ship_connection *connection,
+                                          struct ship_error *error)
+{
+    MYSQL_RES *result AUTO_RESULT = NULL;
+    enum ship_answer answer = fetch(connection, "SHOW WARNINGS", &result, error);
+    if (answer != SHIP_OK)
+        return answer;
+    for (MYSQL_ROW row = mysql_fetch_row(result); row; row = mysql_fetch_row(result)) {
+        unsigned number = row[1] ? (unsigned)strtoul(row[1], NULL, 10) : 0;
+        if (ship_error_classify(number) != SHIP_ROW_REFUSED)
+            continue;
+        error_set(&error->text, 0, "%s (warning %u)", row[2] ? row[2] : "", number);
+        error->number = number;
+        return SHIP_ROW_REFUSED;
+    }
+    return SHIP_OK;
+}

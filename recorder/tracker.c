@@ -1,0 +1,380 @@
+/* For each message: decode, count, hand the fact to who it concerns. Timers, marks and checkpoints
+ * run only when all sockets have been read, so that a reader that was behind never looks like
+ * silence. */
+#include "recorder/tracker.h"
+
+#include "core/log.h"
+#include "recorder/gap.h"
+#include "recorder/loss.h"
+#include "recorder/processes.h"
+#include "recorder/standing_rows.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { TOKENS_MOST = 64, STANDING_VALUES_MOST = 16 };
+
+static const uint64_t checkpoint_ns = UINT64_C(10000000000);
+static const uint64_t mark_ns = UINT64_C(40000000);
+
+/* How long a sync waits for a loss to be counted: its number needs quiet moments. */
+static const uint64_t sync_loss_ns = UINT64_C(15000000000);
+
+struct pending_sync {
+    uint64_t token, at_ns;
+};
+
+struct tracker {
+    struct tracker_options options;
+    struct timeline timeline;
+    struct row_output output;
+    struct user_names *names;
+    struct processes *processes;
+    struct standing_rows standing;
+    struct loss loss;
+    struct cursors before; /* of the earlier run */
+    uint64_t last_time_us;
+    struct decoder *decoders[SOURCE_N];
+    const struct source_ops *ops[SOURCE_N];
+    struct pending_sync syncs[TOKENS_MOST];
+    size_t n_syncs;
+    uint64_t next_checkpoint_ns, last_mark_ns;
+    struct buffer mark;
+    uint32_t audit_serial;
+    _Atomic int64_t server_offset_ns;
+    _Atomic bool ready;
+};
+
+static void on_message(struct tracker *t, const struct message *message);
+
+static int make_decoders(struct tracker *t)
+{
+    for (size_t i = 0; i < t->options.n_sources; i++) {
+        const struct source_ops *ops = t->options.sources[i];
+        int error = ops->decoder_new(&t->decoders[ops->id]);
+        if (error)
+            return error;
+        t->ops[ops->id] = ops;
+    }
+    return 0;
+}
+
+static int make_processes(struct tracker *t)
+{
+    const struct tracker_options *o = &t->options;
+    struct user_names_request request = {.user = o->user, .ask = o->ask_name};
+    int error = user_names_new(&t->names, request);
+    if (error)
+        return error;
+    struct processes_options options = {
+        .output = &t->output,
+        .names = t->names,
+        .settle_ns = (o->settle_ms ? o->settle_ms : 250) * UINT64_C(1000000),
+        .fork_ns = (o->fork_ms ? o->fork_ms : 100) * UINT64_C(1000000),
+        .late_ns = (o->late_s ? o->late_s : 60) * UINT64_C(1000000000),
+        .late_most = (size_t)(o->late_mib ? o->late_mib : 8) * 1048576 / 512,
+        .image_bytes_most = (size_t)(o->late_mib ? o->late_mib : 8) * 1048576,
+        .audit_active = o->audit_active,
+        .taskstats_active = o->taskstats_active,
+        .connector_active = o->connector_active,
+        .unaudited_before_ns = o->unaudited_before_ns,
+        .agent_pid = o->agent_pid,
+        .own_pid = o->own_pid,
+    };
+    return processes_new(&t->processes, &options);
+}
+
+int tracker_new(struct tracker **trackerp, const struct tracker_options *options)
+{
+    struct tracker *t = calloc(1, sizeof(*t));
+    if (!t)
+        return -ENOMEM;
+    t->options = *options;
+    t->output = (struct row_output){
+        .sink = options->sink, .timeline = &t->timeline, .counters = options->counters};
+    memcpy(t->output.boot_id, options->boot_id, strnlen(options->boot_id, 36));
+    atomic_init(&t->server_offset_ns, INT64_MIN);
+    standing_rows_init(&t->standing, &t->output);
+    int error = make_decoders(t);
+    if (!error)
+        error = make_processes(t);
+    if (error) {
+        tracker_free(t);
+        return error;
+    }
+    loss_init(&t->loss, &t->output, t->processes);
+    *trackerp = t;
+    return 0;
+}
+
+struct tracker *tracker_free(struct tracker *t)
+{
+    if (!t)
+        return NULL;
+    for (size_t i = 0; i < SOURCE_N; i++)
+        if (t->decoders[i])
+            t->ops[i]->decoder_free(t->decoders[i]);
+    processes_free(t->processes);
+    user_names_free(t->names);
+    standing_rows_deinit(&t->standing);
+    line_deinit(&t->output.line);
+    buffer_deinit(&t->mark);
+    free(t);
+    return NULL;
+}
+
+/* Serials that passed while nobody listened are a hole like any other. */
+static void continue_serials(struct tracker *t)
+{
+    char note[32];
+    if (!t->ops[SOURCE_AUDIT] || !t->before.audit_serial)
+        return;
+    int length = snprintf(note, sizeof(note), "last_serial=%" PRIu32, t->before.audit_serial);
+    struct message message = {.source = SOURCE_AUDIT,
+                              .kind = MESSAGE_NOTE,
+                              .boot_ns = t->timeline.now_boot_ns,
+                              .bytes = slice_of(note, (size_t)length)};
+    on_message(t, &message);
+}
+
+int tracker_begin(struct tracker *t, const struct tracker_recovery *recovery)
+{
+    cursors_parse(&t->before, recovery->cursors);
+    t->last_time_us = recovery->last_time_us;
+    bool same_boot = t->before.known && !strcmp(t->before.boot_id, t->output.boot_id);
+    int outcome = timeline_init(&t->timeline, t->options.boot_ns, t->options.real_ns,
+                                t->before.last_id, same_boot ? t->before.offset_ns : INT64_MIN);
+    if (outcome == TIMELINE_STEP_SEEN)
+        loss_clock_step(&t->loss);
+    if (same_boot) {
+        loss_expect(&t->loss, &t->before, recovery->births_after_mark);
+        continue_serials(t);
+    }
+    return outcome;
+}
+
+void tracker_restore(struct tracker *t, enum verb verb, enum table_id table, uint64_t id,
+                     const struct slice *values, size_t n_values)
+{
+    if (table == TABLE_PROCESS)
+        processes_restore(t->processes, verb, id, values, n_values);
+    else if (table == TABLE_HOST || table == TABLE_BOOT || table == TABLE_COVERAGE)
+        standing_rows_restore(&t->standing, verb, table, id, values, n_values);
+}
+
+void tracker_restored(struct tracker *t)
+{
+    processes_restored(t->processes, t->last_time_us);
+    standing_rows_end_restored(&t->standing, TABLE_COVERAGE, t->last_time_us, END_RECONCILED);
+}
+
+/* Split the fields of a standing row; what is too long or too many is not a row of ours. */
+static size_t split_fields(char *text, const char *values[], size_t most)
+{
+    size_t n = 0;
+    for (char *field = strsep(&text, "\t"); field; field = strsep(&text, "\t")) {
+        if (n == most)
+            return 0;
+        values[n++] = strcmp(field, "\\N") ? field : NULL;
+    }
+    return n;
+}
+
+static void on_standing_row(struct tracker *t, struct slice bytes)
+{
+    char text[8192];
+    const char *values[STANDING_VALUES_MOST];
+    if (bytes.length >= sizeof(text))
+        return;
+    memcpy(text, bytes.data, bytes.length);
+    text[bytes.length] = '\0';
+    size_t n = split_fields(text, values, STANDING_VALUES_MOST);
+    enum table_id table = n ? catalogue_find(slice_text(values[0])) : TABLE_NONE;
+    if (table == TABLE_BOOT) {
+        standing_rows_set(&t->standing, table, 0, values + 1, n - 1, 1, END_REBOOT);
+        standing_rows_end_restored(&t->standing, table, t->last_time_us, END_REBOOT);
+    } else if (table == TABLE_HOST) {
+        standing_rows_set(&t->standing, table, t->timeline.now_boot_ns, values + 1, n - 1, 0,
+                          END_REMOVED);
+    }
+}
+
+static void on_note(struct tracker *t, const struct fact *fact)
+{
+    struct buffer mode CLEANUP(buffer_deinit) = BUFFER_NULL;
+    struct buffer detail CLEANUP(buffer_deinit) = BUFFER_NULL;
+    buffer_append_slice(&mode, fact->note.mode);
+    buffer_append_byte(&mode, '\0');
+    buffer_append_slice(&detail, fact->note.detail);
+    buffer_append_byte(&detail, '\0');
+    if (mode.failed || detail.failed)
+        return;
+    const char *values[] = {t->output.boot_id, source_name(fact->source), (const char *)mode.data,
+                            detail.length > 1 ? (const char *)detail.data : NULL};
+    standing_rows_set(&t->standing, TABLE_COVERAGE, fact->boot_ns, values, 4, 2, END_CLOSED);
+    if (fact->source == SOURCE_AUDIT)
+        processes_set_audit(t->processes, strcmp((const char *)mode.data, "off") != 0);
+}
+
+static void on_fact(void *user, const struct fact *fact)
+{
+    struct tracker *t = user;
+    counter_add(t->options.counters, COUNTER_FACTS, 1);
+    switch (fact->kind) {
+    case FACT_SEQUENCE:
+    case FACT_OVERRUN:
+    case FACT_AUDIT_HOLE:
+    case FACT_AUDIT_LOST:
+        if (loss_fact(&t->loss, fact) == LOSS_SCAN_WANTED && t->options.ask_scan)
+            t->options.ask_scan(t->options.user);
+        break;
+    case FACT_USER_NAME:
+        user_names_learn(t->names, fact->user_name.uid, fact->user_name.name);
+        break;
+    case FACT_NOTE:
+        on_note(t, fact);
+        break;
+    default:
+        if (fact->kind == FACT_AUDIT_EXEC) {
+            t->audit_serial = fact->audit_exec.serial;
+            if (loss_fact(&t->loss, fact) != LOSS_NOTED)
+                return;
+        }
+        processes_fact(t->processes, fact);
+        break;
+    }
+}
+
+static void on_message(struct tracker *t, const struct message *message)
+{
+    if (message->kind == MESSAGE_MARK) {
+        if (t->n_syncs < TOKENS_MOST && message->bytes.length == sizeof(uint64_t)) {
+            struct pending_sync *sync = &t->syncs[t->n_syncs++];
+            memcpy(&sync->token, message->bytes.data, sizeof(uint64_t));
+            sync->at_ns = t->timeline.now_boot_ns;
+        }
+        return;
+    }
+    if (message->source == SOURCE_AGENT && message->kind == MESSAGE_DATA) {
+        on_standing_row(t, message->bytes);
+        return;
+    }
+    if (!t->ops[message->source])
+        return;
+    int error = t->ops[message->source]->decode(t->decoders[message->source], message, on_fact, t);
+    if (error)
+        counter_add(t->options.counters, COUNTER_MESSAGES_MALFORMED, 1);
+}
+
+static void write_mark(struct tracker *t, bool clean)
+{
+    struct cursors cursors = {.offset_ns = t->timeline.offset_ns,
+                              .last_id = t->timeline.last_id,
+                              .at_ns = t->timeline.now_boot_ns,
+                              .audit_serial = t->audit_serial,
+                              .clean = clean};
+    memcpy(cursors.boot_id, t->output.boot_id, sizeof(cursors.boot_id));
+    processes_get_state(t->processes, &cursors.processes);
+    loss_state(&t->loss, &cursors.processes);
+    buffer_clear(&t->mark);
+    cursors_append(&t->mark, &cursors);
+    if (!t->mark.failed)
+        t->output.sink.mark(t->output.sink.user, buffer_slice(&t->mark));
+    t->last_mark_ns = t->timeline.now_boot_ns;
+}
+
+static void checkpoint(struct tracker *t)
+{
+    uint64_t now = t->timeline.now_boot_ns;
+    /* Before the first full scan, rows of an earlier run are not yet taken up. */
+    if (!t->options.checkpoint || now < t->next_checkpoint_ns ||
+        !processes_last_scan_ns(t->processes))
+        return;
+    t->next_checkpoint_ns = now + checkpoint_ns + processes_living(t->processes) * 10000000;
+    t->options.checkpoint(t->options.user, true);
+    processes_checkpoint(t->processes);
+    standing_rows_checkpoint(&t->standing);
+    t->options.checkpoint(t->options.user, false);
+}
+
+static void answer_syncs(struct tracker *t)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < t->n_syncs; i++) {
+        bool written =
+            processes_settled_until(t->processes, t->syncs[i].at_ns) &&
+            (loss_settled(&t->loss) || t->timeline.now_boot_ns > t->syncs[i].at_ns + sync_loss_ns);
+        if (!written)
+            t->syncs[kept++] = t->syncs[i];
+        else if (t->options.sync_done)
+            t->options.sync_done(t->options.user, t->syncs[i].token);
+    }
+    t->n_syncs = kept;
+}
+
+static void clock_tick(struct tracker *t, const struct gulp *gulp)
+{
+    int64_t server = atomic_load_explicit(&t->server_offset_ns, memory_order_relaxed);
+    int step = timeline_tick(&t->timeline, gulp->boot_ns, gulp->real_ns, server);
+    if (step == TIMELINE_STEP_SEEN)
+        log_warning("clock", "the wall clock has moved by over an hour; it is not followed before "
+                             "the server's time confirms it");
+    if (step != TIMELINE_STEADY)
+        loss_clock_step(&t->loss);
+}
+
+void tracker_gulp(struct tracker *t, const struct gulp *gulp)
+{
+    struct message message;
+    size_t offset = 0;
+    clock_tick(t, gulp);
+    while (gulp_next(gulp, &offset, &message))
+        on_message(t, &message);
+    if (!gulp->caught_up)
+        return;
+    processes_tick(t->processes);
+    loss_tick(&t->loss);
+    if (t->timeline.now_boot_ns - t->last_mark_ns >= mark_ns)
+        write_mark(t, false);
+    checkpoint(t);
+    answer_syncs(t);
+    if (processes_last_scan_ns(t->processes))
+        atomic_store_explicit(&t->ready, true, memory_order_release);
+}
+
+void tracker_rejected(struct tracker *t, uint64_t n)
+{
+    atomic_fetch_add_explicit(&t->loss.rejected, n, memory_order_relaxed);
+}
+
+void tracker_server_time(struct tracker *t, int64_t offset_ns)
+{
+    atomic_store_explicit(&t->server_offset_ns, offset_ns, memory_order_relaxed);
+}
+
+void tracker_finish(struct tracker *t)
+{
+    processes_flush(t->processes);
+    loss_finish(&t->loss);
+    standing_rows_end(&t->standing, TABLE_COVERAGE,
+                      timeline_real_us(&t->timeline, t->timeline.now_boot_ns), END_CLOSED);
+    write_mark(t, true);
+    t->next_checkpoint_ns = 0;
+    checkpoint(t);
+}
+
+int64_t tracker_clock_offset(const struct tracker *t)
+{
+    return t->timeline.offset_ns;
+}
+
+bool tracker_ready(const struct tracker *t)
+{
+    return atomic_load_explicit(&t->ready, memory_order_acquire);
+}
+
+size_t tracker_living(const struct tracker *t)
+{
+    return processes_living(t->processes);
+}

@@ -1,0 +1,134 @@
+/* The agent's command line. Everything it does is in agent.c. */
+#include "core/log.h"
+#include "recorder/agent.h"
+#include "recorder/config.h"
+
+#include <argp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+const char *argp_program_version = "vestiged " VESTIGE_VERSION;
+
+static const char documentation[] =
+    "The agent of Vestige: records what happens on this host and sends it to a MariaDB server.\v"
+    "It runs in the foreground and ends in order on SIGTERM or SIGINT. The configuration is read "
+    "from /etc/vestige/vestiged.conf if that exists; --dump-config shows every key with its "
+    "meaning.\n\nExit status: 0 it ended in order; 2 something is wrong, and the last line says "
+    "what.";
+
+enum { OPTION_RECORD = 256, OPTION_REPLAY, OPTION_CHECK, OPTION_DUMP };
+
+static const struct argp_option options[] = {
+    {"config",                   'c', "FILE", 0, "Read this configuration", 0},
+    {"state",                    's', "DIR", 0, "Keep journal and state here, whatever the configuration says", 0},
+    {"record", OPTION_RECORD, "DIR", 0, "Also write every raw message, with its time, to DIR", 1},
+    {"replay",                          OPTION_REPLAY, "DIR", 0,
+     "Feed a recording to the tracker and print the lines that it makes; needs no privilege", 1},
+    {"check-config",    OPTION_CHECK, NULL, 0, "Read the configuration, say whether it is right", 2},
+    {"dump-config",                         OPTION_DUMP, NULL, 0, "Print the configuration in effect", 2},
+    {0                        },
+};
+
+struct arguments {
+    const char *config, *state, *record, *replay;
+    bool check, dump;
+};
+
+static error_t parse(int key, char *value, struct argp_state *state)
+{
+    struct arguments *arguments = state->input;
+    switch (key) {
+    case 'c':
+        arguments->config = value;
+        return 0;
+    case 's':
+        arguments->state = value;
+        return 0;
+    case OPTION_RECORD:
+        arguments->record = value;
+        return 0;
+    case OPTION_REPLAY:
+        arguments->replay = value;
+        return 0;
+    case OPTION_CHECK:
+        arguments->check = true;
+        return 0;
+    case OPTION_DUMP:
+        arguments->dump = true;
+        return 0;
+    case ARGP_KEY_ARG:
+        argp_error(state, "there is no argument %s; see --help", value);
+        return EINVAL;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static const struct argp argp = {options, parse, NULL, documentation, NULL, NULL, NULL};
+
+static int load_config(struct config **configp, const struct arguments *arguments,
+                       struct error_text *error)
+{
+    static const char standard[] = "/etc/vestige/vestiged.conf";
+    struct stat status;
+    const char *path = arguments->config;
+    if (!path && stat(standard, &status) == 0)
+        path = standard;
+    int result = path ? config_load(configp, path, error) : config_new(configp);
+    if (result)
+        return result;
+    struct config *config = *configp;
+    if (!arguments->state)
+        return 0;
+    if (strlen(arguments->state) >= sizeof(config->state_directory))
+        return error_set(error, -ENAMETOOLONG, "--state %s: the path is longer than %zu bytes",
+                         arguments->state, sizeof(config->state_directory) - 1);
+    strcpy(config->state_directory, arguments->state);
+    return 0;
+}
+
+static int dump_config(const struct config *config)
+{
+    struct buffer text CLEANUP(buffer_deinit) = BUFFER_NULL;
+    config_dump(config, &text);
+    return fwrite(text.data, 1, text.length, stdout) == text.length && fflush(stdout) == 0 ? 0
+                                                                                           : -EIO;
+}
+
+static int run(const struct arguments *arguments, struct error_text *error)
+{
+    struct config *config = NULL;
+    if (arguments->replay)
+        return agent_replay(arguments->replay, error);
+    int result = load_config(&config, arguments, error);
+    if (!result && arguments->dump)
+        result = dump_config(config);
+    else if (!result && arguments->check)
+        printf("the configuration is right\n");
+    else if (!result && !config->host_id)
+        result =
+            error_set(error, -EINVAL,
+                      "host_id is not set: enroll this host on the server with `vestige client "
+                      "enroll`, and put the host_id that it names into vestiged.conf");
+    else if (!result)
+        result = agent_run(
+            &(struct agent_options){.config = config, .record_directory = arguments->record},
+            error);
+    config_free(config);
+    return result;
+}
+
+int main(int argc, char **argv)
+{
+    struct arguments arguments = {0};
+    struct error_text error = ERROR_TEXT_NULL;
+    log_set_program("vestiged");
+    argp_err_exit_status = 2;
+    argp_parse(&argp, argc, argv, 0, NULL, &arguments);
+    int result = run(&arguments, &error);
+    if (result)
+        log_error("agent", "%s", error.text[0] ? error.text : strerror(-result));
+    return result ? 2 : 0;
+}

@@ -1,0 +1,22 @@
+#pragma once
+/*
+ * The subcommands of `vestige`. Each main function lives in a file of its own, gets its own words
+ * (argv[0] is the name of the subcommand, as the user typed it) and returns the exit status.
+ */
+
+/* Exit status of every subcommand. */
+enum {
+    STATUS_ROWS = 0,    /* there is an answer; or: done; or: nothing is wrong */
+    STATUS_NO_ROWS = 1, /* the question is answered and the answer is empty */
+    STATUS_WRONG = 1,   /* status, doctor, journal check, verify: something is wrong */
+    STATUS_ERROR = 2    /* it could not be done; one line on standard error says why */
+};
+
+int standalone_command(int argc, char **argv);
+int server_command(int argc, char **argv);
+int client_command(int argc, char **argv);
+int query_command(int argc, char **argv);
+int status_command(int argc, char **argv);
+int sync_command(int argc, char **argv);
+int doctor_command(int argc, char **argv);
+int journal_command(int argc, char **argv);

@@ -1,0 +1,22 @@
+#pragma once
+/* What `vestige doctor` looks at. Each function adds its findings: what was looked at, how it is,
+ * why that loses evidence, and what to do. */
+#include "reports/findings.h"
+
+struct doctor {
+    struct findings findings;
+    char command_line[4096];   /* of the kernel */
+    char state_directory[256]; /* of the agent */
+    char configuration[256];   /* of the agent */
+    bool agent_runs;
+};
+
+static inline void doctor_add(struct doctor *doctor, enum finding_level level, const char *what,
+                              const char *found, const char *why, const char *advice)
+{
+    findings_add(&doctor->findings, level, what, found, why, advice);
+}
+
+void doctor_check_audit(struct doctor *doctor);
+void doctor_check_kernel(struct doctor *doctor);
+void doctor_check_host(struct doctor *doctor);

@@ -1,0 +1,113 @@
+/* `vestige doctor`: what of this host's set-up loses evidence. It changes nothing. */
+#include "core/cleanup.h"
+#include "core/log.h"
+#include "recorder/control_client.h"
+#include "reports/agent.h"
+#include "reports/command.h"
+#include "reports/doctor.h"
+
+#include <string.h>
+
+#define AGENT_TIMEOUT_MS 5000
+
+static void read_command_line(struct doctor *doctor)
+{
+    AUTO_FCLOSE FILE *file = fopen("/proc/cmdline", "re");
+    if (!file || !fgets(doctor->command_line, sizeof(doctor->command_line), file))
+        doctor->command_line[0] = '\0';
+    doctor->command_line[strcspn(doctor->command_line, "\n")] = '\0';
+}
+
+/* Sources that the running agent had to do without say why. */
+static void take_value(void *user, const char *key, const char *value)
+{
+    struct doctor *doctor = user;
+    size_t length = strlen(key);
+    char what[100];
+    if (strncmp(key, "source_", 7) || length < 11 || strcmp(key + length - 4, "_off"))
+        return;
+    snprintf(what, sizeof(what), "source %.*s", (int)(length - 11), key + 7);
+    doctor_add(doctor, FINDING_WRONG, what, "off", value, "mend it and start the agent again");
+}
+
+static int check_agent(struct doctor *doctor, const struct options *options,
+                       const char *configuration, struct error_text *error)
+{
+    struct agent agent;
+    struct error_text reason = ERROR_TEXT_NULL;
+    int outcome = agent_find(&agent, options, configuration, error);
+    if (outcome)
+        return outcome;
+    snprintf(doctor->state_directory, sizeof(doctor->state_directory), "%s", agent.state_directory);
+    outcome = agent_status(&agent, AGENT_TIMEOUT_MS, take_value, doctor, &reason);
+    doctor->agent_runs = outcome != -ENOENT && outcome != -ECONNREFUSED;
+    if (outcome == CONTROL_OK)
+        doctor_add(doctor, FINDING_OK, "agent", "runs", NULL, NULL);
+    else if (outcome == -EACCES)
+        doctor_add(doctor, FINDING_NOTE, "agent", "not allowed to ask", NULL,
+                   "run vestige doctor as root");
+    else
+        doctor_add(doctor, FINDING_WRONG, "agent",
+                   doctor->agent_runs ? reason.text : "does not run",
+                   "nothing is recorded on this host",
+                   "start vestiged or vestige standalone; for an instance elsewhere give --state "
+                   "DIR");
+    return 0;
+}
+
+static int run(struct doctor *doctor, const struct options *options, const char *configuration,
+               struct error_text *error)
+{
+    static const char *const titles[FINDING_TEXTS] = {"what", "found", "why it loses evidence",
+                                                      "what to do"};
+    int outcome = check_agent(doctor, options, configuration, error);
+    if (outcome)
+        return outcome;
+    read_command_line(doctor);
+    doctor_check_audit(doctor);
+    doctor_check_kernel(doctor);
+    doctor_check_host(doctor);
+    outcome = findings_print(&doctor->findings, options->format, titles, 1);
+    if (outcome)
+        return error_set(error, outcome, "the rows cannot be written: %s", strerror(-outcome));
+    size_t n = doctor->findings.n_wrong;
+    fprintf(output_remarks(options->format),
+            n == 0   ? "Nothing of this host's set-up loses evidence.\n"
+            : n == 1 ? "One thing loses evidence.\n"
+                     : "%zu things lose evidence.\n",
+            n);
+    return 0;
+}
+
+int doctor_command(int argc, char **argv)
+{
+    struct options options;
+    struct error_text error = ERROR_TEXT_NULL;
+    struct doctor doctor = {.findings = FINDINGS_NULL};
+    const char *configuration = NULL;
+    const struct option_own own[] = {
+        {"config", OPTION_TEXT, &configuration, "FILE",
+         "the agent's configuration (default " AGENT_CONFIGURATION_DEFAULT ")", 0, 0},
+    };
+    const struct command_line line = {
+        .words = "doctor",
+        .summary = "What of this host's set-up loses evidence, why, and what to do about it. It "
+                   "changes nothing;\nas root it sees more. Exit status: 0 nothing is wrong, 1 "
+                   "something is, 2 error.",
+        .groups = OPTIONS_STATE | OPTIONS_OUTPUT,
+        .own = own,
+        .n_own = sizeof(own) / sizeof(own[0]),
+    };
+    int outcome = options_parse(&options, &line, argc, argv, &error);
+    if (outcome == OPTIONS_HELP_SHOWN)
+        return STATUS_ROWS;
+    if (!outcome)
+        outcome = run(&doctor, &options, configuration, &error);
+    size_t n_wrong = doctor.findings.n_wrong;
+    findings_deinit(&doctor.findings);
+    if (outcome) {
+        log_error("doctor", "%s", error.text);
+        return STATUS_ERROR;
+    }
+    return n_wrong ? STATUS_WRONG : STATUS_ROWS;
+}

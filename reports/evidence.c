@@ -1,0 +1,148 @@
+/* Names are looked up where they are recorded: hosts in `enrolment`, login users in `process`. A
+ * name that is not there is an error with the nearest ones, never an empty answer. */
+#include "reports/evidence.h"
+#include "core/cleanup.h"
+#include "reports/nearest.h"
+#include "reports/private_directory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define NAMES_MOST 2000
+
+struct evidence_window evidence_window_of(const struct options *options)
+{
+    return (struct evidence_window){.has_since = options->has_since,
+                                    .has_until = options->has_until,
+                                    .since_us = options->since_us,
+                                    .until_us = options->until_us};
+}
+
+static int connect_standalone(MYSQL **mysqlp, const struct options *options,
+                              struct error_text *error)
+{
+    char file[4096];
+    const char *state = options->state_directory;
+    snprintf(file, sizeof(file), "%s/client.cnf", state);
+    if (options->defaults_file || options->defaults_extra_file || options->no_defaults ||
+        options->host || options->socket || options->port)
+        return error_set(error, -EINVAL,
+                         "--state says where the database is; leave out --defaults-file, --host, "
+                         "--port and --socket");
+    if (!private_directory_is_instance(state))
+        return error_set(error, -ENOENT,
+                         "%.200s holds no standalone instance that can be read here; record one "
+                         "with vestige standalone --state DIR, or ask as the user who did",
+                         state);
+    struct database_options database = {.defaults_file = file, .user = options->user};
+    int outcome = database_connect(mysqlp, &database, error);
+    if (outcome == -ECONNREFUSED)
+        error_set(error, 0,
+                  "the standalone instance in %.200s does not run; serve its data with vestige "
+                  "standalone --state %.200s --no-agent",
+                  state, state);
+    return outcome;
+}
+
+static bool says_where(const struct options *options)
+{
+    return options->defaults_file || options->defaults_extra_file ||
+           options->defaults_group_suffix || options->host || options->socket || options->port;
+}
+
+int evidence_connect(MYSQL **mysqlp, const struct options *options, struct error_text *error)
+{
+    if (options->state_directory)
+        return connect_standalone(mysqlp, options, error);
+    struct database_options database = database_options_of(options);
+    struct error_text reason = ERROR_TEXT_NULL;
+    int outcome = database_connect(mysqlp, &database, &reason);
+    bool hint =
+        outcome && !says_where(options) && private_directory_is_instance(PRIVATE_DIRECTORY_DEFAULT);
+    if (outcome)
+        error_set(error, 0, "%.380s%s", reason.text,
+                  hint ? "; to ask the standalone instance of this host add "
+                         "--state " PRIVATE_DIRECTORY_DEFAULT
+                       : "");
+    return outcome;
+}
+
+static bool parse_id(const char *word, uint64_t *id)
+{
+    char *end;
+    errno = 0;
+    if (*word < '0' || *word > '9')
+        return false;
+    *id = strtoull(word, &end, 10);
+    return !*end && !errno;
+}
+
+/* "there is no <kind> "word"; did you mean ...": the names are the first column of @p sql. */
+static int refuse_name(MYSQL *mysql, const char *kind, const char *word, const char *sql,
+                       struct error_text *error)
+{
+    MYSQL_RES *result AUTO_RESULT = NULL;
+    const char *names[NAMES_MOST];
+    size_t n = 0;
+    struct buffer hint = {.limit = 256};
+    int outcome = database_query(mysql, &result, error, "look up names", "%s", sql);
+    if (outcome)
+        return outcome;
+    for (MYSQL_ROW row; n < NAMES_MOST && (row = mysql_fetch_row(result));)
+        if (row[0])
+            names[n++] = row[0];
+    nearest_append(&hint, word, names, n);
+    error_set(error, 0, "there is no %s \"%.80s\" in the evidence%.*s", kind, word,
+              (int)hint.length, hint.data ? (const char *)hint.data : "");
+    buffer_deinit(&hint);
+    return -ENOENT;
+}
+
+/* The number in the first column of the first row; -ENOENT: no row. */
+static int look_up(MYSQL *mysql, const char *sql, const char *word, uint64_t *number,
+                   struct error_text *error)
+{
+    MYSQL_RES *result AUTO_RESULT = NULL;
+    AUTO_FREE char *quoted = database_quote(mysql, word);
+    if (!quoted)
+        return error_set(error, -ENOMEM, "out of memory");
+    int outcome =
+        database_query(mysql, &result, error, "look up a name", "%s%s LIMIT 1", sql, quoted);
+    if (outcome)
+        return outcome;
+    MYSQL_ROW row = mysql_fetch_row(result);
+    if (!row || !row[0])
+        return -ENOENT;
+    *number = strtoull(row[0], NULL, 10);
+    return 0;
+}
+
+int evidence_find_host(MYSQL *mysql, const char *word, uint64_t *host_id, struct error_text *error)
+{
+    int outcome =
+        look_up(mysql, "SELECT host_id FROM enrolment WHERE name = ", word, host_id, error);
+    if (outcome == -ENOENT && parse_id(word, host_id))
+        outcome =
+            look_up(mysql, "SELECT host_id FROM enrolment WHERE host_id = ", word, host_id, error);
+    if (outcome == -ENOENT)
+        return refuse_name(mysql, "host", word, "SELECT name FROM enrolment ORDER BY name", error);
+    return outcome;
+}
+
+int evidence_find_login_user(MYSQL *mysql, const char *word, uint64_t *login_uid, bool *is_set,
+                             struct error_text *error)
+{
+    *is_set = strcmp(word, "unset") != 0;
+    if (!*is_set || parse_id(word, login_uid))
+        return 0;
+    int outcome = look_up(
+        mysql,
+        "SELECT login_uid FROM process WHERE login_uid IS NOT NULL AND login_username = ", word,
+        login_uid, error);
+    if (outcome == -ENOENT)
+        return refuse_name(mysql, "login user", word,
+                           "SELECT DISTINCT login_username FROM process"
+                           " WHERE login_username IS NOT NULL LIMIT 2000",
+                           error);
+    return outcome;
+}

@@ -1,0 +1,40 @@
+#pragma once
+/*
+ * How answers reach the user: a table for people, JSON and CSV for programs. Rows are written one
+ * at a time, in bounded memory. Text is UTF-8, as evidence is stored.
+ *
+ *   table  libsmartcols; as wide as the terminal. NULL is empty, or the column's own word. Control
+ *          characters and marks that turn the direction of text are shown as \xNN and \uNNNN, so
+ *          that evidence cannot drive a terminal.
+ *   json   {"rows": [{...}, ...]}; NULL is null; numbers keep all their digits.
+ *   csv    RFC 4180 with a header line; NULL is nothing at all, the empty string is "".
+ */
+#include "core/error.h"
+#include "core/slice.h"
+
+#include <stdio.h>
+
+enum output_format { OUTPUT_TABLE, OUTPUT_JSON, OUTPUT_CSV };
+
+enum output_kind { OUTPUT_TEXT, OUTPUT_NUMBER };
+
+struct output_column {
+    const char *name;
+    enum output_kind kind;
+    const char *null_word; /* what a table shows for NULL; NULL: nothing */
+};
+
+struct output;
+
+/** Write to @p stream, which must outlive the output. The names are copied; names that occur twice
+ *  get a number in JSON. Returns 0 or -ENOMEM. */
+int output_new(struct output **outputp, enum output_format format, FILE *stream,
+               const struct output_column *columns, size_t n_columns) MUST_CHECK;
+/** One row of n_columns values; SLICE_NULL is NULL. Returns 0, -ENOMEM, or the stream's error. */
+int output_row(struct output *output, const struct slice *values) MUST_CHECK;
+/** End of the rows: complete the document and flush. Returns 0 or the stream's error. */
+int output_finish(struct output *output) MUST_CHECK;
+struct output *output_free(struct output *output);
+
+/** Where what is said about an answer goes: standard output below a table, else standard error. */
+FILE *output_remarks(enum output_format format);

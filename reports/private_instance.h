@@ -1,0 +1,8 @@
+#pragma once
+/* What a private server needs to be an instance of Vestige: schema, accounts, option files. */
+#include "reports/private_server.h"
+
+/** Bring the schema up to date, fill the time zone tables, and write client.cnf with a fresh
+ *  password; for an agent also agent.cnf, and vestiged.conf when it is missing. */
+int private_instance_prepare(struct private_server *server, bool with_agent,
+                             private_server_notice notice, struct error_text *error) MUST_CHECK;

@@ -1,0 +1,283 @@
+/* `vestige query SQL`: rows are written as the server sends them, so that an answer of any size
+ * passes through in bounded memory; then one line tells how complete the evidence is. */
+#include "core/cleanup.h"
+#include "core/log.h"
+#include "reports/command.h"
+#include "reports/evidence.h"
+#include "reports/time_words.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define CHARSET_BINARY 63
+
+struct query {
+    const struct options *options;
+    MYSQL *mysql;
+    MYSQL_RES *result;
+    const MYSQL_FIELD *fields;
+    unsigned n_fields;
+    struct output *output;
+    struct buffer *cells; /* for values that are shown in another form */
+    struct slice *values;
+    uint64_t n_rows;
+    struct error_text *error;
+};
+
+static enum output_kind kind_of(const MYSQL_FIELD *field)
+{
+    switch (field->type) {
+    case MYSQL_TYPE_TINY:
+    case MYSQL_TYPE_SHORT:
+    case MYSQL_TYPE_INT24:
+    case MYSQL_TYPE_LONG:
+    case MYSQL_TYPE_LONGLONG:
+    case MYSQL_TYPE_FLOAT:
+    case MYSQL_TYPE_DOUBLE:
+    case MYSQL_TYPE_DECIMAL:
+    case MYSQL_TYPE_NEWDECIMAL:
+        return OUTPUT_NUMBER;
+    default:
+        return OUTPUT_TEXT;
+    }
+}
+
+static bool is_binary(const MYSQL_FIELD *field)
+{
+    switch (field->type) {
+    case MYSQL_TYPE_BIT:
+        return true;
+    case MYSQL_TYPE_STRING:
+    case MYSQL_TYPE_VAR_STRING:
+    case MYSQL_TYPE_VARCHAR:
+    case MYSQL_TYPE_TINY_BLOB:
+    case MYSQL_TYPE_MEDIUM_BLOB:
+    case MYSQL_TYPE_LONG_BLOB:
+    case MYSQL_TYPE_BLOB:
+        return field->charsetnr == CHARSET_BINARY;
+    default:
+        return false;
+    }
+}
+
+static bool is_moment(const MYSQL_FIELD *field)
+{
+    return field->type == MYSQL_TYPE_DATETIME || field->type == MYSQL_TYPE_TIMESTAMP;
+}
+
+/* Nobody logged in: a table says so, because an empty cell could also be a missing record. */
+static const char *null_word_of(const MYSQL_FIELD *field)
+{
+    return !strcmp(field->org_name, "login_uid") ? "unset" : NULL;
+}
+
+static int open_output(struct query *query)
+{
+    AUTO_FREE struct output_column *columns = calloc(query->n_fields, sizeof(*columns));
+    query->cells = calloc(query->n_fields, sizeof(*query->cells));
+    query->values = calloc(query->n_fields, sizeof(*query->values));
+    if (!columns || !query->cells || !query->values)
+        return -ENOMEM;
+    for (unsigned i = 0; i < query->n_fields; i++)
+        columns[i] = (struct output_column){query->fields[i].name, kind_of(&query->fields[i]),
+                                            null_word_of(&query->fields[i])};
+    return output_new(&query->output, query->options->format, stdout, columns, query->n_fields);
+}
+
+static void append_hex(struct buffer *cell, struct slice bytes)
+{
+    for (size_t i = 0; i < bytes.length; i++)
+        buffer_printf(cell, "%02x", bytes.data[i]);
+}
+
+static struct slice show(struct query *query, unsigned i, struct slice value)
+{
+    const MYSQL_FIELD *field = &query->fields[i];
+    struct buffer *cell = &query->cells[i];
+    char moment[TIME_TEXT_SIZE];
+    if (slice_is_null(value))
+        return value;
+    buffer_clear(cell);
+    if (is_binary(field))
+        append_hex(cell, value);
+    else if (is_moment(field) && query->options->time_zone && time_words_convert(moment, value))
+        buffer_append_text(cell, moment);
+    else
+        return value;
+    return buffer_slice(cell);
+}
+
+static int write_rows(struct query *query)
+{
+    MYSQL_ROW row;
+    while ((row = mysql_fetch_row(query->result))) {
+        const unsigned long *lengths = mysql_fetch_lengths(query->result);
+        for (unsigned i = 0; i < query->n_fields; i++)
+            query->values[i] = show(query, i, row[i] ? slice_of(row[i], lengths[i]) : SLICE_NULL);
+        int error = output_row(query->output, query->values);
+        if (error)
+            return error_set(query->error, error, "the rows cannot be written: %s",
+                             strerror(-error));
+        query->n_rows++;
+    }
+    if (mysql_errno(query->mysql))
+        return database_error(query->mysql, query->error, "read the rows");
+    int error = output_finish(query->output);
+    if (error)
+        return error_set(query->error, error, "the rows cannot be written: %s", strerror(-error));
+    return 0;
+}
+
+static int answer(struct query *query, const char *sql)
+{
+    if (mysql_real_query(query->mysql, sql, strlen(sql)))
+        return database_error(query->mysql, query->error, "run the query");
+    if (mysql_field_count(query->mysql) == 0)
+        return 0;
+    query->result = mysql_use_result(query->mysql);
+    if (!query->result)
+        return database_error(query->mysql, query->error, "read the rows");
+    query->fields = mysql_fetch_fields(query->result);
+    query->n_fields = mysql_num_fields(query->result);
+    int error = open_output(query);
+    if (error)
+        return error_set(query->error, error, "out of memory");
+    return write_rows(query);
+}
+
+static void query_deinit(struct query *query)
+{
+    if (query->result)
+        mysql_free_result(query->result);
+    output_free(query->output);
+    for (unsigned i = 0; query->cells && i < query->n_fields; i++)
+        buffer_deinit(&query->cells[i]);
+    free(query->cells);
+    free(query->values);
+}
+
+/* An option that the SQL does not use would select nothing, silently. */
+static int check_used(const char *sql, const char *option, const char *variable, bool given,
+                      struct error_text *error)
+{
+    if (!given || strcasestr(sql, variable))
+        return 0;
+    return error_set(error, -EINVAL,
+                     "--%s is given, but the SQL does not use %s: write for example ... WHERE "
+                     "created_at >= @since",
+                     option, variable);
+}
+
+static int check_variables(const struct options *options, const char *sql, struct error_text *error)
+{
+    int outcome = check_used(sql, "since", "@since", options->has_since, error);
+    if (!outcome)
+        outcome = check_used(sql, "until", "@until", options->has_until, error);
+    if (!outcome)
+        outcome = check_used(sql, "on", "@host_id", options->on != NULL, error);
+    if (!outcome)
+        outcome = check_used(sql, "login-user", "@login_uid", options->login_user != NULL, error);
+    return outcome;
+}
+
+static void append_moment(struct buffer *sql, const char *name, bool has, int64_t us)
+{
+    if (has)
+        buffer_printf(sql, ", @%s = TIMESTAMP'1970-01-01 00:00:00' + INTERVAL %lld MICROSECOND",
+                      name, (long long)us);
+    else
+        buffer_printf(sql, ", @%s = NULL", name);
+}
+
+static void append_number(struct buffer *sql, const char *name, bool has, uint64_t value)
+{
+    if (has)
+        buffer_printf(sql, ", @%s = %llu", name, (unsigned long long)value);
+    else
+        buffer_printf(sql, ", @%s = NULL", name);
+}
+
+static int set_variables(MYSQL *mysql, const struct options *options,
+                         struct evidence_window *window, struct error_text *error)
+{
+    struct buffer sql = BUFFER_NULL;
+    uint64_t login_uid = 0;
+    bool has_login_uid = false;
+    int outcome = 0;
+    if (options->on) {
+        outcome = evidence_find_host(mysql, options->on, &window->host_id, error);
+        window->has_host = true;
+    }
+    if (!outcome && options->login_user)
+        outcome =
+            evidence_find_login_user(mysql, options->login_user, &login_uid, &has_login_uid, error);
+    if (outcome)
+        return outcome;
+    buffer_append_text(&sql, "SET @vestige = 1");
+    append_moment(&sql, "since", options->has_since, options->since_us);
+    append_moment(&sql, "until", options->has_until, options->until_us);
+    append_number(&sql, "host_id", window->has_host, window->host_id);
+    append_number(&sql, "login_uid", has_login_uid, login_uid);
+    buffer_append_byte(&sql, '\0');
+    outcome = sql.failed
+                  ? -ENOMEM
+                  : database_run(mysql, error, "set the variables", "%s", (const char *)sql.data);
+    buffer_deinit(&sql);
+    return outcome;
+}
+
+static int run(const struct options *options, uint64_t *n_rows, struct error_text *error)
+{
+    MYSQL *mysql AUTO_DATABASE = NULL;
+    const char *sql = options->arguments[0];
+    struct evidence_window window = evidence_window_of(options);
+    struct buffer line = BUFFER_NULL;
+    int outcome = check_variables(options, sql, error);
+    if (!outcome)
+        outcome = evidence_connect(&mysql, options, error);
+    if (!outcome)
+        outcome = set_variables(mysql, options, &window, error);
+    if (outcome)
+        return outcome;
+    struct query query = {.options = options, .mysql = mysql, .error = error};
+    outcome = answer(&query, sql);
+    *n_rows = query.n_rows;
+    query_deinit(&query);
+    if (!outcome)
+        outcome = evidence_completeness(mysql, &window, &line, error);
+    if (!outcome)
+        fprintf(output_remarks(options->format), "%.*s\n", (int)line.length,
+                (const char *)line.data);
+    buffer_deinit(&line);
+    return outcome;
+}
+
+int query_command(int argc, char **argv)
+{
+    static const struct command_line line = {
+        .words = "query SQL",
+        .summary =
+            "Ask the evidence in SQL and print the rows. The SQL may use @since, @until, "
+            "@host_id and\n@login_uid, which hold what the options of these names say (else "
+            "NULL). The last line\nsays how complete the evidence is. Exit status: 0 rows, 1 "
+            "no rows, 2 error.",
+        .groups = OPTIONS_STATE | OPTIONS_DATABASE | OPTIONS_OUTPUT | OPTIONS_EVIDENCE,
+        .least_arguments = 1,
+        .most_arguments = 1,
+    };
+    struct options options;
+    struct error_text error = ERROR_TEXT_NULL;
+    uint64_t n_rows = 0;
+    int outcome = options_parse(&options, &line, argc, argv, &error);
+    if (outcome == OPTIONS_HELP_SHOWN)
+        return STATUS_ROWS;
+    if (!outcome)
+        outcome = run(&options, &n_rows, &error);
+    if (outcome) {
+        fflush(stdout);
+        log_error("query", "%s", error.text);
+        return STATUS_ERROR;
+    }
+    return n_rows ? STATUS_ROWS : STATUS_NO_ROWS;
+}

@@ -1,0 +1,302 @@
+/* `vestige status`: three parts, each of which may be missing (no agent here, no database
+ * reachable) without hiding the others: the agent of this host, the hosts, and the server's own
+ * jobs. */
+#include "core/log.h"
+#include "recorder/control_client.h"
+#include "reports/agent.h"
+#include "reports/command.h"
+#include "reports/evidence.h"
+#include "reports/findings.h"
+#include "reports/nearest.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define AGENT_TIMEOUT_MS    5000
+#define SILENCE_LIMIT_S     900
+#define LAG_LIMIT_S         60
+#define DAYS_AHEAD_LEAST    3
+#define MAINTENANCE_LIMIT_S 7200 /* partitions are made every hour */
+#define TEXT(number_text)   ((number_text) ? (number_text) : "0")
+
+struct status {
+    const struct options *options;
+    const char *configuration;
+    struct findings findings;
+    struct error_text *error;
+};
+
+static long long number(const char *text)
+{
+    return text ? strtoll(text, NULL, 10) : 0;
+}
+
+static void add(struct status *status, enum finding_level level, const char *part, const char *name,
+                const char *value, const char *advice)
+{
+    findings_add(&status->findings, level, part, name, value, advice);
+}
+
+/* --- the agent --- */
+
+static void add_agent_value(void *user, const char *key, const char *value)
+{
+    static const struct {
+        const char *key;
+        const char *advice;
+    } wrong_unless_zero[] = {
+        {"journal_full",  "what is seen now is lost and counted in gaps; see why it does not ship"},
+        {"rows_rejected", "the server refused rows; they are in the table rejected"               },
+    };
+    struct status *status = user;
+    for (size_t i = 0; i < sizeof(wrong_unless_zero) / sizeof(wrong_unless_zero[0]); i++)
+        if (!strcmp(key, wrong_unless_zero[i].key) && *value && strcmp(value, "0") &&
+            strcmp(value, "no")) {
+            add(status, FINDING_WRONG, "agent", key, value, wrong_unless_zero[i].advice);
+            return;
+        }
+    if (strstr(key, "error") && *value)
+        add(status, FINDING_WRONG, "agent", key, value,
+            "rows wait in the journal until this is mended");
+    else
+        add(status, FINDING_OK, "agent", key, value, NULL);
+}
+
+static int ask_agent(struct status *status)
+{
+    struct agent agent;
+    struct error_text reason = ERROR_TEXT_NULL;
+    int outcome = agent_find(&agent, status->options, status->configuration, status->error);
+    if (outcome)
+        return outcome;
+    outcome = agent_status(&agent, AGENT_TIMEOUT_MS, add_agent_value, status, &reason);
+    bool none = outcome == -ENOENT || outcome == -ECONNREFUSED;
+    if (outcome)
+        add(status, none ? FINDING_NOTE : FINDING_WRONG, "agent",
+            none ? "not running here" : "no answer", agent.socket, reason.text);
+    return 0;
+}
+
+/* --- the hosts --- */
+
+static void add_host_lag(struct status *status, const char *part, MYSQL_ROW row)
+{
+    char value[80];
+    bool silent = number(row[3]) > SILENCE_LIMIT_S, late = number(row[4]) > LAG_LIMIT_S;
+    if (!row[2]) {
+        add(status, FINDING_NOTE, part, "last batch", "none ever", "its agent never shipped");
+        return;
+    }
+    add(status, silent ? FINDING_WRONG : FINDING_OK, part, "last batch", row[2],
+        silent ? "nothing for over 15 minutes: is its agent running? If the host is gone for good, "
+                 "retire or revoke it"
+               : NULL);
+    snprintf(value, sizeof(value), "%s s", row[4]);
+    add(status, late ? FINDING_WRONG : FINDING_OK, part, "lag of the last batch", value,
+        late ? "it arrived late: see vestige status on that host" : NULL);
+}
+
+static void add_host(struct status *status, MYSQL_ROW row)
+{
+    char part[300];
+    snprintf(part, sizeof(part), "host %s", row[1]);
+    if (row[5]) {
+        add(status, FINDING_OK, part, "last batch", row[2], row[5]);
+        return;
+    }
+    add_host_lag(status, part, row);
+    if (number(row[6]))
+        add(status, FINDING_NOTE, part, "gaps of the last 24 hours", row[6],
+            "see SELECT * FROM gap for what was not seen and why");
+    if (number(row[7]))
+        add(status, FINDING_WRONG, part, "rows refused in the last 24 hours", row[7],
+            "they are in the table rejected, with the reason");
+}
+
+static int read_hosts(struct status *status, MYSQL *mysql, const struct evidence_window *window)
+{
+    static const char sql[] =
+        "SELECT e.host_id, e.name, b.received_at,"
+        " TIMESTAMPDIFF(SECOND, b.received_at, UTC_TIMESTAMP(6)),"
+        " ROUND(GREATEST(0, TIMESTAMPDIFF(MICROSECOND, b.last_time, b.received_at)) / 1e6, 1),"
+        " CASE WHEN e.retired_at IS NOT NULL THEN 'retired'"
+        "      WHEN e.revoked_at IS NOT NULL THEN 'revoked' END,"
+        " (SELECT COUNT(*) FROM gap g WHERE g.host_id = e.host_id"
+        "   AND g.created_at >= UTC_TIMESTAMP(6) - INTERVAL 1 DAY),"
+        " (SELECT COUNT(*) FROM rejected r WHERE r.host_id = e.host_id"
+        "   AND r.received_at >= UTC_TIMESTAMP(6) - INTERVAL 1 DAY)"
+        " FROM enrolment e LEFT JOIN batch b ON b.host_id = e.host_id AND b.batch ="
+        " (SELECT MAX(batch) FROM batch l WHERE l.host_id = e.host_id)";
+    MYSQL_RES *result AUTO_RESULT = NULL;
+    char one[64] = "";
+    if (window->has_host)
+        snprintf(one, sizeof(one), " WHERE e.host_id = %" PRIu64, window->host_id);
+    int outcome = database_query(mysql, &result, status->error, "read the state of the hosts",
+                                 "%s%s ORDER BY e.name", sql, one);
+    if (outcome)
+        return outcome;
+    for (MYSQL_ROW row; (row = mysql_fetch_row(result));)
+        add_host(status, row);
+    if (mysql_num_rows(result) == 0)
+        add(status, FINDING_NOTE, "server", "hosts", "none is enrolled",
+            "vestige client enroll HOST");
+    return 0;
+}
+
+static int read_coverage(struct status *status, MYSQL *mysql, const struct evidence_window *window)
+{
+    MYSQL_RES *result AUTO_RESULT = NULL;
+    char one[64] = "", part[300];
+    if (window->has_host)
+        snprintf(one, sizeof(one), " AND c.host_id = %" PRIu64, window->host_id);
+    int outcome = database_query(
+        mysql, &result, status->error, "read what is watched",
+        "SELECT e.name, c.source, CONCAT_WS(', ', c.mode, NULLIF(c.detail, '')) FROM coverage c"
+        " JOIN enrolment e ON e.host_id = c.host_id WHERE c.destroyed_at IS NULL"
+        " AND e.retired_at IS NULL AND e.revoked_at IS NULL%s ORDER BY e.name, c.source",
+        one);
+    if (outcome)
+        return outcome;
+    for (MYSQL_ROW row; (row = mysql_fetch_row(result));) {
+        snprintf(part, sizeof(part), "host %s", row[0]);
+        char name[80];
+        snprintf(name, sizeof(name), "watched: %.60s", row[1]);
+        add(status, FINDING_OK, part, name, row[2], NULL);
+    }
+    return 0;
+}
+
+/* --- the server's own jobs --- */
+
+static int read_partitions(struct status *status, MYSQL *mysql)
+{
+    MYSQL_RES *result AUTO_RESULT = NULL;
+    char name[100];
+    int outcome = database_query(
+        mysql, &result, status->error, "read the partitions",
+        "SELECT table_name, DATEDIFF(MAX(IF(partition_description = 'MAXVALUE', NULL,"
+        " CAST(TRIM(BOTH '''' FROM partition_description) AS DATE))), UTC_DATE()) - 1,"
+        " SUM(IF(partition_description = 'MAXVALUE', table_rows, 0))"
+        " FROM information_schema.partitions WHERE table_schema = DATABASE()"
+        " AND partition_name IS NOT NULL GROUP BY table_name ORDER BY table_name");
+    if (outcome)
+        return outcome;
+    for (MYSQL_ROW row; (row = mysql_fetch_row(result));) {
+        bool wrong = !row[1] || number(row[1]) < DAYS_AHEAD_LEAST;
+        snprintf(name, sizeof(name), "days ahead in %.64s", row[0]);
+        add(status, wrong ? FINDING_WRONG : FINDING_OK, "server", name, TEXT(row[1]),
+            wrong ? "partitions are not made: is event_scheduler ON? vestige server retention "
+                    "makes them"
+                  : NULL);
+        if (number(row[2]))
+            add(status, FINDING_WRONG, "server", "rows behind the last partition", row[2],
+                "a clock of a host was far ahead, or partitions were not made");
+    }
+    return 0;
+}
+
+static int read_maintenance(struct status *status, MYSQL *mysql)
+{
+    MYSQL_RES *result AUTO_RESULT = NULL;
+    char name[100];
+    int outcome = database_query(
+        mysql, &result, status->error, "read the server's own jobs",
+        "SELECT m.name, m.started_at, m.result, m.message,"
+        " (SELECT TIMESTAMPDIFF(SECOND, MAX(s.started_at), UTC_TIMESTAMP(6)) FROM maintenance_run s"
+        "   WHERE s.name = m.name AND s.result = 'success')"
+        " FROM maintenance_run m WHERE m.id IN (SELECT MAX(id) FROM maintenance_run"
+        " GROUP BY name) ORDER BY m.name");
+    if (outcome)
+        return outcome;
+    for (MYSQL_ROW row; (row = mysql_fetch_row(result));) {
+        bool failed = !strcmp(row[2], "failure");
+        bool overdue =
+            !strcmp(row[0], "make_partitions") && (!row[4] || number(row[4]) > MAINTENANCE_LIMIT_S);
+        snprintf(name, sizeof(name), "job %.64s", row[0]);
+        add(status, failed || overdue ? FINDING_WRONG : FINDING_OK, "server", name, row[1],
+            failed    ? row[3]
+            : overdue ? "it should run every hour: is event_scheduler ON?"
+                      : row[3]);
+    }
+    return 0;
+}
+
+static int ask_database(struct status *status)
+{
+    MYSQL *mysql AUTO_DATABASE = NULL;
+    struct error_text reason = ERROR_TEXT_NULL;
+    struct evidence_window window = evidence_window_of(status->options);
+    if (evidence_connect(&mysql, status->options, &reason)) {
+        add(status, FINDING_WRONG, "database", "not reachable", NULL, reason.text);
+        return 0;
+    }
+    int outcome = 0;
+    if (status->options->on) {
+        outcome = evidence_find_host(mysql, status->options->on, &window.host_id, status->error);
+        window.has_host = true;
+    }
+    if (!outcome)
+        outcome = read_hosts(status, mysql, &window);
+    if (!outcome)
+        outcome = read_coverage(status, mysql, &window);
+    if (!outcome)
+        outcome = read_partitions(status, mysql);
+    if (!outcome)
+        outcome = read_maintenance(status, mysql);
+    return outcome;
+}
+
+static int run(struct status *status)
+{
+    static const char *const titles[FINDING_TEXTS] = {"part", "name", "value", "advice"};
+    int outcome = ask_agent(status);
+    if (!outcome)
+        outcome = ask_database(status);
+    if (outcome)
+        return outcome;
+    outcome = findings_print(&status->findings, status->options->format, titles, 2);
+    if (outcome)
+        return error_set(status->error, outcome, "the rows cannot be written: %s",
+                         strerror(-outcome));
+    size_t n_wrong = status->findings.n_wrong;
+    FILE *remarks = output_remarks(status->options->format);
+    if (n_wrong)
+        fprintf(remarks, "%zu thing%s wrong.\n", n_wrong, n_wrong == 1 ? " is" : "s are");
+    else
+        fprintf(remarks, "Nothing is wrong.\n");
+    return 0;
+}
+
+int status_command(int argc, char **argv)
+{
+    struct options options;
+    struct error_text error = ERROR_TEXT_NULL;
+    struct status status = {.options = &options, .error = &error};
+    const struct option_own own[] = {
+        {"config", OPTION_TEXT, &status.configuration, "FILE",
+         "the agent's configuration (default " AGENT_CONFIGURATION_DEFAULT ")",  0, 0},
+        {"on",     OPTION_TEXT, &options.on,           "HOST", "only this host", 0, 0},
+    };
+    const struct command_line line = {
+        .words = "status",
+        .summary =
+            "How the agent of this host, the hosts in the database and the server's own jobs "
+            "are doing.\nExit status: 0 nothing is wrong, 1 something is, 2 error.",
+        .groups = OPTIONS_STATE | OPTIONS_DATABASE | OPTIONS_OUTPUT,
+        .own = own,
+        .n_own = sizeof(own) / sizeof(own[0]),
+    };
+    int outcome = options_parse(&options, &line, argc, argv, &error);
+    if (outcome == OPTIONS_HELP_SHOWN)
+        return STATUS_ROWS;
+    if (!outcome)
+        outcome = run(&status);
+    size_t n_wrong = status.findings.n_wrong;
+    findings_deinit(&status.findings);
+    if (outcome) {
+        log_error("status", "%s", error.text);
+        return STATUS_ERROR;
+    }
+    return n_wrong ? STATUS_WRONG : STATUS_ROWS;
+}

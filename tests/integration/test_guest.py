@@ -1,0 +1,133 @@
+"""A good guest: somebody else owns audit, with rules and a log of their own."""
+
+import os
+import shutil
+import tempfile
+
+from audit_daemon import EXEC_RULE, AuditDaemon
+from vestige_test import (Standalone, VestigeTest, act, assert_audit_state, audit_rules, audit_state,
+                          audit_status, brief, main, run, wait_for)
+
+N = 3000
+OWNER_RULES = (EXEC_RULE + ("-F", "key=owner-exec"),
+               ("-w", "/etc/hostname", "-p", "wa", "-k", "owner-watch"))
+STORM_COLUMNS = ("arguments IS NOT NULL AND exe IS NOT NULL AND cwd IS NOT NULL AND uid = 0 "
+                 "AND end_cause = 'exit' AND exit_code = 0 AND FIND_IN_SET('audit', seen_by)")
+
+
+class TestGuest(VestigeTest):
+    """Here each test has an instance of its own, as its start and end are what is looked at."""
+
+    @classmethod
+    def setUpClass(cls):
+        if os.geteuid():
+            raise AssertionError("integration tests need root")
+        cls.machine = audit_state()
+        cls.vestige = Standalone()
+        cls.addClassCleanup(cls.vestige.remove)
+
+    def setUp(self):
+        super().setUp()
+        self.addCleanup(assert_audit_state, self.machine)
+        self.directory = tempfile.mkdtemp(prefix="vestige-test-")
+        self.addCleanup(shutil.rmtree, self.directory)
+        self.owner = AuditDaemon(self.directory, rules=OWNER_RULES)
+        self.addCleanup(self.owner.stop)
+        self.addCleanup(self.vestige.kill_all)
+
+    def storm(self, tag):
+        """A storm of which we have each row, complete."""
+        pid, _ = act("storm", N, tag)
+        self.vestige.sync()
+        self.assertEqual(N, self.vestige.value(
+            f"SELECT COUNT(DISTINCT arguments) FROM process WHERE id >= {self.since} "
+            f"AND arguments LIKE %s AND {STORM_COLUMNS}", f"{tag}-%"), brief(self.gaps()))
+        return pid
+
+    def owner_records(self, parent):
+        """How many events of this parent, with its key, the owner's log has."""
+        return sum(f" ppid={parent} " in line and 'key="owner-exec"' in line
+                   for line in self.owner.log_text().splitlines()
+                   if line.startswith("type=SYSCALL"))
+
+    def coverage(self):
+        return self.vestige.query(
+            "SELECT mode FROM coverage WHERE source = 'audit' AND destroyed_at IS NULL")
+
+    def assert_mode(self, mode):
+        def is_mode():
+            self.vestige.sync()
+            return [row["mode"] for row in self.coverage()] == [mode]
+        wait_for(is_mode, 15, f"audit coverage is {mode}", 0.2)
+
+    def test_beside_an_owner(self):
+        self.owner.start()
+        owned = audit_state()
+        self.vestige.start()
+        self.assert_mode("guest")
+        self.assertEqual(self.owner.process.pid, audit_status()["pid"])
+        pid = self.storm(self.tag)
+        self.owner.settled()
+        self.assertEqual(N, self.owner_records(pid))
+        for rule in owned[1].splitlines():
+            self.assertIn(rule, audit_rules().splitlines())
+        self.vestige.stop()
+        self.assertEqual(owned, audit_state())
+
+    def test_killed_beside_an_owner(self):
+        self.owner.start()
+        owned = audit_state()
+        self.vestige.start()
+        self.storm("before-" + self.tag)
+        self.vestige.kill_all()
+        self.vestige.start()
+        self.storm("after-" + self.tag)
+        self.vestige.stop()
+        self.assertEqual(owned, audit_state())
+
+    def test_killed_as_owner(self):
+        """Without another owner: the state of before the first start comes back."""
+        self.vestige.start()
+        self.assert_mode("owner")
+        self.assertNotEqual(self.machine, audit_state())
+        self.vestige.kill_all()
+        self.vestige.start()
+        self.storm(self.tag)
+        self.vestige.stop()
+        assert_audit_state(self.machine)
+
+    def test_owner_comes_later(self):
+        """auditd started while we own audit takes over, and we become its guest."""
+        self.vestige.start()
+        self.assert_mode("owner")
+        self.owner.start(attempts=20, taking_over=True)
+        self.assert_mode("guest")
+        self.assertEqual(self.owner.process.pid, audit_status()["pid"])
+        pid = self.storm(self.tag)
+        self.owner.settled()
+        self.assertEqual(N, self.owner_records(pid))
+        self.vestige.stop()
+        self.assertEqual(sorted(self.owner_rules()), sorted(audit_rules().splitlines()))
+        self.owner.stop()
+
+    def owner_rules(self):
+        """The owner's rules as auditctl lists them."""
+        return ["-a always,exit -F arch=b64 -S execve,execveat -F success=1 -F key=owner-exec",
+                "-w /etc/hostname -p wa -k owner-watch"]
+
+    def test_nothing_is_printed(self):
+        """Without an owner: nothing goes to the kernel log, from the start to after the end."""
+        before = self.kernel_log()
+        self.vestige.start()
+        self.storm(self.tag)
+        self.vestige.stop()
+        after = self.kernel_log()
+        new = after[after.index(before[-1]) + 1:] if before else after
+        self.assertEqual([], [line for line in new if "audit" in line])
+
+    def kernel_log(self):
+        return run("dmesg").stdout.splitlines()
+
+
+if __name__ == "__main__":
+    main()

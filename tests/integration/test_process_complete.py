@@ -1,0 +1,49 @@
+"""A storm is recorded completely: 10,000 processes as fast as one process can spawn them are
+10,000 rows with everything that is known of them. Three times in a row on one instance."""
+
+import os
+
+from vestige_test import ACTOR, VestigeTest, act, brief, main
+
+N = 10000
+TRUE = os.path.realpath("/bin/true")
+
+
+class TestComplete(VestigeTest):
+    def storm(self):
+        pid, reports = act("storm", N, self.tag)
+        self.vestige.sync()
+        spawner = self.row_of(pid)
+        self.assert_ended(spawner, end_cause="exit", exit_code=0, argv0=ACTOR)
+        rows = self.processes("arguments LIKE %s", f"{self.tag}-%%")
+        numbers = sorted(int(row["arguments"].rpartition("-")[2]) for row in rows)
+        missing = sorted(set(range(N)) - set(numbers))
+        self.assertEqual((N, []), (len(rows), missing[:20]))
+        self.assertEqual(list(range(N)), numbers)
+        expected = {
+            "comm": "true", "exe": TRUE, "argv0": "true", "argc": 2,
+            "uid": 0, "username": "root", "euid": 0, "effective_username": "root", "gid": 0,
+            "egid": 0, "end_cause": "exit", "exit_code": 0, "exit_signal": None, "exit_uid": 0,
+            "parent_id": spawner["id"], "ppid": pid, "previous_id": None, "login_uid": None,
+        }
+        for row in rows:
+            if any(row[name] != value for name, value in expected.items()):
+                self.assert_row(row, **expected)
+            if not (spawner["created_at"] <= row["created_at"] <= row["destroyed_at"]
+                    <= spawner["destroyed_at"]):
+                self.fail(f"times outside of the spawner's: {brief([spawner, row])}")
+        self.assertEqual(N, reports["storm"]["count"])
+        self.assertEqual([], self.gaps())
+
+    def test_first(self):
+        self.storm()
+
+    def test_second(self):
+        self.storm()
+
+    def test_third(self):
+        self.storm()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,624 @@
+#!/usr/bin/python3
+"""What somebody with an agent's stolen credential can do to the evidence: add false rows of that
+host (they lack the signature), end and settle its open rows once, read the keys of its open rows,
+see the schema's version. Everything else is tried here, with the number of the error that refuses
+it. What an agent does all day is done here too, so that a server that refuses everything fails."""
+
+import datetime
+import os
+import sys
+import unittest
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(ROOT, "tests", "lib"))
+
+from private_server import PrivateServer, Refused, Session
+from vestige_test import wait_for
+
+ACCESS_DENIED, NO_DATABASE_RIGHT, NO_TABLE_RIGHT, NO_COLUMN_RIGHT = 1045, 1044, 1142, 1143
+CHECK_OPTION, UNKNOWN_COLUMN, NO_ADMINISTRATIVE_RIGHT = 1369, 1054, 1227
+NO_ROUTINE_RIGHT = 1370
+
+BOOT = "11111111-2222-4333-8444-555555555555"
+TABLES = ("process", "process_change", "host", "boot", "coverage", "gap", "batch", "rejected",
+          "enrolment", "maintenance_run")
+# What a row needs besides the common columns.
+NEEDS = {"process": {"boot_id": BOOT, "pid": 1}, "process_change": {"process_id": 1, "kind": "uid"},
+         "host": {"name": "h"}, "boot": {"boot_id": BOOT},
+         "coverage": {"boot_id": BOOT, "source": "audit"},
+         "gap": {"boot_id": BOOT, "source": "audit", "cause": "x", "unit": "row"}}
+# A session in which everything that a session can switch off is off.
+SWITCHED_OFF = ("SET sql_mode = 'ALLOW_INVALID_DATES'", "SET check_constraint_checks = 0",
+                "SET foreign_key_checks = 0", "SET unique_checks = 0", "SET time_zone = '-12:00'",
+                "SET character_set_client = latin1", "SET collation_connection = utf8mb4_general_ci",
+                "SET tx_isolation = 'READ-UNCOMMITTED'", "SET max_statement_time = 0",
+                "SET wait_timeout = 31536000", "SET lock_wait_timeout = 31536000",
+                "SET optimizer_switch = 'derived_merge=off'", "SET updatable_views_with_limit = 1",
+                "SET old_mode = ''", "SET sql_safe_updates = 0", "SET div_precision_increment = 0")
+
+
+class Thief(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.server = PrivateServer()
+        cls.addClassCleanup(cls.server.close)
+        cls.server.vestige("server", "init")
+        cls.root = cls.server.root("vestige")
+        cls.directories = {name: cls.server.enrol(name) for name in ("stolen", "other")}
+        ids = dict(cls.root.run("SELECT name, host_id FROM enrolment"))
+        cls.mine, cls.theirs = ids["stolen"], ids["other"]
+        cls.last_id = 0
+
+    def setUp(self):
+        self.thief = self.login("stolen")
+        self.other = self.login("other")
+        self.addCleanup(self.thief.close)
+        self.addCleanup(self.other.close)
+
+    def login(self, host):
+        return Session(self.server, database="vestige", read_default_group="vestige",
+                       read_default_file=os.path.join(self.directories[host], "agent.cnf"))
+
+    def new_id(self):
+        now = int(self.root.value("SELECT UNIX_TIMESTAMP(SYSDATE(6)) * 1000000"))
+        type(self).last_id = max(now, self.last_id + 1)
+        return self.last_id
+
+    def row(self, table="process", **changes):
+        """The columns of a legitimate open row, with changes."""
+        row = {"host_id": self.mine, "id": self.new_id(), "batch": 7, "seen_by": "proc",
+               **NEEDS[table], **changes}
+        if "day" not in row or "created_at" not in row:
+            recorded = datetime.datetime(1970, 1, 1) + datetime.timedelta(
+                seconds=row["id"] // 1000000)
+            row.setdefault("day", recorded.date())
+            row.setdefault("created_at", recorded)
+        return row
+
+    def insert(self, session=None, table="process", verb="INSERT", suffix="", **changes):
+        """The number of the error that inserting such a row gives; 0: it is there."""
+        row = self.row(table, **changes)
+        names = ", ".join(f"`{name}`" for name in row)
+        error = (session or self.thief).error(
+            f"{verb} INTO {table}_in ({names}) VALUES ({', '.join(['%s'] * len(row))}){suffix}",
+            *row.values())
+        self.inserted = row
+        return error
+
+    def open_row(self, session=None, table="process", **changes):
+        """A row that was inserted open, as its key."""
+        self.assertEqual(self.insert(session, table, **changes), 0)
+        return self.key()
+
+    def key(self):
+        return self.inserted["host_id"], self.inserted["id"], self.inserted["day"]
+
+    def end(self, key, session=None, table="process", **columns):
+        """Rows changed by an end, or the error that it gave, negative."""
+        columns = {"destroyed_at": f"{key[2]} 23:59:59.999999", "end_cause": "exit", "end_batch": 8,
+                   **columns}
+        return self.update(session, f"{table}_end", columns, key)
+
+    def settle(self, key, session=None, **columns):
+        columns = {"comm": "x", "exe": "/bin/x", "settle_batch": 8, **columns}
+        return self.update(session, "process_settle", columns, key)
+
+    def update(self, session, view, columns, key):
+        assignments = ", ".join(f"{name} = %s" for name in columns)
+        try:
+            return (session or self.thief).run(
+                f"UPDATE {view} SET {assignments} WHERE host_id = %s AND id = %s AND day = %s",
+                *columns.values(), *key)
+        except Refused as refused:
+            return -refused.number
+
+    def stored(self, key, *columns, table="process"):
+        return self.root.run(f"SELECT {', '.join(columns)} FROM {table}"
+                             " WHERE host_id = %s AND id = %s AND day = %s", *key)
+
+    def unchanged(self):
+        """All rows of all tables that an agent could want to change, but rows of its own host."""
+        return [self.root.run(f"CHECKSUM TABLE {table}") for table in TABLES]
+
+    def refuse(self, cases, session=None):
+        """Each statement gives its error, and nothing of the evidence changes."""
+        before = self.unchanged()
+        for error, sql in cases:
+            with self.subTest(sql=sql):
+                self.assertEqual((session or self.thief).error(sql), error)
+        self.assertEqual(self.unchanged(), before)
+
+
+class Legitimate(Thief):
+    def test_birth_settle_end(self):
+        key = self.open_row()
+        self.assertEqual(self.settle(key), 1)
+        self.assertEqual(self.end(key, cpu_user_us=5, exit_code=3), 1)
+        self.assertEqual(self.stored(key, "batch", "settle_batch", "end_batch", "comm", "end_cause",
+                                     "exit_code"), ((7, 8, 8, "x", "exit", 3),))
+
+    def test_settle_after_end(self):
+        key = self.open_row()
+        self.assertEqual(self.end(key), 1)
+        self.assertEqual(self.settle(key), 1)
+
+    def test_complete_at_once(self):
+        at = datetime.datetime.utcnow()
+        self.assertEqual(self.insert(comm="x", created_at=at, destroyed_at=at, end_cause="exit",
+                                     end_batch=7, exit_code=0), 0)
+
+    def test_each_table(self):
+        for table in NEEDS:
+            with self.subTest(table=table):
+                key = self.open_row(table=table)
+                self.assertEqual(self.end(key, table=table, end_cause="closed"), 1)
+                self.assertEqual(self.stored(key, "end_cause", "end_batch", table=table),
+                                 (("closed", 8),))
+                now = datetime.datetime.utcnow()
+                self.assertEqual(self.insert(table=table, created_at=now, destroyed_at=now,
+                                             end_cause="closed", end_batch=7), 0)
+
+    def test_batch_and_rejected(self):
+        self.assertEqual(self.insert_batch(), 1)
+        self.assertEqual(self.thief.run(
+            "INSERT INTO rejected_in (host_id, batch, line, table_name, text, error, message)"
+            " VALUES (%s, 1, 2, 'process', 'line', 1406, 'too long')", self.mine), 1)
+        self.assertEqual(self.root.run("SELECT verified_at, ABS(TIMESTAMPDIFF(SECOND, received_at,"
+                                       " UTC_TIMESTAMP())) < 5 FROM batch"), ((None, 1),))
+
+    def insert_batch(self, number=1, digest=b"\xff" * 32):
+        return self.thief.run(
+            "INSERT INTO batch_in (host_id, batch, hash, previous_hash, format, boot_id, first_time,"
+            " last_time, n_lines, cursors, recovered, server_offset_us, digests) VALUES"
+            " (%s, %s, %s, %s, 1, %s, UTC_TIMESTAMP(6), UTC_TIMESTAMP(6), 3, 'a=1', 0, -5, 'x')",
+            self.mine, number, digest, b"\0" * 32, BOOT)
+
+    def test_two_hashes_of_one_batch_are_both_kept(self):
+        self.assertEqual(self.insert_batch(90, b"\1" * 32), 1)
+        self.assertEqual(self.insert_batch(90, b"\2" * 32), 1)
+        with self.assertRaises(Refused) as refused:
+            self.insert_batch(90, b"\2" * 32)
+        self.assertEqual(refused.exception.number, 1062)
+        self.assertEqual(self.root.value("SELECT COUNT(*) FROM batch WHERE batch = 90"), 2)
+
+    def test_clocks_that_are_wrong(self):
+        for created_at in ("1970-01-01 00:00:00.000001",
+                           datetime.datetime.utcnow() + datetime.timedelta(366)):
+            self.assertEqual(self.insert(created_at=created_at), 0, created_at)
+        self.assertEqual(self.insert(id=5000000, created_at="1970-01-01 00:00:01"), 0)
+
+    def test_version(self):
+        self.assertEqual(self.thief.value("SELECT MAX(version) FROM schema_version"),
+                         self.root.value("SELECT MAX(version) FROM schema_version"))
+
+
+class Reading(Thief):
+    def test_nothing_but_keys_of_own_open_rows(self):
+        mine = self.open_row()
+        theirs = self.open_row(self.other, host_id=self.theirs)
+        ended = self.open_row()
+        self.assertEqual(self.end(ended), 1)
+        for view in ("process_end", "process_settle"):
+            keys = self.thief.run(f"SELECT host_id, id, day FROM {view}")
+            self.assertIn(mine, keys)
+            self.assertNotIn(theirs, keys)
+        self.assertNotIn(ended, self.thief.run("SELECT host_id, id, day FROM process_end"))
+
+    def test_refused(self):
+        self.refuse([(NO_TABLE_RIGHT, f"SELECT * FROM {table}") for table in TABLES])
+        self.refuse([(NO_TABLE_RIGHT, f"SELECT id FROM {table}_in") for table in NEEDS])
+        self.refuse([(NO_TABLE_RIGHT, f"SELECT id FROM {table}_open") for table in NEEDS])
+        self.refuse([(NO_COLUMN_RIGHT, f"SELECT destroyed_at FROM {table}_end") for table in NEEDS])
+        self.refuse([
+            (NO_TABLE_RIGHT, "SELECT id FROM process_unsettled"),
+            (NO_COLUMN_RIGHT, "SELECT comm FROM process_settle"),
+            (NO_COLUMN_RIGHT, "SELECT id FROM process_settle WHERE exe LIKE '/bin/%%'"),
+            (NO_COLUMN_RIGHT, "SELECT id FROM process_end ORDER BY cpu_user_us"),
+            (NO_COLUMN_RIGHT, "SELECT name FROM schema_version"),
+            (NO_TABLE_RIGHT, "SELECT text FROM rejected_in"),
+            (NO_TABLE_RIGHT, "SELECT hash FROM batch_in"),
+            (NO_TABLE_RIGHT, "SELECT * FROM mysql.global_priv"),
+            (NO_TABLE_RIGHT, "SELECT * FROM mysql.general_log"),
+            (NO_TABLE_RIGHT, "SHOW CREATE TABLE process"),
+            (NO_TABLE_RIGHT, "SHOW CREATE VIEW process_end"),
+            (NO_TABLE_RIGHT, "HANDLER process_in OPEN"),
+            (1345, "EXPLAIN SELECT id FROM process_end"),
+            (NO_ADMINISTRATIVE_RIGHT, "SELECT * FROM information_schema.innodb_trx"),
+            (NO_ADMINISTRATIVE_RIGHT, "SHOW ENGINE INNODB STATUS"),
+            (NO_ADMINISTRATIVE_RIGHT, "SELECT id FROM process_end INTO OUTFILE '/tmp/stolen'"),
+            (NO_ADMINISTRATIVE_RIGHT, "SELECT id FROM process_end LIMIT 1"
+                                      " INTO DUMPFILE '/tmp/stolen'"),
+        ])
+        self.assertIsNone(self.thief.value("SELECT LOAD_FILE('/etc/hostname')"))
+
+    def test_update_reads_nothing(self):
+        """An UPDATE may name the view's other columns, but in the rows of the view they are NULL."""
+        ended, settled = self.open_row(), self.open_row()
+        self.assertEqual(self.end(ended, cpu_user_us=5), 1)
+        self.assertEqual(self.settle(settled), 1)
+        for condition in ("cpu_user_us >= 0", "end_cause > 0", "end_batch >= 0",
+                          "destroyed_at > created_at"):
+            error = self.thief.error(
+                "UPDATE process_end SET destroyed_at = UTC_TIMESTAMP(6), end_cause = 'exit',"
+                f" end_batch = 9 WHERE {condition}")
+            self.assertEqual(error, UNKNOWN_COLUMN if "created_at" in condition else 0, condition)
+        self.assertEqual(self.thief.run("UPDATE process_end SET end_batch = cpu_user_us"), 0)
+        for condition in ("comm LIKE '%%'", "exe > ''", "login_uid >= 0"):
+            self.assertEqual(self.thief.run(
+                f"UPDATE process_settle SET settle_batch = 9 WHERE {condition}"), 0)
+        self.assertEqual(self.root.value("SELECT COUNT(*) FROM process WHERE 9 IN (end_batch,"
+                                         " settle_batch)"), 0)
+
+    def test_returning_gives_only_what_was_sent(self):
+        row = self.row()
+        insert = (f"INSERT INTO process_in ({', '.join(row)}) VALUES"
+                  f" ({', '.join(['%s'] * len(row))}) RETURNING ")
+        for error, what in ((NO_TABLE_RIGHT, "(SELECT MAX(comm) FROM process)"),
+                            (NO_COLUMN_RIGHT, "(SELECT MAX(comm) FROM process_settle)"),
+                            (UNKNOWN_COLUMN, "cmdline")):
+            self.assertEqual(self.thief.error(insert + what, *row.values()), error, what)
+        self.assertEqual(self.thief.run(insert + "id, comm", *row.values()), ((row["id"], None),))
+
+    def test_other_sessions_are_not_seen(self):
+        seen = {row[1] for row in self.thief.run("SHOW PROCESSLIST")}
+        self.assertEqual(seen, {f"agent_{self.mine}"})
+
+    def test_no_oracle_for_other_hosts(self):
+        """A duplicate of another host's row is refused for the host, not for being a duplicate."""
+        key = self.open_row(self.other, host_id=self.theirs)
+        for identifier in (key[1], key[1] + 1000000):
+            self.assertEqual(self.insert(host_id=self.theirs, id=identifier), CHECK_OPTION)
+            self.assertEqual(self.insert(host_id=self.theirs, id=identifier, verb="INSERT IGNORE"),
+                             CHECK_OPTION)
+        self.assertEqual(len(self.stored(key, "1")), 1)
+        self.assertEqual(self.end(key), 0)
+        self.assertEqual(self.settle(key), 0)
+
+    def test_routines(self):
+        self.refuse([(NO_ROUTINE_RIGHT, "CALL vestige_make_partitions()"),
+                     (NO_ROUTINE_RIGHT, "CALL vestige_kill_agents()"),
+                     (NO_ROUTINE_RIGHT, "CALL vestige_reap_transactions(0)")])
+
+
+class Writing(Thief):
+    def test_other_host(self):
+        for table in NEEDS:
+            with self.subTest(table=table):
+                self.assertEqual(self.insert(table=table, host_id=self.theirs), CHECK_OPTION)
+                self.assertEqual(self.insert(table=table, host_id=0), CHECK_OPTION)
+        key = self.open_row(self.other, host_id=self.theirs)
+        self.assertEqual(self.end(key), 0)
+        self.assertEqual(self.settle(key), 0)
+        self.assertEqual(self.stored(key, "destroyed_at", "comm"), ((None, None),))
+        for sql in ("INSERT INTO batch_in (host_id, batch, hash, previous_hash, format, boot_id,"
+                    " first_time, last_time, n_lines, recovered) VALUES"
+                    f" ({self.theirs}, 1, 'x', 'x', 1, '{BOOT}', NOW(), NOW(), 1, 0)",
+                    "INSERT INTO rejected_in (host_id, batch, line, table_name, text, error, message)"
+                    f" VALUES ({self.theirs}, 1, 1, 'x', 'x', 1, 'x')"):
+            self.assertEqual(self.thief.error(sql), CHECK_OPTION)
+
+    def test_other_day(self):
+        for day in ("2000-01-01", "1970-01-01", "9999-12-31", datetime.date.today()
+                    + datetime.timedelta(1)):
+            for table in NEEDS:
+                self.assertEqual(self.insert(table=table, day=day), CHECK_OPTION, (table, day))
+        for day in ("9999-12-31", None):
+            self.assertIn(self.insert(id=2 ** 64 - 1, day=day, created_at="2026-01-01"),
+                          (CHECK_OPTION, 1048, 1441))
+
+    def test_implausible_birth(self):
+        for created_at in ("1969-12-31 23:59:59.999999", "1000-01-01", "9999-12-31",
+                           datetime.datetime.utcnow() + datetime.timedelta(402)):
+            self.assertEqual(self.insert(created_at=created_at), CHECK_OPTION, created_at)
+
+    def test_implausible_end_at_birth(self):
+        now = datetime.datetime.utcnow()
+        earlier, later = now - datetime.timedelta(1), now + datetime.timedelta(402)
+        cases = [
+            {"destroyed_at": now, "end_cause": "exit"},                     # no batch
+            {"destroyed_at": now, "end_cause": "exit", "end_batch": 6},     # another batch
+            {"destroyed_at": now, "end_batch": 7},                          # no cause
+            {"end_cause": "exit", "end_batch": 7},                          # no time
+            {"destroyed_at": earlier, "end_cause": "exit", "end_batch": 7, "created_at": now},
+            {"destroyed_at": later, "end_cause": "exit", "end_batch": 7},
+            {"exit_code": 1}, {"cpu_user_us": 1}, {"exit_uid": 0}, {"end_batch": 7},
+        ]
+        for case in cases:
+            with self.subTest(case=case):
+                self.assertEqual(self.insert(**case), CHECK_OPTION)
+
+    def test_implausible_end(self):
+        key = self.open_row()
+        before = self.stored(key, "*")
+        cases = [
+            {"destroyed_at": "1970-01-02"}, {"destroyed_at": None}, {"end_cause": None},
+            {"end_batch": None}, {"destroyed_at": None, "end_cause": None, "end_batch": None,
+                                  "exit_code": 1},
+            {"destroyed_at": datetime.datetime.utcnow() + datetime.timedelta(402)},
+            {"destroyed_at": "9999-12-31"},
+        ]
+        for case in cases:
+            with self.subTest(case=case):
+                self.assertEqual(self.end(key, **case), -CHECK_OPTION)
+        self.assertEqual(self.end(key, end_cause="nothing"), -1265)
+        self.assertEqual(self.stored(key, "*"), before)
+        self.assertEqual(self.end(key), 1)
+
+    def test_end_once(self):
+        key = self.open_row()
+        self.assertEqual(self.end(key), 1)
+        before = self.stored(key, "*")
+        self.assertEqual(self.end(key, end_cause="reboot", exit_code=9), 0)
+        self.assertEqual(self.end(key, destroyed_at=None, end_cause=None, end_batch=None), 0)
+        self.assertEqual(self.thief.run("UPDATE process_end SET end_batch = 99"
+                                        " WHERE id = %s", key[1]), 0)
+        self.assertEqual(self.stored(key, "*"), before)
+
+    def test_settle_once(self):
+        key = self.open_row()
+        self.assertEqual(self.settle(key, settle_batch=None), -CHECK_OPTION)
+        self.assertEqual(self.settle(key), 1)
+        self.assertEqual(self.settle(key, comm="y"), 0)
+        self.assertEqual(self.settle(key, comm=None, exe=None, settle_batch=None), 0)
+        self.assertEqual(self.stored(key, "comm", "settle_batch"), (("x", 8),))
+        key = self.open_row()
+        self.assertEqual(self.settle(key, comm=None, exe=None), 1)
+        self.assertEqual(self.settle(key, settle_batch=9), 0)
+
+    def test_settled_at_birth(self):
+        for column, value in (("comm", "x"), ("exe", ""), ("arguments", ""), ("login_uid", 0),
+                              ("argc", 0), ("tty", "")):
+            with self.subTest(column=column):
+                key = self.open_row(**{column: value})
+                self.assertEqual(self.settle(key, comm="y"), 0)
+                self.assertEqual(self.stored(key, column, "settle_batch"), ((value, None),))
+
+    def test_insert_cannot_settle(self):
+        self.assertEqual(self.insert(settle_batch=7), UNKNOWN_COLUMN)
+
+    def test_columns_that_are_not_its_own(self):
+        key = self.open_row()
+        for view, columns in (("process_end", ("host_id", "id", "day")),
+                              ("process_settle", ("host_id", "id", "day"))):
+            for column in columns:
+                self.assertEqual(self.update(None, view, {column: 1}, key), -NO_COLUMN_RIGHT)
+        for column in ("comm", "pid", "created_at", "batch", "uid", "settle_batch"):
+            self.assertEqual(self.update(None, "process_end", {column: 1}, key), -NO_COLUMN_RIGHT)
+        self.assertEqual(self.update(None, "process_settle", {"destroyed_at": 1}, key),
+                         -NO_COLUMN_RIGHT)
+        for view in ("process", "process_in", "process_open", "process_unsettled"):
+            self.assertEqual(self.update(None, view, {"batch": 1}, key), -NO_TABLE_RIGHT)
+
+    def test_overwriting(self):
+        key = self.open_row()
+        before = self.stored(key, "*")
+        again = {"id": key[1], "pid": 666}
+        self.assertEqual(self.insert(**again), 1062)
+        self.assertEqual(self.insert(verb="REPLACE", **again), NO_TABLE_RIGHT)
+        self.assertEqual(self.insert(suffix=" ON DUPLICATE KEY UPDATE pid = 666", **again),
+                         NO_TABLE_RIGHT)
+        self.assertEqual(self.insert(suffix=" ON DUPLICATE KEY UPDATE pid = VALUES(pid)", **again),
+                         NO_TABLE_RIGHT)
+        self.assertEqual(self.insert(verb="INSERT IGNORE", **again), 0)
+        self.assertEqual(self.stored(key, "*"), before)
+
+    def test_removing(self):
+        key = self.open_row()
+        where = f"WHERE id = {key[1]}"
+        self.refuse([(NO_TABLE_RIGHT, f"DELETE FROM {view} {where}") for view in
+                     ("process", "process_in", "process_end", "process_settle", "process_open")])
+        self.refuse([(NO_TABLE_RIGHT, f"DELETE FROM {table}_in") for table in NEEDS])
+        self.refuse([(NO_TABLE_RIGHT, f"TRUNCATE TABLE {table}") for table in TABLES])
+        self.refuse([(NO_TABLE_RIGHT, f"DROP TABLE {table}") for table in TABLES])
+        self.refuse([(NO_TABLE_RIGHT, "DELETE a FROM process_end AS a"),
+                     (NO_DATABASE_RIGHT, "DROP DATABASE vestige"),
+                     (NO_TABLE_RIGHT, "ALTER TABLE process DROP PARTITION p_before"),
+                     (NO_TABLE_RIGHT, "DROP VIEW process_in")])
+
+    def test_batch_times_are_the_servers(self):
+        columns = ("host_id, batch, hash, previous_hash, format, boot_id, first_time, last_time,"
+                   " n_lines, recovered")
+        values = f"{self.mine}, 500, 'f', 'f', 1, '{BOOT}', '2020-01-01', '2020-01-01', 1, 0"
+        for column in ("received_at", "verified_at"):
+            self.assertEqual(self.thief.error(f"INSERT INTO batch_in ({columns}, {column})"
+                                              f" VALUES ({values}, '2020-01-01')"), UNKNOWN_COLUMN)
+        self.assertNotEqual(self.thief.error("SET timestamp = 1577836800"), 0)
+        for setting in SWITCHED_OFF:
+            self.thief.error(setting)
+        self.thief.run(f"INSERT INTO batch_in ({columns}) VALUES ({values})")
+        self.assertEqual(self.root.run(
+            "SELECT ABS(TIMESTAMPDIFF(SECOND, received_at, UTC_TIMESTAMP())) < 5, verified_at"
+            " FROM batch WHERE batch = 500"), ((1, None),))
+        self.refuse([(NO_TABLE_RIGHT, "UPDATE batch_in SET hash = 'x'"),
+                     (NO_TABLE_RIGHT, "UPDATE batch SET verified_at = NOW()"),
+                     (NO_TABLE_RIGHT, "INSERT INTO batch (host_id) VALUES (1)")])
+
+    def test_rejected_times_are_the_servers(self):
+        self.assertEqual(self.thief.error(
+            "INSERT INTO rejected_in (host_id, batch, line, table_name, text, error, message,"
+            f" received_at) VALUES ({self.mine}, 1, 1, 'x', 'x', 1, 'x', '2020-01-01')"),
+            UNKNOWN_COLUMN)
+
+    def test_load_data(self):
+        path = os.path.join(self.server.directory, "rows")
+        with open(path, "w") as file:
+            file.write("1\n")
+        self.refuse([(ACCESS_DENIED, f"LOAD DATA INFILE '{path}' INTO TABLE process_in (host_id)"),
+                     (4166, f"LOAD DATA LOCAL INFILE '{path}' INTO TABLE process_in (host_id)")])
+
+    def test_load_data_local_from_a_willing_client(self):
+        willing = Session(self.server, database="vestige", read_default_group="vestige",
+                          local_infile=True,
+                          read_default_file=os.path.join(self.directories["stolen"], "agent.cnf"))
+        self.addCleanup(willing.close)
+        path = os.path.join(self.server.directory, "rows")
+        with open(path, "w") as file:
+            file.write(f"{self.theirs}\n")
+        self.refuse([(4166, f"LOAD DATA LOCAL INFILE '{path}' INTO TABLE process_in (host_id)")],
+                    willing)
+
+    def test_making_things(self):
+        self.refuse([
+            (NO_TABLE_RIGHT, "CREATE TABLE stolen (a INT)"),
+            (NO_DATABASE_RIGHT, "CREATE TEMPORARY TABLE stolen (a INT)"),
+            (NO_TABLE_RIGHT, "CREATE VIEW stolen AS SELECT id FROM process_end"),
+            (NO_TABLE_RIGHT, "CREATE OR REPLACE VIEW process_in AS SELECT 1 AS id"),
+            (NO_TABLE_RIGHT, "ALTER VIEW process_end AS SELECT 1 AS id"),
+            (NO_TABLE_RIGHT, "ALTER TABLE process ADD COLUMN stolen INT"),
+            (NO_TABLE_RIGHT, "RENAME TABLE process TO stolen"),
+            (NO_TABLE_RIGHT, "CREATE INDEX stolen ON process (pid)"),
+            (NO_TABLE_RIGHT, "CREATE TRIGGER stolen BEFORE INSERT ON process FOR EACH ROW SET @a = 1"),
+            (NO_DATABASE_RIGHT, "CREATE EVENT stolen ON SCHEDULE EVERY 1 SECOND DO SET @a = 1"),
+            (NO_DATABASE_RIGHT, "ALTER EVENT vestige_reaper DISABLE"),
+            (NO_DATABASE_RIGHT, "DROP EVENT vestige_partitions"),
+            (NO_DATABASE_RIGHT, "CREATE PROCEDURE stolen() SET @a = 1"),
+            (NO_ROUTINE_RIGHT, "DROP PROCEDURE vestige_make_partitions"),
+            (NO_ADMINISTRATIVE_RIGHT, "CREATE USER stolen"),
+            (NO_ADMINISTRATIVE_RIGHT, "CREATE ROLE stolen"),
+            (NO_ADMINISTRATIVE_RIGHT, "ALTER USER vestige_owner@localhost ACCOUNT UNLOCK"),
+            (1959, "SET ROLE vestige_admin"),
+            (1959, "SET ROLE vestige_reader"),
+            (NO_ADMINISTRATIVE_RIGHT, "SET GLOBAL local_infile = 1"),
+            (NO_ADMINISTRATIVE_RIGHT, "SET GLOBAL event_scheduler = OFF"),
+            (NO_ADMINISTRATIVE_RIGHT, "SET sql_log_bin = 0"),
+            (NO_ADMINISTRATIVE_RIGHT, "FLUSH TABLES"),
+            (NO_ADMINISTRATIVE_RIGHT, "SHUTDOWN"),
+            (NO_DATABASE_RIGHT, "LOCK TABLES process WRITE"),
+            (NO_TABLE_RIGHT, "ANALYZE TABLE process"),
+            (NO_DATABASE_RIGHT, "USE mysql"),
+        ])
+
+
+class SwitchedOff(Writing):
+    """The same after everything that a session can switch off is off."""
+
+    def login(self, host):
+        session = super().login(host)
+        if host == "stolen":
+            self.n_off = sum(session.error(setting) == 0 for setting in SWITCHED_OFF)
+        return session
+
+    def test_something_was_switched_off(self):
+        self.assertGreaterEqual(self.n_off, len(SWITCHED_OFF) - 2)
+        self.assertEqual(self.thief.value("SELECT @@sql_mode"), "ALLOW_INVALID_DATES")
+
+    def test_time_cannot_be_set(self):
+        self.assertNotEqual(self.thief.error("SET timestamp = 1577836800"), 0)
+        self.assertEqual(self.root.value("SELECT ABS(UNIX_TIMESTAMP() - %s) < 5",
+                                         self.thief.value("SELECT UNIX_TIMESTAMP()")), 1)
+
+    def test_implausible_end(self):
+        key = self.open_row()
+        before = self.stored(key, "*")
+        for case in ({"end_cause": "nothing"}, {"end_cause": 0}, {"end_cause": ""},
+                     {"destroyed_at": "nonsense"}, {"destroyed_at": "0000-00-00"},
+                     {"destroyed_at": "1970-01-02"}, {"destroyed_at": "9999-12-31"},
+                     {"end_cause": None}, {"end_batch": None}):
+            with self.subTest(case=case):
+                self.assertEqual(self.end(key, **case), -CHECK_OPTION)
+        self.assertEqual(self.stored(key, "*"), before)
+
+    @staticmethod
+    def next_day_of_no_calendar():
+        today = datetime.date.today()
+        return next(day for day in (f"{year}-{month:02}-31" for year in (today.year, today.year + 1)
+                                    for month in (2, 4, 6, 9, 11)) if day > str(today))
+
+    def test_zero_dates(self):
+        key = self.open_row()
+        for date in ("0000-00-00", "2026-00-00", "2026-01-00", "2026-02-31", "nonsense",
+                     "1000-01-01", self.next_day_of_no_calendar()):
+            self.assertEqual(self.insert(created_at=date), CHECK_OPTION, date)
+            self.assertEqual(self.insert(destroyed_at=date, end_cause="exit", end_batch=7),
+                             CHECK_OPTION, date)
+            self.assertEqual(self.end(key, destroyed_at=date), -CHECK_OPTION, date)
+        for day in ("0000-00-00", "1000-01-01", "nonsense"):
+            self.assertEqual(self.insert(day=day), CHECK_OPTION, day)
+
+    def test_update_ignore(self):
+        key = self.open_row()
+        for change in ("destroyed_at = '1970-01-02', end_cause = 'exit', end_batch = 8",
+                       "exit_code = 5", "end_cause = 'exit'"):
+            self.thief.run(f"UPDATE IGNORE process_end SET {change} WHERE id = %s", key[1])
+        self.thief.run("UPDATE IGNORE process_settle SET comm = 'x' WHERE id = %s", key[1])
+        self.assertEqual(self.stored(key, "destroyed_at", "end_cause", "exit_code", "comm"),
+                         ((None, None, None, None),))
+
+    def test_many_tables_at_once(self):
+        key = self.open_row()
+        self.assertEqual(self.end(key), 1)
+        other = self.open_row()
+        error = self.thief.error(
+            "UPDATE process_end AS a, process_settle AS b SET a.destroyed_at = '1970-01-02',"
+            " a.end_cause = 'exit', a.end_batch = 8, b.comm = 'x', b.settle_batch = 8"
+            " WHERE a.id = b.id")
+        self.assertEqual(error, CHECK_OPTION)
+        self.assertEqual(self.stored(key, "end_cause", "comm"), (("exit", None),))
+        self.assertEqual(self.stored(other, "destroyed_at", "comm"), ((None, None),))
+
+
+class Holding(Thief):
+    """A transaction that is left open is ended after 30 s, whatever the session does meanwhile."""
+
+    def hold(self, *statements):
+        holder = self.login("stolen")
+        self.addCleanup(holder.close)
+        for statement in ("SET autocommit = 0", "BEGIN", *statements):
+            holder.run(statement)
+        self.assertEqual(self.insert(holder), 0)
+        return holder, self.key()
+
+    def count(self):
+        return self.root.value("SELECT COUNT(*) FROM information_schema.processlist"
+                               " WHERE user = %s", f"agent_{self.mine}")
+
+    def test_reaped(self):
+        start = self.root.value("SELECT UTC_TIMESTAMP(6)")
+        before = self.count()
+        holder, key = self.hold("SET wait_timeout = 31536000")
+        self.assertEqual(self.count(), before + 1)
+        self.root.run("CALL vestige_reap_transactions(30)")
+        self.assertEqual(self.count(), before + 1)
+
+        def kept_busy():
+            return holder.error("DO SLEEP(0.2)")  # a session that is never idle
+        error = wait_for(kept_busy, 60, "the event ends the transaction")
+        self.assertIn(error, (1317, 1927, 2006, 2013))
+        wait_for(lambda: self.count() == before, 5, "the session is gone")
+        self.assertEqual(self.stored(key, "1"), ())
+        started, message = self.root.run(
+            "SELECT started_at, message FROM maintenance_run WHERE name = 'reap_transactions'"
+            " ORDER BY id DESC LIMIT 1")[0]
+        self.assertIn(f"agent_{self.mine}", message)
+        self.assertGreater(started - start, datetime.timedelta(seconds=29))
+        self.assertLess(started - start, datetime.timedelta(seconds=45))
+        self.assertEqual(self.thief.value("SELECT 1"), 1)
+
+    def test_prepared_is_a_finding(self):
+        holder = self.login("stolen")
+        holder.run("XA START 'stolen'")
+        self.assertEqual(self.insert(holder), 0)
+        holder.run("XA END 'stolen'")
+        holder.run("XA PREPARE 'stolen'")
+        holder.close()
+        self.addCleanup(self.root.error, "XA ROLLBACK 'stolen'")
+        wait_for(lambda: self.root.run("SELECT 1 FROM information_schema.innodb_trx WHERE"
+                                       " trx_mysql_thread_id = 0 AND trx_started < SYSDATE()"),
+                 10, "the transaction has no session", interval=0.3)  # innodb_trx is cached 0.1 s
+        self.root.run("CALL vestige_reap_transactions(0)")
+        self.root.run("CALL vestige_reap_transactions(0)")
+        self.assertEqual(self.root.run("SELECT result, LEFT(message, 17) FROM maintenance_run"
+                                       " WHERE name = 'prepared_transactions'"),
+                         (("failure", "1 XA transactions"),))
+
+    def test_only_agents_are_reaped(self):
+        reader = self.server.root("vestige")
+        self.addCleanup(reader.close)
+        reader.run("START TRANSACTION WITH CONSISTENT SNAPSHOT")
+        reader.run("SELECT COUNT(*) FROM process")
+        self.root.run("CALL vestige_reap_transactions(-5)")
+        self.assertEqual(reader.value("SELECT 1"), 1)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

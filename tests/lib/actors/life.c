@@ -1,0 +1,256 @@
+/* Births and ends: who is whose child, which image ends by what, and which code wait(2) gives. */
+#include "actor.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* A child that does not exec and lives for the given time. */
+static int life_fork(int argc, char **argv)
+{
+    unsigned long ms = actor_number(argv[0], 60000);
+    unsigned long code = argc > 1 ? actor_number(argv[1], 255) : 5;
+    pid_t child = actor_fork();
+    if (!child) {
+        if (ms)
+            actor_sleep_ms((unsigned)ms);
+        _exit((int)code);
+    }
+    actor_finish("child", child);
+    return 0;
+}
+
+/* A child that stays in its parent's image for the given time, then execs. */
+static int life_late_exec(int argc, char **argv)
+{
+    (void)argc;
+    unsigned long ms = actor_number(argv[0], 60000);
+    pid_t child = actor_fork();
+    if (!child) {
+        actor_sleep_ms((unsigned)ms);
+        actor_become_true(argv[1]);
+    }
+    actor_finish("child", child);
+    return 0;
+}
+
+static int life_vfork(int argc, char **argv)
+{
+    (void)argc;
+    pid_t child = vfork();
+    if (!child)
+        actor_become_true(argv[0]);
+    actor_require(child > 0, "vfork");
+    actor_finish("child", child);
+    return 0;
+}
+
+/* A child that execs twice in one process. */
+static int life_exec_twice(int argc, char **argv)
+{
+    (void)argc;
+    pid_t child = actor_fork();
+    if (!child) {
+        execl("/bin/sh", "sh", "-c", "exec /bin/true \"$1\"", "sh", argv[0], (char *)NULL);
+        _exit(127);
+    }
+    actor_finish("child", child);
+    return 0;
+}
+
+static void *thread_exec(void *tag)
+{
+    actor_become_true(tag);
+}
+
+static int life_thread_exec(int argc, char **argv)
+{
+    (void)argc;
+    pid_t child = actor_fork();
+    if (!child) {
+        pthread_t thread;
+        actor_require(!pthread_create(&thread, NULL, thread_exec, argv[0]), "pthread_create");
+        for (;;)
+            pause();
+    }
+    actor_finish("child", child);
+    return 0;
+}
+
+static void *thread_exit_7(void *unused)
+{
+    (void)unused;
+    actor_sleep_ms(150);
+    syscall(SYS_exit_group, 7);
+    return NULL;
+}
+
+/* The leader ends with 0; the last thread ends the group with 7, which is what wait(2) gives. */
+static int life_leader_first(int argc, char **argv)
+{
+    (void)argc, (void)argv;
+    pid_t child = actor_fork();
+    if (!child) {
+        pthread_t thread;
+        actor_require(!pthread_create(&thread, NULL, thread_exit_7, NULL), "pthread_create");
+        syscall(SYS_exit, 0);
+    }
+    actor_finish("child", child);
+    return 0;
+}
+
+static void *thread_return(void *unused)
+{
+    return unused;
+}
+
+/* Threads come and go, one after the other; the process ends once, with the given code. */
+static int life_threads(int argc, char **argv)
+{
+    (void)argc;
+    unsigned long n = actor_number(argv[0], 100000);
+    pid_t child = actor_fork();
+    if (!child) {
+        for (unsigned long i = 0; i < n; i++) {
+            pthread_t thread;
+            actor_require(!pthread_create(&thread, NULL, thread_return, NULL), "pthread_create");
+            pthread_join(thread, NULL);
+        }
+        _exit(6);
+    }
+    actor_finish("child", child);
+    return 0;
+}
+
+/* The orphan comes back to us, the subreaper, so that its end can be reported too. */
+static int life_double_fork(int argc, char **argv)
+{
+    (void)argc;
+    actor_require(!prctl(PR_SET_CHILD_SUBREAPER, 1), "PR_SET_CHILD_SUBREAPER");
+    pid_t child = actor_fork();
+    if (!child) {
+        pid_t parent = getpid();
+        if (actor_fork())
+            _exit(3);
+        for (int i = 0; i < 500 && getppid() == parent; i++)
+            actor_sleep_ms(1);
+        actor_become_true(argv[0]);
+    }
+    actor_finish("child", child);
+    int status;
+    pid_t orphan = wait(&status);
+    actor_require(orphan > 0, "wait");
+    actor_report("orphan", orphan, child, status);
+    return 0;
+}
+
+/* The child makes a sibling: its parent is the actor, although the child called clone. */
+static int life_clone_parent(int argc, char **argv)
+{
+    (void)argc;
+    pid_t child = actor_fork();
+    if (!child) {
+        long sibling = syscall(SYS_clone, CLONE_PARENT | SIGCHLD, NULL, NULL, NULL, NULL);
+        if (!sibling)
+            actor_become_true(argv[0]);
+        _exit(sibling < 0 ? 126 : 4);
+    }
+    actor_finish("child", child);
+    int status;
+    pid_t sibling = wait(&status);
+    actor_require(sibling > 0, "wait");
+    actor_report("sibling", sibling, getpid(), status);
+    return 0;
+}
+
+static int life_kill(int argc, char **argv)
+{
+    (void)argc;
+    unsigned long number = actor_number(argv[0], 64);
+    pid_t child = actor_fork();
+    if (!child) {
+        struct rlimit none = {0, 0};
+        setrlimit(RLIMIT_CORE, &none);
+        execl("/bin/sleep", "sleep", "60", (char *)NULL);
+        _exit(127);
+    }
+    actor_sleep_ms(50);
+    actor_require(!kill(child, (int)number), "kill");
+    actor_finish("child", child);
+    return 0;
+}
+
+/* Two processes with one pid, the second forced by ns_last_pid. Others fork too, so it is tried
+ * until it works. */
+static pid_t fork_with_pid(pid_t wanted, const char *tag)
+{
+    FILE *last_pid = fopen("/proc/sys/kernel/ns_last_pid", "we");
+    actor_require(last_pid != NULL, "/proc/sys/kernel/ns_last_pid");
+    fprintf(last_pid, "%d", wanted - 1);
+    fflush(last_pid);
+    pid_t child = fork();
+    if (!child) {
+        if (getpid() == wanted)
+            actor_become_true(tag);
+        _exit(0);
+    }
+    fclose(last_pid);
+    actor_require(child > 0, "fork");
+    return child;
+}
+
+static int life_pid_reuse(int argc, char **argv)
+{
+    (void)argc;
+    pid_t first = actor_fork();
+    if (!first)
+        actor_become_true(argv[0]);
+    actor_finish("first", first);
+    for (int tries = 0; tries < 200; tries++) {
+        pid_t second = fork_with_pid(first, argv[1]);
+        if (second == first) {
+            actor_finish("second", second);
+            return 0;
+        }
+        waitpid(second, NULL, 0);
+    }
+    fprintf(stderr, "pid %d was not given again in 200 tries\n", first);
+    return 1;
+}
+
+static int life_pid_namespace(int argc, char **argv)
+{
+    (void)argc;
+    long child = syscall(SYS_clone, CLONE_NEWPID | SIGCHLD, NULL, NULL, NULL, NULL);
+    if (!child) {
+        if (getpid() != 1)
+            _exit(125);
+        actor_become_true(argv[0]);
+    }
+    actor_require(child > 0, "clone");
+    actor_finish("child", (pid_t)child);
+    return 0;
+}
+
+const struct actor life_actors[] = {
+    {"fork",              "MILLISECONDS [CODE]", 1, life_fork},
+    {"late-exec",                  "MILLISECONDS TAG", 2, life_late_exec},
+    {"vfork",                   "TAG", 1, life_vfork},
+    {"exec-twice","TAG", 1, life_exec_twice},
+    {"thread-exec",     "TAG", 1, life_thread_exec},
+    {"leader-first",             "", 0, life_leader_first},
+    {"threads",                  "N", 1, life_threads},
+    {"double-fork",                   "TAG", 1, life_double_fork},
+    {"clone-parent",                               "TAG", 1, life_clone_parent},
+    {"kill",    "SIGNAL", 1, life_kill},
+    {"pid-reuse",       "TAG TAG", 2, life_pid_reuse},
+    {"pid-namespace",                  "TAG", 1, life_pid_namespace},
+    {0                  },
+};

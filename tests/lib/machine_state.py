@@ -1,0 +1,60 @@
+#!/usr/bin/python3
+"""machine_state.py save FILE | check FILE: that tests leave the machine as they found it.
+
+Looks at audit's settings and rules, network namespaces, mounts, processes of the kinds that tests
+start, and what tests leave in /tmp."""
+
+import json
+import os
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from vestige_test import audit_state, processes_named, run  # noqa: E402  (the path comes first)
+
+KINDS = ("vestige", "vestiged", "mariadbd", "actor", "auditd", "laurel", "forkstat", "sleep")
+
+
+def mounts():
+    with open("/proc/self/mounts") as stream:
+        return sorted(line.rstrip() for line in stream)
+
+
+def state():
+    settings, rules = audit_state()
+    return {
+        "audit settings": sorted(f"{name} {value}" for name, value in settings.items()),
+        "audit rules": rules.splitlines(),
+        "network namespaces": sorted(run("ip", "netns", "list").stdout.splitlines()),
+        "mounts": mounts(),
+        "processes": [f"{kind} {pid}" for kind in KINDS for pid in processes_named(kind)],
+        "/tmp": sorted(name for name in os.listdir("/tmp") if name.startswith("vestige-")),
+    }
+
+
+def main():
+    if os.geteuid():
+        sys.exit("machine_state.py needs root: it asks for the state of audit")
+    command, path = sys.argv[1:]
+    if command == "save":
+        with open(path, "w") as stream:
+            json.dump(state(), stream, indent=1)
+        return 0
+    with open(path) as stream:
+        before = json.load(stream)
+    differences = 0
+    for name, after in state().items():
+        for sign, lines in (("-", set(before[name]) - set(after)),
+                            ("+", set(after) - set(before[name]))):
+            for line in sorted(lines):
+                # What was there before and has ended by itself is not ours to judge.
+                if sign == "-" and name in ("processes", "/tmp"):
+                    continue
+                print(f"{name}: {sign} {line}")
+                differences += 1
+    print("the machine is as it was before" if not differences
+          else f"the tests changed the machine: {differences} differences")
+    return 1 if differences else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

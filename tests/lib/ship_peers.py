@@ -1,0 +1,122 @@
+"""Peers that are no MariaDB server: a relay that loses connections at a chosen moment, and a server
+that asks its client for a file."""
+
+import contextlib
+import os
+import socket
+import struct
+import threading
+
+
+class Relay:
+    """Between client and server on unix sockets. The first `times` connections that send COMMIT lose
+    their client then: after the server has answered (`after`), or before it was asked."""
+
+    def __init__(self, path, server, times=1, after=True):
+        self.path, self.server, self.times, self.after = str(path), server, times, after
+        self.cut = 0
+        self.withheld = []
+        self.lock = threading.Lock()
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(self.path)
+        self.listener.listen(16)
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            server = socket.socket(socket.AF_UNIX)
+            server.connect(self.server)
+            threading.Thread(target=self.serve, args=(client, server), daemon=True).start()
+
+    def serve(self, client, server):
+        answers = threading.Thread(target=self.pass_on, args=(server, client, False), daemon=True)
+        answers.start()
+        self.pass_on(client, server, True)
+        answers.join()
+        client.close()
+        server.close()
+
+    def take(self):
+        with self.lock:
+            if self.cut == self.times:
+                return False
+            self.cut += 1
+            return True
+
+    def pass_on(self, source, target, from_client):
+        """One direction of one connection; answers are withheld from the moment of the cut on."""
+        pair = {source, target}
+        try:
+            while data := source.recv(65536):
+                # a command packet of its own: length, sequence 0, COM_QUERY, text
+                if from_client and data[4:] == b"\x03COMMIT" and self.take():
+                    if not self.after:
+                        break
+                    self.withheld.append(pair)
+                elif pair in self.withheld:
+                    break
+                target.sendall(data)
+        except OSError:
+            pass
+        for end in pair:
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def close(self):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        os.unlink(self.path)
+
+
+def packet(number, payload):
+    return struct.pack("<I", len(payload))[:3] + bytes([number]) + payload
+
+
+class AskingServer:
+    """Lets anybody in, and answers the first command with a request for a file of the client's."""
+
+    def __init__(self, path, wanted):
+        self.path, self.wanted = str(path), wanted
+        self.received = b""
+        self.asked = threading.Event()
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(self.path)
+        self.listener.listen(16)
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            with client:
+                client.settimeout(10)
+                try:
+                    self.serve(client)
+                except OSError:
+                    pass
+
+    def serve(self, client):
+        capabilities = 0x81FFF7FF & ~0x0800  # as MariaDB has them, but no TLS
+        client.sendall(packet(0, b"\x0a5.5.5-10.11.0-MariaDB\0" + struct.pack("<I", 1) + b"12345678\0"
+                              + struct.pack("<HBHH", capabilities & 0xFFFF, 45, 2,
+                                            capabilities >> 16 & 0xFFFF)
+                              + bytes([21]) + bytes(6) + struct.pack("<I", 0x1D)
+                              + b"123456789012\0" + b"mysql_native_password\0"))
+        client.recv(65536)
+        client.sendall(packet(2, b"\0\0\0\2\0\0\0"))
+        client.recv(65536)
+        client.sendall(packet(1, b"\xfb" + self.wanted.encode()))
+        self.asked.set()
+        while data := client.recv(65536):
+            self.received += data
+
+    def close(self):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        os.unlink(self.path)

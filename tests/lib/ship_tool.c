@@ -1,0 +1,229 @@
+/*
+ * Drives the shipper without an agent:
+ *
+ *   ship_tool --journal DIR --defaults FILE [--host N] [--fill ROWS] [what the rows are like]
+ *             [--only-fill] [--timeout MS] [--bare] [--hold]
+ *
+ * opens the journal in DIR, optionally appends generated rows of `process`, ships what is there,
+ * and prints "name value" lines: all counters, and the shipper's status. Exit status 0: the journal
+ * was emptied in time; 1: not; 2: an error. With --hold it then takes commands from standard input.
+ */
+#include "ship_rows_made.h"
+
+#include "core/log.h"
+#include "recorder/shipper.h"
+#include "ship_bare.h"
+
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+struct settings {
+    const char *journal, *defaults;
+    struct made_rows rows;
+    uint64_t host_id, fill, timeout_ms, retry_first_ms, retry_most_ms, schema_version;
+    uint64_t only_fill, hold, bare; /* flags */
+};
+
+enum field_kind { FIELD_TEXT, FIELD_NUMBER, FIELD_FLAG };
+
+static const struct field {
+    const char *name;
+    enum field_kind kind;
+    size_t offset;
+} fields[] = {
+    {"journal",     FIELD_TEXT,   offsetof(struct settings, journal)        },
+    {"defaults",    FIELD_TEXT,   offsetof(struct settings, defaults)       },
+    {"host",        FIELD_NUMBER, offsetof(struct settings, host_id)        },
+    {"fill",        FIELD_NUMBER, offsetof(struct settings, fill)           },
+    {"bad",         FIELD_NUMBER, offsetof(struct settings, rows.n_bad)     },
+    {"not-utf8",    FIELD_NUMBER, offsetof(struct settings, rows.n_not_utf8)},
+    {"twice",       FIELD_NUMBER, offsetof(struct settings, rows.n_twice)   },
+    {"open",        FIELD_NUMBER, offsetof(struct settings, rows.n_open)    },
+    {"settle",      FIELD_NUMBER, offsetof(struct settings, rows.n_settle)  },
+    {"missing",     FIELD_NUMBER, offsetof(struct settings, rows.n_missing) },
+    {"huge",        FIELD_NUMBER, offsetof(struct settings, rows.huge)      },
+    {"first-id",    FIELD_NUMBER, offsetof(struct settings, rows.first_id)  },
+    {"timeout",     FIELD_NUMBER, offsetof(struct settings, timeout_ms)     },
+    {"retry-first", FIELD_NUMBER, offsetof(struct settings, retry_first_ms) },
+    {"retry-most",  FIELD_NUMBER, offsetof(struct settings, retry_most_ms)  },
+    {"schema",      FIELD_NUMBER, offsetof(struct settings, schema_version) },
+    {"only-fill",   FIELD_FLAG,   offsetof(struct settings, only_fill)      },
+    {"bare",        FIELD_FLAG,   offsetof(struct settings, bare)           },
+    {"hold",        FIELD_FLAG,   offsetof(struct settings, hold)           },
+};
+#define FIELD_N (sizeof(fields) / sizeof(fields[0]))
+
+static void parse(struct settings *settings, int argc, char **argv)
+{
+    struct option options[FIELD_N + 1] = {0};
+    for (size_t i = 0; i < FIELD_N; i++)
+        options[i] = (struct option){fields[i].name,
+                                     fields[i].kind == FIELD_FLAG ? no_argument : required_argument,
+                                     NULL, 1};
+    for (int option, index; (option = getopt_long(argc, argv, "", options, &index)) != -1;) {
+        if (option != 1)
+            exit(2);
+        void *field = (char *)settings + fields[index].offset;
+        if (fields[index].kind == FIELD_TEXT)
+            *(const char **)field = optarg;
+        else
+            *(uint64_t *)field = optarg ? strtoull(optarg, NULL, 10) : 1;
+    }
+}
+
+struct tool {
+    struct settings settings;
+    struct counters counters;
+    struct journal *journal;
+    struct shipper *_Atomic shipper;
+};
+
+static void sealed(void *user, uint64_t batch)
+{
+    struct tool *tool = user;
+    (void)batch;
+    if (tool->shipper)
+        shipper_wake(tool->shipper);
+}
+
+static void lost(void *user, const struct shipper_loss *loss)
+{
+    (void)user;
+    printf("lost_%s %" PRIu64 "\n", loss->damaged ? "damaged" : verb_name(loss->verb), loss->n);
+}
+
+static int fail(const struct error_text *error)
+{
+    fprintf(stderr, "ship_tool: %s\n", error->text);
+    return 2;
+}
+
+static double seconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static int open_journal(struct tool *tool, struct error_text *error)
+{
+    struct journal_recovery recovery;
+    struct journal_options journal_options = {.directory = tool->settings.journal,
+                                              .host_id = tool->settings.host_id,
+                                              .boot_id = MADE_BOOT_ID,
+                                              .counters = &tool->counters,
+                                              .sealed = sealed,
+                                              .sealed_user = tool};
+    return journal_open(&tool->journal, &journal_options, &recovery, error);
+}
+
+/** The number of the batch that has to be shipped for the journal to be empty. */
+static uint64_t fill(struct tool *tool)
+{
+    struct row_sink sink = journal_sink(tool->journal);
+    if (tool->settings.fill)
+        made_rows_append(&tool->settings.rows, tool->settings.fill, &sink);
+    return journal_seal_request(tool->journal);
+}
+
+/** A batch counts as waiting until the journal was told, which is just after it is committed. */
+static void get_status(struct tool *tool, bool shipped, struct shipper_status *status)
+{
+    const struct timespec millisecond = {.tv_nsec = 1000000};
+    shipper_get_status(tool->shipper, status);
+    for (int i = 0; shipped && status->n_waiting && i < 1000; i++) {
+        nanosleep(&millisecond, NULL);
+        shipper_get_status(tool->shipper, status);
+    }
+}
+
+static void print(struct tool *tool, bool shipped, double elapsed)
+{
+    struct shipper_status status;
+    get_status(tool, shipped, &status);
+    for (int i = 0; i < COUNTER_N; i++)
+        printf("%s %" PRIu64 "\n", counter_name((enum counter_id)i),
+               counter_get(&tool->counters, (enum counter_id)i));
+    printf("last_shipped %" PRIu64 "\nwaiting %" PRIu64 "\nconnected %d\nerror %s\n",
+           status.last_shipped, status.n_waiting, status.connected, status.error);
+    if (status.server_offset_known)
+        printf("server_offset_us %" PRId64 "\n", status.server_offset_us);
+    printf("seconds %.6f\n", elapsed);
+    fflush(stdout);
+}
+
+/** "fill N": append N more rows, ship them. "status": print the status. Until input ends. */
+static void hold(struct tool *tool)
+{
+    char command[64];
+    printf("holding\n");
+    fflush(stdout);
+    while (fgets(command, sizeof(command), stdin)) {
+        if (strncmp(command, "fill ", 5) == 0) {
+            tool->settings.rows.first_id += MADE_SPAN_US;
+            tool->settings.fill = strtoull(command + 5, NULL, 10);
+            double start = seconds();
+            uint64_t batch = fill(tool);
+            int r = shipper_wait(tool->shipper, batch, (unsigned)tool->settings.timeout_ms);
+            printf("shipped %d\n", r == 0);
+            print(tool, r == 0, seconds() - start);
+        } else {
+            print(tool, false, 0);
+        }
+        printf("done\n");
+        fflush(stdout);
+    }
+}
+
+static int ship(struct tool *tool, struct error_text *error)
+{
+    const struct settings *settings = &tool->settings;
+    uint64_t batch = fill(tool);
+    struct shipper_options shipper_options = {.journal = tool->journal,
+                                              .host_id = settings->host_id,
+                                              .defaults_file = settings->defaults,
+                                              .counters = &tool->counters,
+                                              .retry_first_ms = (unsigned)settings->retry_first_ms,
+                                              .retry_most_ms = (unsigned)settings->retry_most_ms,
+                                              .schema_version = (unsigned)settings->schema_version,
+                                              .lost = lost};
+    if (settings->only_fill)
+        return 0;
+    struct shipper *shipper;
+    double start = seconds();
+    int r = shipper_start(&shipper, &shipper_options, error);
+    if (r != 0)
+        return fail(error);
+    tool->shipper = shipper;
+    r = shipper_wait(shipper, batch, (unsigned)settings->timeout_ms);
+    print(tool, r == 0, seconds() - start);
+    if (settings->hold)
+        hold(tool);
+    tool->shipper = NULL;
+    shipper_free(shipper, 0);
+    return r == 0 ? 0 : 1;
+}
+
+int main(int argc, char **argv)
+{
+    static struct tool tool = {
+        .settings = {.host_id = 7, .timeout_ms = 60000, .rows = {.first_id = MADE_FIRST_ID}}
+    };
+    struct error_text error = ERROR_TEXT_NULL;
+    parse(&tool.settings, argc, argv);
+    log_set_program("ship_tool");
+    if (!tool.settings.journal || (!tool.settings.defaults && !tool.settings.only_fill)) {
+        fprintf(stderr, "usage: ship_tool --journal DIR --defaults FILE [...]\n");
+        return 2;
+    }
+    if (open_journal(&tool, &error) != 0)
+        return fail(&error);
+    int status = tool.settings.bare
+                     ? ship_bare(tool.journal, tool.settings.defaults, tool.settings.host_id)
+                     : ship(&tool, &error);
+    journal_free(tool.journal);
+    return status;
+}

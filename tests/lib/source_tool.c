@@ -1,0 +1,460 @@
+/*
+ * Shows what sources give, as the agent's reader gets it.
+ *
+ *   source_tool [options] SOURCE[,SOURCE...] -- COMMAND [ARGUMENT...]
+ *   source_tool [options] --replay PATH
+ *
+ * Opens the sources, starts the reader, runs the command, puts a mark behind it, and takes gulps
+ * until the mark comes: what the kernel had sent when the command ended has then been read. Each
+ * fact is one line on standard output, "KIND key=value ..."; strings are evidence text. At the end
+ * a line "READ messages=N ..." with counters and the reader's CPU time.
+ *
+ *   --interval MS          of the reader
+ *   --receive-buffer BYTES 0: the system's default. Default: 32 MiB
+ *   --record DIR           write the gulps, too
+ *   --stall MS             take nothing from the queue for so long after the command has ended
+ *   --settle MS            wait so long before the mark, for sources that are late (audit)
+ *   --no-facts             count only
+ */
+#include "collectors/connector/connector_source.h"
+#include "collectors/taskstats/taskstats_source.h"
+#include "core/cleanup.h"
+#include "core/evidence_text.h"
+#include "recorder/reader.h"
+#include "recorder/recording.h"
+
+#include <getopt.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#define MARK_TOKEN   0x5645535449474521u
+#define MARK_WAIT_MS 10000
+
+/* One line a collector; see also CMakeLists.txt. */
+static const struct source_ops *const known[] = {
+    &connector_source,
+    &taskstats_source,
+};
+#define KNOWN_N (sizeof(known) / sizeof(known[0]))
+
+struct tool {
+    struct reader_source sources[READER_SOURCES_MOST];
+    size_t n_sources;
+    struct decoder *decoders[SOURCE_N];
+    struct counters counters;
+    struct gulp_queue *queue;
+    struct recording_writer *recording;
+    struct buffer text;
+    unsigned interval_ms, stall_ms, settle_ms;
+    size_t receive_buffer;
+    bool no_facts, marked;
+    uint64_t n_messages, n_bytes, n_facts, n_malformed, n_gulps;
+    uint64_t reader_cpu_ns, decode_cpu_ns;
+};
+
+static int complain(const struct error_text *error)
+{
+    fprintf(stderr, "source_tool: %s\n", error->text);
+    return 2;
+}
+
+static const char *evidence(struct tool *tool, struct slice bytes)
+{
+    if (slice_is_null(bytes))
+        return "-";
+    buffer_clear(&tool->text);
+    evidence_text_append(&tool->text, bytes);
+    buffer_append_byte(&tool->text, 0);
+    return tool->text.failed ? "?" : (const char *)tool->text.data;
+}
+
+static void print_task(const char *kind, const struct fact_task *task)
+{
+    printf("%s pid=%u tgid=%u", kind, task->pid, task->tgid);
+}
+
+static void print_ids(const char *kind, const struct fact_ids *ids)
+{
+    print_task(kind, &ids->task);
+    printf(" real=%u effective=%u", ids->real, ids->effective);
+}
+
+static void print_task_stats(struct tool *tool, const struct fact_task_stats *stats)
+{
+    printf("TASK_STATS pid=%u tgid=%u ppid=%u uid=%u gid=%u code=0x%x last=%d forked_no_exec=%d "
+           "begin_real_s=%" PRIu64 " elapsed_us=%" PRIu64 " user_us=%" PRIu64 " system_us=%" PRIu64
+           " max_rss_kib=%" PRIu64 " read_bytes=%" PRIu64 " write_bytes=%" PRIu64 " comm=%s",
+           stats->pid, stats->tgid, stats->ppid, stats->uid, stats->gid, stats->exit_code,
+           stats->last, stats->forked_no_exec, stats->begin_real_s, stats->elapsed_us,
+           stats->user_us, stats->system_us, stats->max_rss_kib, stats->read_bytes,
+           stats->write_bytes, evidence(tool, stats->comm));
+}
+
+static void print_audit_exec(struct tool *tool, const struct fact_audit_exec *exec)
+{
+    printf("AUDIT_EXEC serial=%u pid=%u ppid=%u login_uid=%u session=%u uid=%u euid=%u argc=%u "
+           "n_argv=%u",
+           exec->serial, exec->pid, exec->ppid, exec->login_uid, exec->session, exec->uid,
+           exec->euid, exec->argc, exec->n_argv);
+    printf(" comm=%s", evidence(tool, exec->comm));
+    printf(" exe=%s", evidence(tool, exec->exe));
+    printf(" cwd=%s", evidence(tool, exec->cwd));
+    printf(" tty=%s argv=", evidence(tool, exec->tty));
+    for (uint32_t i = 0; i < exec->n_argv; i++)
+        printf("[%s]", evidence(tool, exec->argv[i]));
+}
+
+static void print_process(struct tool *tool, const struct fact_proc_process *process)
+{
+    printf("PROC_PROCESS pid=%u ppid=%u start_ticks=%" PRIu64 " n_threads=%u kernel_thread=%d "
+           "uid=%u euid=%u login_uid=%u sid=%u argc=%u",
+           process->pid, process->ppid, process->start_ticks, process->n_threads,
+           process->kernel_thread, process->uid, process->euid, process->login_uid, process->sid,
+           process->argc);
+    printf(" comm=%s", evidence(tool, process->comm));
+    printf(" exe=%s", evidence(tool, process->exe));
+    printf(" cgroup=%s", evidence(tool, process->cgroup));
+}
+
+static void print_task_fact(struct tool *tool, const struct fact *fact)
+{
+    switch (fact->kind) {
+    case FACT_FORK:
+        print_task("FORK", &fact->fork.child);
+        printf(" parent_pid=%u parent_tgid=%u", fact->fork.parent.pid, fact->fork.parent.tgid);
+        break;
+    case FACT_EXEC:
+        print_task("EXEC", &fact->exec);
+        break;
+    case FACT_UID:
+        print_ids("UID", &fact->uid);
+        break;
+    case FACT_GID:
+        print_ids("GID", &fact->gid);
+        break;
+    case FACT_SID:
+        print_task("SID", &fact->sid);
+        break;
+    case FACT_COMM:
+        print_task("COMM", &fact->comm.task);
+        printf(" comm=%s", evidence(tool, fact->comm.comm));
+        break;
+    default:
+        print_task("EXIT", &fact->exit.task);
+        printf(" code=0x%x parent_tgid=%u", fact->exit.code, fact->exit.parent_tgid);
+    }
+}
+
+static void print_other_fact(struct tool *tool, const struct fact *fact)
+{
+    switch (fact->kind) {
+    case FACT_SEQUENCE:
+        printf("SEQUENCE cpu=%u sequence=%u", fact->sequence.cpu, fact->sequence.sequence);
+        break;
+    case FACT_TASK_STATS:
+        print_task_stats(tool, &fact->task_stats);
+        break;
+    case FACT_AUDIT_EXEC:
+        print_audit_exec(tool, &fact->audit_exec);
+        break;
+    case FACT_AUDIT_LOGIN:
+        printf("AUDIT_LOGIN pid=%u old_login_uid=%u login_uid=%u session=%u", fact->audit_login.pid,
+               fact->audit_login.old_login_uid, fact->audit_login.login_uid,
+               fact->audit_login.session);
+        break;
+    case FACT_AUDIT_HOLE:
+        printf("AUDIT_HOLE first=%u last=%u", fact->audit_hole.first, fact->audit_hole.last);
+        break;
+    case FACT_AUDIT_LOST:
+        printf("AUDIT_LOST records=%u", fact->audit_lost.records);
+        break;
+    case FACT_PROC_PROCESS:
+        print_process(tool, &fact->proc_process);
+        break;
+    case FACT_PROC_SCAN:
+        printf("PROC_SCAN begin=%d n_threads=%u", fact->proc_scan.begin, fact->proc_scan.n_threads);
+        break;
+    case FACT_FORK_TOTAL:
+        printf("FORK_TOTAL total=%" PRIu64 " before_ns=%" PRIu64 " after_ns=%" PRIu64,
+               fact->fork_total.total, fact->fork_total.before_ns, fact->fork_total.after_ns);
+        break;
+    case FACT_USER_NAME:
+        printf("USER_NAME uid=%u name=%s", fact->user_name.uid,
+               evidence(tool, fact->user_name.name));
+        break;
+    case FACT_NOTE:
+        printf("NOTE mode=%s", evidence(tool, fact->note.mode));
+        printf(" detail=%s", evidence(tool, fact->note.detail));
+        break;
+    default:
+        printf(fact->kind == FACT_OVERRUN ? "OVERRUN" : "UNKNOWN");
+    }
+}
+
+static void take_fact(void *user, const struct fact *fact)
+{
+    struct tool *tool = user;
+    tool->n_facts++;
+    if (tool->no_facts)
+        return;
+    if (fact->kind >= FACT_FORK && fact->kind <= FACT_EXIT)
+        print_task_fact(tool, fact);
+    else
+        print_other_fact(tool, fact);
+    printf(" source=%s boot_ns=%" PRIu64 "\n", source_name(fact->source), fact->boot_ns);
+}
+
+static const struct source_ops *find_ops(enum source_id id)
+{
+    for (size_t i = 0; i < KNOWN_N; i++)
+        if (known[i]->id == id)
+            return known[i];
+    return NULL;
+}
+
+static void decode_message(struct tool *tool, const struct message *message)
+{
+    tool->n_messages++;
+    tool->n_bytes += message->bytes.length;
+    if (message->kind == MESSAGE_MARK) {
+        uint64_t token = 0;
+        if (message->bytes.length == sizeof(token))
+            memcpy(&token, message->bytes.data, sizeof(token));
+        tool->marked |= token == MARK_TOKEN;
+        return;
+    }
+    const struct source_ops *ops = find_ops(message->source);
+    if (!ops || (!tool->decoders[message->source] &&
+                 ops->decoder_new(&tool->decoders[message->source]) < 0))
+        return;
+    if (ops->decode(tool->decoders[message->source], message, take_fact, tool) < 0)
+        tool->n_malformed++;
+}
+
+static uint64_t thread_cpu_ns(void)
+{
+    struct timespec used;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+    return (uint64_t)used.tv_sec * 1000000000 + (uint64_t)used.tv_nsec;
+}
+
+static void decode_gulp(struct tool *tool, const struct gulp *gulp)
+{
+    struct message message;
+    size_t offset = 0;
+    uint64_t before = thread_cpu_ns();
+    while (gulp_next(gulp, &offset, &message))
+        decode_message(tool, &message);
+    tool->decode_cpu_ns += thread_cpu_ns() - before;
+    tool->n_gulps++;
+}
+
+/* Returns 0, or 2 when there is nothing to take within the time, or the recording failed. */
+static int take_gulp(struct tool *tool, unsigned timeout_ms)
+{
+    struct gulp *gulp;
+    int r = gulp_queue_take(tool->queue, &gulp, timeout_ms);
+    if (r != GULP_QUEUE_GULP)
+        return 2;
+    if (tool->recording && recording_writer_add(tool->recording, gulp) < 0)
+        r = 2;
+    decode_gulp(tool, gulp);
+    gulp_queue_give_back(tool->queue, gulp);
+    return r;
+}
+
+static int open_sources(struct tool *tool, char *names, int wake_fd)
+{
+    const struct source_options options = {.receive_buffer = tool->receive_buffer,
+                                           .audit_rules = "own",
+                                           .audit_mode = "auto",
+                                           .proc_interval_ms = 1000,
+                                           .counters = &tool->counters,
+                                           .wake_fd = wake_fd};
+    char *rest = NULL;
+    for (char *name = strtok_r(names, ",", &rest); name; name = strtok_r(NULL, ",", &rest)) {
+        struct error_text error = ERROR_TEXT_NULL;
+        const struct source_ops *ops = NULL;
+        for (size_t i = 0; i < KNOWN_N; i++)
+            if (strcmp(source_name(known[i]->id), name) == 0)
+                ops = known[i];
+        if (!ops || tool->n_sources == READER_SOURCES_MOST) {
+            error_set(&error, -EINVAL, "no source \"%s\"", name);
+            return complain(&error);
+        }
+        struct reader_source *source = &tool->sources[tool->n_sources];
+        source->ops = ops;
+        if (ops->open(&source->source, &options, &error) < 0)
+            return complain(&error);
+        tool->n_sources++;
+    }
+    return 0;
+}
+
+static void pause_ms(unsigned ms)
+{
+    struct timespec pause = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
+    while (nanosleep(&pause, &pause) < 0)
+        ;
+}
+
+/* Gulps are taken while the command runs, unless a stall is asked for. */
+static int run_command(struct tool *tool, char **command)
+{
+    pid_t child = fork();
+    if (child == 0) {
+        dup2(STDERR_FILENO, STDOUT_FILENO);
+        execvp(command[0], command);
+        _exit(127);
+    }
+    if (child < 0)
+        return 2;
+    int status;
+    while (waitpid(child, &status, tool->stall_ms ? 0 : WNOHANG) == 0)
+        (void)take_gulp(tool, 20);
+    pause_ms(tool->stall_ms);
+    printf("COMMAND pid=%d status=0x%x\n", child, (unsigned)status);
+    return 0;
+}
+
+static int record_sources(struct tool *tool, int wake_fd, char **command)
+{
+    struct error_text error = ERROR_TEXT_NULL;
+    struct reader *reader;
+    const struct reader_options options = {.sources = tool->sources,
+                                           .n_sources = tool->n_sources,
+                                           .interval_ms = tool->interval_ms,
+                                           .queue = tool->queue,
+                                           .wake_fd = wake_fd};
+    if (reader_start(&reader, &options, &error) < 0)
+        return complain(&error);
+    int r = run_command(tool, command);
+    for (unsigned waited = 0; waited < tool->settle_ms; waited += 10)
+        (void)take_gulp(tool, 10);
+    if (r == 0 && reader_mark(reader, MARK_TOKEN) < 0)
+        r = 2;
+    while (r == 0 && !tool->marked)
+        r = take_gulp(tool, MARK_WAIT_MS);
+    if (r != 0)
+        fprintf(stderr, "source_tool: the mark did not come\n");
+    tool->reader_cpu_ns = reader_cpu_ns(reader);
+    reader_stop(reader);
+    while (take_gulp(tool, 0) == 0)
+        ;
+    return r;
+}
+
+static int record(struct tool *tool, char *names, const char *directory, char **command)
+{
+    struct error_text error = ERROR_TEXT_NULL;
+    struct recording_header header = {.boot_ns = clock_boot_ns(),
+                                      .real_ns = clock_real_ns(),
+                                      .ticks_per_second = (uint32_t)sysconf(_SC_CLK_TCK),
+                                      .own_pid = (uint32_t)getpid()};
+    if (directory && recording_writer_open(&tool->recording, directory, &header, &error) < 0)
+        return complain(&error);
+    AUTO_CLOSE int wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (wake_fd < 0 || gulp_queue_new(&tool->queue, 0, 0) < 0)
+        return 2;
+    int r = open_sources(tool, names, wake_fd);
+    if (r == 0)
+        r = record_sources(tool, wake_fd, command);
+    for (size_t i = 0; i < tool->n_sources; i++)
+        tool->sources[i].ops->free(tool->sources[i].source);
+    gulp_queue_free(tool->queue);
+    if (recording_writer_close(tool->recording, &error) < 0)
+        return complain(&error);
+    return r;
+}
+
+static int replay(struct tool *tool, const char *path)
+{
+    struct error_text error = ERROR_TEXT_NULL;
+    struct recording_reader *reader;
+    const struct gulp *gulp;
+    if (recording_reader_open(&reader, path, &error) < 0)
+        return complain(&error);
+    int r;
+    while ((r = recording_reader_next(reader, &gulp, &error)) == RECORDING_GULP)
+        decode_gulp(tool, gulp);
+    recording_reader_free(reader);
+    return r < 0 ? complain(&error) : 0;
+}
+
+static void print_totals(const struct tool *tool)
+{
+    printf("READ messages=%" PRIu64 " bytes=%" PRIu64 " facts=%" PRIu64 " malformed=%" PRIu64
+           " gulps=%" PRIu64 " overruns=%" PRIu64 " spoofed=%" PRIu64 " reader_cpu_ns=%" PRIu64
+           " decode_cpu_ns=%" PRIu64 "\n",
+           tool->n_messages, tool->n_bytes, tool->n_facts, tool->n_malformed, tool->n_gulps,
+           counter_get(&tool->counters, COUNTER_RECEIVE_OVERRUNS),
+           counter_get(&tool->counters, COUNTER_MESSAGES_SPOOFED), tool->reader_cpu_ns,
+           tool->decode_cpu_ns);
+}
+
+static void deinit(struct tool *tool)
+{
+    for (size_t i = 0; i < SOURCE_N; i++)
+        if (tool->decoders[i])
+            find_ops((enum source_id)i)->decoder_free(tool->decoders[i]);
+    buffer_deinit(&tool->text);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"interval",       required_argument, NULL, 'i'},
+        {"receive-buffer", required_argument, NULL, 'b'},
+        {"record",         required_argument, NULL, 'r'},
+        {"replay",         required_argument, NULL, 'p'},
+        {"stall",          required_argument, NULL, 's'},
+        {"settle",         required_argument, NULL, 'w'},
+        {"no-facts",       no_argument,       NULL, 'n'},
+        {NULL,             0,                 NULL, 0  },
+    };
+    struct tool tool = {.receive_buffer = 32 * 1024 * 1024};
+    const char *record_directory = NULL, *replay_path = NULL;
+    for (int c; (c = getopt_long(argc, argv, "+", options, NULL)) != -1;) {
+        switch (c) {
+        case 'i':
+            tool.interval_ms = (unsigned)strtoul(optarg, NULL, 10);
+            break;
+        case 'b':
+            tool.receive_buffer = strtoul(optarg, NULL, 10);
+            break;
+        case 'r':
+            record_directory = optarg;
+            break;
+        case 'p':
+            replay_path = optarg;
+            break;
+        case 's':
+            tool.stall_ms = (unsigned)strtoul(optarg, NULL, 10);
+            break;
+        case 'w':
+            tool.settle_ms = (unsigned)strtoul(optarg, NULL, 10);
+            break;
+        case 'n':
+            tool.no_facts = true;
+            break;
+        default:
+            return 2;
+        }
+    }
+    int left = argc - optind;
+    if (!replay_path && (left < 3 || strcmp(argv[optind + 1], "--") != 0)) {
+        fprintf(stderr, "usage: source_tool [options] SOURCE[,SOURCE...] -- COMMAND [ARGUMENT...]\n"
+                        "       source_tool [options] --replay PATH\n");
+        return 2;
+    }
+    int r = replay_path ? replay(&tool, replay_path)
+                        : record(&tool, argv[optind], record_directory, argv + optind + 2);
+    if (r == 0)
+        print_totals(&tool);
+    deinit(&tool);
+    return r;
+}

@@ -1,0 +1,211 @@
+// links: vestige_options
+/* The command line: what is taken, in which form, and what each mistake is answered with. */
+#include "reports/nearest.h"
+#include "reports/options.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+enum { WORDS_MOST = 32 };
+
+static bool flag;
+static const char *text;
+static uint64_t number;
+
+static const struct option_own own[] = {
+    {"flag",   OPTION_FLAG,   &flag,   NULL,   "a flag",   0, 0 },
+    {"text",   OPTION_TEXT,   &text,   "TEXT", "a text",   0, 0 },
+    {"number", OPTION_NUMBER, &number, "N",    "a number", 2, 10},
+};
+
+static const struct command_line everything = {
+    .words = "test WORD",
+    .summary = "A test.",
+    .groups = OPTIONS_STATE | OPTIONS_DATABASE | OPTIONS_OUTPUT | OPTIONS_EVIDENCE,
+    .own = own,
+    .n_own = 3,
+    .most_arguments = 2,
+};
+
+static const struct command_line nothing = {.words = "bare", .summary = "A test."};
+
+static struct options options;
+static struct error_text error;
+
+static int parse(const struct command_line *line, const char *words)
+{
+    static char copy[512];
+    char *argv[WORDS_MOST + 1] = {NULL}, *rest = NULL;
+    int argc = 0;
+    snprintf(copy, sizeof(copy), "%s", words);
+    for (char *word = strtok_r(copy, "|", &rest); word && argc < WORDS_MOST;
+         word = strtok_r(NULL, "|", &rest))
+        argv[argc++] = word;
+    flag = false;
+    text = NULL;
+    number = 0;
+    error = (struct error_text)ERROR_TEXT_NULL;
+    return options_parse(&options, line, argc, argv, &error);
+}
+
+static void refuse(const struct command_line *line, const char *words, const char *reason)
+{
+    assert_int_equal(parse(line, words), -EINVAL);
+    if (!strstr(error.text, reason))
+        fail_msg("%s: \"%s\" does not say \"%s\"", words, error.text, reason);
+}
+
+static void test_defaults(void **state)
+{
+    (void)state;
+    assert_int_equal(parse(&everything, "test"), OPTIONS_READ);
+    assert_int_equal(options.format, OUTPUT_TABLE);
+    assert_null(options.state_directory);
+    assert_null(options.time_zone);
+    assert_false(options.has_since || options.has_until);
+    assert_int_equal(options.n_arguments, 0);
+    assert_int_equal(options.port, 0);
+}
+
+static void test_all_are_kept(void **state)
+{
+    (void)state;
+    assert_int_equal(parse(&everything, "test|--state=/d|--format|json|--on|web|--login-user|unset|"
+                                        "--defaults-file=/f|--host|db|-u|me|-P|3307|-S|/s|word"),
+                     OPTIONS_READ);
+    assert_string_equal(options.state_directory, "/d");
+    assert_int_equal(options.format, OUTPUT_JSON);
+    assert_string_equal(options.on, "web");
+    assert_string_equal(options.login_user, "unset");
+    assert_string_equal(options.defaults_file, "/f");
+    assert_string_equal(options.host, "db");
+    assert_string_equal(options.user, "me");
+    assert_int_equal(options.port, 3307);
+    assert_string_equal(options.socket, "/s");
+    assert_int_equal(options.n_arguments, 1);
+    assert_string_equal(options.arguments[0], "word");
+}
+
+static void test_the_option_file_family(void **state)
+{
+    (void)state;
+    assert_int_equal(parse(&everything, "test|--no-defaults|--defaults-extra-file=/e|"
+                                        "--defaults-group-suffix=_2|-h|db"),
+                     OPTIONS_READ);
+    assert_true(options.no_defaults);
+    assert_string_equal(options.defaults_extra_file, "/e");
+    assert_string_equal(options.defaults_group_suffix, "_2");
+    assert_string_equal(options.host, "db");
+}
+
+static void test_own_options(void **state)
+{
+    (void)state;
+    assert_int_equal(parse(&everything, "test|a|--flag|--text|t|--number=10|b"), OPTIONS_READ);
+    assert_true(flag);
+    assert_string_equal(text, "t");
+    assert_int_equal(number, 10);
+    assert_int_equal(options.n_arguments, 2);
+    assert_string_equal(options.arguments[1], "b");
+    assert_int_equal(parse(&everything, "test|--|--flag"), OPTIONS_READ);
+    assert_false(flag);
+    assert_string_equal(options.arguments[0], "--flag");
+}
+
+static void test_the_zone_holds_for_times_before_it(void **state)
+{
+    (void)state;
+    assert_int_equal(
+        parse(&everything, "test|--since|2026-07-01|--until|2026-07-02|--time-zone|Europe/Berlin"),
+        OPTIONS_READ);
+    assert_true(options.has_since && options.has_until);
+    assert_true(options.since_us == INT64_C(1782856800000000)); /* 2026-06-30 22:00 UTC */
+    assert_true(options.until_us == INT64_C(1782943200000000));
+    assert_int_equal(parse(&everything, "test|--since|2026-07-01"), OPTIONS_READ);
+    assert_true(options.since_us == INT64_C(1782864000000000));
+}
+
+static void test_mistakes(void **state)
+{
+    (void)state;
+    refuse(&everything, "test|--formt|json", "did you mean \"--format\"");
+    refuse(&everything, "test|--nonsense-word",
+           "unknown option --nonsense-word; see vestige test --help");
+    refuse(&everything, "test|-q", "unknown option -q");
+    refuse(&everything, "test|--format", "--format needs a value");
+    refuse(&everything, "test|--format|xml", "table, json or csv");
+    refuse(&everything, "test|--port|0", "from 1 to 65535");
+    refuse(&everything, "test|--port|65536", "from 1 to 65535");
+    refuse(&everything, "test|--number|1", "from 2 to 10");
+    refuse(&everything, "test|--number|11", "from 2 to 10");
+    refuse(&everything, "test|--number|-3", "from 2 to 10");
+    refuse(&everything, "test|--number|3x", "from 2 to 10");
+    refuse(&everything, "test|--number|99999999999999999999", "from 2 to 10");
+    refuse(&everything, "test|--since|yestrday", "--since: \"yestrday\" is no moment");
+    refuse(&everything, "test|--time-zone|Nowhere", "there is no time zone \"Nowhere\"");
+    refuse(&everything, "test|--since|now|--until|2h ago", "--since is after --until");
+    refuse(&everything, "test|a|b|c", "\"c\" is one word too many");
+}
+
+/* An option of a group that a command does not honour is unknown to it, and not ignored. */
+static void test_groups(void **state)
+{
+    (void)state;
+    static const char *const words[] = {"bare|--state|/d", "bare|--format|json", "bare|--on|web",
+                                        "bare|--host|db",  "bare|-h|db",         "bare|--flag"};
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+        refuse(&nothing, words[i], "unknown option");
+    refuse(&nothing, "bare|word", "one word too many");
+    assert_int_equal(parse(&nothing, "bare"), OPTIONS_READ);
+}
+
+static void test_too_few(void **state)
+{
+    (void)state;
+    static const struct command_line needs = {
+        .words = "needs SQL", .summary = "", .least_arguments = 1, .most_arguments = 1};
+    refuse(&needs, "needs", "usage: vestige needs SQL");
+}
+
+static void expect_nearest(const char *word, const char *expected)
+{
+    static const char *const names[] = {"standalone", "server", "status",
+                                        "sync",       "query",  "doctor"};
+    struct buffer hint = BUFFER_NULL;
+    nearest_append(&hint, word, names, 6);
+    buffer_append_byte(&hint, '\0');
+    assert_string_equal((const char *)hint.data, expected);
+    buffer_deinit(&hint);
+}
+
+static void test_nearest(void **state)
+{
+    (void)state;
+    expect_nearest("statsu", "; did you mean \"status\"?");
+    expect_nearest("dcotro", "; did you mean \"doctor\"?"); /* neighbours swapped, twice */
+    expect_nearest("QUERY", "; did you mean \"query\"?");
+    expect_nearest("doc", "; did you mean \"doctor\"?");
+    expect_nearest("sta", "; did you mean \"standalone\" or \"status\"?");
+    expect_nearest("elephant", "");
+    expect_nearest("", "");
+    expect_nearest("a-word-that-is-longer-than-every-name-that-anybody-would-ever-type-here", "");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_all_are_kept),
+        cmocka_unit_test(test_the_option_file_family),
+        cmocka_unit_test(test_own_options),
+        cmocka_unit_test(test_the_zone_holds_for_times_before_it),
+        cmocka_unit_test(test_mistakes),
+        cmocka_unit_test(test_groups),
+        cmocka_unit_test(test_too_few),
+        cmocka_unit_test(test_nearest),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,112 @@
+// links: vestige_tracker
+/* Clocks that step, start in 1970 or run a year ahead; ids that never repeat. */
+#include "recorder/cursors.h"
+#include "recorder/timeline.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#define SECOND INT64_C(1000000000)
+
+static const int64_t wall = INT64_C(1780000000) * SECOND;
+static const uint64_t boot = UINT64_C(1000) * 1000000000;
+
+static void test_ids_increase_and_are_times(void **state)
+{
+    (void)state;
+    struct timeline t;
+    assert_int_equal(timeline_init(&t, boot, wall, 0, INT64_MIN), TIMELINE_STEADY);
+    uint64_t first = timeline_id(&t), second = timeline_id(&t);
+    assert_int_equal(first, wall / 1000);
+    assert_int_equal(second, first + 1);
+    assert_int_equal(timeline_tick(&t, boot + 1000000, wall + 1000000, INT64_MIN), TIMELINE_STEADY);
+    assert_int_equal(timeline_id(&t), wall / 1000 + 1000);
+}
+
+static void test_restart_goes_on_behind_the_last_id(void **state)
+{
+    (void)state;
+    struct timeline t;
+    uint64_t last = (uint64_t)(wall / 1000) + 5000000;
+    assert_int_equal(timeline_init(&t, boot, wall, last, wall - (int64_t)boot), TIMELINE_STEADY);
+    assert_int_equal(timeline_id(&t), last + 1);
+}
+
+static void test_a_step_waits_for_the_server(void **state)
+{
+    (void)state;
+    struct timeline t;
+    int64_t ahead = wall + 365 * 86400 * SECOND;
+    timeline_init(&t, boot, wall, 0, INT64_MIN);
+    uint64_t before = timeline_real_us(&t, boot);
+    assert_int_equal(timeline_tick(&t, boot, ahead, INT64_MIN), TIMELINE_STEP_SEEN);
+    assert_int_equal(timeline_tick(&t, boot, ahead, INT64_MIN), TIMELINE_STEADY);
+    assert_int_equal(timeline_real_us(&t, boot), before);
+    /* The server says that the wall clock is wrong. */
+    assert_int_equal(timeline_tick(&t, boot, ahead, wall - ahead), TIMELINE_STEADY);
+    assert_int_equal(timeline_real_us(&t, boot), before);
+    /* The server agrees with it. */
+    assert_int_equal(timeline_tick(&t, boot, ahead, 3 * SECOND), TIMELINE_STEP_TAKEN);
+    assert_int_equal(timeline_real_us(&t, boot), ahead / 1000);
+    assert_int_equal(timeline_tick(&t, boot, ahead, 3 * SECOND), TIMELINE_STEADY);
+}
+
+static void test_1970_goes_on_from_the_last_id(void **state)
+{
+    (void)state;
+    struct timeline t;
+    uint64_t last = (uint64_t)wall / 1000;
+    assert_int_equal(timeline_init(&t, boot, 5 * SECOND, last, INT64_MIN), TIMELINE_STEP_SEEN);
+    assert_int_equal(timeline_real_us(&t, boot), last);
+    assert_int_equal(timeline_id(&t), last + 1);
+    assert_int_equal(timeline_init(&t, boot, 5 * SECOND, 0, INT64_MIN), TIMELINE_STEP_SEEN);
+    assert_true(timeline_real_us(&t, boot) >= UINT64_C(1767225600000000));
+}
+
+static void test_cursors_survive_as_text(void **state)
+{
+    (void)state;
+    struct cursors in = {
+        .boot_id = "00000000-1111-2222-3333-444444444444",
+        .offset_ns = -5,
+        .last_id = 1780000000000000,
+        .at_ns = 7,
+        .processes = {.forks = 11, .unstored = 13, .threads = 17},
+        .audit_serial = 4294967295U,
+        .clean = true,
+        .known = true
+    };
+    struct cursors out;
+    struct buffer text = BUFFER_NULL;
+    cursors_append(&text, &in);
+    buffer_append_byte(&text, '\0');
+    cursors_parse(&out, (const char *)text.data);
+    assert_string_equal(in.boot_id, out.boot_id);
+    assert_int_equal(in.offset_ns, out.offset_ns);
+    assert_int_equal(in.last_id, out.last_id);
+    assert_int_equal(in.at_ns, out.at_ns);
+    assert_memory_equal(&in.processes, &out.processes, sizeof(in.processes));
+    assert_int_equal(in.audit_serial, out.audit_serial);
+    assert_true(out.clean && out.known);
+    buffer_deinit(&text);
+    cursors_parse(&out, "");
+    assert_false(out.known);
+    cursors_parse(&out, "boot=x future=9 forks=12 =");
+    assert_int_equal(out.processes.forks, 12);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_ids_increase_and_are_times),
+        cmocka_unit_test(test_restart_goes_on_behind_the_last_id),
+        cmocka_unit_test(test_a_step_waits_for_the_server),
+        cmocka_unit_test(test_1970_goes_on_from_the_last_id),
+        cmocka_unit_test(test_cursors_survive_as_text),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

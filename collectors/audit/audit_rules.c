@@ -49,6 +49,11 @@ bool audit_rule_is_task_never(const struct audit_rule_data *rule)
     return (rule->flags & LIST_MASK) == AUDIT_FILTER_TASK && rule->action == AUDIT_NEVER;
 }
 
+bool audit_rule_is_exit(const struct audit_rule_data *rule)
+{
+    return (rule->flags & LIST_MASK) == AUDIT_FILTER_EXIT;
+}
+
 void audit_rules_deinit(struct audit_rules *self)
 {
     for (size_t i = 0; i < self->n; i++)
@@ -83,6 +88,42 @@ bool audit_rules_contain(const struct audit_rules *self, const struct audit_rule
     for (size_t i = 0; i < self->n; i++)
         if (audit_rule_equal(self->list[i], rule))
             return true;
+    return false;
+}
+
+int audit_rules_append_twin(struct audit_rules *self, const struct audit_rule_data *rule)
+{
+    int r = audit_rules_append(self, rule, audit_rule_size(rule));
+    if (r < 0 || rule->field_count < 2)
+        return r;
+    struct audit_rule_data *twin = self->list[self->n - 1];
+    for (uint32_t i = 0; i < 2; i++) {
+        twin->fields[i] = rule->fields[1 - i];
+        twin->fieldflags[i] = rule->fieldflags[1 - i];
+        twin->values[i] = rule->values[1 - i];
+    }
+    return 0;
+}
+
+void audit_rules_drop_first(struct audit_rules *self, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        free(self->list[i]);
+    self->n -= n;
+    memmove(self->list, self->list + n, self->n * sizeof(self->list[0]));
+}
+
+bool audit_rules_precede_others(const struct audit_rules *self)
+{
+    bool ours = false;
+    for (size_t i = 0; i < self->n; i++) {
+        if (!audit_rule_is_exit(self->list[i]))
+            continue;
+        if (audit_rule_is_keyed(self->list[i]))
+            ours = true;
+        else if (ours)
+            return true;
+    }
     return false;
 }
 

@@ -25,12 +25,22 @@ bool audit_rule_equal(const struct audit_rule_data *a, const struct audit_rule_d
 bool audit_rule_is_keyed(const struct audit_rule_data *rule);
 /** Whether the rule keeps tasks from ever having an audit context (`-a task,never`). */
 bool audit_rule_is_task_never(const struct audit_rule_data *rule);
+/** Whether the rule stands in the list that is looked through at the end of a system call. */
+bool audit_rule_is_exit(const struct audit_rule_data *rule);
 
 void audit_rules_deinit(struct audit_rules *self);
 /** Append a copy of the rule in @p size bytes at @p data (any alignment). Returns 0, -ENOMEM, or
  *  -EBADMSG when it is no whole rule. */
 int audit_rules_append(struct audit_rules *self, const void *data, size_t size) MUST_CHECK;
 bool audit_rules_contain(const struct audit_rules *self, const struct audit_rule_data *rule);
+/** Append @p rule with its first two fields, which have no string, exchanged: it matches the same,
+ *  and the kernel takes it for another rule. */
+int audit_rules_append_twin(struct audit_rules *self,
+                            const struct audit_rule_data *rule) MUST_CHECK;
+/** Remove the first @p n rules. */
+void audit_rules_drop_first(struct audit_rules *self, size_t n);
+/** Whether a rule of somebody else stands behind one of ours in the list of system calls' ends. */
+bool audit_rules_precede_others(const struct audit_rules *self);
 
 /** Append our rules of what is to be recorded: successful execs, one rule for each system call
  *  table of this machine. */

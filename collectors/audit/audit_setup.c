@@ -241,6 +241,32 @@ int audit_setup_visit(struct audit_setup *self, struct error_text *error)
     return r;
 }
 
+/* A rule cannot be moved, and the same one cannot be there twice: its twin is loaded, at the end,
+ * before it is deleted, so that no event is missed. */
+static int move_behind_others(struct audit_setup *self)
+{
+    struct audit_rules *added = &self->state.added_rules;
+    size_t n_before = added->n;
+    struct error_text error = ERROR_TEXT_NULL;
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < n_before; i++)
+        r = audit_rules_append_twin(added, added->list[i]);
+    if (r == 0)
+        r = save(self, &error);
+    for (size_t i = n_before; r >= 0 && i < added->n; i++)
+        r = audit_control_add_rule(&self->control, added->list[i]);
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < n_before; i++) {
+        r = audit_control_delete_rule(&self->control, added->list[i]);
+        if (r < 0 && r != -ENOENT)
+            return r;
+    }
+    audit_rules_drop_first(added, n_before);
+    r = save(self, &error);
+    return r < 0 ? r : (int)n_before;
+}
+
 int audit_setup_repair(struct audit_setup *self)
 {
     if (!self->changed || self->cannot_repair)
@@ -255,6 +281,10 @@ int audit_setup_repair(struct audit_setup *self)
         n += r == 0;
         if (r == -EEXIST) /* this kernel lists it in another form; each trial makes a record */
             self->cannot_repair = true;
+    }
+    if (r >= 0 && !self->state.owner && audit_rules_precede_others(&now)) {
+        r = move_behind_others(self);
+        n += r > 0 ? r : 0;
     }
     audit_rules_deinit(&now);
     return r < 0 ? r : n;

@@ -33,7 +33,9 @@ int audit_setup_own(struct audit_setup *self, struct netlink_socket *events,
                     struct error_text *error) MUST_CHECK;
 /** Load our keyed rules, and change nothing else. */
 int audit_setup_visit(struct audit_setup *self, struct error_text *error) MUST_CHECK;
-/** Put back those of our rules that somebody has deleted; the number of them, or an error. */
+/** Put back those of our rules that somebody has deleted, and as a guest move ours behind those of
+ *  others: the kernel gives an event the key of the first rule that matches. The number of rules
+ *  put back or moved, or an error. */
 int audit_setup_repair(struct audit_setup *self) MUST_CHECK;
 /** Register again: the kernel lost the connection. */
 int audit_setup_register(struct audit_setup *self, struct netlink_socket *events) MUST_CHECK;

@@ -341,7 +341,10 @@ static void repair_rules(struct audit *self, uint64_t now_ns)
         return;
     int n = audit_setup_repair(&self->setup);
     if (n > 0)
-        log_notice("audit", "%d rules of ours had been deleted and are loaded again", n);
+        log_notice("audit",
+                   "%d rules of ours had been deleted, or stood before those of others, and are "
+                   "loaded again",
+                   n);
     else if (n < 0)
         log_warning("audit", "rules of ours cannot be checked: %s", strerror(-n));
 }

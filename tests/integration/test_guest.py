@@ -103,12 +103,41 @@ class TestGuest(VestigeTest):
         self.owner.start(attempts=20, taking_over=True)
         self.assert_mode("guest")
         self.assertEqual(self.owner.process.pid, audit_status()["pid"])
+        self.wait_until_ours_are_last()
         pid = self.storm(self.tag)
         self.owner.settled()
         self.assertEqual(N, self.owner_records(pid))
         self.vestige.stop()
         self.assertEqual(sorted(self.owner_rules()), sorted(audit_rules().splitlines()))
         self.owner.stop()
+
+    def wait_until_ours_are_last(self):
+        """The kernel gives an event the key of the first rule that matches."""
+        def last():
+            rules = audit_rules().splitlines()
+            ours = [rule for rule in rules if "key=vestige" in rule]
+            return len(ours) == 2 and rules[-2:] == ours
+        wait_for(last, 15, "our rules stand behind the owner's", 0.1)
+
+    def test_owner_loads_its_rules_later(self):
+        """What matches rules of both keeps the owner's key, and nothing is missed meanwhile."""
+        self.owner.rules = OWNER_RULES[1:]
+        self.owner.start()
+        owned = audit_state()
+        self.vestige.start()
+        self.assert_mode("guest")
+        run("auditctl", *OWNER_RULES[0])
+        self.storm("while-" + self.tag)
+        self.wait_until_ours_are_last()
+        pid = self.storm(self.tag)
+        self.owner.settled()
+        self.assertEqual(N, self.owner_records(pid))
+        self.vestige.kill_all()
+        self.vestige.start()
+        self.assert_mode("guest")
+        self.vestige.stop()
+        run("auditctl", "-d", *OWNER_RULES[0][1:])
+        self.assertEqual(owned, audit_state())
 
     def owner_rules(self):
         """The owner's rules as auditctl lists them."""

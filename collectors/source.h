@@ -36,6 +36,10 @@ struct source_options {
     uint32_t audit_backlog_limit;  /* as owner; 0: leave it */
     uint32_t proc_interval_ms;     /* 0: 250 */
     uint32_t proc_full_interval_s; /* 0: 10 */
+    uint32_t sock_diag_interval_s; /* 0: 30 */
+    bool bpf_active;               /* ends of TCP sockets and who uses sockets come from BPF */
+    const char *name_servers;      /* as c-ares takes them; NULL or "": the system's */
+    uint32_t name_timeout_ms;      /* 0: 2000 */
     struct counters *counters;
     int wake_fd; /* eventfd of the reader, for sources with a thread of their own; or -1 */
 };

@@ -30,6 +30,22 @@ enum fact_kind {
     FACT_PROC_SCAN,    /* a full scan began or ended */
     FACT_FORK_TOTAL,   /* `processes` of /proc/stat, between two clock readings */
     FACT_USER_NAME,
+    /* sock_diag */
+    FACT_SOCKET,       /* a socket that exists, or (end) existed until now */
+    FACT_SOCKET_SCAN,  /* a dump of all sockets began or ended */
+    FACT_SOCKET_OWNER, /* a process that has a descriptor of a socket, from /proc/PID/fd */
+    /* BPF */
+    FACT_SOCKET_CALL,  /* a process did something with a socket */
+    FACT_SOCKET_STATE, /* a TCP socket changed its state */
+    /* audit */
+    FACT_AUDIT_SOCKET,
+    /* rtnetlink */
+    FACT_LINK,
+    FACT_ADDRESS,
+    FACT_ROUTE,
+    FACT_NETWORK_SCAN, /* a dump of links, addresses and routes began or ended */
+    /* resolver */
+    FACT_HOST_NAME,
     /* any source */
     FACT_OVERRUN, /* messages were lost, number unknown */
     FACT_NOTE,    /* mode and detail of the source, for `coverage` */
@@ -137,6 +153,130 @@ struct fact_user_name {
     struct slice name; /* SLICE_NULL: there is none */
 };
 
+/* An address with its port, as a socket has it. */
+struct inet_address {
+    uint8_t family;    /* AF_INET, AF_INET6; 0: none */
+    uint16_t port;     /* host byte order; of a raw socket its protocol; 0: none */
+    uint8_t bytes[16]; /* network byte order; AF_INET: the first 4 */
+};
+
+/* What the kernel says of a socket. */
+struct socket_description {
+    uint64_t cookie;   /* unique per boot; 0: unknown */
+    uint64_t netns;    /* inode number of its network namespace; 0: unknown */
+    uint64_t inode;    /* 0: unknown, or of no file (not accepted, orphaned) */
+    uint8_t family;    /* AF_INET, AF_INET6, AF_UNIX, AF_PACKET */
+    uint8_t type;      /* SOCK_STREAM, SOCK_DGRAM, SOCK_RAW, SOCK_SEQPACKET; 0: unknown */
+    uint16_t protocol; /* AF_INET(6): IPPROTO_; AF_PACKET: the ethertype, host order */
+    uint8_t state;     /* TCP_ESTABLISHED ..., also of sockets that are not TCP; 0: unknown */
+    struct inet_address local, remote;
+    uint32_t interface;                  /* index of the interface it is bound to; 0: none */
+    uint32_t uid;                        /* of who made it; ID_UNSET */
+    int error;                           /* SO_ERROR as a positive errno, of an end; 0 */
+    uint64_t bytes_sent, bytes_received; /* payload; UINT64_MAX: unknown */
+    struct slice path; /* AF_UNIX: as in sun_path, an abstract name with its leading 0 byte */
+};
+
+struct fact_socket {
+    bool end; /* it was destroyed just now */
+    struct socket_description socket;
+};
+
+struct fact_socket_scan {
+    bool begin, complete; /* end: complete unless the dump was interrupted or failed */
+    uint64_t netns;       /* which namespace; 0: all that are watched */
+};
+
+struct fact_socket_owner {
+    uint64_t inode;
+    uint32_t pid;
+    int32_t descriptor;
+};
+
+enum socket_call {
+    SOCKET_CALL_CONNECT, /* TCP: SYN goes out; UDP: connect(2) */
+    SOCKET_CALL_LISTEN,
+    SOCKET_CALL_ACCEPT,  /* socket is the accepted one */
+    SOCKET_CALL_SEND,    /* a datagram to an address, first to this peer by this socket */
+    SOCKET_CALL_RECEIVE, /* likewise, received */
+    SOCKET_CALL_BIND,
+    SOCKET_CALL_N
+};
+
+struct fact_socket_call {
+    enum socket_call call;
+    uint32_t pid;                     /* process */
+    uint32_t uid, login_uid, session; /* of the caller; ID_UNSET: unknown */
+    struct slice comm;                /* SLICE_NULL: unknown */
+    struct socket_description socket;
+};
+
+struct fact_socket_state {
+    uint8_t old_state, new_state; /* TCP_ESTABLISHED ... */
+    struct socket_description socket;
+};
+
+enum audit_call {
+    AUDIT_CALL_CONNECT,
+    AUDIT_CALL_BIND,
+    AUDIT_CALL_ACCEPT,
+    AUDIT_CALL_SEND, /* sendto, sendmsg with an address */
+    AUDIT_CALL_N
+};
+
+struct fact_audit_socket {
+    uint32_t serial;
+    int64_t real_ms;
+    enum audit_call call;
+    int32_t result;     /* of the system call: a negative errno, or (accept) the new descriptor */
+    int32_t descriptor; /* the first argument */
+    uint32_t pid;       /* process */
+    uint32_t login_uid, session, uid;
+    struct slice comm;
+    struct inet_address address; /* family 0: the record has none */
+};
+
+enum { LINK_ADDRESS_MOST = 32 };
+
+struct fact_link {
+    bool end;
+    uint32_t index;
+    struct slice name;
+    uint8_t address[LINK_ADDRESS_MOST];
+    uint8_t address_length; /* bytes */
+};
+
+struct fact_address {
+    bool end;
+    uint32_t interface; /* index */
+    uint8_t prefix_length;
+    struct inet_address address; /* port 0 */
+};
+
+struct fact_route {
+    bool end;
+    uint8_t family; /* AF_INET, AF_INET6 */
+    uint8_t type;   /* RTN_UNICAST ... */
+    uint8_t prefix_length;
+    uint32_t table;
+    uint32_t metric;
+    struct inet_address destination, gateway; /* family 0: default, or none */
+    uint32_t interface;                       /* index; 0: none */
+};
+
+struct fact_network_scan {
+    bool begin, complete;
+};
+
+enum name_origin { NAME_FROM_HOSTS, NAME_FROM_DNS, NAME_ORIGIN_N };
+
+struct fact_host_name {
+    struct inet_address address; /* port 0 */
+    struct slice name;           /* SLICE_NULL: there is none, or nobody answered */
+    bool answered;               /* false: nobody answered in time */
+    enum name_origin origin;
+};
+
 struct fact_note {
     struct slice mode, detail;
 };
@@ -161,6 +301,17 @@ struct fact {
         struct fact_proc_scan proc_scan;
         struct fact_fork_total fork_total;
         struct fact_user_name user_name;
+        struct fact_socket socket;
+        struct fact_socket_scan socket_scan;
+        struct fact_socket_owner socket_owner;
+        struct fact_socket_call socket_call;
+        struct fact_socket_state socket_state;
+        struct fact_audit_socket audit_socket;
+        struct fact_link link;
+        struct fact_address address;
+        struct fact_route route;
+        struct fact_network_scan network_scan;
+        struct fact_host_name host_name;
         struct fact_note note;
     };
 };

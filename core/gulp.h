@@ -16,6 +16,10 @@ enum source_id {
     SOURCE_AUDIT,
     SOURCE_PROC,
     SOURCE_NAMES, /* user names, from NSS */
+    SOURCE_SOCK_DIAG,
+    SOURCE_BPF,
+    SOURCE_RTNETLINK,
+    SOURCE_RESOLVER, /* names of addresses */
     SOURCE_N
 };
 

@@ -3,7 +3,7 @@
 #include "recorder/config.h"
 #include "recorder/reader.h"
 
-enum { AGENT_SOURCES_MOST = 5 };
+enum { AGENT_SOURCES_MOST = 16 };
 
 struct agent_sources {
     struct reader_source open[AGENT_SOURCES_MOST];

@@ -87,15 +87,50 @@ static const struct column gap_columns[] = {
     BIRTH("count"), BIRTH("count_at_least"), BIRTH("count_at_most"), BIRTH("detail"), END_COMMON,
 };
 
+static const struct column endpoint_columns[] = {
+    BIRTH_COMMON,         BIRTH("process_id"),  BIRTH("pid"),
+    BIRTH("pid_source"),  BIRTH("application"), BIRTH("uid"),
+    BIRTH("username"),    BIRTH("login_uid"),   BIRTH("login_username"),
+    BIRTH("protocol"),    BIRTH("direction"),   BIRTH("remote_address"),
+    BIRTH("remote_port"), BIRTH("interface"),   BIRTH("netns"),
+    BIRTH("cookie"),      SETTLE("status"),     SETTLE("local_address"),
+    SETTLE("local_port"), SETTLE("local_name"), SETTLE("remote_name"),
+    END_COMMON,           END("bytes_sent"),    END("bytes_received"),
+};
+_Static_assert(N_ELEMENTS(endpoint_columns) == ENDPOINT_COLUMN_N,
+               "catalogue.h names the positions");
+
+static const struct column address_name_columns[] = {
+    BIRTH_COMMON, BIRTH("address"), BIRTH("name"), BIRTH("source"), END_COMMON,
+};
+
+static const struct column interface_address_columns[] = {
+    BIRTH_COMMON,           BIRTH("interface"), BIRTH("mac"), BIRTH("address"),
+    BIRTH("prefix_length"), BIRTH("family"),    END_COMMON,
+};
+
+static const struct column route_columns[] = {
+    BIRTH_COMMON,     BIRTH("destination"), BIRTH("prefix_length"),
+    BIRTH("gateway"), BIRTH("interface"),   BIRTH("table_id"),
+    BIRTH("metric"),  BIRTH("family"),      END_COMMON,
+};
+
 #define TABLE(table)                                                                               \
     {                                                                                              \
 #table, table##_columns, N_ELEMENTS(table##_columns)                                       \
     }
 
 static const struct table tables[] = {
-    [TABLE_PROCESS] = TABLE(process),   [TABLE_PROCESS_CHANGE] = TABLE(process_change),
-    [TABLE_HOST] = TABLE(host),         [TABLE_BOOT] = TABLE(boot),
-    [TABLE_COVERAGE] = TABLE(coverage), [TABLE_GAP] = TABLE(gap),
+    [TABLE_PROCESS] = TABLE(process),
+    [TABLE_PROCESS_CHANGE] = TABLE(process_change),
+    [TABLE_HOST] = TABLE(host),
+    [TABLE_BOOT] = TABLE(boot),
+    [TABLE_COVERAGE] = TABLE(coverage),
+    [TABLE_GAP] = TABLE(gap),
+    [TABLE_ENDPOINT] = TABLE(endpoint),
+    [TABLE_ADDRESS_NAME] = TABLE(address_name),
+    [TABLE_INTERFACE_ADDRESS] = TABLE(interface_address),
+    [TABLE_ROUTE] = TABLE(route),
 };
 _Static_assert(N_ELEMENTS(tables) == TABLE_N, "describe each table");
 

@@ -13,14 +13,14 @@
 
 enum { FILE_MOST = 64 << 10 };
 
-enum key_type { KEY_U32, KEY_U64, KEY_PATH, KEY_WORD };
+enum key_type { KEY_U32, KEY_U64, KEY_PATH, KEY_WORD, KEY_TEXT };
 
 struct key {
     const char *section, *name;
     enum key_type type;
     size_t offset;
     uint64_t least, most, value; /* numbers, with the default */
-    const char *text;            /* paths: the default. Words: all, the default first, by blanks */
+    const char *text; /* paths and texts: the default. Words: all, the default first, by blanks */
     const char *unit;
     const char *help;
 };
@@ -32,6 +32,10 @@ struct key {
 #define PATH(section, name, member, path, help)                                                    \
     {                                                                                              \
         section, name, KEY_PATH, offsetof(struct config, member), 0, 0, 0, path, NULL, help        \
+    }
+#define TEXT(section, name, member, text, help)                                                    \
+    {                                                                                              \
+        section, name, KEY_TEXT, offsetof(struct config, member), 0, 0, 0, text, NULL, help        \
     }
 #define WORD(section, name, member, words, help)                                                   \
     {                                                                                              \
@@ -70,6 +74,24 @@ static const struct key keys[] = {
            "Time between two looks for new processes in /proc"),
     NUMBER(KEY_U32, "proc", "full_interval_s", proc_full_interval_s, 1, 3600, 10, "seconds",
            "Time between two looks at all processes in /proc"),
+
+    WORD("sock_diag", "mode", sock_diag_mode, "on off",
+         "Sockets that exist, and their ends, from sock_diag"),
+    NUMBER(KEY_U32, "sock_diag", "interval_s", sock_diag_interval_s, 1, 3600, 30, "seconds",
+           "Time between two looks at all sockets"),
+    WORD("bpf", "mode", bpf_mode, "on off",
+         "Which process opened or accepted a connection, from BPF programs where they load"),
+    WORD("rtnetlink", "mode", rtnetlink_mode, "on off",
+         "Interface addresses and routes, from rtnetlink"),
+
+    WORD("names", "resolve", resolve_mode, "on off",
+         "Look up the names of remote addresses, in /etc/hosts and by DNS"),
+    TEXT("names", "servers", name_servers, "",
+         "Name servers, ADDRESS or ADDRESS:PORT, separated by commas; empty: those of the system"),
+    NUMBER(KEY_U32, "names", "timeout_ms", name_timeout_ms, 100, 30000, 2000, "milliseconds",
+           "How long a name server may take to answer"),
+    NUMBER(KEY_U32, "names", "cache_entries", name_cache_entries, 64, 1048576, 16384, "addresses",
+           "Most addresses whose names, or the lack of one, are remembered"),
 
     NUMBER(KEY_U32, "journal", "limit_mib", journal_limit_mib, 0, 1048576, 0, "MiB",
            "Most disk space; 0: 8192 or a tenth of the filesystem, whichever is less"),
@@ -152,7 +174,7 @@ int config_new(struct config **configp)
     if (!config)
         return -ENOMEM;
     for (const struct key *key = keys; key < keys + N_KEYS; key++)
-        if (key->type == KEY_PATH)
+        if (key->type == KEY_PATH || key->type == KEY_TEXT)
             snprintf(member(config, key), CONFIG_PATH_SIZE, "%s", key->text);
         else if (key->type == KEY_WORD)
             *(const char **)member(config, key) = find_word(key->text, strcspn(key->text, " "));
@@ -212,14 +234,14 @@ static bool is_section(const char *name)
 
 static int refuse_section(struct parser *parser, const char *section)
 {
-    char list[128];
+    char list[256];
     return refuse(parser, "unknown section [%.50s]; there are: %s", section,
                   known_names(NULL, list, sizeof(list)));
 }
 
 static int refuse_key(struct parser *parser, const char *section, const char *name)
 {
-    char list[128];
+    char list[256];
     if (section[0] == '\0')
         return refuse(parser, "%.50s stands before any [section]; put it below one", name);
     if (!is_section(section))
@@ -259,6 +281,15 @@ static int take_path(struct parser *parser, const struct key *key, const char *v
     return 1;
 }
 
+static int take_text(struct parser *parser, const struct key *key, const char *value)
+{
+    if (strlen(value) >= CONFIG_PATH_SIZE)
+        return refuse(parser, "%s = %.40s...: write at most %d bytes", key->name, value,
+                      CONFIG_PATH_SIZE - 1);
+    snprintf(member(parser->config, key), CONFIG_PATH_SIZE, "%s", value);
+    return 1;
+}
+
 static int take_word(struct parser *parser, const struct key *key, const char *value)
 {
     const char *word = choose(key->text, value);
@@ -280,6 +311,8 @@ static int take_key(void *user, const char *section, const char *name, const cha
         parser->seen |= UINT64_C(1) << i;
         if (key->type == KEY_PATH)
             return take_path(parser, key, value);
+        if (key->type == KEY_TEXT)
+            return take_text(parser, key, value);
         if (key->type == KEY_WORD)
             return take_word(parser, key, value);
         return take_number(parser, key, value);
@@ -412,6 +445,8 @@ static void dump_help(const struct key *key, struct buffer *to)
         buffer_printf(to, "# One of: %s.\n", key->text);
     else if (key->type == KEY_PATH)
         buffer_printf(to, "# An absolute path.\n");
+    else if (key->type == KEY_TEXT)
+        buffer_printf(to, "# At most %d bytes.\n", CONFIG_PATH_SIZE - 1);
     else
         buffer_printf(to, "# %llu to %llu%s%s.\n", (unsigned long long)key->least,
                       (unsigned long long)key->most, key->unit ? " " : "",
@@ -422,7 +457,7 @@ static void dump_value(const struct config *config, const struct key *key, struc
 {
     const void *at = (const uint8_t *)config + key->offset;
     buffer_printf(to, "%s = ", key->name);
-    if (key->type == KEY_PATH)
+    if (key->type == KEY_PATH || key->type == KEY_TEXT)
         buffer_append_text(to, at);
     else if (key->type == KEY_WORD)
         buffer_append_text(to, *(const char *const *)at);

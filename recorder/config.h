@@ -30,6 +30,16 @@ struct config {
     uint32_t proc_interval_ms;
     uint32_t proc_full_interval_s;
 
+    const char *sock_diag_mode; /* on, off */
+    uint32_t sock_diag_interval_s;
+    const char *bpf_mode;       /* on, off */
+    const char *rtnetlink_mode; /* on, off */
+
+    const char *resolve_mode; /* on, off */
+    char name_servers[CONFIG_PATH_SIZE];
+    uint32_t name_timeout_ms;
+    uint32_t name_cache_entries;
+
     uint32_t journal_limit_mib; /* 0: automatic */
 
     uint32_t settle_ms;

@@ -21,7 +21,7 @@ struct reader_source {
     struct source *source; /* opened; stays the caller's, to be freed after reader_stop */
 };
 
-#define READER_SOURCES_MOST 8
+#define READER_SOURCES_MOST 16
 
 struct reader_options {
     const struct reader_source *sources; /* copied */

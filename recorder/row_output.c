@@ -39,7 +39,7 @@ void row_output_seen_by(struct row_output *output, unsigned seen_by)
     /* In the order of the SET's definition. */
     static const char *const members[] = {"audit",     "connector", "taskstats", "proc",
                                           "sock_diag", "bpf",       "fanotify",  "inotify",
-                                          "udev",      "utmp",      "agent"};
+                                          "udev",      "utmp",      "agent",     "rtnetlink"};
     char text[128] = "";
     size_t length = 0;
     for (unsigned bit = 0; bit < sizeof(members) / sizeof(members[0]); bit++) {

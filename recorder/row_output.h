@@ -13,7 +13,10 @@ enum seen_by {
     SEEN_BY_CONNECTOR = 1 << 1,
     SEEN_BY_TASKSTATS = 1 << 2,
     SEEN_BY_PROC = 1 << 3,
-    SEEN_BY_AGENT = 1 << 10
+    SEEN_BY_SOCK_DIAG = 1 << 4,
+    SEEN_BY_BPF = 1 << 5,
+    SEEN_BY_AGENT = 1 << 10,
+    SEEN_BY_RTNETLINK = 1 << 11
 };
 
 enum end_cause {

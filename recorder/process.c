@@ -129,10 +129,3 @@ void row_queue_remove(struct process_row *row)
     row->queue->n--;
     row->queue = NULL;
 }
-
-void comm_set(char comm[16], struct slice bytes)
-{
-    memset(comm, 0, 16);
-    if (bytes.length)
-        memcpy(comm, bytes.data, bytes.length < 16 ? bytes.length : 16);
-}

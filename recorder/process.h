@@ -5,6 +5,7 @@
  * rows are written.
  */
 #include "core/fact.h"
+#include "recorder/comm.h"
 #include "recorder/row_output.h"
 #include "recorder/shared_text.h"
 
@@ -116,12 +117,6 @@ void process_row_finish(struct process_row *row);
 struct image *image_new(size_t *total_bytes);
 /** Takes @p fields over; NULL drops what there is. */
 void image_consume_fields(struct image *image, struct shared_text *fields);
-/** Copy a name of up to 15 bytes, filled up with zeros. */
-void comm_set(char comm[16], struct slice bytes);
-static inline struct slice comm_slice(const char comm[16])
-{
-    return comm[0] ? slice_of(comm, strnlen(comm, 16)) : SLICE_NULL;
-}
 /** The name that @p comm stands for when it is "". */
 static inline struct slice comm_or_image(const char comm[16], const struct image *image)
 {

@@ -41,7 +41,7 @@ int processes_new(struct processes **processesp, const struct processes_options 
     row_queue_init(&p->late);
     row_queue_init(&p->refused);
     TAILQ_INIT(&p->changes);
-    if (!p->living || !p->ended || !p->restored) {
+    if (!p->living || !p->ended || !p->restored || actors_new(&p->actors) < 0) {
         processes_free(p);
         return -ENOMEM;
     }
@@ -80,6 +80,7 @@ struct processes *processes_free(struct processes *p)
     OPENSSL_LH_free(p->living);
     OPENSSL_LH_free(p->ended);
     OPENSSL_LH_free(p->restored);
+    actors_free(p->actors);
     buffer_deinit(&p->fields);
     buffer_deinit(&p->words);
     free(p);

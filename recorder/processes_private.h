@@ -39,6 +39,7 @@ struct processes {
     OPENSSL_LHASH *living;       /* struct process by pid */
     OPENSSL_LHASH *ended;        /* struct process by pid: ended, not all rows written */
     OPENSSL_LHASH *restored;     /* struct restored_row by id */
+    struct actors *actors;       /* images that have ended */
     struct row_queue waiting;    /* not inserted */
     struct row_queue ending;     /* inserted, ended, numbers of the end still missing */
     struct row_queue late;       /* inserted without settle columns */
@@ -74,6 +75,10 @@ struct process *processes_add(struct processes *p, uint32_t pid, uint64_t fork_n
 void processes_end(struct processes *p, struct process *process, uint64_t ns, enum end_cause cause);
 /** Drop a process from the memory of ended ones when all its rows are written. */
 void processes_release(struct processes *p, struct process *process);
+
+/* processes_actor.c */
+/** An image has ended: keep who it was. */
+void processes_remember_actor(struct processes *p, const struct process_row *row);
 
 /* processes_rows.c */
 struct process_row *rows_begin(struct processes *p, struct process *process, uint64_t created_ns);

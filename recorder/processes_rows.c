@@ -258,6 +258,7 @@ void rows_end(struct processes *p, struct process_row *row, uint64_t ns, enum en
 {
     row->ended_ns = ns > row->created_ns ? ns : row->created_ns;
     row->end_cause = cause;
+    processes_remember_actor(p, row);
     if (row->inserted && row->end_written) {
         row_finish(p, row);
         return;

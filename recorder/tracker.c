@@ -4,6 +4,7 @@
 #include "recorder/tracker.h"
 
 #include "core/log.h"
+#include "recorder/endpoints.h"
 #include "recorder/gap.h"
 #include "recorder/loss.h"
 #include "recorder/processes.h"
@@ -18,6 +19,12 @@ enum { TOKENS_MOST = 64, STANDING_VALUES_MOST = 16 };
 static const uint64_t checkpoint_ns = UINT64_C(10000000000);
 static const uint64_t mark_ns = UINT64_C(40000000);
 
+/* An incoming connection waits so long for who accepts it, and a row so long for names. */
+static const uint64_t accept_ns = UINT64_C(5000000000);
+static const uint64_t name_ns = UINT64_C(1800000000);
+
+enum { ENDPOINTS_MOST = 200000 };
+
 /* How long a sync waits for a loss to be counted: its number needs quiet moments. */
 static const uint64_t sync_loss_ns = UINT64_C(15000000000);
 
@@ -31,6 +38,7 @@ struct tracker {
     struct row_output output;
     struct user_names *names;
     struct processes *processes;
+    struct endpoints *endpoints;
     struct standing_rows standing;
     struct loss loss;
     struct cursors before; /* of the earlier run */
@@ -85,6 +93,24 @@ static int make_processes(struct tracker *t)
     return processes_new(&t->processes, &options);
 }
 
+static int make_endpoints(struct tracker *t)
+{
+    const struct tracker_options *o = &t->options;
+    struct endpoints_options options = {
+        .output = &t->output,
+        .names = t->names,
+        .processes = t->processes,
+        .bpf_active = o->bpf_active,
+        .settle_ns = (o->settle_ms ? o->settle_ms : 250) * UINT64_C(1000000),
+        .accept_ns = accept_ns,
+        .name_ns = name_ns,
+        .most = ENDPOINTS_MOST,
+        .user = o->user,
+        .ask_scan = o->ask_socket_scan,
+    };
+    return endpoints_new(&t->endpoints, &options);
+}
+
 int tracker_new(struct tracker **trackerp, const struct tracker_options *options)
 {
     struct tracker *t = calloc(1, sizeof(*t));
@@ -99,6 +125,8 @@ int tracker_new(struct tracker **trackerp, const struct tracker_options *options
     int error = make_decoders(t);
     if (!error)
         error = make_processes(t);
+    if (!error)
+        error = make_endpoints(t);
     if (error) {
         tracker_free(t);
         return error;
@@ -115,6 +143,7 @@ struct tracker *tracker_free(struct tracker *t)
     for (size_t i = 0; i < SOURCE_N; i++)
         if (t->decoders[i])
             t->ops[i]->decoder_free(t->decoders[i]);
+    endpoints_free(t->endpoints);
     processes_free(t->processes);
     user_names_free(t->names);
     standing_rows_deinit(&t->standing);
@@ -159,13 +188,17 @@ void tracker_restore(struct tracker *t, enum verb verb, enum table_id table, uin
 {
     if (table == TABLE_PROCESS)
         processes_restore(t->processes, verb, id, values, n_values);
+    else if (table == TABLE_ENDPOINT)
+        endpoints_restore(t->endpoints, verb, id, values, n_values);
     else if (table == TABLE_HOST || table == TABLE_BOOT || table == TABLE_COVERAGE)
         standing_rows_restore(&t->standing, verb, table, id, values, n_values);
 }
 
 void tracker_restored(struct tracker *t)
 {
+    bool same_boot = t->before.known && !strcmp(t->before.boot_id, t->output.boot_id);
     processes_restored(t->processes, t->last_time_us);
+    endpoints_restored(t->endpoints, same_boot, t->last_time_us);
     standing_rows_end_restored(&t->standing, TABLE_COVERAGE, t->last_time_us, END_RECONCILED);
 }
 
@@ -235,6 +268,14 @@ static void on_fact(void *user, const struct fact *fact)
     case FACT_NOTE:
         on_note(t, fact);
         break;
+    case FACT_SOCKET:
+    case FACT_SOCKET_SCAN:
+    case FACT_SOCKET_OWNER:
+    case FACT_SOCKET_CALL:
+    case FACT_SOCKET_STATE:
+    case FACT_AUDIT_SOCKET:
+        endpoints_fact(t->endpoints, fact);
+        break;
     default:
         if (fact->kind == FACT_AUDIT_EXEC) {
             t->audit_serial = fact->audit_exec.serial;
@@ -294,6 +335,7 @@ static void checkpoint(struct tracker *t)
     t->next_checkpoint_ns = now + checkpoint_ns + processes_living(t->processes) * 10000000;
     t->options.checkpoint(t->options.user, true);
     processes_checkpoint(t->processes);
+    endpoints_checkpoint(t->endpoints);
     standing_rows_checkpoint(&t->standing);
     t->options.checkpoint(t->options.user, false);
 }
@@ -304,6 +346,7 @@ static void answer_syncs(struct tracker *t)
     for (size_t i = 0; i < t->n_syncs; i++) {
         bool written =
             processes_settled_until(t->processes, t->syncs[i].at_ns) &&
+            endpoints_settled_until(t->endpoints, t->syncs[i].at_ns) &&
             (loss_settled(&t->loss) || t->timeline.now_boot_ns > t->syncs[i].at_ns + sync_loss_ns);
         if (!written)
             t->syncs[kept++] = t->syncs[i];
@@ -334,6 +377,7 @@ void tracker_gulp(struct tracker *t, const struct gulp *gulp)
     if (!gulp->caught_up)
         return;
     processes_tick(t->processes);
+    endpoints_tick(t->endpoints);
     loss_tick(&t->loss);
     if (t->timeline.now_boot_ns - t->last_mark_ns >= mark_ns)
         write_mark(t, false);
@@ -356,6 +400,7 @@ void tracker_server_time(struct tracker *t, int64_t offset_ns)
 void tracker_finish(struct tracker *t)
 {
     processes_flush(t->processes);
+    endpoints_flush(t->endpoints);
     loss_finish(&t->loss);
     standing_rows_end(&t->standing, TABLE_COVERAGE,
                       timeline_real_us(&t->timeline, t->timeline.now_boot_ns), END_CLOSED);

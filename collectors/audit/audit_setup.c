@@ -28,6 +28,7 @@ int audit_setup_open(struct audit_setup *self, const struct source_options *opti
 {
     *self = (struct audit_setup){
         .wants_rules = !options->audit_rules || strcmp(options->audit_rules, "none") != 0,
+        .wants_sockets = !options->bpf_active,
         .backlog_limit = options->audit_backlog_limit,
         .directory = options->state_directory ? strdup(options->state_directory) : NULL,
     };
@@ -207,7 +208,7 @@ int audit_setup_own(struct audit_setup *self, struct netlink_socket *events,
     struct audit_rules wanted = AUDIT_RULES_NULL;
     int r = audit_rules_append_exclusions(&exclusions);
     if (r == 0 && self->wants_rules)
-        r = audit_rules_append_keyed(&keyed);
+        r = audit_rules_append_keyed(&keyed, self->wants_sockets);
     if (r == 0)
         r = move_rules(&wanted, &keyed);
     if (r == 0)
@@ -230,7 +231,7 @@ int audit_setup_visit(struct audit_setup *self, struct error_text *error)
     if (!self->wants_rules)
         return 0;
     struct audit_rules keyed = AUDIT_RULES_NULL;
-    int r = audit_rules_append_keyed(&keyed);
+    int r = audit_rules_append_keyed(&keyed, self->wants_sockets);
     if (r < 0)
         error_set(error, r, "audit: rules cannot be made: %s", strerror(-r));
     else

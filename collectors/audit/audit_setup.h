@@ -11,6 +11,7 @@ struct audit_setup {
     struct audit_control control;
     char *directory;        /* for the state file; NULL: none is kept. Owned */
     bool wants_rules;       /* whether our keyed rules are to be loaded */
+    bool wants_sockets;     /* among them those of calls on sockets */
     uint32_t backlog_limit; /* as owner, at least; 0: leave it */
     struct audit_state state;
     bool changed;       /* there is something to undo: `state` is valid */

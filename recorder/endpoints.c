@@ -249,13 +249,19 @@ void endpoints_flush(struct endpoints *e)
     endpoint_rows_flush(e);
 }
 
+static void checkpoint_queue(struct endpoints *e, const struct endpoint_queue *queue)
+{
+    struct endpoint *endpoint;
+    TAILQ_FOREACH(endpoint, &queue->list, in_queue)
+    endpoint_rows_checkpoint(e, endpoint);
+}
+
 void endpoints_checkpoint(struct endpoints *e)
 {
-    struct endpoint_queue *queues[] = {&e->open, &e->late};
-    struct endpoint *endpoint;
-    for (size_t i = 0; i < sizeof(queues) / sizeof(queues[0]); i++)
-        TAILQ_FOREACH(endpoint, &queues[i]->list, in_queue)
-    endpoint_rows_checkpoint(e, endpoint);
+    checkpoint_queue(e, &e->open);
+    checkpoint_queue(e, &e->late);
+    checkpoint_queue(e, &e->refused);
+    endpoint_restore_checkpoint(e);
 }
 
 uint64_t endpoints_take_dropped(struct endpoints *e)

@@ -68,7 +68,7 @@ static struct inet_address value_address(struct slice address, struct slice port
 {
     struct inet_address result = {0};
     char text[INET_ADDRESS_TEXT] = "";
-    if (address.length < sizeof(text))
+    if (address.length > 0 && address.length < sizeof(text))
         memcpy(text, address.data, address.length);
     uint8_t family = memchr(text, ':', sizeof(text)) ? AF_INET6 : AF_INET;
     if (inet_pton(family, text, result.bytes) == 1) {

@@ -53,14 +53,6 @@ static void append_count(struct line *line, uint64_t value)
         line_u64(line, value);
 }
 
-static void append_word(struct line *line, const char *word)
-{
-    if (word)
-        line_word(line, word);
-    else
-        line_null(line);
-}
-
 static void append_user(struct endpoints *e, uint32_t uid)
 {
     struct slice name;
@@ -73,7 +65,7 @@ static void append_address(struct line *line, const struct inet_address *address
 {
     char text[INET_ADDRESS_TEXT];
     inet_address_text(address, text);
-    append_word(line, *text ? text : NULL);
+    line_word(line, *text ? text : NULL);
     if (*text)
         line_u64(line, address->port);
     else
@@ -85,7 +77,7 @@ static void append_owner(struct endpoints *e, const struct endpoint_owner *owner
     struct line *line = &e->output->line;
     append_id64(line, owner->process_id);
     append_id64(line, owner->pid);
-    append_word(line, pid_sources[owner->pid || owner->process_id ? owner->source : PID_UNKNOWN]);
+    line_word(line, pid_sources[owner->pid || owner->process_id ? owner->source : PID_UNKNOWN]);
     line_evidence(line, comm_slice(owner->comm));
     append_user(e, owner->uid);
     append_user(e, owner->login_uid);
@@ -100,7 +92,7 @@ static void append_birth(struct endpoints *e, const struct endpoint *endpoint)
     row_output_time(e->output, endpoint->created_ns);
     row_output_seen_by(e->output, endpoint->seen_by);
     append_owner(e, &endpoint->owner);
-    append_word(line, endpoint_protocol(endpoint));
+    line_word(line, endpoint_protocol(endpoint));
     line_word(line, endpoint_direction_name(endpoint->direction));
     bool has_peer = endpoint->remote.port || !inet_address_is_unspecified(&endpoint->remote);
     append_address(line, has_peer ? &endpoint->remote : &(struct inet_address){0});

@@ -61,7 +61,7 @@ static void on_existing(struct endpoints *e, const struct fact *fact)
     endpoint->seen_by |= SEEN_BY_SOCK_DIAG;
     if (endpoint->owner.uid == ID_UNSET)
         endpoint->owner.uid = socket->uid;
-    if (endpoint->owner.source == PID_UNKNOWN)
+    if (endpoint->owner.source != PID_EXACT)
         endpoints_seek_owner(e, endpoint);
     if (endpoint->status == ENDPOINT_REQUESTED && socket->state == STATE_ESTABLISHED)
         endpoint->status = ENDPOINT_ESTABLISHED;
@@ -107,23 +107,22 @@ static void on_destroyed(struct endpoints *e, const struct fact *fact)
     }
 }
 
-static void take_owner(struct endpoints *e, struct endpoint *endpoint, const struct actor *actor)
+static void take_owner(struct endpoint *endpoint, const struct actor *actor)
 {
     struct endpoint_owner *owner = &endpoint->owner;
-    endpoint->n_owners++;
-    if (endpoint->inserted || (owner->pid && owner->process_id <= actor->process_id)) {
-        owner->source = endpoint->n_owners > 1 ? PID_INFERRED : owner->source;
-        return;
-    }
-    uint32_t uid = owner->uid;
-    *owner = (struct endpoint_owner){.source = endpoint->n_owners > 1 ? PID_INFERRED : PID_EXACT,
-                                     .pid = actor->pid,
-                                     .process_id = actor->process_id,
-                                     .uid = actor->uid != ID_UNSET ? actor->uid : uid,
-                                     .login_uid = actor->login_uid};
-    memcpy(owner->comm, actor->comm, sizeof(owner->comm));
+    enum pid_source source = endpoint->n_owners++ ? PID_INFERRED : PID_EXACT;
     endpoint->seen_by |= SEEN_BY_PROC;
-    (void)e;
+    if (!owner->pid || owner->process_id > actor->process_id) {
+        uint32_t uid = owner->uid;
+        *owner = (struct endpoint_owner){.pid = actor->pid,
+                                         .process_id = actor->process_id,
+                                         .uid = actor->uid != ID_UNSET ? actor->uid : uid,
+                                         .login_uid = actor->login_uid};
+        memcpy(owner->comm, actor->comm, sizeof(owner->comm));
+        owner->source = source;
+    } else if (owner->pid == actor->pid || source == PID_INFERRED) {
+        owner->source = source;
+    }
 }
 
 static void on_owner(struct endpoints *e, const struct fact *fact)
@@ -135,7 +134,7 @@ static void on_owner(struct endpoints *e, const struct fact *fact)
     if (!endpoint || !processes_living_actor(e->options.processes, found->pid, &actor))
         return;
     for (; endpoint; endpoint = endpoint->next_owned)
-        take_owner(e, endpoint, &actor);
+        take_owner(endpoint, &actor);
 }
 
 static void forget_mark(void *item, void *netns)

@@ -33,8 +33,9 @@ class Server:
     def __exit__(self, *failure):
         if failure[0]:
             self.process.kill()
-        self.process.stdout.read()
+        rest = self.process.stdout.read()
         self.process.stdout.close()
+        self.report = json.loads(rest) if rest else None
         status = self.process.wait(120)
         if status and not failure[0]:
             raise AssertionError(f"{self.command}: exit status {status}")

@@ -1,7 +1,8 @@
 # Files as constant bytes in a program, so that it works from any directory.
 #
-#   vestige_embed(OUTPUT SYMBOL FILE...)   adds a rule that writes the C source OUTPUT, which defines
-#                                          `const struct embedded_file SYMBOL[]` and `SYMBOL_n`
+#   vestige_embed(OUTPUT SYMBOL HEADER FILE...)
+#       adds a rule that writes the C source OUTPUT, which defines `const struct embedded_file
+#       SYMBOL[]` and `const size_t SYMBOL_n`, as HEADER declares them
 #
 # The same file, run as a script by that rule, does the writing.
 if(CMAKE_SCRIPT_MODE_FILE)
@@ -20,17 +21,17 @@ if(CMAKE_SCRIPT_MODE_FILE)
            "    {\"${name}\", (const char *)file_${number}, sizeof(file_${number}) - 1},\n")
     math(EXPR number "${number} + 1")
   endforeach()
-  file(WRITE ${OUTPUT} "#include \"reports/embedded_file.h\"\n\n${arrays}\n"
+  file(WRITE ${OUTPUT} "#include \"${HEADER}\"\n\n${arrays}\n"
        "const struct embedded_file ${SYMBOL}[] = {\n${entries}};\n"
        "const size_t ${SYMBOL}_n = ${number};\n")
   return()
 endif()
 
 set(VESTIGE_EMBED_SCRIPT ${CMAKE_CURRENT_LIST_FILE})
-function(vestige_embed output symbol)
+function(vestige_embed output symbol header)
   string(REPLACE ";" "|" files "${ARGN}")
   add_custom_command(OUTPUT ${output}
-    COMMAND ${CMAKE_COMMAND} -DOUTPUT=${output} -DSYMBOL=${symbol} "-DFILES=${files}"
+    COMMAND ${CMAKE_COMMAND} -DOUTPUT=${output} -DSYMBOL=${symbol} -DHEADER=${header} "-DFILES=${files}"
             -P ${VESTIGE_EMBED_SCRIPT}
     DEPENDS ${ARGN} ${VESTIGE_EMBED_SCRIPT} VERBATIM)
 endfunction()

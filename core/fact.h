@@ -36,7 +36,8 @@ enum fact_kind {
     FACT_SOCKET_OWNER, /* a process that has a descriptor of a socket, from /proc/PID/fd */
     /* BPF */
     FACT_SOCKET_CALL,  /* a process did something with a socket */
-    FACT_SOCKET_STATE, /* a TCP socket changed its state */
+    FACT_SOCKET_STATE, /* a socket changed its state: TCP; of UDP its end */
+    FACT_BPF_LOST,     /* events that the ring had no room for */
     /* audit */
     FACT_AUDIT_SOCKET,
     /* rtnetlink */
@@ -216,6 +217,10 @@ struct fact_socket_state {
     struct socket_description socket;
 };
 
+struct fact_bpf_lost {
+    uint64_t events; /* since the last report */
+};
+
 enum audit_call {
     AUDIT_CALL_CONNECT,
     AUDIT_CALL_BIND,
@@ -306,6 +311,7 @@ struct fact {
         struct fact_socket_owner socket_owner;
         struct fact_socket_call socket_call;
         struct fact_socket_state socket_state;
+        struct fact_bpf_lost bpf_lost;
         struct fact_audit_socket audit_socket;
         struct fact_link link;
         struct fact_address address;

@@ -3,6 +3,7 @@
 #include "recorder/agent_sources.h"
 
 #include "collectors/audit/audit_source.h"
+#include "collectors/bpf/bpf_source.h"
 #include "collectors/connector/connector_source.h"
 #include "collectors/procfs/names_source.h"
 #include "collectors/procfs/proc_source.h"
@@ -13,7 +14,8 @@
 #include <stdio.h>
 
 static const struct source_ops *const all[] = {
-    &connector_source, &taskstats_source, &audit_source, &names_source_ops, &proc_source_ops,
+    &connector_source, &taskstats_source, &audit_source,
+    &bpf_source,       &names_source_ops, &proc_source_ops,
 };
 
 const struct source_ops *const *agent_sources_all(size_t *n)
@@ -31,6 +33,8 @@ static bool wanted(const struct config *config, enum source_id id)
         return strcmp(config->taskstats_mode, "off") != 0;
     case SOURCE_AUDIT:
         return strcmp(config->audit_mode, "off") != 0;
+    case SOURCE_BPF:
+        return strcmp(config->bpf_mode, "off") != 0;
     default:
         return true;
     }
@@ -60,14 +64,16 @@ static void note_open(struct agent_sources *sources, const struct source_ops *op
 int agent_sources_open(struct agent_sources *sources, const struct config *config,
                        const struct source_options *options, struct error_text *error)
 {
+    struct source_options each = *options;
     *sources = (struct agent_sources){0};
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
         struct source *source = NULL;
         struct error_text reason = ERROR_TEXT_NULL;
         if (!wanted(config, all[i]->id)) {
             note_missing(sources, all[i]->id, "switched off by configuration");
-        } else if (all[i]->open(&source, options, &reason) == 0) {
+        } else if (all[i]->open(&source, &each, &reason) == 0) {
             note_open(sources, all[i], source);
+            each.bpf_active |= all[i]->id == SOURCE_BPF;
         } else {
             log_warning(source_name(all[i]->id), "%s; recording goes on without it", reason.text);
             note_missing(sources, all[i]->id, reason.text);

@@ -16,6 +16,7 @@
  *   --settle MS            wait so long before the mark, for sources that are late (audit)
  *   --no-facts             count only
  */
+#include "collectors/bpf/bpf_source.h"
 #include "collectors/connector/connector_source.h"
 #include "collectors/taskstats/taskstats_source.h"
 #include "core/cleanup.h"
@@ -23,6 +24,7 @@
 #include "recorder/reader.h"
 #include "recorder/recording.h"
 
+#include <arpa/inet.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -38,6 +40,7 @@
 static const struct source_ops *const known[] = {
     &connector_source,
     &taskstats_source,
+    &bpf_source,
 };
 #define KNOWN_N (sizeof(known) / sizeof(known[0]))
 
@@ -149,6 +152,59 @@ static void print_task_fact(struct tool *tool, const struct fact *fact)
     }
 }
 
+/* ADDRESS:PORT, an IPv6 address in brackets; "-": none. */
+static void print_address(const char *key, const struct inet_address *address)
+{
+    char text[INET6_ADDRSTRLEN];
+    if (address->family == 0)
+        printf(" %s=-", key);
+    else if (address->family == AF_INET)
+        printf(" %s=%s:%u", key, inet_ntop(AF_INET, address->bytes, text, sizeof(text)),
+               address->port);
+    else
+        printf(" %s=[%s]:%u", key, inet_ntop(AF_INET6, address->bytes, text, sizeof(text)),
+               address->port);
+}
+
+static void print_bytes(const char *key, uint64_t bytes)
+{
+    if (bytes == UINT64_MAX)
+        printf(" %s=-", key);
+    else
+        printf(" %s=%" PRIu64, key, bytes);
+}
+
+static void print_socket(const struct socket_description *socket)
+{
+    printf(" cookie=%" PRIu64 " netns=%" PRIu64 " inode=%" PRIu64
+           " family=%u type=%u protocol=%u state=%u interface=%u socket_uid=%u error=%d",
+           socket->cookie, socket->netns, socket->inode, socket->family, socket->type,
+           socket->protocol, socket->state, socket->interface, socket->uid, socket->error);
+    print_address("local", &socket->local);
+    print_address("remote", &socket->remote);
+    print_bytes("sent", socket->bytes_sent);
+    print_bytes("received", socket->bytes_received);
+}
+
+static void print_socket_call(struct tool *tool, const struct fact_socket_call *call)
+{
+    static const char *const names[] = {
+        [SOCKET_CALL_CONNECT] = "connect", [SOCKET_CALL_LISTEN] = "listen",
+        [SOCKET_CALL_ACCEPT] = "accept",   [SOCKET_CALL_SEND] = "send",
+        [SOCKET_CALL_RECEIVE] = "receive", [SOCKET_CALL_BIND] = "bind",
+    };
+    _Static_assert(sizeof(names) / sizeof(names[0]) == SOCKET_CALL_N, "name each call");
+    printf("SOCKET_CALL call=%s pid=%u uid=%u login_uid=%u session=%u comm=%s", names[call->call],
+           call->pid, call->uid, call->login_uid, call->session, evidence(tool, call->comm));
+    print_socket(&call->socket);
+}
+
+static void print_socket_state(const struct fact_socket_state *state)
+{
+    printf("SOCKET_STATE old=%u new=%u", state->old_state, state->new_state);
+    print_socket(&state->socket);
+}
+
 static void print_other_fact(struct tool *tool, const struct fact *fact)
 {
     switch (fact->kind) {
@@ -185,6 +241,15 @@ static void print_other_fact(struct tool *tool, const struct fact *fact)
     case FACT_USER_NAME:
         printf("USER_NAME uid=%u name=%s", fact->user_name.uid,
                evidence(tool, fact->user_name.name));
+        break;
+    case FACT_SOCKET_CALL:
+        print_socket_call(tool, &fact->socket_call);
+        break;
+    case FACT_SOCKET_STATE:
+        print_socket_state(&fact->socket_state);
+        break;
+    case FACT_BPF_LOST:
+        printf("BPF_LOST events=%" PRIu64, fact->bpf_lost.events);
         break;
     case FACT_NOTE:
         printf("NOTE mode=%s", evidence(tool, fact->note.mode));

@@ -1,0 +1,61 @@
+#pragma once
+/*
+ * What the BPF programs put into their ring, and what is recorded: one record an event. Included by
+ * the programs too, so it has no types but the compiler's own.
+ */
+enum {
+    BPF_RECORD_MAGIC = 0x46504256, /* "VBPF" in memory of a little-endian machine */
+    BPF_RECORD_VERSION = 1,
+    BPF_RECORD_COMM = 16,
+    BPF_RECORD_ADDRESS = 16,
+};
+
+enum bpf_record_kind {
+    BPF_RECORD_CONNECT,
+    BPF_RECORD_LISTEN,
+    BPF_RECORD_ACCEPT,
+    BPF_RECORD_SEND,
+    BPF_RECORD_RECEIVE,
+    BPF_RECORD_STATE,
+    BPF_RECORD_KIND_N
+};
+
+struct bpf_record_end {
+    unsigned char family;                      /* AF_INET, AF_INET6: of `address` */
+    unsigned char unused;                      /* 0 */
+    unsigned short port;                       /* host byte order */
+    unsigned char address[BPF_RECORD_ADDRESS]; /* network byte order; AF_INET: the first 4 */
+};
+
+/* Numbers in host byte order. Of a state: no process. Of anything but the end of a TCP connection:
+ * no bytes. */
+struct bpf_record {
+    unsigned int magic;
+    unsigned short version;
+    unsigned short size; /* of all */
+    unsigned long long boot_ns;
+    unsigned long long cookie;         /* 0: none yet */
+    unsigned long long inode;          /* 0: of no file */
+    unsigned long long bytes_sent;     /* all ones: unknown */
+    unsigned long long bytes_received; /* all ones: unknown */
+    unsigned int netns;                /* inode number */
+    unsigned int interface;            /* 0: not bound to one */
+    unsigned int socket_uid;
+    unsigned int pid, uid, login_uid, session; /* of the process */
+    int error;                                 /* a positive errno, or 0 */
+    unsigned short protocol;                   /* IPPROTO_ */
+    unsigned char kind;                        /* enum bpf_record_kind */
+    unsigned char family;                      /* of the socket */
+    unsigned char type;                        /* SOCK_ */
+    unsigned char old_state, new_state;        /* TCP_ESTABLISHED ... */
+    unsigned char unused;                      /* 0 */
+    struct bpf_record_end local, remote;
+    char comm[BPF_RECORD_COMM]; /* ends with a NUL, or at its size */
+};
+
+/* What the programs count, in memory that the agent reads without a system call. */
+struct bpf_counts {
+    unsigned long long lost; /* records that the ring had no room for */
+};
+
+_Static_assert(sizeof(struct bpf_record) == 144, "what is recorded has no holes");

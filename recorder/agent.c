@@ -155,6 +155,7 @@ static int open_sources(struct agent *agent, struct error_text *error)
         .audit_backlog_limit = agent->config->audit_backlog_limit,
         .proc_interval_ms = agent->config->proc_interval_ms,
         .proc_full_interval_s = agent->config->proc_full_interval_s,
+        .sock_diag_interval_s = agent->config->sock_diag_interval_s,
         .counters = &agent->counters,
         .wake_fd = agent->wake_fd,
     };

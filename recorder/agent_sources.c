@@ -7,6 +7,7 @@
 #include "collectors/connector/connector_source.h"
 #include "collectors/procfs/names_source.h"
 #include "collectors/procfs/proc_source.h"
+#include "collectors/sock_diag/sock_diag_source.h"
 #include "collectors/taskstats/taskstats_source.h"
 
 #include "core/log.h"
@@ -14,8 +15,8 @@
 #include <stdio.h>
 
 static const struct source_ops *const all[] = {
-    &connector_source, &taskstats_source, &audit_source,
-    &bpf_source,       &names_source_ops, &proc_source_ops,
+    &bpf_source,           &connector_source, &taskstats_source, &audit_source,
+    &sock_diag_source_ops, &names_source_ops, &proc_source_ops,
 };
 
 const struct source_ops *const *agent_sources_all(size_t *n)
@@ -35,6 +36,8 @@ static bool wanted(const struct config *config, enum source_id id)
         return strcmp(config->audit_mode, "off") != 0;
     case SOURCE_BPF:
         return strcmp(config->bpf_mode, "off") != 0;
+    case SOURCE_SOCK_DIAG:
+        return strcmp(config->sock_diag_mode, "off") != 0;
     default:
         return true;
     }
@@ -59,6 +62,8 @@ static void note_open(struct agent_sources *sources, const struct source_ops *op
         sources->proc = source;
     if (ops->id == SOURCE_NAMES)
         sources->names = source;
+    if (ops->id == SOURCE_SOCK_DIAG)
+        sources->sock_diag = source;
 }
 
 int agent_sources_open(struct agent_sources *sources, const struct config *config,
@@ -92,5 +97,5 @@ void agent_sources_close(struct agent_sources *sources)
         struct reader_source *source = &sources->open[--sources->n_open];
         source->source = source->ops->free(source->source);
     }
-    sources->proc = sources->names = NULL;
+    sources->proc = sources->names = sources->sock_diag = NULL;
 }

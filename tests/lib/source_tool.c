@@ -14,10 +14,18 @@
  *   --record DIR           write the gulps, too
  *   --stall MS             take nothing from the queue for so long after the command has ended
  *   --settle MS            wait so long before the mark, for sources that are late (audit)
- *   --no-facts             count only
+ *   --no-facts             count only; notes and scans are still shown
+ *   --note                 start the command only when each source has given its first note
+ *   --ends N               before the mark, wait until N sockets have ended
+ *   --scans N              before the mark, wait until N scans of sockets have ended
+ *   --sockets-interval S   between two dumps of sockets
+ *   --bpf                  as if BPF told of TCP sockets
+ *
+ * The end of a scan of sockets is shown with the CPU time of all this program until then.
  */
 #include "collectors/bpf/bpf_source.h"
 #include "collectors/connector/connector_source.h"
+#include "collectors/sock_diag/sock_diag_source.h"
 #include "collectors/taskstats/taskstats_source.h"
 #include "core/cleanup.h"
 #include "core/evidence_text.h"
@@ -35,12 +43,14 @@
 
 #define MARK_TOKEN   0x5645535449474521u
 #define MARK_WAIT_MS 10000
+#define FACT_WAIT_MS 30000
 
 /* One line a collector; see also CMakeLists.txt. */
 static const struct source_ops *const known[] = {
     &connector_source,
     &taskstats_source,
     &bpf_source,
+    &sock_diag_source_ops,
 };
 #define KNOWN_N (sizeof(known) / sizeof(known[0]))
 
@@ -54,7 +64,9 @@ struct tool {
     struct buffer text;
     unsigned interval_ms, stall_ms, settle_ms;
     size_t receive_buffer;
-    bool no_facts, marked;
+    unsigned n_ends_wanted, n_scans_wanted, sockets_interval_s;
+    bool no_facts, marked, note_wanted, bpf;
+    unsigned n_ends, n_scans, n_notes;
     uint64_t n_messages, n_bytes, n_facts, n_malformed, n_gulps;
     uint64_t reader_cpu_ns, decode_cpu_ns;
 };
@@ -123,6 +135,38 @@ static void print_process(struct tool *tool, const struct fact_proc_process *pro
     printf(" cgroup=%s", evidence(tool, process->cgroup));
 }
 
+static const char *address_text(const struct inet_address *address, char *to, size_t size)
+{
+    char text[INET6_ADDRSTRLEN];
+    if (address->family == 0)
+        return "-";
+    inet_ntop(address->family, address->bytes, text, sizeof(text));
+    snprintf(to, size, "%s,%u", text, address->port);
+    return to;
+}
+
+static void print_socket(struct tool *tool, const struct fact_socket *fact)
+{
+    const struct socket_description *socket = &fact->socket;
+    char local[80], remote[80];
+    printf("SOCKET end=%d cookie=%" PRIu64 " netns=%" PRIu64 " inode=%" PRIu64
+           " family=%u type=%u protocol=%u state=%u local=%s remote=%s interface=%u uid=%u error=%d"
+           " bytes_sent=%" PRId64 " bytes_received=%" PRId64 " path=%s",
+           fact->end, socket->cookie, socket->netns, socket->inode, socket->family, socket->type,
+           socket->protocol, socket->state, address_text(&socket->local, local, sizeof(local)),
+           address_text(&socket->remote, remote, sizeof(remote)), socket->interface, socket->uid,
+           socket->error, (int64_t)socket->bytes_sent, (int64_t)socket->bytes_received,
+           evidence(tool, socket->path));
+}
+
+static void print_socket_scan(const struct fact_socket_scan *scan)
+{
+    struct timespec used;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+    printf("SOCKET_SCAN begin=%d complete=%d netns=%" PRIu64 " cpu_ns=%" PRId64, scan->begin,
+           scan->complete, scan->netns, (int64_t)used.tv_sec * 1000000000 + used.tv_nsec);
+}
+
 static void print_task_fact(struct tool *tool, const struct fact *fact)
 {
     switch (fact->kind) {
@@ -174,7 +218,7 @@ static void print_bytes(const char *key, uint64_t bytes)
         printf(" %s=%" PRIu64, key, bytes);
 }
 
-static void print_socket(const struct socket_description *socket)
+static void print_description(const struct socket_description *socket)
 {
     printf(" cookie=%" PRIu64 " netns=%" PRIu64 " inode=%" PRIu64
            " family=%u type=%u protocol=%u state=%u interface=%u socket_uid=%u error=%d",
@@ -196,13 +240,13 @@ static void print_socket_call(struct tool *tool, const struct fact_socket_call *
     _Static_assert(sizeof(names) / sizeof(names[0]) == SOCKET_CALL_N, "name each call");
     printf("SOCKET_CALL call=%s pid=%u uid=%u login_uid=%u session=%u comm=%s", names[call->call],
            call->pid, call->uid, call->login_uid, call->session, evidence(tool, call->comm));
-    print_socket(&call->socket);
+    print_description(&call->socket);
 }
 
 static void print_socket_state(const struct fact_socket_state *state)
 {
     printf("SOCKET_STATE old=%u new=%u", state->old_state, state->new_state);
-    print_socket(&state->socket);
+    print_description(&state->socket);
 }
 
 static void print_other_fact(struct tool *tool, const struct fact *fact)
@@ -251,6 +295,16 @@ static void print_other_fact(struct tool *tool, const struct fact *fact)
     case FACT_BPF_LOST:
         printf("BPF_LOST events=%" PRIu64, fact->bpf_lost.events);
         break;
+    case FACT_SOCKET:
+        print_socket(tool, &fact->socket);
+        break;
+    case FACT_SOCKET_SCAN:
+        print_socket_scan(&fact->socket_scan);
+        break;
+    case FACT_SOCKET_OWNER:
+        printf("SOCKET_OWNER inode=%" PRIu64 " pid=%u descriptor=%d", fact->socket_owner.inode,
+               fact->socket_owner.pid, fact->socket_owner.descriptor);
+        break;
     case FACT_NOTE:
         printf("NOTE mode=%s", evidence(tool, fact->note.mode));
         printf(" detail=%s", evidence(tool, fact->note.detail));
@@ -264,7 +318,10 @@ static void take_fact(void *user, const struct fact *fact)
 {
     struct tool *tool = user;
     tool->n_facts++;
-    if (tool->no_facts)
+    tool->n_ends += fact->kind == FACT_SOCKET && fact->socket.end;
+    tool->n_scans += fact->kind == FACT_SOCKET_SCAN && !fact->socket_scan.begin;
+    tool->n_notes += fact->kind == FACT_NOTE;
+    if (tool->no_facts && fact->kind != FACT_NOTE && fact->kind != FACT_SOCKET_SCAN)
         return;
     if (fact->kind >= FACT_FORK && fact->kind <= FACT_EXIT)
         print_task_fact(tool, fact);
@@ -338,6 +395,8 @@ static int open_sources(struct tool *tool, char *names, int wake_fd)
                                            .audit_rules = "own",
                                            .audit_mode = "auto",
                                            .proc_interval_ms = 1000,
+                                           .sock_diag_interval_s = tool->sockets_interval_s,
+                                           .bpf_active = tool->bpf,
                                            .counters = &tool->counters,
                                            .wake_fd = wake_fd};
     char *rest = NULL;
@@ -386,6 +445,17 @@ static int run_command(struct tool *tool, char **command)
     return 0;
 }
 
+/* Takes gulps until @p counter is at least @p n. Returns 0, or 2 when it is not in time. */
+static int take_until(struct tool *tool, const unsigned *counter, unsigned n)
+{
+    uint64_t until_ns = clock_boot_ns() + FACT_WAIT_MS * UINT64_C(1000000);
+    while (*counter < n && clock_boot_ns() < until_ns)
+        (void)take_gulp(tool, 10);
+    if (*counter < n)
+        fprintf(stderr, "source_tool: %u of %u came in time\n", *counter, n);
+    return *counter < n ? 2 : 0;
+}
+
 static int record_sources(struct tool *tool, int wake_fd, char **command)
 {
     struct error_text error = ERROR_TEXT_NULL;
@@ -397,7 +467,13 @@ static int record_sources(struct tool *tool, int wake_fd, char **command)
                                            .wake_fd = wake_fd};
     if (reader_start(&reader, &options, &error) < 0)
         return complain(&error);
-    int r = run_command(tool, command);
+    int r = take_until(tool, &tool->n_notes, tool->note_wanted ? (unsigned)tool->n_sources : 0);
+    if (r == 0)
+        r = run_command(tool, command);
+    if (r == 0)
+        r = take_until(tool, &tool->n_ends, tool->n_ends_wanted);
+    if (r == 0)
+        r = take_until(tool, &tool->n_scans, tool->n_scans_wanted);
     for (unsigned waited = 0; waited < tool->settle_ms; waited += 10)
         (void)take_gulp(tool, 10);
     if (r == 0 && reader_mark(reader, MARK_TOKEN) < 0)
@@ -472,14 +548,19 @@ static void deinit(struct tool *tool)
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"interval",       required_argument, NULL, 'i'},
-        {"receive-buffer", required_argument, NULL, 'b'},
-        {"record",         required_argument, NULL, 'r'},
-        {"replay",         required_argument, NULL, 'p'},
-        {"stall",          required_argument, NULL, 's'},
-        {"settle",         required_argument, NULL, 'w'},
-        {"no-facts",       no_argument,       NULL, 'n'},
-        {NULL,             0,                 NULL, 0  },
+        {"interval",         required_argument, NULL, 'i'},
+        {"receive-buffer",   required_argument, NULL, 'b'},
+        {"record",           required_argument, NULL, 'r'},
+        {"replay",           required_argument, NULL, 'p'},
+        {"stall",            required_argument, NULL, 's'},
+        {"settle",           required_argument, NULL, 'w'},
+        {"no-facts",         no_argument,       NULL, 'n'},
+        {"note",             no_argument,       NULL, 'N'},
+        {"ends",             required_argument, NULL, 'e'},
+        {"scans",            required_argument, NULL, 'S'},
+        {"sockets-interval", required_argument, NULL, 't'},
+        {"bpf",              no_argument,       NULL, 'B'},
+        {NULL,               0,                 NULL, 0  },
     };
     struct tool tool = {.receive_buffer = 32 * 1024 * 1024};
     const char *record_directory = NULL, *replay_path = NULL;
@@ -505,6 +586,21 @@ int main(int argc, char **argv)
             break;
         case 'n':
             tool.no_facts = true;
+            break;
+        case 'N':
+            tool.note_wanted = true;
+            break;
+        case 'e':
+            tool.n_ends_wanted = (unsigned)strtoul(optarg, NULL, 10);
+            break;
+        case 'S':
+            tool.n_scans_wanted = (unsigned)strtoul(optarg, NULL, 10);
+            break;
+        case 't':
+            tool.sockets_interval_s = (unsigned)strtoul(optarg, NULL, 10);
+            break;
+        case 'B':
+            tool.bpf = true;
             break;
         default:
             return 2;

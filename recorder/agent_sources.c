@@ -6,6 +6,7 @@
 #include "collectors/connector/connector_source.h"
 #include "collectors/procfs/names_source.h"
 #include "collectors/procfs/proc_source.h"
+#include "collectors/rtnetlink/rtnetlink_source.h"
 #include "collectors/taskstats/taskstats_source.h"
 
 #include "core/log.h"
@@ -13,7 +14,8 @@
 #include <stdio.h>
 
 static const struct source_ops *const all[] = {
-    &connector_source, &taskstats_source, &audit_source, &names_source_ops, &proc_source_ops,
+    &connector_source, &taskstats_source, &audit_source,
+    &rtnetlink_source, &names_source_ops, &proc_source_ops,
 };
 
 const struct source_ops *const *agent_sources_all(size_t *n)
@@ -31,6 +33,8 @@ static bool wanted(const struct config *config, enum source_id id)
         return strcmp(config->taskstats_mode, "off") != 0;
     case SOURCE_AUDIT:
         return strcmp(config->audit_mode, "off") != 0;
+    case SOURCE_RTNETLINK:
+        return strcmp(config->rtnetlink_mode, "off") != 0;
     default:
         return true;
     }

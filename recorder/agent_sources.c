@@ -7,6 +7,7 @@
 #include "collectors/connector/connector_source.h"
 #include "collectors/procfs/names_source.h"
 #include "collectors/procfs/proc_source.h"
+#include "collectors/rtnetlink/rtnetlink_source.h"
 #include "collectors/sock_diag/sock_diag_source.h"
 #include "collectors/taskstats/taskstats_source.h"
 
@@ -16,7 +17,7 @@
 
 static const struct source_ops *const all[] = {
     &bpf_source,           &connector_source, &taskstats_source, &audit_source,
-    &sock_diag_source_ops, &names_source_ops, &proc_source_ops,
+    &sock_diag_source_ops, &rtnetlink_source, &names_source_ops, &proc_source_ops,
 };
 
 const struct source_ops *const *agent_sources_all(size_t *n)
@@ -38,6 +39,8 @@ static bool wanted(const struct config *config, enum source_id id)
         return strcmp(config->bpf_mode, "off") != 0;
     case SOURCE_SOCK_DIAG:
         return strcmp(config->sock_diag_mode, "off") != 0;
+    case SOURCE_RTNETLINK:
+        return strcmp(config->rtnetlink_mode, "off") != 0;
     default:
         return true;
     }

@@ -20,6 +20,8 @@ void loss_init(struct loss *loss, struct row_output *output, struct processes *p
         [LOSS_AUDIT_EVENTS] = {.source = "audit",     .cause = "missing_serials", .unit = "event" },
         [LOSS_AUDIT_RECORDS] = {.source = "audit",     .cause = "kernel_backlog",  .unit = "record"},
         [LOSS_SERVER_ROWS] = {.source = "server",    .cause = "rejected",        .unit = "row"   },
+        [LOSS_RTNETLINK_EVENTS] = {.source = "rtnetlink", .cause = "overrun",         .unit = "event" },
+        [LOSS_NETWORK_ROWS] = {.source = "rtnetlink", .cause = "memory_bound",    .unit = "row"   },
     };
     *loss = (struct loss){.output = output, .processes = processes};
     memcpy(loss->gatherers, gatherers, sizeof(gatherers));
@@ -45,6 +47,12 @@ void loss_clock_step(struct loss *loss)
 static uint64_t now_ns(const struct loss *loss)
 {
     return loss->output->timeline->now_boot_ns;
+}
+
+void loss_network_rows(struct loss *loss, uint64_t n)
+{
+    if (n)
+        gap_gather(&loss->gatherers[LOSS_NETWORK_ROWS], now_ns(loss), now_ns(loss), (int64_t)n);
 }
 
 static int connector_hole(struct loss *loss, uint64_t messages)
@@ -73,19 +81,31 @@ static int on_sequence(struct loss *loss, const struct fact_sequence *sequence)
     return connector_hole(loss, missing);
 }
 
+/* Since when a source's messages may be lost. */
+static uint64_t heard_ns(const struct loss *loss, enum source_id source)
+{
+    return loss->drained_ns[source] ? loss->drained_ns[source] : now_ns(loss);
+}
+
 static int on_overrun(struct loss *loss, enum source_id source)
 {
-    enum loss_kind kind = source == SOURCE_TASKSTATS ? LOSS_TASKSTATS_EVENTS : LOSS_AUDIT_OVERRUN;
+    /* 0: none of its own; the connector's is counted by its sequence */
+    static const enum loss_kind kinds[SOURCE_N] = {
+        [SOURCE_TASKSTATS] = LOSS_TASKSTATS_EVENTS,
+        [SOURCE_AUDIT] = LOSS_AUDIT_OVERRUN,
+        [SOURCE_RTNETLINK] = LOSS_RTNETLINK_EVENTS,
+    };
     if (source == SOURCE_CONNECTOR)
         return connector_hole(loss, 0);
-    if (source == SOURCE_TASKSTATS || source == SOURCE_AUDIT)
-        gap_gather(&loss->gatherers[kind], loss->drained_ns[source], now_ns(loss), GAP_UNKNOWN);
+    if (kinds[source])
+        gap_gather(&loss->gatherers[kinds[source]], heard_ns(loss, source), now_ns(loss),
+                   GAP_UNKNOWN);
     return source == SOURCE_TASKSTATS ? LOSS_SCAN_WANTED : LOSS_NOTED;
 }
 
 int loss_fact(struct loss *loss, const struct fact *fact)
 {
-    uint64_t since = loss->drained_ns[SOURCE_AUDIT] ? loss->drained_ns[SOURCE_AUDIT] : now_ns(loss);
+    uint64_t since = heard_ns(loss, SOURCE_AUDIT);
     uint64_t checked = loss->audit_checked_ns ? loss->audit_checked_ns : fact->boot_ns;
     switch (fact->kind) {
     case FACT_SEQUENCE:

@@ -17,6 +17,8 @@ enum loss_kind {
     LOSS_AUDIT_RECORDS,
     LOSS_SERVER_ROWS,
     LOSS_ARGUMENTS,
+    LOSS_RTNETLINK_EVENTS,
+    LOSS_NETWORK_ROWS,
     LOSS_KIND_N
 };
 
@@ -41,6 +43,8 @@ void loss_init(struct loss *loss, struct row_output *output, struct processes *p
 /** An earlier run in this boot left this state; @p births_after_mark see journal.h. */
 void loss_expect(struct loss *loss, const struct cursors *before, uint64_t births_after_mark);
 void loss_clock_step(struct loss *loss);
+/** So many interface addresses and routes found no room in memory. */
+void loss_network_rows(struct loss *loss, uint64_t n);
 
 enum { LOSS_NOTED = 0, LOSS_SCAN_WANTED = 1 };
 /** FACT_SEQUENCE, FACT_OVERRUN, FACT_AUDIT_HOLE, FACT_AUDIT_LOST, FACT_AUDIT_EXEC (others are

@@ -7,6 +7,7 @@
 #include "recorder/endpoints.h"
 #include "recorder/gap.h"
 #include "recorder/loss.h"
+#include "recorder/networks.h"
 #include "recorder/processes.h"
 #include "recorder/standing_rows.h"
 
@@ -14,7 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { TOKENS_MOST = 64, STANDING_VALUES_MOST = 16 };
+enum { TOKENS_MOST = 64, STANDING_VALUES_MOST = 16, NETWORK_ROWS_MOST = 32768 };
 
 static const uint64_t checkpoint_ns = UINT64_C(10000000000);
 static const uint64_t mark_ns = UINT64_C(40000000);
@@ -39,6 +40,7 @@ struct tracker {
     struct user_names *names;
     struct processes *processes;
     struct endpoints *endpoints;
+    struct networks *networks;
     struct standing_rows standing;
     struct loss loss;
     struct cursors before; /* of the earlier run */
@@ -127,6 +129,9 @@ int tracker_new(struct tracker **trackerp, const struct tracker_options *options
         error = make_processes(t);
     if (!error)
         error = make_endpoints(t);
+    if (!error)
+        error = networks_new(&t->networks, &(struct networks_options){.output = &t->output,
+                                                                      .most = NETWORK_ROWS_MOST});
     if (error) {
         tracker_free(t);
         return error;
@@ -144,6 +149,7 @@ struct tracker *tracker_free(struct tracker *t)
         if (t->decoders[i])
             t->ops[i]->decoder_free(t->decoders[i]);
     endpoints_free(t->endpoints);
+    networks_free(t->networks);
     processes_free(t->processes);
     user_names_free(t->names);
     standing_rows_deinit(&t->standing);
@@ -190,6 +196,8 @@ void tracker_restore(struct tracker *t, enum verb verb, enum table_id table, uin
         processes_restore(t->processes, verb, id, values, n_values);
     else if (table == TABLE_ENDPOINT)
         endpoints_restore(t->endpoints, verb, id, values, n_values);
+    else if (table == TABLE_INTERFACE_ADDRESS || table == TABLE_ROUTE)
+        networks_restore(t->networks, verb, table, id, values, n_values);
     else if (table == TABLE_HOST || table == TABLE_BOOT || table == TABLE_COVERAGE)
         standing_rows_restore(&t->standing, verb, table, id, values, n_values);
 }
@@ -199,6 +207,7 @@ void tracker_restored(struct tracker *t)
     bool same_boot = t->before.known && !strcmp(t->before.boot_id, t->output.boot_id);
     processes_restored(t->processes, t->last_time_us);
     endpoints_restored(t->endpoints, same_boot, t->last_time_us);
+    networks_restored(t->networks, same_boot, t->last_time_us);
     standing_rows_end_restored(&t->standing, TABLE_COVERAGE, t->last_time_us, END_RECONCILED);
 }
 
@@ -233,6 +242,12 @@ static void on_standing_row(struct tracker *t, struct slice bytes)
     }
 }
 
+/* A source that was not opened, or that cannot be read any more. */
+static bool is_unwatched(const char *mode)
+{
+    return !strcmp(mode, "off") || !strcmp(mode, "failed");
+}
+
 static void on_note(struct tracker *t, const struct fact *fact)
 {
     struct buffer mode CLEANUP(buffer_deinit) = BUFFER_NULL;
@@ -248,6 +263,8 @@ static void on_note(struct tracker *t, const struct fact *fact)
     standing_rows_set(&t->standing, TABLE_COVERAGE, fact->boot_ns, values, 4, 2, END_CLOSED);
     if (fact->source == SOURCE_AUDIT)
         processes_set_audit(t->processes, strcmp((const char *)mode.data, "off") != 0);
+    if (fact->source == SOURCE_RTNETLINK && is_unwatched((const char *)mode.data))
+        networks_unwatched(t->networks);
 }
 
 static void on_fact(void *user, const struct fact *fact)
@@ -275,6 +292,12 @@ static void on_fact(void *user, const struct fact *fact)
     case FACT_SOCKET_STATE:
     case FACT_AUDIT_SOCKET:
         endpoints_fact(t->endpoints, fact);
+        break;
+    case FACT_LINK:
+    case FACT_ADDRESS:
+    case FACT_ROUTE:
+    case FACT_NETWORK_SCAN:
+        networks_fact(t->networks, fact);
         break;
     default:
         if (fact->kind == FACT_AUDIT_EXEC) {
@@ -332,23 +355,31 @@ static void checkpoint(struct tracker *t)
     if (!t->options.checkpoint || now < t->next_checkpoint_ns ||
         !processes_last_scan_ns(t->processes))
         return;
-    t->next_checkpoint_ns = now + checkpoint_ns + processes_living(t->processes) * 10000000;
+    size_t n_rows = processes_living(t->processes) + endpoints_living(t->endpoints) +
+                    networks_rows(t->networks);
+    t->next_checkpoint_ns = now + checkpoint_ns + n_rows * 10000000;
     t->options.checkpoint(t->options.user, true);
     processes_checkpoint(t->processes);
     endpoints_checkpoint(t->endpoints);
+    networks_checkpoint(t->networks);
     standing_rows_checkpoint(&t->standing);
     t->options.checkpoint(t->options.user, false);
+}
+
+/* Losses and dumps need their time, and are waited for only so long. */
+static bool is_written(const struct tracker *t, const struct pending_sync *sync)
+{
+    return processes_settled_until(t->processes, sync->at_ns) &&
+           endpoints_settled_until(t->endpoints, sync->at_ns) &&
+           ((loss_settled(&t->loss) && networks_settled(t->networks)) ||
+            t->timeline.now_boot_ns > sync->at_ns + sync_loss_ns);
 }
 
 static void answer_syncs(struct tracker *t)
 {
     size_t kept = 0;
     for (size_t i = 0; i < t->n_syncs; i++) {
-        bool written =
-            processes_settled_until(t->processes, t->syncs[i].at_ns) &&
-            endpoints_settled_until(t->endpoints, t->syncs[i].at_ns) &&
-            (loss_settled(&t->loss) || t->timeline.now_boot_ns > t->syncs[i].at_ns + sync_loss_ns);
-        if (!written)
+        if (!is_written(t, &t->syncs[i]))
             t->syncs[kept++] = t->syncs[i];
         else if (t->options.sync_done)
             t->options.sync_done(t->options.user, t->syncs[i].token);
@@ -378,6 +409,8 @@ void tracker_gulp(struct tracker *t, const struct gulp *gulp)
         return;
     processes_tick(t->processes);
     endpoints_tick(t->endpoints);
+    networks_tick(t->networks);
+    loss_network_rows(&t->loss, networks_take_beyond(t->networks));
     loss_tick(&t->loss);
     if (t->timeline.now_boot_ns - t->last_mark_ns >= mark_ns)
         write_mark(t, false);
@@ -401,6 +434,7 @@ void tracker_finish(struct tracker *t)
 {
     processes_flush(t->processes);
     endpoints_flush(t->endpoints);
+    networks_flush(t->networks);
     loss_finish(&t->loss);
     standing_rows_end(&t->standing, TABLE_COVERAGE,
                       timeline_real_us(&t->timeline, t->timeline.now_boot_ns), END_CLOSED);

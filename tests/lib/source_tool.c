@@ -25,10 +25,12 @@
  */
 #include "collectors/bpf/bpf_source.h"
 #include "collectors/connector/connector_source.h"
+#include "collectors/rtnetlink/rtnetlink_source.h"
 #include "collectors/sock_diag/sock_diag_source.h"
 #include "collectors/taskstats/taskstats_source.h"
 #include "core/cleanup.h"
 #include "core/evidence_text.h"
+#include "core/inet_address.h"
 #include "recorder/reader.h"
 #include "recorder/recording.h"
 
@@ -47,10 +49,7 @@
 
 /* One line a collector; see also CMakeLists.txt. */
 static const struct source_ops *const known[] = {
-    &connector_source,
-    &taskstats_source,
-    &bpf_source,
-    &sock_diag_source_ops,
+    &connector_source, &taskstats_source, &bpf_source, &sock_diag_source_ops, &rtnetlink_source,
 };
 #define KNOWN_N (sizeof(known) / sizeof(known[0]))
 
@@ -165,6 +164,54 @@ static void print_socket_scan(const struct fact_socket_scan *scan)
     clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
     printf("SOCKET_SCAN begin=%d complete=%d netns=%" PRIu64 " cpu_ns=%" PRId64, scan->begin,
            scan->complete, scan->netns, (int64_t)used.tv_sec * 1000000000 + used.tv_nsec);
+}
+
+static void print_network_address(const char *name, const struct inet_address *address)
+{
+    char text[INET_ADDRESS_TEXT];
+    inet_address_text(address, text);
+    printf(" %s=%s", name, text[0] ? text : "-");
+}
+
+static void print_link(struct tool *tool, const struct fact_link *link)
+{
+    printf("LINK end=%d up=%d index=%u name=%s address=", link->end, link->up, link->index,
+           evidence(tool, link->name));
+    for (size_t i = 0; i < link->address_length; i++)
+        printf("%02x", link->address[i]);
+}
+
+static void print_route(const struct fact_route *route)
+{
+    printf("ROUTE end=%d replaces=%d hop=%u n_hops=%u type=%u service=%u prefix_length=%u "
+           "source_prefix_length=%u table=%u metric=%u interface=%u",
+           route->end, route->replaces, route->hop, route->n_hops, route->type, route->service,
+           route->prefix_length, route->source_prefix_length, route->table, route->metric,
+           route->interface);
+    print_network_address("destination", &route->destination);
+    print_network_address("source_address", &route->source);
+    print_network_address("gateway", &route->gateway);
+}
+
+static void print_network_fact(struct tool *tool, const struct fact *fact)
+{
+    switch (fact->kind) {
+    case FACT_LINK:
+        print_link(tool, &fact->link);
+        break;
+    case FACT_ADDRESS:
+        printf("ADDRESS end=%d interface=%u prefix_length=%u", fact->address.end,
+               fact->address.interface, fact->address.prefix_length);
+        print_network_address("address", &fact->address.address);
+        print_network_address("peer", &fact->address.peer);
+        break;
+    case FACT_ROUTE:
+        print_route(&fact->route);
+        break;
+    default:
+        printf("NETWORK_SCAN step=%d routes_only=%d complete=%d", (int)fact->network_scan.step,
+               fact->network_scan.routes_only, fact->network_scan.complete);
+    }
 }
 
 static void print_task_fact(struct tool *tool, const struct fact *fact)
@@ -325,6 +372,8 @@ static void take_fact(void *user, const struct fact *fact)
         return;
     if (fact->kind >= FACT_FORK && fact->kind <= FACT_EXIT)
         print_task_fact(tool, fact);
+    else if (fact->kind >= FACT_LINK && fact->kind <= FACT_NETWORK_SCAN)
+        print_network_fact(tool, fact);
     else
         print_other_fact(tool, fact);
     printf(" source=%s boot_ns=%" PRIu64 "\n", source_name(fact->source), fact->boot_ns);

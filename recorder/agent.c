@@ -19,6 +19,7 @@
 
 #include "collectors/procfs/names_source.h"
 #include "collectors/procfs/proc_source.h"
+#include "collectors/resolver/resolver_source.h"
 
 #include <inttypes.h>
 #include <poll.h>
@@ -76,6 +77,12 @@ static void on_ask_name(void *user, uint32_t uid)
     struct agent *agent = user;
     if (agent->sources.names && !names_request(agent->sources.names, uid))
         log_debug("names", "too many names are asked for at once");
+}
+
+static bool on_ask_host_name(void *user, const struct inet_address *address)
+{
+    struct agent *agent = user;
+    return agent->sources.resolver && resolver_request(agent->sources.resolver, address);
 }
 
 static void on_ask_scan(void *user)
@@ -155,6 +162,8 @@ static int open_sources(struct agent *agent, struct error_text *error)
         .audit_backlog_limit = agent->config->audit_backlog_limit,
         .proc_interval_ms = agent->config->proc_interval_ms,
         .proc_full_interval_s = agent->config->proc_full_interval_s,
+        .name_servers = agent->config->name_servers,
+        .name_timeout_ms = agent->config->name_timeout_ms,
         .counters = &agent->counters,
         .wake_fd = agent->wake_fd,
     };
@@ -194,8 +203,11 @@ static int start_tracker(struct agent *agent, struct error_text *error)
         .connector_active = agent->sources.connector,
         .taskstats_active = agent->sources.taskstats,
         .audit_active = agent->sources.audit,
+        .resolver_active = agent->sources.resolver != NULL,
+        .host_names_most = config->name_cache_entries,
         .user = agent,
         .ask_name = on_ask_name,
+        .ask_host_name = on_ask_host_name,
         .ask_scan = on_ask_scan,
         .sync_done = on_sync_done,
         .checkpoint = on_checkpoint,
@@ -364,9 +376,11 @@ static int start_recording(struct agent *agent, struct error_text *error)
     snprintf(header.kernel, sizeof(header.kernel), "%s",
              agent->host.kernel ? agent->host.kernel : "");
     snprintf(header.settings, sizeof(header.settings),
-             "connector=%d taskstats=%d audit=%d settle_ms=%u fork_ms=%u unaudited_before=%" PRIu64,
+             "connector=%d taskstats=%d audit=%d settle_ms=%u fork_ms=%u unaudited_before=%" PRIu64
+             " resolver=%d host_names=%u",
              agent->sources.connector, agent->sources.taskstats, agent->sources.audit,
-             agent->config->settle_ms, agent->config->fork_ms, agent->unaudited_before_ns);
+             agent->config->settle_ms, agent->config->fork_ms, agent->unaudited_before_ns,
+             agent->sources.resolver != NULL, agent->config->name_cache_entries);
     return recording_writer_open(&agent->recording, agent->record_directory, &header, error);
 }
 

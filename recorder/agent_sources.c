@@ -6,6 +6,7 @@
 #include "collectors/connector/connector_source.h"
 #include "collectors/procfs/names_source.h"
 #include "collectors/procfs/proc_source.h"
+#include "collectors/resolver/resolver_source.h"
 #include "collectors/taskstats/taskstats_source.h"
 
 #include "core/log.h"
@@ -13,7 +14,8 @@
 #include <stdio.h>
 
 static const struct source_ops *const all[] = {
-    &connector_source, &taskstats_source, &audit_source, &names_source_ops, &proc_source_ops,
+    &connector_source, &taskstats_source,    &audit_source,
+    &names_source_ops, &resolver_source_ops, &proc_source_ops,
 };
 
 const struct source_ops *const *agent_sources_all(size_t *n)
@@ -31,6 +33,8 @@ static bool wanted(const struct config *config, enum source_id id)
         return strcmp(config->taskstats_mode, "off") != 0;
     case SOURCE_AUDIT:
         return strcmp(config->audit_mode, "off") != 0;
+    case SOURCE_RESOLVER:
+        return strcmp(config->resolve_mode, "off") != 0;
     default:
         return true;
     }
@@ -55,6 +59,8 @@ static void note_open(struct agent_sources *sources, const struct source_ops *op
         sources->proc = source;
     if (ops->id == SOURCE_NAMES)
         sources->names = source;
+    if (ops->id == SOURCE_RESOLVER)
+        sources->resolver = source;
 }
 
 int agent_sources_open(struct agent_sources *sources, const struct config *config,
@@ -86,5 +92,5 @@ void agent_sources_close(struct agent_sources *sources)
         struct reader_source *source = &sources->open[--sources->n_open];
         source->source = source->ops->free(source->source);
     }
-    sources->proc = sources->names = NULL;
+    sources->proc = sources->names = sources->resolver = NULL;
 }

@@ -8,7 +8,7 @@ enum { AGENT_SOURCES_MOST = 16 };
 struct agent_sources {
     struct reader_source open[AGENT_SOURCES_MOST];
     size_t n_open;
-    struct source *proc, *names; /* among the open ones; NULL: not open */
+    struct source *proc, *names, *resolver; /* among the open ones; NULL: not open */
     bool connector, taskstats, audit;
     struct {
         enum source_id source;

@@ -5,6 +5,7 @@
 
 #include "core/log.h"
 #include "recorder/gap.h"
+#include "recorder/host_names.h"
 #include "recorder/loss.h"
 #include "recorder/processes.h"
 #include "recorder/standing_rows.h"
@@ -13,7 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { TOKENS_MOST = 64, STANDING_VALUES_MOST = 16 };
+enum { TOKENS_MOST = 64, STANDING_VALUES_MOST = 16, HOST_NAMES_MOST = 16384 };
 
 static const uint64_t checkpoint_ns = UINT64_C(10000000000);
 static const uint64_t mark_ns = UINT64_C(40000000);
@@ -30,6 +31,7 @@ struct tracker {
     struct timeline timeline;
     struct row_output output;
     struct user_names *names;
+    struct host_names *host_names;
     struct processes *processes;
     struct standing_rows standing;
     struct loss loss;
@@ -85,6 +87,19 @@ static int make_processes(struct tracker *t)
     return processes_new(&t->processes, &options);
 }
 
+static int make_host_names(struct tracker *t)
+{
+    const struct tracker_options *o = &t->options;
+    struct host_names_options options = {
+        .output = &t->output,
+        .addresses_most = o->host_names_most ? o->host_names_most : HOST_NAMES_MOST,
+        .active = o->resolver_active,
+        .user = o->user,
+        .ask = o->ask_host_name,
+    };
+    return host_names_new(&t->host_names, &options);
+}
+
 int tracker_new(struct tracker **trackerp, const struct tracker_options *options)
 {
     struct tracker *t = calloc(1, sizeof(*t));
@@ -97,6 +112,8 @@ int tracker_new(struct tracker **trackerp, const struct tracker_options *options
     atomic_init(&t->server_offset_ns, INT64_MIN);
     standing_rows_init(&t->standing, &t->output);
     int error = make_decoders(t);
+    if (!error)
+        error = make_host_names(t);
     if (!error)
         error = make_processes(t);
     if (error) {
@@ -116,6 +133,7 @@ struct tracker *tracker_free(struct tracker *t)
         if (t->decoders[i])
             t->ops[i]->decoder_free(t->decoders[i]);
     processes_free(t->processes);
+    host_names_free(t->host_names);
     user_names_free(t->names);
     standing_rows_deinit(&t->standing);
     line_deinit(&t->output.line);
@@ -159,6 +177,8 @@ void tracker_restore(struct tracker *t, enum verb verb, enum table_id table, uin
 {
     if (table == TABLE_PROCESS)
         processes_restore(t->processes, verb, id, values, n_values);
+    else if (table == TABLE_ADDRESS_NAME)
+        host_names_restore(t->host_names, verb, id, values, n_values);
     else if (table == TABLE_HOST || table == TABLE_BOOT || table == TABLE_COVERAGE)
         standing_rows_restore(&t->standing, verb, table, id, values, n_values);
 }
@@ -166,6 +186,7 @@ void tracker_restore(struct tracker *t, enum verb verb, enum table_id table, uin
 void tracker_restored(struct tracker *t)
 {
     processes_restored(t->processes, t->last_time_us);
+    host_names_restored(t->host_names, t->last_time_us);
     standing_rows_end_restored(&t->standing, TABLE_COVERAGE, t->last_time_us, END_RECONCILED);
 }
 
@@ -232,6 +253,9 @@ static void on_fact(void *user, const struct fact *fact)
     case FACT_USER_NAME:
         user_names_learn(t->names, fact->user_name.uid, fact->user_name.name);
         break;
+    case FACT_HOST_NAME:
+        host_names_learn(t->host_names, &fact->host_name, fact->boot_ns);
+        break;
     case FACT_NOTE:
         on_note(t, fact);
         break;
@@ -291,9 +315,11 @@ static void checkpoint(struct tracker *t)
     if (!t->options.checkpoint || now < t->next_checkpoint_ns ||
         !processes_last_scan_ns(t->processes))
         return;
-    t->next_checkpoint_ns = now + checkpoint_ns + processes_living(t->processes) * 10000000;
+    t->next_checkpoint_ns = now + checkpoint_ns + processes_living(t->processes) * 10000000 +
+                            host_names_open_rows(t->host_names) * 1000000;
     t->options.checkpoint(t->options.user, true);
     processes_checkpoint(t->processes);
+    host_names_checkpoint(t->host_names);
     standing_rows_checkpoint(&t->standing);
     t->options.checkpoint(t->options.user, false);
 }

@@ -19,6 +19,8 @@
 
 #include "collectors/procfs/names_source.h"
 #include "collectors/procfs/proc_source.h"
+#include "collectors/resolver/resolver_source.h"
+#include "collectors/sock_diag/sock_diag_source.h"
 
 #include <inttypes.h>
 #include <poll.h>
@@ -78,11 +80,24 @@ static void on_ask_name(void *user, uint32_t uid)
         log_debug("names", "too many names are asked for at once");
 }
 
+static bool on_ask_host_name(void *user, const struct inet_address *address)
+{
+    struct agent *agent = user;
+    return agent->sources.resolver && resolver_request(agent->sources.resolver, address);
+}
+
 static void on_ask_scan(void *user)
 {
     struct agent *agent = user;
     if (agent->sources.proc)
         proc_source_request_full(agent->sources.proc);
+}
+
+static void on_ask_socket_scan(void *user)
+{
+    struct agent *agent = user;
+    if (agent->sources.sock_diag)
+        sock_diag_request(agent->sources.sock_diag);
 }
 
 static void on_sync_done(void *user, uint64_t token)
@@ -156,6 +171,8 @@ static int open_sources(struct agent *agent, struct error_text *error)
         .proc_interval_ms = agent->config->proc_interval_ms,
         .proc_full_interval_s = agent->config->proc_full_interval_s,
         .sock_diag_interval_s = agent->config->sock_diag_interval_s,
+        .name_servers = agent->config->name_servers,
+        .name_timeout_ms = agent->config->name_timeout_ms,
         .counters = &agent->counters,
         .wake_fd = agent->wake_fd,
     };
@@ -195,9 +212,14 @@ static int start_tracker(struct agent *agent, struct error_text *error)
         .connector_active = agent->sources.connector,
         .taskstats_active = agent->sources.taskstats,
         .audit_active = agent->sources.audit,
+        .bpf_active = agent->sources.bpf,
+        .resolver_active = agent->sources.resolver != NULL,
+        .host_names_most = config->name_cache_entries,
         .user = agent,
         .ask_name = on_ask_name,
+        .ask_host_name = on_ask_host_name,
         .ask_scan = on_ask_scan,
+        .ask_socket_scan = on_ask_socket_scan,
         .sync_done = on_sync_done,
         .checkpoint = on_checkpoint,
     };
@@ -365,9 +387,12 @@ static int start_recording(struct agent *agent, struct error_text *error)
     snprintf(header.kernel, sizeof(header.kernel), "%s",
              agent->host.kernel ? agent->host.kernel : "");
     snprintf(header.settings, sizeof(header.settings),
-             "connector=%d taskstats=%d audit=%d settle_ms=%u fork_ms=%u unaudited_before=%" PRIu64,
+             "connector=%d taskstats=%d audit=%d settle_ms=%u fork_ms=%u unaudited_before=%" PRIu64
+             " resolver=%d host_names=%u bpf=%d",
              agent->sources.connector, agent->sources.taskstats, agent->sources.audit,
-             agent->config->settle_ms, agent->config->fork_ms, agent->unaudited_before_ns);
+             agent->config->settle_ms, agent->config->fork_ms, agent->unaudited_before_ns,
+             agent->sources.resolver != NULL, agent->config->name_cache_entries,
+             agent->sources.bpf);
     return recording_writer_open(&agent->recording, agent->record_directory, &header, error);
 }
 

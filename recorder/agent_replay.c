@@ -16,17 +16,21 @@ DEFINE_CLEANUP(auto_tracker, struct tracker, tracker_free);
 
 static void read_settings(struct tracker_options *options, const char *settings)
 {
-    int connector = 1, taskstats = 1, audit = 1;
-    unsigned settle_ms = 250, fork_ms = 100;
+    int connector = 1, taskstats = 1, audit = 1, resolver = 0, bpf = 0;
+    unsigned settle_ms = 250, fork_ms = 100, host_names = 0;
     uint64_t unaudited_before = 0;
     if (sscanf(settings,
                "connector=%d taskstats=%d audit=%d settle_ms=%u fork_ms=%u "
-               "unaudited_before=%" SCNu64,
-               &connector, &taskstats, &audit, &settle_ms, &fork_ms, &unaudited_before) < 5)
+               "unaudited_before=%" SCNu64 " resolver=%d host_names=%u bpf=%d",
+               &connector, &taskstats, &audit, &settle_ms, &fork_ms, &unaudited_before, &resolver,
+               &host_names, &bpf) < 5)
         return;
     options->connector_active = connector != 0;
     options->taskstats_active = taskstats != 0;
     options->audit_active = audit != 0;
+    options->resolver_active = resolver != 0;
+    options->bpf_active = bpf != 0;
+    options->host_names_most = host_names;
     options->settle_ms = settle_ms;
     options->fork_ms = fork_ms;
     options->unaudited_before_ns = unaudited_before;

@@ -6,6 +6,7 @@
 #include "core/log.h"
 #include "recorder/endpoints.h"
 #include "recorder/gap.h"
+#include "recorder/host_names.h"
 #include "recorder/loss.h"
 #include "recorder/networks.h"
 #include "recorder/processes.h"
@@ -15,7 +16,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { TOKENS_MOST = 64, STANDING_VALUES_MOST = 16, NETWORK_ROWS_MOST = 32768 };
+enum {
+    TOKENS_MOST = 64,
+    STANDING_VALUES_MOST = 16,
+    NETWORK_ROWS_MOST = 32768,
+    HOST_NAMES_MOST = 16384
+};
 
 static const uint64_t checkpoint_ns = UINT64_C(10000000000);
 static const uint64_t mark_ns = UINT64_C(40000000);
@@ -38,6 +44,7 @@ struct tracker {
     struct timeline timeline;
     struct row_output output;
     struct user_names *names;
+    struct host_names *host_names;
     struct processes *processes;
     struct endpoints *endpoints;
     struct networks *networks;
@@ -95,6 +102,24 @@ static int make_processes(struct tracker *t)
     return processes_new(&t->processes, &options);
 }
 
+static bool find_host_name(void *user, const struct inet_address *address, struct slice *text)
+{
+    struct tracker *t = user;
+    return host_names_find(t->host_names, address, t->timeline.now_boot_ns, text);
+}
+
+static const char *find_interface_name(void *user, uint32_t index)
+{
+    return networks_interface_name(((struct tracker *)user)->networks, index);
+}
+
+static void ask_socket_scan(void *user)
+{
+    struct tracker *t = user;
+    if (t->options.ask_socket_scan)
+        t->options.ask_socket_scan(t->options.user);
+}
+
 static int make_endpoints(struct tracker *t)
 {
     const struct tracker_options *o = &t->options;
@@ -107,10 +132,25 @@ static int make_endpoints(struct tracker *t)
         .accept_ns = accept_ns,
         .name_ns = name_ns,
         .most = ENDPOINTS_MOST,
-        .user = o->user,
-        .ask_scan = o->ask_socket_scan,
+        .user = t,
+        .ask_scan = ask_socket_scan,
+        .host_name = find_host_name,
+        .interface_name = find_interface_name,
     };
     return endpoints_new(&t->endpoints, &options);
+}
+
+static int make_host_names(struct tracker *t)
+{
+    const struct tracker_options *o = &t->options;
+    struct host_names_options options = {
+        .output = &t->output,
+        .addresses_most = o->host_names_most ? o->host_names_most : HOST_NAMES_MOST,
+        .active = o->resolver_active,
+        .user = o->user,
+        .ask = o->ask_host_name,
+    };
+    return host_names_new(&t->host_names, &options);
 }
 
 int tracker_new(struct tracker **trackerp, const struct tracker_options *options)
@@ -125,6 +165,8 @@ int tracker_new(struct tracker **trackerp, const struct tracker_options *options
     atomic_init(&t->server_offset_ns, INT64_MIN);
     standing_rows_init(&t->standing, &t->output);
     int error = make_decoders(t);
+    if (!error)
+        error = make_host_names(t);
     if (!error)
         error = make_processes(t);
     if (!error)
@@ -151,6 +193,7 @@ struct tracker *tracker_free(struct tracker *t)
     endpoints_free(t->endpoints);
     networks_free(t->networks);
     processes_free(t->processes);
+    host_names_free(t->host_names);
     user_names_free(t->names);
     standing_rows_deinit(&t->standing);
     line_deinit(&t->output.line);
@@ -198,6 +241,8 @@ void tracker_restore(struct tracker *t, enum verb verb, enum table_id table, uin
         endpoints_restore(t->endpoints, verb, id, values, n_values);
     else if (table == TABLE_INTERFACE_ADDRESS || table == TABLE_ROUTE)
         networks_restore(t->networks, verb, table, id, values, n_values);
+    else if (table == TABLE_ADDRESS_NAME)
+        host_names_restore(t->host_names, verb, id, values, n_values);
     else if (table == TABLE_HOST || table == TABLE_BOOT || table == TABLE_COVERAGE)
         standing_rows_restore(&t->standing, verb, table, id, values, n_values);
 }
@@ -208,6 +253,7 @@ void tracker_restored(struct tracker *t)
     processes_restored(t->processes, t->last_time_us);
     endpoints_restored(t->endpoints, same_boot, t->last_time_us);
     networks_restored(t->networks, same_boot, t->last_time_us);
+    host_names_restored(t->host_names, t->last_time_us);
     standing_rows_end_restored(&t->standing, TABLE_COVERAGE, t->last_time_us, END_RECONCILED);
 }
 
@@ -281,6 +327,9 @@ static void on_fact(void *user, const struct fact *fact)
         break;
     case FACT_USER_NAME:
         user_names_learn(t->names, fact->user_name.uid, fact->user_name.name);
+        break;
+    case FACT_HOST_NAME:
+        host_names_learn(t->host_names, &fact->host_name, fact->boot_ns);
         break;
     case FACT_NOTE:
         on_note(t, fact);
@@ -357,11 +406,13 @@ static void checkpoint(struct tracker *t)
         return;
     size_t n_rows = processes_living(t->processes) + endpoints_living(t->endpoints) +
                     networks_rows(t->networks);
-    t->next_checkpoint_ns = now + checkpoint_ns + n_rows * 10000000;
+    t->next_checkpoint_ns =
+        now + checkpoint_ns + n_rows * 10000000 + host_names_open_rows(t->host_names) * 1000000;
     t->options.checkpoint(t->options.user, true);
     processes_checkpoint(t->processes);
     endpoints_checkpoint(t->endpoints);
     networks_checkpoint(t->networks);
+    host_names_checkpoint(t->host_names);
     standing_rows_checkpoint(&t->standing);
     t->options.checkpoint(t->options.user, false);
 }

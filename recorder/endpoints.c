@@ -98,10 +98,15 @@ struct endpoint *endpoints_find_peer(struct endpoints *e, uint64_t cookie,
     return endpoint;
 }
 
+/* The port of a socket that is bound to none yet is 0: what the kernel says later is the one. */
 static void take_address(struct inet_address *to, const struct inet_address *from)
 {
-    if (from->family && (!to->family || (inet_address_is_unspecified(to) && to->port == 0)))
+    uint16_t port = to->port ? to->port : from->port;
+    if (!from->family)
+        return;
+    if (!to->family || inet_address_is_unspecified(to))
         *to = *from;
+    to->port = port;
 }
 
 void endpoints_describe(struct endpoint *endpoint, const struct socket_description *socket)
@@ -117,7 +122,6 @@ void endpoints_describe(struct endpoint *endpoint, const struct socket_descripti
         endpoint->path = shared_text_new(socket->path);
 }
 
-/* The port of a socket that is bound to none yet is 0: what the kernel says later is the one. */
 struct endpoint *endpoints_add(struct endpoints *e, const struct socket_description *socket,
                                uint64_t created_ns)
 {

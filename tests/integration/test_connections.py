@@ -3,6 +3,7 @@ compared tuple by tuple with what tcpdump saw in the same run."""
 
 import os
 import socket
+from collections import Counter
 
 from network_test import (ANSWER, REQUEST, Capture, Server, black_hole, client, finished,
                           network_namespace)
@@ -26,6 +27,14 @@ class Connections(VestigeTest):
             self.assertIsNotNone(row["destroyed_at"], brief([row]))
             self.assertGreaterEqual(row["destroyed_at"], row["created_at"], brief([row]))
 
+    def assert_same(self, expected, found):
+        """The same things, each as often; a difference is told in short."""
+        expected, found = Counter(expected), Counter(found)
+        missing, surplus = expected - found, found - expected
+        if missing or surplus:
+            self.fail(f"missing {missing.total()}: {list(missing)[:3]}; "
+                      f"surplus {surplus.total()}: {list(surplus)[:3]}")
+
     def exchange(self, n, host, login_uid=1000, prefix=(), options=()):
         """n TCP connections of a user; what took part."""
         with Server("tcp-server", host, n, *options, prefix=prefix) as server, \
@@ -41,13 +50,13 @@ class Connections(VestigeTest):
         incoming = self.endpoints("direction = 'in' AND protocol = 'tcp' AND local_port = %s",
                                   server.port)
         self.assertEqual((n, n), (len(out), len(incoming)), brief(self.gaps()))
-        self.assertEqual(sorted(capture.tuples), sorted(
+        self.assert_same(capture.tuples, (
             (row["local_address"], row["local_port"], row["remote_address"], row["remote_port"])
             for row in out))
-        self.assertEqual(sorted(capture.tuples), sorted(
+        self.assert_same(capture.tuples, (
             (row["remote_address"], row["remote_port"], row["local_address"], row["local_port"])
             for row in incoming))
-        self.assertEqual(sorted(report["ports"]), sorted(row["local_port"] for row in out))
+        self.assert_same(report["ports"], (row["local_port"] for row in out))
         common = {"status": "established", "end_cause": "closed", "pid_source": "exact",
                   "remote_address": host, "local_address": host, **expected}
         self.assert_all(out, pid=report["pid"], application="vestige-client", uid=1000,
@@ -158,7 +167,7 @@ class TestUdp(Connections):
                         remote_address="127.0.0.1")
         incoming = self.endpoints("direction = 'in' AND protocol = 'udp' AND local_port = %s",
                                   server.port)
-        self.assertEqual(sorted(report["ports"]), sorted(row["remote_port"] for row in incoming))
+        self.assert_same(report["ports"], (row["remote_port"] for row in incoming))
         self.assert_all(incoming, pid=server.pid, pid_source="exact", login_uid=None,
                         status="established")
 
@@ -193,11 +202,10 @@ class TestConcurrent(Connections):
         server, reports, out, incoming = self.run_all(1000)
         truth = self.truth(reports)
         self.assertEqual(3000, len(truth))
-        self.assertEqual(truth, {row["local_port"]: (row["pid"], row["application"],
-                                                     row["login_uid"]) for row in out})
-        self.assertEqual(3000, len(out))
+        self.assert_same(truth.items(), ((row["local_port"], (row["pid"], row["application"],
+                                                              row["login_uid"])) for row in out))
         self.assertEqual({"exact"}, {row["pid_source"] for row in out + incoming})
-        self.assertEqual(sorted(truth), sorted(row["remote_port"] for row in incoming))
+        self.assert_same(truth, (row["remote_port"] for row in incoming))
         self.assertEqual({server.pid}, {row["pid"] for row in incoming})
 
 

@@ -22,6 +22,9 @@ void loss_init(struct loss *loss, struct row_output *output, struct processes *p
         [LOSS_SERVER_ROWS] = {.source = "server",    .cause = "rejected",        .unit = "row"   },
         [LOSS_RTNETLINK_EVENTS] = {.source = "rtnetlink", .cause = "overrun",         .unit = "event" },
         [LOSS_NETWORK_ROWS] = {.source = "rtnetlink", .cause = "memory_bound",    .unit = "row"   },
+        [LOSS_SOCK_DIAG_EVENTS] = {.source = "sock_diag", .cause = "overrun",         .unit = "event" },
+        [LOSS_BPF_EVENTS] = {.source = "bpf",       .cause = "overrun",         .unit = "event" },
+        [LOSS_ENDPOINT_ROWS] = {.source = "sockets",   .cause = "memory_bound",    .unit = "row"   },
     };
     *loss = (struct loss){.output = output, .processes = processes};
     memcpy(loss->gatherers, gatherers, sizeof(gatherers));
@@ -49,10 +52,10 @@ static uint64_t now_ns(const struct loss *loss)
     return loss->output->timeline->now_boot_ns;
 }
 
-void loss_network_rows(struct loss *loss, uint64_t n)
+void loss_rows(struct loss *loss, enum loss_kind kind, uint64_t n)
 {
     if (n)
-        gap_gather(&loss->gatherers[LOSS_NETWORK_ROWS], now_ns(loss), now_ns(loss), (int64_t)n);
+        gap_gather(&loss->gatherers[kind], now_ns(loss), now_ns(loss), (int64_t)n);
 }
 
 static int connector_hole(struct loss *loss, uint64_t messages)
@@ -89,18 +92,21 @@ static uint64_t heard_ns(const struct loss *loss, enum source_id source)
 
 static int on_overrun(struct loss *loss, enum source_id source)
 {
-    /* 0: none of its own; the connector's is counted by its sequence */
+    /* 0: none of its own; connector and BPF say how many */
     static const enum loss_kind kinds[SOURCE_N] = {
         [SOURCE_TASKSTATS] = LOSS_TASKSTATS_EVENTS,
         [SOURCE_AUDIT] = LOSS_AUDIT_OVERRUN,
         [SOURCE_RTNETLINK] = LOSS_RTNETLINK_EVENTS,
+        [SOURCE_SOCK_DIAG] = LOSS_SOCK_DIAG_EVENTS,
     };
     if (source == SOURCE_CONNECTOR)
         return connector_hole(loss, 0);
     if (kinds[source])
         gap_gather(&loss->gatherers[kinds[source]], heard_ns(loss, source), now_ns(loss),
                    GAP_UNKNOWN);
-    return source == SOURCE_TASKSTATS ? LOSS_SCAN_WANTED : LOSS_NOTED;
+    return source == SOURCE_TASKSTATS   ? LOSS_SCAN_WANTED
+           : source == SOURCE_SOCK_DIAG ? LOSS_SOCKET_SCAN_WANTED
+                                        : LOSS_NOTED;
 }
 
 int loss_fact(struct loss *loss, const struct fact *fact)
@@ -125,6 +131,10 @@ int loss_fact(struct loss *loss, const struct fact *fact)
         gap_gather(&loss->gatherers[LOSS_AUDIT_RECORDS], since, now_ns(loss),
                    fact->audit_lost.records);
         return LOSS_NOTED;
+    case FACT_BPF_LOST:
+        gap_gather(&loss->gatherers[LOSS_BPF_EVENTS], heard_ns(loss, SOURCE_BPF), now_ns(loss),
+                   (int64_t)fact->bpf_lost.events);
+        return LOSS_SOCKET_SCAN_WANTED;
     default:
         return LOSS_NOTED;
     }

@@ -19,6 +19,9 @@ enum loss_kind {
     LOSS_ARGUMENTS,
     LOSS_RTNETLINK_EVENTS,
     LOSS_NETWORK_ROWS,
+    LOSS_SOCK_DIAG_EVENTS,
+    LOSS_BPF_EVENTS,
+    LOSS_ENDPOINT_ROWS,
     LOSS_KIND_N
 };
 
@@ -43,13 +46,13 @@ void loss_init(struct loss *loss, struct row_output *output, struct processes *p
 /** An earlier run in this boot left this state; @p births_after_mark see journal.h. */
 void loss_expect(struct loss *loss, const struct cursors *before, uint64_t births_after_mark);
 void loss_clock_step(struct loss *loss);
-/** So many interface addresses and routes found no room in memory. */
-void loss_network_rows(struct loss *loss, uint64_t n);
+/** @p n rows found no room since the last call. */
+void loss_rows(struct loss *loss, enum loss_kind kind, uint64_t n);
 
-enum { LOSS_NOTED = 0, LOSS_SCAN_WANTED = 1 };
-/** FACT_SEQUENCE, FACT_OVERRUN, FACT_AUDIT_HOLE, FACT_AUDIT_LOST, FACT_AUDIT_EXEC (others are
- *  ignored). LOSS_SCAN_WANTED: a full scan of
- *  /proc is needed to count it. */
+enum { LOSS_NOTED = 0, LOSS_SCAN_WANTED = 1, LOSS_SOCKET_SCAN_WANTED = 2 };
+/** FACT_SEQUENCE, FACT_OVERRUN, FACT_AUDIT_HOLE, FACT_AUDIT_LOST, FACT_BPF_LOST, FACT_AUDIT_EXEC
+ * (others are ignored). LOSS_SCAN_WANTED: a full scan of /proc is needed to count it;
+ *  LOSS_SOCKET_SCAN_WANTED: a dump of all sockets, to know what still exists. */
 int loss_fact(struct loss *loss, const struct fact *fact);
 void loss_tick(struct loss *loss);
 /** Nothing that can still be counted is open; a loss that has been noticed is in a gap row. */

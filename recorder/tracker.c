@@ -313,6 +313,15 @@ static void on_note(struct tracker *t, const struct fact *fact)
         networks_unwatched(t->networks);
 }
 
+static void on_loss(struct tracker *t, const struct fact *fact)
+{
+    int wanted = loss_fact(&t->loss, fact);
+    if (wanted == LOSS_SCAN_WANTED && t->options.ask_scan)
+        t->options.ask_scan(t->options.user);
+    if (wanted == LOSS_SOCKET_SCAN_WANTED)
+        ask_socket_scan(t);
+}
+
 static void on_fact(void *user, const struct fact *fact)
 {
     struct tracker *t = user;
@@ -322,8 +331,8 @@ static void on_fact(void *user, const struct fact *fact)
     case FACT_OVERRUN:
     case FACT_AUDIT_HOLE:
     case FACT_AUDIT_LOST:
-        if (loss_fact(&t->loss, fact) == LOSS_SCAN_WANTED && t->options.ask_scan)
-            t->options.ask_scan(t->options.user);
+    case FACT_BPF_LOST:
+        on_loss(t, fact);
         break;
     case FACT_USER_NAME:
         user_names_learn(t->names, fact->user_name.uid, fact->user_name.name);
@@ -461,7 +470,8 @@ void tracker_gulp(struct tracker *t, const struct gulp *gulp)
     processes_tick(t->processes);
     endpoints_tick(t->endpoints);
     networks_tick(t->networks);
-    loss_network_rows(&t->loss, networks_take_beyond(t->networks));
+    loss_rows(&t->loss, LOSS_NETWORK_ROWS, networks_take_beyond(t->networks));
+    loss_rows(&t->loss, LOSS_ENDPOINT_ROWS, endpoints_take_dropped(t->endpoints));
     loss_tick(&t->loss);
     if (t->timeline.now_boot_ns - t->last_mark_ns >= mark_ns)
         write_mark(t, false);

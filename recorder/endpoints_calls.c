@@ -161,26 +161,34 @@ static void on_established(struct endpoints *e, const struct fact *fact)
     endpoint_rows_evaluate(e, endpoint);
 }
 
+/* What its last state says of how a connection went. */
+static void conclude(struct endpoint *endpoint, const struct fact_socket_state *state)
+{
+    if (!endpoint_is_tcp(endpoint) || endpoint->direction == ENDPOINT_LISTEN)
+        return;
+    endpoint->bytes_sent = state->socket.bytes_sent;
+    endpoint->bytes_received = state->socket.bytes_received;
+    if (endpoint->status != ENDPOINT_REQUESTED)
+        return;
+    endpoint->status = state->old_state != STATE_SYN_SENT    ? ENDPOINT_ESTABLISHED
+                       : state->socket.error == ECONNREFUSED ? ENDPOINT_REFUSED
+                                                             : ENDPOINT_FAILED;
+}
+
 static void on_close(struct endpoints *e, const struct fact *fact)
 {
     const struct fact_socket_state *state = &fact->socket_state;
-    struct endpoint *endpoint = endpoints_find(e, state->socket.cookie);
+    struct endpoint *endpoint = endpoints_find(e, state->socket.cookie), *next;
     /* Sockets that never were anything close as well. */
-    if (!endpoint && state->old_state != STATE_SYN_SENT && state->old_state != STATE_CLOSE &&
-        state->socket.remote.port)
+    if (!endpoint && state->socket.protocol == IPPROTO_TCP && state->socket.remote.port &&
+        state->old_state != STATE_SYN_SENT && state->old_state != STATE_CLOSE)
         endpoint = imply(e, fact);
-    if (!endpoint)
-        return;
-    endpoints_describe(endpoint, &state->socket);
-    if (state->old_state != STATE_SYN_SENT && endpoint->status == ENDPOINT_REQUESTED)
-        endpoint->status = ENDPOINT_ESTABLISHED;
-    if (endpoint->status == ENDPOINT_REQUESTED && endpoint_is_tcp(endpoint))
-        endpoint->status = state->socket.error == ECONNREFUSED ? ENDPOINT_REFUSED : ENDPOINT_FAILED;
-    if (endpoint->direction != ENDPOINT_LISTEN) {
-        endpoint->bytes_sent = state->socket.bytes_sent;
-        endpoint->bytes_received = state->socket.bytes_received;
+    for (; endpoint; endpoint = next) {
+        next = endpoint->next;
+        endpoints_describe(endpoint, &state->socket);
+        conclude(endpoint, state);
+        endpoints_end(e, endpoint, fact->boot_ns, END_CLOSED);
     }
-    endpoints_end(e, endpoint, fact->boot_ns, END_CLOSED);
 }
 
 void endpoint_state_fact(struct endpoints *e, const struct fact *fact)

@@ -67,11 +67,12 @@ static void on_existing(struct endpoints *e, const struct fact *fact)
         endpoint->status = ENDPOINT_ESTABLISHED;
 }
 
-/* A socket whose beginning and calls nobody saw. Of one without peer there is nothing to say. */
+/* A socket whose beginning and calls nobody saw. Of one without peer there is nothing to say, and
+ * where there is BPF, it has told all, the end too. */
 static struct endpoint *imply(struct endpoints *e, const struct fact *fact)
 {
     const struct socket_description *socket = &fact->socket.socket;
-    if (!socket->cookie || !socket->remote.port)
+    if (e->options.bpf_active || !socket->cookie || !socket->remote.port)
         return NULL;
     struct endpoint *endpoint = endpoints_add(e, socket, fact->boot_ns);
     if (!endpoint)

@@ -205,7 +205,7 @@ class TestConcurrent(Connections):
         self.assert_same(truth.items(), ((row["local_port"], (row["pid"], row["application"],
                                                               row["login_uid"])) for row in out))
         self.assertEqual({"exact"}, {row["pid_source"] for row in out + incoming})
-        self.assert_same(truth, (row["remote_port"] for row in incoming))
+        self.assert_same(list(truth), (row["remote_port"] for row in incoming))
         self.assertEqual({server.pid}, {row["pid"] for row in incoming})
 
 

@@ -71,6 +71,7 @@ class Capture:
         self.errors = open(os.path.join(self.directory.name, "errors"), "w+")
         self.process = subprocess.Popen(
             [*self.prefix, "tcpdump", "-i", "lo", "-n", "-U", "-s", "96", "-B", "65536", "-Z", "root",
+             "--immediate-mode",
              "-w", self.path, f"tcp and dst port {self.port}"],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self.errors)
 
@@ -81,6 +82,13 @@ class Capture:
         return self
 
     def __exit__(self, *failure):
+        sizes = [-1]
+
+        def has_written():
+            sizes.append(os.path.getsize(self.path))
+            return sizes[-1] == sizes[-2] > 24
+        if not failure[0]:
+            wait_for(has_written, 20, "tcpdump has written what it captured", 0.3)
         self.process.send_signal(signal.SIGINT)
         self.process.wait(20)
         with self.errors:
@@ -131,11 +139,14 @@ def network_namespace(name):
 
 @contextlib.contextmanager
 def black_hole(interface="vestige-hole"):
-    """An address that swallows everything that is sent to it."""
-    run("ip", "link", "add", interface, "type", "dummy")
+    """An address that swallows everything that is sent to it: behind a pair of interfaces of which
+    nobody listens on the other one."""
+    run("ip", "link", "add", interface, "type", "veth", "peer", "name", "vestige-nobody")
     try:
+        for name in (interface, "vestige-nobody"):
+            run("ip", "link", "set", name, "up")
         run("ip", "addr", "add", "198.18.0.1/24", "dev", interface)
-        run("ip", "link", "set", interface, "up")
+        run("ip", "neigh", "add", "198.18.0.77", "lladdr", "02:00:00:00:00:77", "dev", interface)
         yield "198.18.0.77"
     finally:
         run("ip", "link", "del", interface)

@@ -185,7 +185,7 @@ struct fact_socket {
 
 struct fact_socket_scan {
     bool begin, complete; /* end: complete unless the dump was interrupted or failed */
-    uint64_t netns;       /* which namespace; 0: all that are watched */
+    uint64_t netns;       /* which namespace; 0 (end): all, and the owners have been looked for */
 };
 
 struct fact_socket_owner {

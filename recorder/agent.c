@@ -213,6 +213,7 @@ static int start_tracker(struct agent *agent, struct error_text *error)
         .taskstats_active = agent->sources.taskstats,
         .audit_active = agent->sources.audit,
         .bpf_active = agent->sources.bpf,
+        .sock_diag_active = agent->sources.sock_diag != NULL,
         .resolver_active = agent->sources.resolver != NULL,
         .host_names_most = config->name_cache_entries,
         .user = agent,

@@ -71,6 +71,7 @@ struct endpoint {
     bool by_inode;     /* stands in the table of those that look for an owner */
     bool listens;      /* stands in the table of listeners */
     bool unbound;      /* stands in the table of those whose socket is not known */
+    bool unclaimed;    /* stands in the table of those whose owner is not known */
     /* What the database will have: a row is finished when all three are true. */
     bool inserted, settled, end_written;
 };

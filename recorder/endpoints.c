@@ -183,7 +183,8 @@ void endpoints_unseek_owner(struct endpoints *e, struct endpoint *endpoint)
 static void leave_tables(struct endpoints *e, struct endpoint *endpoint)
 {
     endpoints_unseek_owner(e, endpoint);
-    endpoint_unbound_remove(e, endpoint);
+    if (endpoint->unbound)
+        endpoint_unbound_remove(e, endpoint);
     if (endpoint->listens)
         endpoint_chain_remove(e->listeners, endpoint, ENDPOINT_BY_PORT);
     endpoint->listens = false;
@@ -205,6 +206,7 @@ void endpoints_end(struct endpoints *e, struct endpoint *endpoint, uint64_t ns,
 void endpoints_release(struct endpoints *e, struct endpoint *endpoint)
 {
     leave_tables(e, endpoint);
+    endpoint_unbound_remove(e, endpoint);
     endpoint_free(endpoint);
 }
 
@@ -244,6 +246,8 @@ static bool queue_settled(const struct endpoint_queue *queue, uint64_t boot_ns)
 
 bool endpoints_settled_until(const struct endpoints *e, uint64_t boot_ns)
 {
+    if (e->options.scans && !e->first_scan_done)
+        return false;
     return queue_settled(&e->waiting, boot_ns) && queue_settled(&e->unowned, boot_ns) &&
            queue_settled(&e->late, boot_ns) && queue_settled(&e->refused, boot_ns);
 }

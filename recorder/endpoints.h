@@ -18,6 +18,7 @@ struct endpoints_options {
     struct row_output *output;
     struct user_names *names;
     struct processes *processes;
+    bool scans;         /* dumps of sockets come: nothing is settled before the first */
     bool bpf_active;    /* an accept without its caller is worth waiting */
     uint64_t settle_ns; /* how long a new row waits for its end, to be written in one line */
     uint64_t accept_ns; /* how long one that nobody accepted waits for its owner */

@@ -23,6 +23,23 @@ static struct endpoint_owner owner_of(struct endpoints *e, const struct fact_aud
     return owner;
 }
 
+/* sock_diag was faster: the connection is known, and may have ended already. */
+static struct endpoint *claim(struct endpoints *e, const struct fact *fact,
+                              enum endpoint_direction direction, enum pid_source source)
+{
+    const struct fact_audit_socket *call = &fact->audit_socket;
+    struct endpoint *endpoint = endpoint_unclaimed_take(e, &call->address, direction);
+    if (!endpoint)
+        return NULL;
+    uint64_t ns = timeline_boot_ns(e->output->timeline, call->real_ms * 1000000);
+    endpoint->direction = direction;
+    endpoint->owner = owner_of(e, call, ns, source);
+    endpoint->seen_by |= SEEN_BY_AUDIT;
+    if (ns < endpoint->created_ns)
+        endpoint->created_ns = ns;
+    return endpoint;
+}
+
 static struct endpoint *begin(struct endpoints *e, const struct fact *fact,
                               enum endpoint_direction direction, enum pid_source source)
 {
@@ -66,7 +83,12 @@ static void on_connect(struct endpoints *e, const struct fact *fact)
     enum endpoint_status status = status_of(fact->audit_socket.result);
     if (status == ENDPOINT_STATUS_N || !fact->audit_socket.address.family)
         return;
-    struct endpoint *endpoint = begin(e, fact, ENDPOINT_OUT, PID_INFERRED);
+    struct endpoint *endpoint = claim(e, fact, ENDPOINT_OUT, PID_INFERRED);
+    if (endpoint) {
+        endpoint_rows_evaluate(e, endpoint);
+        return;
+    }
+    endpoint = begin(e, fact, ENDPOINT_OUT, PID_INFERRED);
     if (!endpoint)
         return;
     endpoint->status = status;
@@ -113,7 +135,12 @@ static void on_accept(struct endpoints *e, const struct fact *fact)
     if (call->result < 0)
         return;
     if (call->address.family) {
-        struct endpoint *endpoint = begin(e, fact, ENDPOINT_IN, PID_EXACT);
+        struct endpoint *endpoint = claim(e, fact, ENDPOINT_IN, PID_EXACT);
+        if (endpoint) {
+            endpoint_rows_evaluate(e, endpoint);
+            return;
+        }
+        endpoint = begin(e, fact, ENDPOINT_IN, PID_EXACT);
         if (!endpoint)
             return;
         endpoint->protocol = IPPROTO_TCP;
@@ -131,6 +158,8 @@ static void on_accept(struct endpoints *e, const struct fact *fact)
 
 void endpoint_audit_fact(struct endpoints *e, const struct fact *fact)
 {
+    if (e->options.bpf_active)
+        return; /* of somebody else's rules */
     switch (fact->audit_socket.call) {
     case AUDIT_CALL_CONNECT:
         on_connect(e, fact);

@@ -29,6 +29,7 @@ struct endpoints {
     OPENSSL_LHASH *by_inode;  /* struct endpoint: those that look for an owner; `next_owned` */
     OPENSSL_LHASH *listeners; /* struct endpoint by local port; `next_listener` */
     OPENSSL_LHASH *unbound;   /* struct endpoint by peer: whose socket is not known yet */
+    OPENSSL_LHASH *unclaimed; /* likewise: whose owner is not known yet */
     TAILQ_HEAD(, accept_heard) accepts; /* of which the peer is not known, oldest first */
     size_t n_accepts;
     uint64_t next_ask_ns;          /* when the next dump may be asked for */
@@ -99,6 +100,12 @@ struct endpoint *endpoint_unbound_find(const struct endpoints *e, const struct i
 /** The oldest that this socket, seen for the first time, can be; it has the socket's cookie now. */
 struct endpoint *endpoint_unbound_bind(struct endpoints *e,
                                        const struct socket_description *socket);
+/** It has a socket, and audit may still say whose it is. */
+void endpoint_unclaimed_add(struct endpoints *e, struct endpoint *endpoint);
+/** The oldest with this peer that nobody claimed, and that can have been opened in this direction;
+ * or NULL. It is claimed now. */
+struct endpoint *endpoint_unclaimed_take(struct endpoints *e, const struct inet_address *peer,
+                                         enum endpoint_direction direction);
 /** Somebody accepted a connection whose peer is not known. */
 void endpoint_accept_heard(struct endpoints *e, const struct endpoint_owner *owner);
 /** Give the endpoint the oldest owner that was heard so; nothing when there is none. */

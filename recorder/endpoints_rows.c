@@ -177,6 +177,8 @@ static int insert(struct endpoints *e, struct endpoint *endpoint)
     if (error)
         return error;
     endpoints_unseek_owner(e, endpoint);
+    if (endpoint->unclaimed)
+        endpoint_unbound_remove(e, endpoint);
     endpoint->inserted = true;
     endpoint->settled = settle;
     endpoint->end_written = endpoint->ended_ns != 0;
@@ -230,11 +232,11 @@ static bool awaits_accept(const struct endpoints *e, const struct endpoint *endp
            !endpoint->ended_ns;
 }
 
-/* No line more can say it better. */
+/* No further fact can say it better. */
 static bool is_complete(struct endpoints *e, const struct endpoint *endpoint)
 {
     struct slice name;
-    return endpoint->ended_ns && names_known(e, endpoint) &&
+    return endpoint->ended_ns && !endpoint->unclaimed && names_known(e, endpoint) &&
            user_names_find(e->options.names, endpoint->owner.uid, endpoints_now(e), &name) &&
            user_names_find(e->options.names, endpoint->owner.login_uid, endpoints_now(e), &name);
 }

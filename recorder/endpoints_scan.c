@@ -49,6 +49,8 @@ static void on_existing(struct endpoints *e, const struct fact *fact)
         if (!endpoint)
             return;
         classify(e, endpoint, socket);
+        if (!e->options.bpf_active && endpoint->direction != ENDPOINT_LISTEN)
+            endpoint_unclaimed_add(e, endpoint);
     }
     for (struct endpoint *peer = endpoint; peer; peer = peer->next)
         peer->in_snapshot = true;
@@ -83,6 +85,8 @@ static struct endpoint *imply(struct endpoints *e, const struct fact *fact)
     endpoint->status = ENDPOINT_ESTABLISHED;
     if (incoming)
         endpoint_accept_take(e, endpoint);
+    if (!endpoint->owner.pid)
+        endpoint_unclaimed_add(e, endpoint);
     return endpoint;
 }
 
@@ -176,7 +180,9 @@ static void end_gone(struct endpoints *e, uint64_t netns)
 static void on_scan(struct endpoints *e, const struct fact *fact)
 {
     uint64_t netns = fact->socket_scan.netns;
-    if (fact->socket_scan.begin) {
+    if (netns == 0) {
+        e->first_scan_done |= !fact->socket_scan.begin;
+    } else if (fact->socket_scan.begin) {
         e->scan_begin_ns = fact->boot_ns;
         OPENSSL_LH_doall_arg(e->by_cookie, forget_mark, &netns);
     } else if (fact->socket_scan.complete) {

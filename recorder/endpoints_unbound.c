@@ -28,7 +28,8 @@ int endpoint_unbound_init(struct endpoints *e)
 {
     TAILQ_INIT(&e->accepts);
     e->unbound = OPENSSL_LH_new(peer_hash, peer_compare);
-    return e->unbound ? 0 : -ENOMEM;
+    e->unclaimed = OPENSSL_LH_new(peer_hash, peer_compare);
+    return e->unbound && e->unclaimed ? 0 : -ENOMEM;
 }
 
 static void forget_accept(struct endpoints *e, struct accept_heard *heard)
@@ -44,6 +45,7 @@ void endpoint_unbound_deinit(struct endpoints *e)
     while ((heard = TAILQ_FIRST(&e->accepts)))
         forget_accept(e, heard);
     OPENSSL_LH_free(e->unbound);
+    OPENSSL_LH_free(e->unclaimed);
 }
 
 void endpoint_unbound_add(struct endpoints *e, struct endpoint *endpoint)
@@ -55,7 +57,30 @@ void endpoint_unbound_remove(struct endpoints *e, struct endpoint *endpoint)
 {
     if (endpoint->unbound)
         endpoint_chain_remove(e->unbound, endpoint, ENDPOINT_BY_PEER);
-    endpoint->unbound = false;
+    if (endpoint->unclaimed)
+        endpoint_chain_remove(e->unclaimed, endpoint, ENDPOINT_BY_PEER);
+    endpoint->unbound = endpoint->unclaimed = false;
+}
+
+void endpoint_unclaimed_add(struct endpoints *e, struct endpoint *endpoint)
+{
+    if (!endpoint->unbound && !endpoint->unclaimed && endpoint->remote.port)
+        endpoint->unclaimed = endpoint_chain_insert(e->unclaimed, endpoint, ENDPOINT_BY_PEER);
+}
+
+/* What was taken for outgoing, because no listener was known, may have come in all the same. */
+struct endpoint *endpoint_unclaimed_take(struct endpoints *e, const struct inet_address *peer,
+                                         enum endpoint_direction direction)
+{
+    const struct endpoint key = {.remote = *peer};
+    struct endpoint *oldest = NULL;
+    for (struct endpoint *one = OPENSSL_LH_retrieve(e->unclaimed, &key); one;
+         one = one->next_unbound)
+        if (one->direction == direction || direction == ENDPOINT_IN)
+            oldest = one;
+    if (oldest)
+        endpoint_unbound_remove(e, oldest);
+    return oldest;
 }
 
 struct endpoint *endpoint_unbound_find(const struct endpoints *e, const struct inet_address *peer)

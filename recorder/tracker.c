@@ -127,6 +127,7 @@ static int make_endpoints(struct tracker *t)
         .output = &t->output,
         .names = t->names,
         .processes = t->processes,
+        .scans = o->sock_diag_active,
         .bpf_active = o->bpf_active,
         .settle_ns = (o->settle_ms ? o->settle_ms : 250) * UINT64_C(1000000),
         .accept_ns = accept_ns,
@@ -430,7 +431,8 @@ static void checkpoint(struct tracker *t)
 static bool is_written(const struct tracker *t, const struct pending_sync *sync)
 {
     return processes_settled_until(t->processes, sync->at_ns) &&
-           endpoints_settled_until(t->endpoints, sync->at_ns) &&
+           (endpoints_settled_until(t->endpoints, sync->at_ns) ||
+            t->timeline.now_boot_ns > sync->at_ns + sync_loss_ns) &&
            ((loss_settled(&t->loss) && networks_settled(t->networks)) ||
             t->timeline.now_boot_ns > sync->at_ns + sync_loss_ns);
 }

@@ -7,7 +7,8 @@
  *   SOCK_DIAG_DUMP        a datagram of a dump of `netns`; detail: the protocol that was asked for
  *   SOCK_DIAG_LINES       lines of a file of /proc/net in `netns`; detail: enum proc_net_file
  *   SOCK_DIAG_SCAN_BEGIN  the dumps of `netns` begin
- *   SOCK_DIAG_SCAN_END    they have ended; detail: 1 when they are complete
+ *   SOCK_DIAG_SCAN_END    they have ended; detail: 1 when they are complete; netns 0: those of all
+ *                         namespaces, and the owners of what they found
  *   SOCK_DIAG_OWNERS      struct sock_diag_owner, as many as fit
  */
 #include "core/slice.h"

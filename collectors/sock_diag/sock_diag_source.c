@@ -201,6 +201,8 @@ static int look(struct source *source, bool full)
     int r = scan_namespaces(source, full);
     if (r == 0)
         r = find_owners(source, full);
+    if (r == 0 && full)
+        r = put(source, clock_boot_ns(), SOCK_DIAG_SCAN_END, 1, 0);
     return r == 0 && full ? put_note(source) : r;
 }
 

@@ -7,7 +7,8 @@ from collections import Counter
 
 from network_test import (ANSWER, REQUEST, Capture, Server, black_hole, client, finished,
                           network_namespace)
-from vestige_test import VestigeTest, brief, main, wait_for
+from vestige_test import (Standalone, VestigeTest, assert_audit_state, audit_state, brief, main, now_us,
+                          run, wait_for)
 
 N = 2000
 
@@ -61,10 +62,10 @@ class Connections(VestigeTest):
                   "remote_address": host, "local_address": host, **expected}
         self.assert_all(out, pid=report["pid"], application="vestige-client", uid=1000,
                         login_uid=1000, bytes_sent=REQUEST, bytes_received=ANSWER,
-                        process_id=self.row_of(report["pid"])["id"], **common)
+                        process_id=self.rows_of(report["pid"])[-1]["id"], **common)
         self.assert_all(incoming, pid=server.pid, application="actor", uid=0, login_uid=None,
                         bytes_sent=ANSWER, bytes_received=REQUEST,
-                        process_id=self.row_of(server.pid)["id"], **common)
+                        process_id=self.rows_of(server.pid)[-1]["id"], **common)
         self.assertEqual(n, len({row["cookie"] for row in out}))
 
 
@@ -167,7 +168,8 @@ class TestUdp(Connections):
                         remote_address="127.0.0.1")
         incoming = self.endpoints("direction = 'in' AND protocol = 'udp' AND local_port = %s",
                                   server.port)
-        self.assert_same(report["ports"], (row["remote_port"] for row in incoming))
+        # One socket serves all: a port that was used twice is one peer of it.
+        self.assert_same(set(report["ports"]), (row["remote_port"] for row in incoming))
         self.assert_all(incoming, pid=server.pid, pid_source="exact", login_uid=None,
                         status="established")
 
@@ -207,6 +209,167 @@ class TestConcurrent(Connections):
         self.assertEqual({"exact"}, {row["pid_source"] for row in out + incoming})
         self.assert_same(list(truth), (row["remote_port"] for row in incoming))
         self.assertEqual({server.pid}, {row["pid"] for row in incoming})
+
+
+class OwnInstance(Connections):
+    """Each test has an instance of its own, with another configuration or another life."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.machine = audit_state()
+
+    def setUp(self):
+        super().setUp()
+        self.vestige = Standalone()
+        self.addCleanup(assert_audit_state, self.machine)
+        self.addCleanup(self.vestige.remove)
+        self.addCleanup(self.vestige.stop)
+
+    def start(self, **sections):
+        self.vestige.start()
+        if sections:
+            self.vestige.stop()
+            self.vestige.configure(**sections)
+            self.vestige.start()
+        self.vestige.sync()
+        self.since = now_us()
+
+    def endpoint(self, condition, *parameters):
+        return self.only(self.vestige.query(f"SELECT * FROM endpoint WHERE {condition}",
+                                            *parameters), condition)
+
+
+class TestNetlinkMode(OwnInstance):
+    """Without BPF: what is exact is right, and the rest says that it is inferred."""
+
+    run_all, truth, PROGRAMS = (TestConcurrent.run_all, TestConcurrent.truth,
+                                TestConcurrent.PROGRAMS)
+
+    def test_concurrent(self):
+        self.start(bpf={"mode": "off"})
+        server, reports, out, incoming = self.run_all(1000)
+        truth = self.truth(reports)
+        self.assert_same(list(truth), (row["local_port"] for row in out))
+        self.assert_same(list(truth), (row["remote_port"] for row in incoming))
+        for row in out:
+            if row["pid_source"] == "exact":
+                self.assertEqual(truth[row["local_port"]],
+                                 (row["pid"], row["application"], row["login_uid"]), brief([row]))
+        named = [row for row in out if row["pid"]]
+        self.assertGreater(len(named), 2900, "outgoing rows with a process")
+        pids = {report["pid"] for report in reports}
+        self.assertLessEqual({row["pid"] for row in named}, pids)
+        # The peer of an accept, with its port, is one connection only.
+        self.assert_all(incoming, pid=server.pid, pid_source="exact", bytes_sent=ANSWER,
+                        bytes_received=REQUEST)
+        self.assert_all(out, bytes_sent=REQUEST, bytes_received=ANSWER)
+
+    def test_refused(self):
+        """The kernel tells of the failure only to who asked: an attempt that did not wait may have
+        been refused, or have failed otherwise."""
+        self.start(bpf={"mode": "off"})
+        with socket.socket() as unused:
+            unused.bind(("127.0.0.1", 0))
+            port = unused.getsockname()[1]
+            for _ in range(23):
+                with socket.socket() as attempt, self.assertRaises(ConnectionRefusedError):
+                    attempt.connect(("127.0.0.1", port))
+            report = finished(client("tcp-attempt", "127.0.0.1", port, 23, 1000))
+        self.vestige.sync()
+        waited = self.endpoints("remote_port = %s AND pid = %s", port, os.getpid())
+        self.assertEqual(23, len(waited))
+        self.assert_all(waited, status="refused", pid_source="exact", direction="out")
+        others = self.endpoints("remote_port = %s AND pid = %s", port, report["pid"])
+        self.assertEqual(23, len(others))
+        self.assert_all(others, status="failed", pid_source="inferred", direction="out")
+
+
+class TestLives(OwnInstance):
+    """What is older than the agent, and lives on over its restart, is one row."""
+
+    def test_older_than_the_agent(self):
+        with Server("tcp-server", "127.0.0.1", 2) as server:
+            with socket.create_connection(("127.0.0.1", server.port)) as kept:
+                wait_for(lambda: connections_of(server.pid, server.port), 10, "it is accepted")
+                self.start()
+                listener = self.endpoint("direction = 'listen' AND local_port = %s", server.port)
+                self.assert_row(listener, pid=server.pid, pid_source="exact", destroyed_at=None,
+                                status="listening", application="actor")
+                outgoing = self.endpoint("direction = 'out' AND remote_port = %s", server.port)
+                self.assert_row(outgoing, pid=os.getpid(), local_port=kept.getsockname()[1],
+                                status="established", destroyed_at=None)
+                incoming = self.endpoint("direction = 'in' AND local_port = %s", server.port)
+                self.assert_row(incoming, pid=server.pid, destroyed_at=None,
+                                remote_port=kept.getsockname()[1])
+                for restart in (self.restart, self.vestige.kill_agent):
+                    restart()
+                    self.vestige.sync()
+                    for row in (listener, outgoing, incoming):
+                        self.assert_row(self.endpoint("id = %s", row["id"]), destroyed_at=None)
+                kept.sendall(bytes(REQUEST))
+                while kept.recv(65536):
+                    pass
+            finished(client("tcp-client", "127.0.0.1", server.port, 1, "x", 0))
+        self.vestige.sync()
+        for row in (listener, outgoing, incoming):
+            self.assert_ended(self.endpoint("id = %s", row["id"]), end_cause="closed")
+        self.assertEqual(5, self.vestige.value(
+            "SELECT COUNT(*) FROM endpoint WHERE %s IN (local_port, remote_port)", server.port))
+
+    def restart(self):
+        self.vestige.stop()
+        self.vestige.start()
+
+    def test_gone_while_nobody_listened(self):
+        self.start()
+        with Server("tcp-server", "127.0.0.1", 1) as server:
+            self.vestige.sync()
+            self.vestige.stop()
+            finished(client("tcp-client", "127.0.0.1", server.port, 1, "x", 0))
+        self.vestige.start()
+
+        def is_ended():
+            self.vestige.sync()
+            return self.endpoint("direction = 'listen' AND local_port = %s",
+                                 server.port)["destroyed_at"]
+        wait_for(is_ended, 20, "the listener's row ends", 0.2)
+        self.assert_ended(self.endpoint("direction = 'listen' AND local_port = %s", server.port),
+                          end_cause="reconciled")
+
+
+class TestOtherSockets(OwnInstance):
+    """Raw and packet sockets, and UNIX sockets that are listened on."""
+
+    def test_found_by_a_dump(self):
+        path = os.path.join(self.vestige.directory, "a socket")
+        with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0x0300), \
+                socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP), \
+                socket.socket(socket.AF_UNIX) as named, socket.socket(socket.AF_UNIX) as abstract:
+            named.bind(path)
+            named.listen()
+            abstract.bind(b"\0vestige-test\xff")
+            abstract.listen()
+            self.start(sock_diag={"interval_s": 1})
+            packet = self.endpoint("protocol = 'packet' AND pid = %s", os.getpid())
+            raw = self.endpoint("protocol = 'raw' AND pid = %s", os.getpid())
+            self.assert_row(packet, direction="local", destroyed_at=None, uid=0)
+            self.assert_row(raw, direction="local", destroyed_at=None, local_port=1)
+            self.assert_row(self.endpoint("protocol = 'unix' AND local_name = %s", path),
+                            direction="listen", status="listening", pid=os.getpid())
+            self.assert_row(self.endpoint("protocol = 'unix' AND local_name = %s",
+                                          "@vestige-test\\xff"), pid=os.getpid())
+
+        def are_ended():
+            self.vestige.sync()
+            return self.vestige.value("SELECT COUNT(*) FROM endpoint WHERE id IN (%s, %s) AND "
+                                      "destroyed_at IS NOT NULL", packet["id"], raw["id"]) == 2
+        wait_for(are_ended, 20, "their rows end", 0.2)
+
+
+def connections_of(pid, port):
+    """Established connections of a process to this port, as ss sees them."""
+    lines = run("ss", "-tnpH", "state", "established", f"( sport = :{port} )").stdout
+    return [line for line in lines.splitlines() if f"pid={pid}," in line]
 
 
 def write(path, text):

@@ -79,6 +79,8 @@ void endpoints_unseek_owner(struct endpoints *e, struct endpoint *endpoint);
 /* endpoints_rows.c */
 /** The endpoint's situation changed: write what can be written. It may be freed. */
 void endpoint_rows_evaluate(struct endpoints *e, struct endpoint *endpoint);
+/** All descriptors have been looked through: nobody has to wait for that any more. */
+void endpoint_rows_owners_sought(struct endpoints *e);
 void endpoint_rows_tick(struct endpoints *e);
 void endpoint_rows_flush(struct endpoints *e);
 void endpoint_rows_checkpoint(struct endpoints *e, struct endpoint *endpoint);

@@ -225,8 +225,11 @@ static void infer_owner(struct endpoints *e, struct endpoint *endpoint)
     endpoint->owner.source = PID_INFERRED;
 }
 
-static bool awaits_accept(const struct endpoints *e, const struct endpoint *endpoint)
+/* Somebody will say, soon, whose it is: who accepts it, or the look through all descriptors. */
+static bool awaits_owner(const struct endpoints *e, const struct endpoint *endpoint)
 {
+    if (endpoint->by_inode && e->options.scans)
+        return true;
     return e->options.bpf_active && endpoint->direction == ENDPOINT_IN &&
            endpoint_is_tcp(endpoint) && endpoint->owner.source == PID_UNKNOWN &&
            !endpoint->ended_ns;
@@ -267,7 +270,7 @@ static void tick_waiting(struct endpoints *e, uint64_t now)
 {
     struct endpoint *endpoint;
     while ((endpoint = TAILQ_FIRST(&e->waiting.list)) && endpoint->deadline_ns <= now) {
-        if (now != UINT64_MAX && awaits_accept(e, endpoint)) {
+        if (now != UINT64_MAX && awaits_owner(e, endpoint)) {
             endpoint_queue_put(&e->unowned, endpoint, endpoint->created_ns + e->options.accept_ns);
             continue;
         }
@@ -284,6 +287,18 @@ static void tick_unowned(struct endpoints *e, uint64_t now)
         infer_owner(e, endpoint);
         if (insert(e, endpoint) != 0)
             continue;
+    }
+}
+
+void endpoint_rows_owners_sought(struct endpoints *e)
+{
+    struct endpoint *endpoint, *following;
+    TAILQ_FOREACH(endpoint, &e->waiting.list, in_queue)
+    endpoints_unseek_owner(e, endpoint);
+    for (endpoint = TAILQ_FIRST(&e->unowned.list); endpoint; endpoint = following) {
+        following = TAILQ_NEXT(endpoint, in_queue);
+        if (endpoint->by_inode && insert(e, endpoint) != 0)
+            return;
     }
 }
 

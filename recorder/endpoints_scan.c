@@ -181,7 +181,10 @@ static void on_scan(struct endpoints *e, const struct fact *fact)
 {
     uint64_t netns = fact->socket_scan.netns;
     if (netns == 0) {
-        e->first_scan_done |= !fact->socket_scan.begin;
+        if (fact->socket_scan.begin)
+            return;
+        e->first_scan_done = true;
+        endpoint_rows_owners_sought(e);
     } else if (fact->socket_scan.begin) {
         e->scan_begin_ns = fact->boot_ns;
         OPENSSL_LH_doall_arg(e->by_cookie, forget_mark, &netns);

@@ -41,7 +41,8 @@ struct endpoints {
     struct endpoint_queue refused; /* the sink did not take a line */
     struct endpoint_queue open;    /* inserted, lives: the rest */
     uint64_t scan_begin_ns;
-    bool first_scan_done;
+    bool first_scan_done; /* of sockets and their owners */
+    bool processes_known; /* those that were there before: /proc has told of all */
     uint64_t n_dropped;
 };
 

@@ -159,9 +159,24 @@ static int send_line(struct endpoints *e, struct endpoint *endpoint)
     return error;
 }
 
+/* The owner's row was not known when its pid was. */
+static void complete_owner(struct endpoints *e, struct endpoint_owner *owner)
+{
+    struct actor actor;
+    if (!owner->pid || owner->process_id ||
+        !processes_living_actor(e->options.processes, owner->pid, &actor))
+        return;
+    owner->process_id = actor.process_id;
+    owner->uid = owner->uid != ID_UNSET ? owner->uid : actor.uid;
+    owner->login_uid = owner->login_uid != ID_UNSET ? owner->login_uid : actor.login_uid;
+    if (!owner->comm[0])
+        memcpy(owner->comm, actor.comm, sizeof(owner->comm));
+}
+
 static int insert(struct endpoints *e, struct endpoint *endpoint)
 {
     struct line *line = &e->output->line;
+    complete_owner(e, &endpoint->owner);
     bool settle = endpoint_status_is_known(endpoint) && names_known(e, endpoint);
     line_begin(line, VERB_INSERT, TABLE_ENDPOINT, endpoint->id);
     append_birth(e, endpoint);
@@ -230,6 +245,8 @@ static bool awaits_owner(const struct endpoints *e, const struct endpoint *endpo
 {
     if (endpoint->by_inode && e->options.scans)
         return true;
+    if (endpoint->owner.pid && !endpoint->owner.process_id && !e->processes_known)
+        return true;
     return e->options.bpf_active && endpoint->direction == ENDPOINT_IN &&
            endpoint_is_tcp(endpoint) && endpoint->owner.source == PID_UNKNOWN &&
            !endpoint->ended_ns;
@@ -290,16 +307,25 @@ static void tick_unowned(struct endpoints *e, uint64_t now)
     }
 }
 
-void endpoint_rows_owners_sought(struct endpoints *e)
+/* Insert those who have waited for something that is known now. */
+static void release_unowned(struct endpoints *e)
 {
     struct endpoint *endpoint, *following;
-    TAILQ_FOREACH(endpoint, &e->waiting.list, in_queue)
-    endpoints_unseek_owner(e, endpoint);
     for (endpoint = TAILQ_FIRST(&e->unowned.list); endpoint; endpoint = following) {
         following = TAILQ_NEXT(endpoint, in_queue);
-        if (endpoint->by_inode && insert(e, endpoint) != 0)
+        if (!awaits_owner(e, endpoint) && insert(e, endpoint) != 0)
             return;
     }
+}
+
+void endpoint_rows_owners_sought(struct endpoints *e)
+{
+    struct endpoint *endpoint;
+    TAILQ_FOREACH(endpoint, &e->waiting.list, in_queue)
+    endpoints_unseek_owner(e, endpoint);
+    TAILQ_FOREACH(endpoint, &e->unowned.list, in_queue)
+    endpoints_unseek_owner(e, endpoint);
+    release_unowned(e);
 }
 
 /* Names come in another order than they were asked for. */
@@ -334,6 +360,10 @@ void endpoint_rows_tick(struct endpoints *e)
 {
     uint64_t now = endpoints_now(e);
     tick_refused(e);
+    if (!e->processes_known && processes_last_scan_ns(e->options.processes)) {
+        e->processes_known = true;
+        release_unowned(e);
+    }
     tick_waiting(e, now);
     tick_unowned(e, now);
     tick_late(e, now);

@@ -112,12 +112,19 @@ static void on_destroyed(struct endpoints *e, const struct fact *fact)
     }
 }
 
+static bool is_older(const struct actor *actor, const struct endpoint_owner *owner)
+{
+    if (actor->process_id && owner->process_id)
+        return actor->process_id < owner->process_id;
+    return actor->pid < owner->pid;
+}
+
 static void take_owner(struct endpoint *endpoint, const struct actor *actor)
 {
     struct endpoint_owner *owner = &endpoint->owner;
     enum pid_source source = endpoint->n_owners++ ? PID_INFERRED : PID_EXACT;
     endpoint->seen_by |= SEEN_BY_PROC;
-    if (!owner->pid || owner->process_id > actor->process_id) {
+    if (!owner->pid || is_older(actor, owner)) {
         uint32_t uid = owner->uid;
         *owner = (struct endpoint_owner){.pid = actor->pid,
                                          .process_id = actor->process_id,
@@ -136,8 +143,11 @@ static void on_owner(struct endpoints *e, const struct fact *fact)
     struct endpoint key = {.inode = found->inode};
     struct endpoint *endpoint = OPENSSL_LH_retrieve(e->by_inode, &key);
     struct actor actor;
-    if (!endpoint || !processes_living_actor(e->options.processes, found->pid, &actor))
+    if (!endpoint)
         return;
+    /* At the start, the process may be one that /proc has yet to tell of. */
+    if (!processes_living_actor(e->options.processes, found->pid, &actor))
+        actor = (struct actor){.pid = found->pid, .uid = ID_UNSET, .login_uid = ID_UNSET};
     for (; endpoint; endpoint = endpoint->next_owned)
         take_owner(endpoint, &actor);
 }

@@ -195,7 +195,7 @@ static void write_step(struct loss *loss)
     if (!loss->step_open)
         return;
     snprintf(detail, sizeof(detail), "the wall clock stepped by %" PRId64 " s and was%s followed",
-             timeline->refused_step_ns / 1000000000, timeline->refused_step_ns ? " not" : "");
+             timeline->step_ns / 1000000000, timeline->refused_step_ns ? " not" : "");
     struct gap gap = {.source = "clock",
                       .cause = "clock_step",
                       .unit = "event",

@@ -3,10 +3,11 @@
  * memory of recent ends tell. */
 #include "recorder/processes_private.h"
 
+/* The entry is of a process that has ended since, or of one before it. */
 static bool recently_ended(const struct processes *p, const struct fact_proc_process *entry)
 {
     const struct recent_end *end = &p->recent[entry->pid % RECENT_ENDS];
-    return end->pid == entry->pid && process_same_start(end->start_ticks, entry->start_ticks);
+    return end->pid == entry->pid && process_began_by(entry->start_ticks, end->start_ticks);
 }
 
 static void take_text(struct shared_text **to, struct slice bytes)
@@ -17,9 +18,27 @@ static void take_text(struct shared_text **to, struct slice bytes)
     *to = shared_text_new(bytes);
 }
 
+static uint64_t start_ns(const struct fact_proc_process *entry)
+{
+    return entry->start_ticks * 10000000;
+}
+
+/* The time of birth was that of the first message. */
+static void correct_birth(struct process *process, const struct fact_proc_process *entry)
+{
+    struct process_row *row = process->row;
+    if (!process->birth_guessed || start_ns(entry) >= process->fork_ns)
+        return;
+    process->birth_guessed = false;
+    process->fork_ns = start_ns(entry);
+    if (row && !row->inserted && !row->previous_id)
+        row->created_ns = row->before_ns = process->fork_ns;
+}
+
 /* What does not change at an exec, or what nobody said before. */
 static void complete_process(struct process *process, const struct fact_proc_process *entry)
 {
+    correct_birth(process, entry);
     process->start_ticks = entry->start_ticks;
     process->kernel_thread = entry->kernel_thread;
     take_text(&process->container, entry->container);
@@ -43,7 +62,10 @@ static void complete_row(struct processes *p, struct process *process, const str
 {
     const struct fact_proc_process *entry = &fact->proc_process;
     struct process_row *row = process->row;
-    if (!row || row->settled || fact->boot_ns < row->exec_ns)
+    if (!row || fact->boot_ns < row->exec_ns)
+        return;
+    row->seen_ns = fact->boot_ns;
+    if (row->settled)
         return;
     if (!process->image)
         process->image = image_new(&p->image_bytes);
@@ -53,7 +75,7 @@ static void complete_row(struct processes *p, struct process *process, const str
         image_fill(p, row->image, entry->exe, entry->argv, entry->argc, entry->argc, entry->cwd,
                    entry->tty);
     if (row->image && slice_is_null(comm_or_image(row->comm, row->image)))
-        comm_set(row->image->comm, entry->comm);
+        comm_set(row->image->guessed ? row->comm : row->image->comm, entry->comm);
     if (row->login_uid == ID_UNSET)
         row->login_uid = process->login_uid;
     if (row->session == ID_UNSET)
@@ -62,20 +84,20 @@ static void complete_row(struct processes *p, struct process *process, const str
         row->birth = process->now;
     if (!row->inserted)
         row->seen_by |= SEEN_BY_PROC;
+    else
+        rows_evaluate(p, row);
 }
 
-/* Rows that were born before their parent was known here. */
-static void name_parent(struct processes *p, const struct process *parent)
+/* Rows that were born before it was known what their parent is; until now it was taken for
+ * @p taken_id, 0: for nobody. */
+static void name_parent(struct processes *p, const struct process *parent, uint64_t taken_id)
 {
     struct process_row *row;
     TAILQ_FOREACH(row, &p->waiting.rows, in_queue)
-    if (!row->parent_id && row->ppid == parent->pid && row->process != parent)
+    if (row->parent_id == taken_id && row->ppid == parent->pid && row->process != parent) {
         row->parent_id = parent->current_id;
-}
-
-static uint64_t start_ns(const struct fact_proc_process *entry)
-{
-    return entry->start_ticks * 10000000;
+        row->parent_open = false;
+    }
 }
 
 static struct process *discover(struct processes *p, const struct fact *fact)
@@ -103,8 +125,35 @@ static struct process *discover(struct processes *p, const struct fact *fact)
     row->parent_id = parent ? parent->current_id : 0;
     row_queue_put(&p->waiting, row, fact->boot_ns + p->options.settle_ns);
     complete_row(p, process, fact);
-    name_parent(p, process);
+    name_parent(p, process, 0);
     return process;
+}
+
+/* A row of an earlier run has been taken up. If it is of another program, the process has executed
+ * since, while nobody watched. Those that it forked since this run began have the new one as their
+ * parent. */
+static void check_adopted(struct processes *p, struct process *process, const struct fact *fact)
+{
+    const struct fact_proc_process *entry = &fact->proc_process;
+    struct process_row *before = process->row;
+    if (!process->restored_exe || !before)
+        return;
+    uint64_t before_id = before->id;
+    if (restored_image_differs(p, process->restored_exe, entry)) {
+        uint64_t began_ns = p->unheard_since_ns;
+        if (began_ns < start_ns(entry))
+            began_ns = start_ns(entry);
+        struct process_row *row = rows_begin(p, process, began_ns);
+        if (row) {
+            row->previous_id = before_id;
+            row->parent_id = before->parent_id;
+            row->seen_by = SEEN_BY_PROC;
+            row_queue_put(&p->waiting, row, fact->boot_ns + p->options.settle_ns);
+        }
+        rows_end(p, before, fact->boot_ns, END_RECONCILED);
+    }
+    process->restored_exe = shared_text_unref(process->restored_exe);
+    name_parent(p, process, before_id);
 }
 
 /* A row of an earlier run is written, but the children of its process inherit what it is. */
@@ -160,12 +209,11 @@ static void on_process(struct processes *p, const struct fact *fact)
 {
     const struct fact_proc_process *entry = &fact->proc_process;
     struct process *process = processes_find(p, entry->pid);
-    if (process && !process_same_start(process->start_ticks, entry->start_ticks) &&
-        !(process->threads_uncertain && !process->row)) {
-        if (entry->start_ticks < process->start_ticks)
-            return;
+    if (process && !process_began_by(entry->start_ticks, process->start_ticks))
         process = NULL;
-    }
+    if (process && process->start_ticks > entry->start_ticks + 1 &&
+        fact->boot_ns < process->fork_ns)
+        return; /* it was read before this one was there */
     if (!process && (recently_ended(p, entry) || entry->n_threads == 0))
         return;
     bool known = process != NULL;
@@ -174,6 +222,7 @@ static void on_process(struct processes *p, const struct fact *fact)
     if (!process) {
         process = discover(p, fact);
     } else {
+        check_adopted(p, process, fact);
         complete_process(process, entry);
         complete_row(p, process, fact);
         complete_adopted(p, process, entry);

@@ -15,14 +15,20 @@ static bool lived_as_long(const struct process *process, uint64_t elapsed_us)
 }
 
 /* The second in which the task began, by the wall clock, against the fork of the process. */
-static bool began_then(const struct processes *p, const struct process *process,
-                       uint64_t begin_real_s)
+static bool near(uint64_t a_ns, uint64_t b_ns)
 {
-    if (process->threads_uncertain || !begin_real_s)
+    return (a_ns > b_ns ? a_ns - b_ns : b_ns - a_ns) <= begin_slack_ns;
+}
+
+static bool began_then(const struct processes *p, const struct process *process,
+                       const struct fact *fact)
+{
+    uint64_t begin_s = fact->task_stats.begin_real_s;
+    if (process->threads_uncertain || !begin_s || begin_s > INT64_MAX / 1000000000)
         return true;
-    uint64_t begin = timeline_boot_ns(p->output->timeline, (int64_t)begin_real_s * 1000000000);
-    uint64_t fork = process->fork_ns;
-    return (begin > fork ? begin - fork : fork - begin) <= begin_slack_ns;
+    struct timeline_moment begin =
+        timeline_moment(p->output->timeline, (int64_t)begin_s * 1000000000, fact->boot_ns);
+    return near(begin.boot_ns, process->fork_ns) || near(begin.other_ns, process->fork_ns);
 }
 
 /* The oldest life of the pid that has ended, waits for its numbers, and lasted as long. */
@@ -35,15 +41,16 @@ static struct process *find_ended_life(struct processes *p, uint32_t pid, uint64
     return found;
 }
 
-static struct process *find_life(struct processes *p, const struct fact_task_stats *stats)
+static struct process *find_life(struct processes *p, const struct fact *fact)
 {
+    const struct fact_task_stats *stats = &fact->task_stats;
     uint32_t pid = stats->tgid ? stats->tgid : stats->pid;
     struct process *ended = find_ended_life(p, pid, stats->elapsed_us);
     if (ended)
         return ended;
     struct process *living = processes_find(p, pid);
     if (living)
-        return began_then(p, living, stats->begin_real_s) ? living : NULL;
+        return began_then(p, living, fact) ? living : NULL;
     return proc_adopt(p, pid, NULL);
 }
 
@@ -61,6 +68,7 @@ static struct process *imply_life(struct processes *p, const struct fact *fact)
     if (!process)
         return NULL;
     process->ppid = stats->ppid;
+    process->birth_guessed = true;
     process->threads_uncertain = true;
     process->now = (struct credentials){stats->uid, stats->uid, stats->gid, stats->gid};
     struct process *parent = processes_find(p, stats->ppid);
@@ -124,7 +132,7 @@ void stats_fact(struct processes *p, const struct fact *fact)
             take_task(&living->end, stats);
         return;
     }
-    struct process *process = find_life(p, stats);
+    struct process *process = find_life(p, fact);
     if (!process)
         process = imply_life(p, fact);
     if (!process)

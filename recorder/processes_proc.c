@@ -48,6 +48,8 @@ static void complete_process(struct process *process, const struct fact_proc_pro
         process->mnt_ns = entry->mnt_ns;
     if (entry->net_ns)
         process->net_ns = entry->net_ns;
+    if (!process->ppid)
+        process->ppid = entry->ppid;
     if (process->sid == ID_UNSET)
         process->sid = entry->sid;
     if (process->now.uid == ID_UNSET)
@@ -82,10 +84,13 @@ static void complete_row(struct processes *p, struct process *process, const str
         row->session = process->session;
     if (row->birth.uid == ID_UNSET)
         row->birth = process->now;
-    if (!row->inserted)
-        row->seen_by |= SEEN_BY_PROC;
-    else
+    if (row->inserted) {
         rows_evaluate(p, row);
+        return;
+    }
+    if (!row->ppid)
+        row->ppid = process->ppid;
+    row->seen_by |= SEEN_BY_PROC;
 }
 
 /* Rows that were born before it was known what their parent is; until now it was taken for
@@ -214,7 +219,7 @@ static void on_process(struct processes *p, const struct fact *fact)
     if (process && process->start_ticks > entry->start_ticks + 1 &&
         fact->boot_ns < process->fork_ns)
         return; /* it was read before this one was there */
-    if (!process && (recently_ended(p, entry) || entry->n_threads == 0))
+    if (entry->n_threads == 0 || (!process && recently_ended(p, entry)))
         return;
     bool known = process != NULL;
     if (!process)

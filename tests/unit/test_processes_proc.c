@@ -166,6 +166,34 @@ static void test_entry_of_one_that_has_ended(void **state)
     assert_int_equal(n_lines(w), 1);
 }
 
+/* It was not heard of, or so long ago that nobody remembers. */
+static void test_zombie_is_no_process(void **state)
+{
+    struct world *w = *state;
+    struct fact zombie = proc_entry(100, 1, ticks_of(w->now) - 100, "gone", NULL);
+    zombie.proc_process.n_threads = 0;
+    give(w, zombie);
+    tick(w, 300);
+    assert_int_equal(n_lines(w), 0);
+    assert_int_equal(processes_living(w->processes), 0);
+}
+
+static void test_zombie_whose_end_was_not_heard(void **state)
+{
+    struct world *w = *state;
+    fork_process(w, 1, 100);
+    struct fact zombie = proc_entry(100, 1, ticks_of(w->now), "gone", NULL);
+    zombie.proc_process.n_threads = 0;
+    tick(w, 300);
+    scan(w, true);
+    give(w, zombie);
+    scan(w, false);
+    tick(w, 0);
+    assert_int_equal(processes_living(w->processes), 0);
+    assert_int_equal(n_lines(w), 2);
+    assert_string_equal(value(w, 1, 1), "unknown");
+}
+
 /* -- Rows of an earlier run -- */
 
 static const uint64_t old_id = UINT64_C(1779999000000000);
@@ -217,6 +245,7 @@ static void test_unaudited_stays_unaudited_over_a_restart(void **state)
     assert_int_equal(n_lines(w), 2);
     expect_line(w, 0, "end\tprocess\t1779999000000000\t");
     assert_string_equal(value(w, 1, PROCESS_UNAUDITED), "1");
+    assert_string_equal(value(w, 1, PROCESS_PPID), "1");
     assert_string_equal(value(w, 1, PROCESS_END_CAUSE), "exit");
     assert_string_equal(value(w, 1, PROCESS_COMM), "stat");
 }
@@ -337,6 +366,8 @@ int main(void)
         TEST(test_start_long_before_the_fork_was_told),
         TEST(test_entry_from_before_the_fork_is_of_another),
         TEST(test_entry_of_one_that_has_ended),
+        TEST(test_zombie_is_no_process),
+        TEST(test_zombie_whose_end_was_not_heard),
         RESTART(test_unaudited_stays_unaudited_over_a_restart),
         RESTART(test_child_of_a_program_that_nobody_saw_begin),
         RESTART(test_child_of_a_program_that_is_still_the_same),

@@ -14,12 +14,13 @@ static const uint64_t hole_known_ns = UINT64_C(6000000000);
 void loss_init(struct loss *loss, struct row_output *output, struct processes *processes)
 {
     static const struct gap_gatherer gatherers[LOSS_KIND_N] = {
-        [LOSS_CONNECTOR_EVENTS] = {.source = "connector", .cause = "overrun",         .unit = "event" },
-        [LOSS_TASKSTATS_EVENTS] = {.source = "taskstats", .cause = "overrun",         .unit = "event" },
-        [LOSS_AUDIT_OVERRUN] = {.source = "audit",     .cause = "overrun",         .unit = "event" },
-        [LOSS_AUDIT_EVENTS] = {.source = "audit",     .cause = "missing_serials", .unit = "event" },
-        [LOSS_AUDIT_RECORDS] = {.source = "audit",     .cause = "kernel_backlog",  .unit = "record"},
-        [LOSS_SERVER_ROWS] = {.source = "server",    .cause = "rejected",        .unit = "row"   },
+        [LOSS_CONNECTOR_EVENTS] = {.source = "connector", .cause = "overrun",           .unit = "event" },
+        [LOSS_TASKSTATS_EVENTS] = {.source = "taskstats", .cause = "overrun",           .unit = "event" },
+        [LOSS_AUDIT_OVERRUN] = {.source = "audit",     .cause = "overrun",           .unit = "event" },
+        [LOSS_AUDIT_EVENTS] = {.source = "audit",     .cause = "missing_serials",   .unit = "event" },
+        [LOSS_AUDIT_RECORDS] = {.source = "audit",     .cause = "kernel_backlog",    .unit = "record"},
+        [LOSS_SERVER_ROWS] = {.source = "server",    .cause = "rejected",          .unit = "row"   },
+        [LOSS_ARGUMENTS] = {.source = "agent",     .cause = "arguments_dropped", .unit = "record"},
     };
     *loss = (struct loss){.output = output, .processes = processes};
     memcpy(loss->gatherers, gatherers, sizeof(gatherers));

@@ -1,5 +1,6 @@
 /* A recording goes through the same decoders and the same tracker; only the clock and the sink are
- * others. Recordings of runs that began with an empty journal give the same rows. */
+ * others. Recordings of runs that began with an empty journal give the same rows, but for what came
+ * from the server's side: a confirmed clock step, and gaps for what journal or server refused. */
 #include "recorder/agent.h"
 
 #include "core/cleanup.h"
@@ -17,12 +18,13 @@ DEFINE_CLEANUP(auto_tracker, struct tracker, tracker_free);
 static void read_settings(struct tracker_options *options, const char *settings)
 {
     int connector = 1, taskstats = 1, audit = 1;
-    unsigned settle_ms = 250, fork_ms = 100;
+    unsigned settle_ms = 250, fork_ms = 100, remember_s = 0, remember_mib = 0;
     uint64_t unaudited_before = 0;
     if (sscanf(settings,
                "connector=%d taskstats=%d audit=%d settle_ms=%u fork_ms=%u "
-               "unaudited_before=%" SCNu64,
-               &connector, &taskstats, &audit, &settle_ms, &fork_ms, &unaudited_before) < 5)
+               "unaudited_before=%" SCNu64 " remember_s=%u remember_mib=%u",
+               &connector, &taskstats, &audit, &settle_ms, &fork_ms, &unaudited_before, &remember_s,
+               &remember_mib) < 5)
         return;
     options->connector_active = connector != 0;
     options->taskstats_active = taskstats != 0;
@@ -30,6 +32,15 @@ static void read_settings(struct tracker_options *options, const char *settings)
     options->settle_ms = settle_ms;
     options->fork_ms = fork_ms;
     options->unaudited_before_ns = unaudited_before;
+    options->late_s = remember_s;
+    options->late_mib = remember_mib;
+}
+
+/* The answer is in the recording, if there was one: rows wait for it as they did. */
+static void on_ask_name(void *user, uint32_t uid)
+{
+    (void)user;
+    (void)uid;
 }
 
 int agent_replay(const char *directory, struct error_text *error)
@@ -49,7 +60,8 @@ int agent_replay(const char *directory, struct error_text *error)
                                       .own_pid = header->own_pid,
                                       .connector_active = true,
                                       .taskstats_active = true,
-                                      .audit_active = true};
+                                      .audit_active = true,
+                                      .ask_name = on_ask_name};
     options.sources = agent_sources_all(&options.n_sources);
     read_settings(&options, header->settings);
     result = tracker_new(&tracker, &options);

@@ -70,11 +70,18 @@ static void append_birth(struct processes *p, const struct process_row *row)
     line_u64(line, process->unaudited);
 }
 
+/* What taskstats calls the process in the end is the name of its last image. */
+static struct slice row_comm(const struct process_row *row)
+{
+    struct slice comm = comm_or_image(row->comm, row->image);
+    bool last = row->end_cause == END_EXIT;
+    return slice_is_null(comm) && last ? comm_slice(row->process->end.comm) : comm;
+}
+
 static void append_settle(struct processes *p, const struct process_row *row)
 {
     struct line *line = &p->output->line;
-    struct slice comm = comm_or_image(row->comm, row->image);
-    line_evidence(line, slice_is_null(comm) ? comm_slice(row->process->end.comm) : comm);
+    line_evidence(line, row_comm(row));
     if (row->image && row->image->fields && !row->image->guessed)
         line_fields(line, shared_text_slice(row->image->fields), IMAGE_FIELDS);
     else
@@ -155,9 +162,7 @@ static bool names_known(struct processes *p, const struct process_row *row)
  */
 static bool name_spoken(const struct process_row *row)
 {
-    const struct process *process = row->process;
-    return !process->kernel_thread || process->end.comm[0] ||
-           !slice_is_null(comm_or_image(row->comm, row->image));
+    return !row->process->kernel_thread || !slice_is_null(row_comm(row));
 }
 
 static bool settle_spoken(const struct process_row *row)

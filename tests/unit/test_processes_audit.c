@@ -65,6 +65,8 @@ static void test_the_only_record_of_two_quick_execs_goes_to_none(void **state)
     expect_line(w, 2, "settle\tprocess\t");
     expect_line(w, 3, "settle\tprocess\t");
     assert_string_equal(value(w, 2, PROCESS_ARGUMENTS - PROCESS_COMM), "\\N");
+    assert_string_equal(value(w, 2, 0), "\\N");
+    assert_string_equal(value(w, 3, 0), "stat"); /* the last image's name, by taskstats */
     assert_false(said(w, "whose"));
     assert_int_equal(counter_get(&w->counters, COUNTER_AUDIT_UNJOINED), 2);
 }

@@ -102,17 +102,18 @@ struct process {
     struct shared_text *container;
     uint64_t pid_ns, mnt_ns, net_ns;
     bool kernel_thread, own, unaudited;
-    bool birth_guessed;     /* its FORK was not heard: it began before fork_ns */
-    bool stored;            /* at least one of its rows is inserted */
+    bool unseen;        /* a row of an earlier run was taken up; /proc has yet to show by whom */
+    bool birth_guessed; /* its FORK was not heard: it began before fork_ns */
+    bool stored;        /* at least one of its rows is inserted */
     bool threads_uncertain; /* messages were lost: the thread count proves nothing */
     bool ended;
-    bool leader_gone;                 /* its first thread has ended, others run */
-    bool replaced;                    /* another process got its pid before its EXIT was heard */
-    bool in_snapshot;                 /* found by the full scan that is under way */
-    struct process_row *row;          /* of the image that runs now; then the older ones */
-    struct image *image;              /* of the image that runs now */
-    struct shared_text *restored_exe; /* of a row of an earlier run, until the first scan has shown
-                                         what it runs now; NULL: nothing to compare */
+    bool leader_gone;        /* its first thread has ended, others run */
+    bool replaced;           /* another process got its pid before its EXIT was heard */
+    bool in_snapshot;        /* found by the full scan that is under way */
+    struct process_row *row; /* of the image that runs now; then the older ones */
+    struct image *image;     /* of the image that runs now */
+    struct shared_text
+        *restored_exe; /* of the row of an earlier run, while it is unseen; or NULL */
     struct process_end end;
     uint32_t login_turn; /* the last login that it has to do with */
     unsigned n_pending;

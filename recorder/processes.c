@@ -88,16 +88,22 @@ struct processes *processes_free(struct processes *p)
     return NULL;
 }
 
+/* Several times an exec: of the key only that is set which hash and comparison look at. */
+static struct process *find(OPENSSL_LHASH *table, uint32_t pid)
+{
+    struct process key;
+    key.pid = pid;
+    return OPENSSL_LH_retrieve(table, &key);
+}
+
 struct process *processes_find(struct processes *p, uint32_t pid)
 {
-    struct process key = {.pid = pid};
-    return OPENSSL_LH_retrieve(p->living, &key);
+    return find(p->living, pid);
 }
 
 struct process *processes_find_ended(struct processes *p, uint32_t pid)
 {
-    struct process key = {.pid = pid};
-    return OPENSSL_LH_retrieve(p->ended, &key);
+    return find(p->ended, pid);
 }
 
 /* The birth of one whose FORK was not heard is only known to be before its first message. */
@@ -264,8 +270,7 @@ static void count_threads(void *item, void *total)
 
 void processes_get_state(const struct processes *p, struct processes_state *state)
 {
-    struct process key = {.pid = p->options.agent_pid};
-    const struct process *agent = OPENSSL_LH_retrieve(p->living, &key);
+    const struct process *agent = find(p->living, p->options.agent_pid);
     *state = (struct processes_state){
         .forks = fork_ledger_accounted(&p->ledger),
         .unstored = p->n_unstored + p->output->refused_processes,

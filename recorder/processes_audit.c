@@ -62,13 +62,15 @@ static bool may_be_of(const struct process_row *row, uint64_t ns)
 struct match {
     struct process_row *row;
     bool certain;
+    bool guesses; /* there are some in this pid */
 };
 
 static struct match find_image(struct processes *p, const struct fact_audit_exec *exec, uint64_t ns)
 {
-    struct match match = {NULL, true};
+    struct match match = {NULL, true, false};
     struct process_row *row = newest_image(p, exec->pid);
     for (; row; row = older_image(p, row)) {
+        match.guesses |= row->audit_guessed;
         if (row->audit_joined || row->audit_guessed) {
             if (audit_serial_before(row->word.serial, exec->serial))
                 break; /* it has had its word, and so have all before it */
@@ -153,17 +155,24 @@ static void confirm(struct processes *p, struct process_row *row)
 
 /* A certain word makes those that were guessed directly before it certain: had one been this row's,
  * this one would be nobody's. */
-static void join(struct processes *p, struct process_row *row, const struct fact_audit_exec *exec)
+static void confirm_guesses(struct processes *p, const struct process_row *row)
 {
     struct process_row *before = image_before(p, row);
-    take_word(row, exec);
-    if (row->image && !row->image->known)
-        describe(p, row->image, exec);
     while (before && before->audit_guessed) {
         struct process_row *next = image_before(p, before);
         confirm(p, before);
         before = next;
     }
+}
+
+static void join(struct processes *p, const struct match *match, const struct fact_audit_exec *exec)
+{
+    struct process_row *row = match->row;
+    take_word(row, exec);
+    if (row->image && !row->image->known)
+        describe(p, row->image, exec);
+    if (match->guesses)
+        confirm_guesses(p, row);
     confirm(p, row);
 }
 
@@ -178,11 +187,11 @@ static void on_exec(struct processes *p, const struct fact *fact)
     if (!match.row && at.other_ns != at.boot_ns)
         match = find_image(p, exec, at.other_ns);
     if (!match.row)
-        match = (struct match){alone_exec(p, exec, at.boot_ns), true};
+        match = (struct match){alone_exec(p, exec, at.boot_ns), true, match.guesses};
     if (!match.row)
         counter_add(p->output->counters, COUNTER_AUDIT_UNJOINED, 1);
     else if (match.certain)
-        join(p, match.row, exec);
+        join(p, &match, exec);
     else
         guess(p, match.row, exec);
 }

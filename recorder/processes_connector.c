@@ -52,7 +52,7 @@ static void on_fork(struct processes *p, const struct fact *fact)
     }
     struct process *parent = processes_find(p, fork->parent.tgid);
     if (!parent)
-        parent = proc_adopt(p, fork->parent.tgid, NULL);
+        parent = proc_adopt(p, fork->parent.tgid, 0);
     if (parent)
         connector_flush_changes(p, parent);
     struct process *child = processes_add(p, fork->child.tgid, fact->boot_ns);
@@ -67,14 +67,14 @@ static void on_fork(struct processes *p, const struct fact *fact)
     if (!row)
         return;
     row->parent_id = parent ? parent->current_id : 0;
-    row->parent_open = !p->initial_scan_done && (!parent || parent->restored_exe);
+    row->parent_open = !p->initial_scan_done && (!parent || parent->unseen);
     row->seen_by = SEEN_BY_CONNECTOR;
 }
 
 /* A process whose FORK was not heard. */
 static struct process *imply(struct processes *p, uint32_t tgid, uint64_t ns)
 {
-    struct process *process = proc_adopt(p, tgid, NULL);
+    struct process *process = proc_adopt(p, tgid, 0);
     if (process)
         return process;
     fork_ledger_implied(&p->ledger, 1);

@@ -129,10 +129,9 @@ void login_fact(struct processes *p, const struct fact *fact);
 void stats_fact(struct processes *p, const struct fact *fact);
 void proc_fact(struct processes *p, const struct fact *fact);
 void proc_tick(struct processes *p);
-/** A row left open by an earlier run, of this pid and boot, becomes a living process. @p entry:
- * what /proc says of it now, or NULL. */
-struct process *proc_adopt(struct processes *p, uint32_t pid,
-                           const struct fact_proc_process *entry);
+/** A row left open by an earlier run, of this pid and boot, becomes a living process, which is one
+ * that began at @p start_ticks or later; 0: nobody knows. */
+struct process *proc_adopt(struct processes *p, uint32_t pid, uint64_t start_ticks);
 /* processes_restore.c */
 /** Whether /proc shows another program than the row that was restored has. */
 bool restored_image_differs(struct processes *p, const struct shared_text *restored_exe,

@@ -105,7 +105,8 @@ static void name_parent(struct processes *p, const struct process *parent, uint6
     }
 }
 
-static struct process *discover(struct processes *p, const struct fact *fact)
+/* @p taken_id: of the row that was taken for its own until now. */
+static struct process *discover(struct processes *p, const struct fact *fact, uint64_t taken_id)
 {
     const struct fact_proc_process *entry = &fact->proc_process;
     struct process *process = processes_add(p, entry->pid, start_ns(entry));
@@ -130,7 +131,7 @@ static struct process *discover(struct processes *p, const struct fact *fact)
     row->parent_id = parent ? parent->current_id : 0;
     row_queue_put(&p->waiting, row, fact->boot_ns + p->options.settle_ns);
     complete_row(p, process, fact);
-    name_parent(p, process, 0);
+    name_parent(p, process, taken_id);
     return process;
 }
 
@@ -141,10 +142,10 @@ static void check_adopted(struct processes *p, struct process *process, const st
 {
     const struct fact_proc_process *entry = &fact->proc_process;
     struct process_row *before = process->row;
-    if (!process->restored_exe || !before)
+    if (!process->unseen || !before)
         return;
     uint64_t before_id = before->id;
-    if (restored_image_differs(p, process->restored_exe, entry)) {
+    if (process->restored_exe && restored_image_differs(p, process->restored_exe, entry)) {
         uint64_t began_ns = p->unheard_since_ns;
         if (began_ns < start_ns(entry))
             began_ns = start_ns(entry);
@@ -158,6 +159,7 @@ static void check_adopted(struct processes *p, struct process *process, const st
         rows_end(p, before, fact->boot_ns, END_RECONCILED);
     }
     process->restored_exe = shared_text_unref(process->restored_exe);
+    process->unseen = false;
     name_parent(p, process, before_id);
 }
 
@@ -210,22 +212,39 @@ static void count_threads(struct processes *p, struct process *process,
         process->threads_uncertain = false;
 }
 
-static void on_process(struct processes *p, const struct fact *fact)
+/* The process that the entry speaks of, if it is known. Its pid may have been given to another
+ * while nobody watched, and a message of that one taken for the former's: @p taken_id is then the
+ * row. */
+static struct process *known_process(struct processes *p, const struct fact *fact,
+                                     uint64_t *taken_id)
 {
     const struct fact_proc_process *entry = &fact->proc_process;
     struct process *process = processes_find(p, entry->pid);
-    if (process && !process_began_by(entry->start_ticks, process->start_ticks))
-        process = NULL;
-    if (process && process->start_ticks > entry->start_ticks + 1 &&
-        fact->boot_ns < process->fork_ns)
-        return; /* it was read before this one was there */
-    if (entry->n_threads == 0 || (!process && recently_ended(p, entry)))
+    if (!process || process_began_by(entry->start_ticks, process->start_ticks))
+        return process;
+    if (process->unseen) {
+        *taken_id = process->current_id;
+        processes_end(p, process, fact->boot_ns, END_RECONCILED);
+    }
+    return NULL;
+}
+
+static void on_process(struct processes *p, const struct fact *fact)
+{
+    const struct fact_proc_process *entry = &fact->proc_process;
+    uint64_t taken_id = 0;
+    if (entry->n_threads == 0)
         return;
+    struct process *process = known_process(p, fact, &taken_id);
     bool known = process != NULL;
-    if (!process)
-        process = proc_adopt(p, entry->pid, entry);
+    if (known && process->start_ticks > entry->start_ticks + 1 && fact->boot_ns < process->fork_ns)
+        return; /* it was read before this one was there */
+    if (!known && recently_ended(p, entry))
+        return;
+    if (!known)
+        process = proc_adopt(p, entry->pid, entry->start_ticks);
     if (!process) {
-        process = discover(p, fact);
+        process = discover(p, fact, taken_id);
     } else {
         check_adopted(p, process, fact);
         complete_process(process, entry);

@@ -86,6 +86,7 @@ static struct process *revive(struct processes *p, struct restored_row *row)
     process->stored = true;
     process->threads_uncertain = true;
     process->unaudited = row->unaudited;
+    process->unseen = true;
     process->restored_exe = row->exe;
     row->exe = NULL;
     struct process_row *living = rows_begin(p, process, 0);
@@ -101,7 +102,7 @@ static struct process *revive(struct processes *p, struct restored_row *row)
     return process;
 }
 
-struct process *proc_adopt(struct processes *p, uint32_t pid, const struct fact_proc_process *entry)
+struct process *proc_adopt(struct processes *p, uint32_t pid, uint64_t start_ticks)
 {
     struct collection collection = {.same_boot = true, .pid = pid};
     struct restored_row *row = NULL;
@@ -110,8 +111,7 @@ struct process *proc_adopt(struct processes *p, uint32_t pid, const struct fact_
     OPENSSL_LH_doall_arg(p->restored, collect, &collection);
     for (size_t i = 0; i < collection.n; i++) {
         struct restored_row *one = collection.rows[i];
-        if ((!entry || process_began_by(entry->start_ticks, one->start_ticks)) &&
-            (!row || one->id > row->id))
+        if (process_began_by(start_ticks, one->start_ticks) && (!row || one->id > row->id))
             row = one;
     }
     if (!row)

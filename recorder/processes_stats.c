@@ -31,6 +31,13 @@ static bool began_then(const struct processes *p, const struct process *process,
     return near(begin.boot_ns, process->fork_ns) || near(begin.other_ns, process->fork_ns);
 }
 
+/* The task began so long before its message was read; but time spent suspended is not counted. */
+static uint64_t began_ns(const struct fact *fact)
+{
+    uint64_t lived_ns = fact->task_stats.elapsed_us * 1000;
+    return fact->boot_ns > lived_ns ? fact->boot_ns - lived_ns : 0;
+}
+
 /* The oldest life of the pid that has ended, waits for its numbers, and lasted as long. */
 static struct process *find_ended_life(struct processes *p, uint32_t pid, uint64_t elapsed_us)
 {
@@ -51,7 +58,9 @@ static struct process *find_life(struct processes *p, const struct fact *fact)
     struct process *living = processes_find(p, pid);
     if (living)
         return began_then(p, living, fact) ? living : NULL;
-    return proc_adopt(p, pid, NULL);
+    uint64_t begin_ns = began_ns(fact);
+    return proc_adopt(p, pid,
+                      begin_ns > begin_slack_ns ? (begin_ns - begin_slack_ns) / 10000000 : 0);
 }
 
 /* Neither its birth nor its death was heard, but its numbers are here. */
@@ -61,8 +70,7 @@ static struct process *imply_life(struct processes *p, const struct fact *fact)
     uint32_t pid = stats->tgid ? stats->tgid : stats->pid;
     if ((!p->ledger.hole && p->options.connector_active) || processes_find(p, pid))
         return NULL;
-    uint64_t lived_ns = stats->elapsed_us * 1000;
-    uint64_t begin = fact->boot_ns > lived_ns ? fact->boot_ns - lived_ns : 0;
+    uint64_t begin = began_ns(fact);
     fork_ledger_implied(&p->ledger, 1);
     struct process *process = processes_add(p, pid, begin);
     if (!process)

@@ -136,6 +136,26 @@ static void test_start_long_before_the_fork_was_told(void **state)
     assert_string_equal(value(w, 0, PROCESS_END_CAUSE), "\\N");
 }
 
+/* Its FORK was among messages that were lost; what was heard first was an exec. */
+static void test_start_of_one_whose_fork_was_not_heard(void **state)
+{
+    struct world *w = *state;
+    uint64_t start = ticks_of(w->now);
+    tick(w, 3000);
+    exec_process(w, 100);
+    tick(w, 50);
+    for (unsigned i = 0; i < 2; i++) {
+        scan(w, true);
+        give(w, proc_entry(100, 1, start, "sh", "/bin/sh"));
+        scan(w, false);
+        tick(w, 250);
+    }
+    assert_int_equal(processes_living(w->processes), 1);
+    assert_int_equal(n_lines(w), 1);
+    assert_string_equal(value(w, 0, PROCESS_CREATED_AT), "2026-05-28 20:26:40.000000");
+    assert_string_equal(value(w, 0, PROCESS_PPID), "1");
+}
+
 static void test_entry_from_before_the_fork_is_of_another(void **state)
 {
     struct world *w = *state;
@@ -328,6 +348,53 @@ static void test_child_of_one_that_the_scan_is_yet_to_find(void **state)
     assert_int_equal(value_id(w, child, PROCESS_PARENT_ID), line_id(w, 1 - child));
 }
 
+/* Its pid was given to another while nobody watched. */
+static void test_child_of_another_with_the_same_pid(void **state)
+{
+    struct world *w = *state;
+    restore_row(w, 50, 500, "/bin/sh", false);
+    processes_restored(w->processes, (uint64_t)real_start / 1000 - 1000000);
+    fork_process(w, 50, 51);
+    exit_task(w, 51, 51, 0);
+    stats(w, 51, 0);
+    first_scan(w, proc_entry(50, 1, 9000, "sh", "/bin/sh"));
+    tick(w, 300);
+    assert_int_equal(n_lines(w), 3);
+    expect_line(w, 0, "end\tprocess\t1779999000000000\t");
+    assert_string_equal(value(w, 0, 1), "reconciled");
+    size_t child = !strcmp(value(w, 2, PROCESS_PID), "51") ? 2 : 1, now = 3 - child;
+    assert_string_equal(value(w, now, PROCESS_PREVIOUS_ID), "\\N");
+    assert_string_equal(value(w, now, PROCESS_START_TICKS), "9000");
+    assert_int_equal(value_id(w, child, PROCESS_PARENT_ID), line_id(w, now));
+}
+
+static void test_numbers_of_another_with_the_same_pid(void **state)
+{
+    struct world *w = *state;
+    restore_row(w, 50, 500, "/bin/sh", false);
+    processes_restored(w->processes, 0);
+    stats(w, 50, 10000);
+    scan(w, true);
+    scan(w, false);
+    tick(w, 300);
+    assert_int_equal(n_lines(w), 1);
+    assert_string_equal(value(w, 0, 1), "reconciled");
+}
+
+static void test_end_of_a_restored_process_before_the_scan(void **state)
+{
+    struct world *w = *state;
+    restore_row(w, 50, 500, "/bin/sh", false);
+    processes_restored(w->processes, 0);
+    exit_task(w, 50, 50, 3 << 8);
+    stats(w, 50, 995000);
+    tick(w, 300);
+    assert_int_equal(n_lines(w), 1);
+    expect_line(w, 0, "end\tprocess\t1779999000000000\t");
+    assert_string_equal(value(w, 0, 1), "exit");
+    assert_string_equal(value(w, 0, PROCESS_EXIT_CODE - PROCESS_DESTROYED_AT), "3");
+}
+
 /* The scan never ends; rows do not wait for it for ever. */
 static void test_without_a_scan(void **state)
 {
@@ -364,6 +431,7 @@ int main(void)
         KERNEL(test_kernel_thread_that_no_scan_saw),
         KERNEL(test_program_of_a_kernel_thread),
         TEST(test_start_long_before_the_fork_was_told),
+        TEST(test_start_of_one_whose_fork_was_not_heard),
         TEST(test_entry_from_before_the_fork_is_of_another),
         TEST(test_entry_of_one_that_has_ended),
         TEST(test_zombie_is_no_process),
@@ -374,6 +442,9 @@ int main(void)
         RESTART(test_program_whose_file_was_deleted),
         RESTART(test_the_scan_comes_first_and_shows_another_program),
         RESTART(test_child_of_one_that_the_scan_is_yet_to_find),
+        RESTART(test_child_of_another_with_the_same_pid),
+        RESTART(test_numbers_of_another_with_the_same_pid),
+        RESTART(test_end_of_a_restored_process_before_the_scan),
         RESTART(test_without_a_scan),
         RESTART(test_restored_row_with_a_late_start),
     };

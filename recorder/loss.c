@@ -20,6 +20,7 @@ void loss_init(struct loss *loss, struct row_output *output, struct processes *p
         [LOSS_AUDIT_EVENTS] = {.source = "audit",     .cause = "missing_serials", .unit = "event" },
         [LOSS_AUDIT_RECORDS] = {.source = "audit",     .cause = "kernel_backlog",  .unit = "record"},
         [LOSS_SERVER_ROWS] = {.source = "server",    .cause = "rejected",        .unit = "row"   },
+        [LOSS_ARGUMENTS] = {.source = "agent",     .cause = "memory_bound",    .unit = "record"},
     };
     *loss = (struct loss){.output = output, .processes = processes};
     memcpy(loss->gatherers, gatherers, sizeof(gatherers));
@@ -211,12 +212,13 @@ static void write_step(struct loss *loss)
 void loss_tick(struct loss *loss)
 {
     uint64_t now = now_ns(loss);
+    uint64_t since = loss->drained_ns[SOURCE_AGENT] ? loss->drained_ns[SOURCE_AGENT] : now;
     uint64_t rejected = atomic_exchange_explicit(&loss->rejected, 0, memory_order_relaxed);
     if (rejected)
         gap_gather(&loss->gatherers[LOSS_SERVER_ROWS], now, now, (int64_t)rejected);
     uint64_t dropped = processes_take_arguments_dropped(loss->processes);
     if (dropped)
-        gap_gather(&loss->gatherers[LOSS_ARGUMENTS], now, now, (int64_t)dropped);
+        gap_gather(&loss->gatherers[LOSS_ARGUMENTS], since, now, (int64_t)dropped);
     ledger_tick(loss);
     unheard_tick(loss);
     for (size_t i = 0; i < LOSS_KIND_N; i++)

@@ -16,7 +16,7 @@ enum loss_kind {
     LOSS_AUDIT_EVENTS,
     LOSS_AUDIT_RECORDS,
     LOSS_SERVER_ROWS,
-    LOSS_ARGUMENTS,
+    LOSS_ARGUMENTS, /* of execs, over the bound of memory */
     LOSS_KIND_N
 };
 

@@ -11,7 +11,8 @@
  *           A message whose sender is not the kernel is counted and left out.
  *   stop    ask for no more messages, restore what open changed in the kernel; what is already
  *           queued can still be drained.
- *   free    close descriptors, release memory.
+ *   free    close descriptors, release memory; without a stop before, as after a start of the agent
+ *           that failed, do first what stop does.
  *
  * Decoding is separate and pure: a decoder has no descriptor, reads no clock, no file and writes no
  * log. It may keep state between messages (an audit event comes in several records) within a bound.

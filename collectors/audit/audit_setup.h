@@ -7,6 +7,8 @@
 #include "collectors/audit/audit_state.h"
 #include "collectors/netlink/netlink_socket.h"
 
+enum { AUDIT_SETUP_LOCKED = 2 }; /* `enabled`: nothing can be changed before the next boot */
+
 struct audit_setup {
     struct audit_control control;
     char *directory;        /* for the state file; NULL: none is kept. Owned */
@@ -33,6 +35,8 @@ int audit_setup_own(struct audit_setup *self, struct netlink_socket *events,
                     struct error_text *error) MUST_CHECK;
 /** Load our keyed rules, and change nothing else. */
 int audit_setup_visit(struct audit_setup *self, struct error_text *error) MUST_CHECK;
+/** Where nothing can be changed: count our keyed rules that are there. */
+int audit_setup_look(struct audit_setup *self, struct error_text *error) MUST_CHECK;
 /** Put back those of our rules that somebody has deleted, and as a guest move ours behind those of
  *  others: the kernel gives an event the key of the first rule that matches. The number of rules
  *  put back or moved, or an error. */
@@ -40,5 +44,6 @@ int audit_setup_repair(struct audit_setup *self) MUST_CHECK;
 /** Register again: the kernel lost the connection. */
 int audit_setup_register(struct audit_setup *self, struct netlink_socket *events) MUST_CHECK;
 /** Undo everything: rules, enabled, then wait until the kernel has sent what it has, backlog, pid.
- *  What others have changed meanwhile stays. */
+ *  What others have changed meanwhile stays. When audit was made immutable, only the pid can be
+ *  taken back; a warning says what stays. */
 void audit_setup_restore(struct audit_setup *self);

@@ -24,7 +24,6 @@
 
 #define MESSAGE_SIZE     16384 /* bytes; a path of 4,096 in hexadecimal, and what stands around it */
 #define READLOG_GROUP    (1u << (AUDIT_NLGRP_READLOG - 1))
-#define ENABLED_LOCKED   2
 #define SECOND_NS        1000000000ull
 #define CHECK_ACTIVE_NS  (5 * SECOND_NS)
 #define CHECK_IDLE_NS    (60 * SECOND_NS)
@@ -85,9 +84,10 @@ static void read_name(uint32_t pid, char name[32])
 static void note_owner(struct audit *self)
 {
     set_note(self,
-             "owner\texcluded PATH PROCTITLE EOE BPRM_FCAPS; %zu rules; backlog %u; receive buffer "
+             "%s\texcluded PATH PROCTITLE EOE BPRM_FCAPS; %zu rules; backlog %u; receive buffer "
              "%zu bytes%s",
-             self->setup.n_keyed, self->setup.state.set_backlog_limit, self->owner.receive_buffer,
+             self->locked ? "owner-immutable" : "owner", self->setup.n_keyed,
+             self->setup.state.set_backlog_limit, self->owner.receive_buffer,
              self->owner.buffer_is_small ? ", less than asked for" : "");
 }
 
@@ -99,7 +99,7 @@ static void note_guest(struct audit *self, const struct audit_status *status)
         snprintf(owner, sizeof(owner), "%s (pid %u)", name, status->pid);
     }
     if (status->enabled == 0)
-        set_note(self, "off\taudit is disabled by its owner, %s", owner);
+        set_note(self, "off\taudit is disabled (enabled 0); owner %s", owner);
     else
         set_note(self, "%s\towner %s; %zu rules of ours; receive buffer %zu bytes%s",
                  self->locked ? "guest-immutable" : "guest", owner, self->setup.n_keyed,
@@ -188,10 +188,31 @@ static void leave_group(struct netlink_socket *socket)
 
 /* -- modes -- */
 
+/* Immutable audit is lived with: rules that are there are heard, others cannot be added. */
+static void note_locked(struct audit *self, const struct audit_status *status)
+{
+    bool was_locked = self->locked;
+    self->locked = status->enabled == AUDIT_SETUP_LOCKED;
+    if (self->locked && !was_locked)
+        log_warning("audit",
+                    "audit is immutable (enabled 2) until the next boot, with %zu rules of ours; "
+                    "where nobody else's record execve, arguments and login users are missing: "
+                    "put -S execve -S execveat -F success=1 into the rules that are loaded at boot",
+                    self->setup.n_keyed);
+}
+
+static int set_up_guest(struct audit *self, const struct audit_status *status,
+                        struct error_text *error)
+{
+    int r = status->enabled == AUDIT_SETUP_LOCKED ? audit_setup_look(&self->setup, error)
+                                                  : audit_setup_visit(&self->setup, error);
+    note_locked(self, status);
+    return r;
+}
+
 static int become_guest(struct audit *self, const struct audit_status *status,
                         struct error_text *error)
 {
-    self->locked = status->enabled == ENABLED_LOCKED;
     int r = open_socket(self, &self->guest, READLOG_GROUP, error);
     if (r < 0)
         return r;
@@ -199,7 +220,7 @@ static int become_guest(struct audit *self, const struct audit_status *status,
         return error_set(error, r, "audit: cannot join the multicast group: %s", strerror(-r));
     if ((r = attach_filter(&self->guest)) < 0)
         log_warning("audit", "no filter on the socket, more is read than needed: %s", strerror(-r));
-    if (!self->locked && (r = audit_setup_visit(&self->setup, error)) < 0)
+    if ((r = set_up_guest(self, status, error)) < 0)
         return r;
     self->mode = MODE_GUEST;
     self->since_ns = 0;
@@ -231,7 +252,7 @@ static int become_owner(struct audit *self, struct error_text *error)
 static int take_part(struct audit *self, const struct audit_status *status,
                      struct error_text *error)
 {
-    if (self->may_own && status->enabled != ENABLED_LOCKED &&
+    if (self->may_own && status->enabled != AUDIT_SETUP_LOCKED &&
         !audit_setup_has_other_owner(&self->setup, status)) {
         int r = become_owner(self, error);
         if (r != -EEXIST)
@@ -270,6 +291,7 @@ static void take_part_again(struct audit *self, const struct audit_status *statu
 static void check_owner(struct audit *self, const struct audit_status *status)
 {
     if (status->pid == (uint32_t)getpid()) {
+        note_locked(self, status);
         if (status->enabled == 0)
             set_note(self, "off\taudit was disabled by somebody else");
         else
@@ -289,8 +311,7 @@ static void check_owner(struct audit *self, const struct audit_status *status)
 
 static void check_guest(struct audit *self, const struct audit_status *status, uint64_t now_ns)
 {
-    if (self->locked != (status->enabled == ENABLED_LOCKED))
-        self->locked = !self->locked;
+    note_locked(self, status);
     bool nobody = !audit_setup_has_other_owner(&self->setup, status);
     if (nobody && self->may_own && !self->locked) {
         if (self->since_ns == 0)
@@ -349,9 +370,15 @@ static void repair_rules(struct audit *self, uint64_t now_ns)
         log_warning("audit", "rules of ours cannot be checked: %s", strerror(-n));
 }
 
+/* One is coming, or has gone and may come back. */
+static bool owner_changes(const struct audit *self)
+{
+    return self->mode == MODE_YIELDING || (self->mode == MODE_GUEST && self->since_ns);
+}
+
 static uint64_t check_interval(const struct audit *self, bool active)
 {
-    if (self->mode == MODE_YIELDING || (self->mode == MODE_GUEST && self->since_ns))
+    if (owner_changes(self))
         return CHECK_WAITING_NS;
     return active ? CHECK_ACTIVE_NS : CHECK_IDLE_NS;
 }
@@ -365,8 +392,11 @@ static void look_after(struct audit *self)
     if (self->replaced_by && self->mode == MODE_OWNER)
         yield(self, now_ns);
     if (self->setup.control.asked &&
-        audit_control_poll_status(&self->setup.control, &status) == AUDIT_CONTROL_ANSWERED)
+        audit_control_poll_status(&self->setup.control, &status) == AUDIT_CONTROL_ANSWERED) {
         handle_status(self, &status, now_ns);
+        if (owner_changes(self) && self->next_check_ns > now_ns + CHECK_WAITING_NS)
+            self->next_check_ns = now_ns + CHECK_WAITING_NS;
+    }
     repair_rules(self, now_ns);
     if (now_ns < self->next_check_ns)
         return;
@@ -456,6 +486,7 @@ static struct source *audit_free(struct source *source)
     struct audit *self = (struct audit *)source;
     if (!self)
         return NULL;
+    audit_setup_restore(&self->setup);
     netlink_socket_close(&self->owner);
     netlink_socket_close(&self->guest);
     audit_setup_close(&self->setup);
@@ -479,8 +510,6 @@ static int audit_open(struct source **sourcep, const struct source_options *opti
     if (r == 0) {
         count_lost(self, status.lost);
         r = take_part(self, &status, error);
-        if (r < 0)
-            audit_setup_restore(&self->setup);
     }
     if (r < 0) {
         audit_free((struct source *)self);

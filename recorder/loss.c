@@ -11,7 +11,8 @@
 /* While records come, a hole is reported within this time. */
 static const uint64_t hole_known_ns = UINT64_C(6000000000);
 
-void loss_init(struct loss *loss, struct row_output *output, struct processes *processes)
+void loss_init(struct loss *loss, struct row_output *output, struct processes *processes,
+               bool counts_births)
 {
     static const struct gap_gatherer gatherers[LOSS_KIND_N] = {
         [LOSS_CONNECTOR_EVENTS] = {.source = "connector", .cause = "overrun",         .unit = "event" },
@@ -22,7 +23,7 @@ void loss_init(struct loss *loss, struct row_output *output, struct processes *p
         [LOSS_SERVER_ROWS] = {.source = "server",    .cause = "rejected",        .unit = "row"   },
         [LOSS_ARGUMENTS] = {.source = "agent",     .cause = "memory_bound",    .unit = "record"},
     };
-    *loss = (struct loss){.output = output, .processes = processes};
+    *loss = (struct loss){.output = output, .processes = processes, .counts_births = counts_births};
     memcpy(loss->gatherers, gatherers, sizeof(gatherers));
 }
 
@@ -146,12 +147,21 @@ static void ledger_tick(struct loss *loss)
         close_hole(loss, missing);
 }
 
+/* False while it cannot be said yet. */
+static bool count_unheard(struct loss *loss, struct processes_unheard *unheard)
+{
+    if (loss->counts_births)
+        return processes_unheard(loss->processes, &loss->before.processes, loss->births_after_mark,
+                                 unheard);
+    *unheard = (struct processes_unheard){.known = false};
+    return processes_last_scan_ns(loss->processes) != 0;
+}
+
 /* What was born and gone while no agent listened. */
 static void unheard_tick(struct loss *loss)
 {
     struct processes_unheard unheard;
-    if (!loss->expect || !processes_unheard(loss->processes, &loss->before.processes,
-                                            loss->births_after_mark, &unheard))
+    if (!loss->expect || !count_unheard(loss, &unheard))
         return;
     struct gap gap = {.source = "agent",
                       .cause = loss->before.clean ? "not_running" : "killed",

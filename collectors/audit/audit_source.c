@@ -48,14 +48,15 @@ struct audit {
     uint64_t n_records, n_records_checked;
     uint32_t lost_seen, lost_pending;
     bool lost_known, configuration_changed, note_pending;
-    char note[256];
+    char note[512];
 };
 
 /* -- notes -- */
 
-static void set_note(struct audit *self, const char *format, ...) PRINTF(2, 3);
+/* Whether it says something else than before. */
+static bool set_note(struct audit *self, const char *format, ...) PRINTF(2, 3);
 
-static void set_note(struct audit *self, const char *format, ...)
+static bool set_note(struct audit *self, const char *format, ...)
 {
     char text[sizeof(self->note)];
     va_list arguments;
@@ -63,9 +64,10 @@ static void set_note(struct audit *self, const char *format, ...)
     vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
     if (strcmp(text, self->note) == 0)
-        return;
+        return false;
     memcpy(self->note, text, sizeof(text));
     self->note_pending = true;
+    return true;
 }
 
 static void read_name(uint32_t pid, char name[32])
@@ -281,11 +283,21 @@ static void take_part_again(struct audit *self, const struct audit_status *statu
     struct error_text error = ERROR_TEXT_NULL;
     if (take_part(self, status, &error) == 0)
         return;
-    log_error("audit", "%s", error.text);
     audit_setup_restore(&self->setup);
     self->mode = MODE_YIELDING; /* tried again when the time is over */
     self->since_ns = clock_boot_ns();
-    set_note(self, "off\t%s", error.text);
+    if (set_note(self, "off\t%s", error.text))
+        log_error("audit", "%s", error.text);
+}
+
+/* Without room for the former state nothing may be changed; there may be room later. */
+static int wait_for_room(struct audit *self, const struct error_text *error)
+{
+    log_warning("audit", "%s; tried again until there is room", error->text);
+    self->mode = MODE_YIELDING;
+    self->since_ns = clock_boot_ns();
+    set_note(self, "off\t%s", error->text);
+    return 0;
 }
 
 static void check_owner(struct audit *self, const struct audit_status *status)
@@ -510,6 +522,8 @@ static int audit_open(struct source **sourcep, const struct source_options *opti
     if (r == 0) {
         count_lost(self, status.lost);
         r = take_part(self, &status, error);
+        if (r == -ENOSPC || r == -EDQUOT)
+            r = wait_for_room(self, error);
     }
     if (r < 0) {
         audit_free((struct source *)self);

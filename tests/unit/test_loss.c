@@ -52,7 +52,7 @@ static int setup(void **state)
                                               .taskstats_active = true,
                                               .connector_active = true};
     assert_int_equal(processes_new(&w->processes, &options), 0);
-    loss_init(&w->loss, &w->output, w->processes);
+    loss_init(&w->loss, &w->output, w->processes, false);
     *state = w;
     return 0;
 }
@@ -160,6 +160,29 @@ static void test_arguments_over_the_bound(void **state)
     assert_value(line, GAP_DESTROYED, "2026-05-28 20:26:41.040000");
 }
 
+/* Without a connector nobody counts the births while no agent ran: a gap of unknown size, as soon
+ * as /proc has been looked through. */
+static void test_not_running_without_a_connector(void **state)
+{
+    struct world *w = *state;
+    struct cursors before = {
+        .at_ns = w->now - 5000 * MS, .processes = {.forks = 1000}, .clean = true, .known = true};
+    loss_expect(&w->loss, &before, 0);
+    tick(w, 20);
+    assert_false(loss_settled(&w->loss));
+    give(w, (struct fact){.kind = FACT_PROC_SCAN, .proc_scan = {.begin = true}});
+    give(w, (struct fact){.kind = FACT_PROC_SCAN, .proc_scan = {.begin = false}});
+    tick(w, 20);
+    assert_true(loss_settled(&w->loss));
+    struct slice line = last_gap(w);
+    assert_value(line, GAP_SOURCE, "agent");
+    assert_value(line, GAP_CAUSE, "not_running");
+    assert_value(line, GAP_UNIT, "process");
+    assert_value(line, GAP_COUNT, "\\N");
+    assert_value(line, GAP_CREATED, "2026-05-28 20:26:35.000000");
+    assert_value(line, GAP_DESTROYED, "2026-05-28 20:26:40.000000");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -167,6 +190,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_each_kind_is_described),
         TEST(test_arguments_over_the_bound),
+        TEST(test_not_running_without_a_connector),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

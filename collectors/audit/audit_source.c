@@ -31,6 +31,7 @@
 #define CHECK_WAITING_NS (SECOND_NS / 2)  /* while an owner is coming or going */
 #define REPAIR_NS        SECOND_NS        /* at most so often */
 #define YIELD_NS         (10 * SECOND_NS) /* how long another daemon may take to come */
+#define RETRY_NS         (2 * SECOND_NS)  /* after a failure */
 #define GONE_NS          (3 * SECOND_NS)  /* how long a restarting one may be away */
 
 enum mode { MODE_OWNER, MODE_GUEST, MODE_YIELDING, MODE_STOPPED };
@@ -43,7 +44,8 @@ struct audit {
     bool may_own;         /* audit_mode is not "guest" */
     bool locked;          /* enabled 2 */
     uint32_t replaced_by; /* pid of another daemon that tried to register; 0: none */
-    uint64_t since_ns;    /* yielding: since when; guest: since when nobody owns, or 0 */
+    uint64_t since_ns;    /* guest: since when nobody owns, or 0 */
+    uint64_t again_ns;    /* yielding: when to take part again, if nobody comes */
     uint64_t next_check_ns, next_repair_ns;
     uint64_t n_records, n_records_checked;
     uint32_t lost_seen, lost_pending;
@@ -271,7 +273,7 @@ static void yield(struct audit *self, uint64_t now_ns)
                self->replaced_by);
     audit_setup_restore(&self->setup);
     self->mode = MODE_YIELDING;
-    self->since_ns = now_ns;
+    self->again_ns = now_ns + YIELD_NS;
     self->next_check_ns = now_ns + CHECK_CHANGE_NS;
     self->configuration_changed = false;
     set_note(self, "off\tlet go of audit for another daemon (pid %u)", self->replaced_by);
@@ -284,8 +286,8 @@ static void take_part_again(struct audit *self, const struct audit_status *statu
     if (take_part(self, status, &error) == 0)
         return;
     audit_setup_restore(&self->setup);
-    self->mode = MODE_YIELDING; /* tried again when the time is over */
-    self->since_ns = clock_boot_ns();
+    self->mode = MODE_YIELDING;
+    self->again_ns = clock_boot_ns() + RETRY_NS;
     if (set_note(self, "off\t%s", error.text))
         log_error("audit", "%s", error.text);
 }
@@ -295,7 +297,7 @@ static int wait_for_room(struct audit *self, const struct error_text *error)
 {
     log_warning("audit", "%s; tried again until there is room", error->text);
     self->mode = MODE_YIELDING;
-    self->since_ns = clock_boot_ns();
+    self->again_ns = clock_boot_ns() + RETRY_NS;
     set_note(self, "off\t%s", error->text);
     return 0;
 }
@@ -340,7 +342,7 @@ static void check_guest(struct audit *self, const struct audit_status *status, u
 
 static void check_yielding(struct audit *self, const struct audit_status *status, uint64_t now_ns)
 {
-    if (audit_setup_has_other_owner(&self->setup, status) || now_ns - self->since_ns >= YIELD_NS)
+    if (audit_setup_has_other_owner(&self->setup, status) || now_ns >= self->again_ns)
         take_part_again(self, status);
 }
 
@@ -529,7 +531,7 @@ static int audit_open(struct source **sourcep, const struct source_options *opti
         audit_free((struct source *)self);
         return r;
     }
-    self->next_check_ns = clock_boot_ns() + CHECK_ACTIVE_NS;
+    self->next_check_ns = clock_boot_ns() + check_interval(self, true);
     self->next_repair_ns = clock_boot_ns() + CHECK_IDLE_NS;
     *sourcep = (struct source *)self;
     return 0;

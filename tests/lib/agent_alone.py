@@ -7,7 +7,7 @@ import signal
 import subprocess
 import tempfile
 
-from vestige_test import VESTIGE, VESTIGED, Timeout, run, wait_for
+from vestige_test import VESTIGE, VESTIGED, Timeout, processes_named, run, wait_for
 
 
 class Agent:
@@ -81,13 +81,17 @@ class Agent:
         return {row["name"]: (row["level"], row["value"])
                 for row in json.loads(done.stdout)["rows"] if row["part"] == "agent"}
 
+    def inner_pid(self):
+        """vestiged itself, where the command in prefix does not become it."""
+        return (processes_named("vestiged", self.process.pid) or [self.process.pid])[0]
+
     def stop(self):
         """In order: it must end with 0."""
-        process, self.process = self.process, None
-        if process is None:
+        if self.process is None:
             return
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
+        if self.process.poll() is None:
+            os.kill(self.inner_pid(), signal.SIGTERM)
+        process, self.process = self.process, None
         status = process.wait(30)
         if status:
             raise AssertionError(f"vestiged ended with {status}:\n{self.log()}")

@@ -35,6 +35,7 @@ struct source_options {
     const char *audit_rules;       /* "own" or "none" */
     const char *audit_mode;        /* "auto" or "guest" */
     uint32_t audit_backlog_limit;  /* as owner; 0: leave it */
+    int audit_guard;               /* channel of audit_guard.h; 0: there is none */
     uint32_t proc_interval_ms;     /* 0: 250 */
     uint32_t proc_full_interval_s; /* 0: 10 */
     struct counters *counters;

@@ -1,4 +1,4 @@
-/* Order of start: journal (one agent a directory), sources (from then on the kernel keeps
+/* Order of start: guard, journal (one agent a directory), sources (from then on the kernel keeps
  * messages), tracker with what the journal says of the run before, threads. Order of stop: sources
  * and reader, tracker, a last seal, shipper, journal. */
 #include "recorder/agent.h"
@@ -6,6 +6,7 @@
 #include "core/cleanup.h"
 #include "core/evidence_text.h"
 #include "core/log.h"
+#include "recorder/agent_guard.h"
 #include "recorder/agent_sources.h"
 #include "recorder/agent_sync.h"
 #include "recorder/control.h"
@@ -40,6 +41,7 @@ struct agent {
     struct host_facts host;
     struct journal *journal;
     struct journal_recovery recovery;
+    struct agent_guard guard;
     struct agent_sources sources;
     struct tracker *tracker;
     struct gulp_queue *queue;
@@ -172,6 +174,7 @@ static int open_sources(struct agent *agent, struct error_text *error)
         .audit_rules = agent->config->audit_rules,
         .audit_mode = agent->config->audit_mode,
         .audit_backlog_limit = agent->config->audit_backlog_limit,
+        .audit_guard = agent->guard.channel,
         .proc_interval_ms = agent->config->proc_interval_ms,
         .proc_full_interval_s = agent->config->proc_full_interval_s,
         .counters = &agent->counters,
@@ -484,7 +487,8 @@ static int open_descriptors(struct agent *agent, struct error_text *error)
 
 static int start(struct agent *agent, struct error_text *error)
 {
-    int result = privilege_check(agent_sources_want(agent->config, SOURCE_AUDIT), error);
+    bool audit = agent_sources_want(agent->config, SOURCE_AUDIT);
+    int result = privilege_check(audit, error);
     if (!result)
         result = open_descriptors(agent, error);
     if (!result)
@@ -493,8 +497,12 @@ static int start(struct agent *agent, struct error_text *error)
         result = error_set(error, -ENOENT, "cannot read the boot id from /proc; is it mounted?");
     if (!result)
         result = check_paths(agent, error);
+    if (!result && audit)
+        result = agent_guard_start(&agent->guard, agent->config->state_directory, error);
     if (!result)
         result = open_journal(agent, error);
+    if (!result)
+        result = agent_guard_wait(&agent->guard, error);
     if (!result)
         result = open_sources(agent, error);
     if (!result)
@@ -529,6 +537,7 @@ static void stop(struct agent *agent)
     if (agent->tracker_running)
         pthread_join(agent->tracker_thread, NULL);
     agent_sources_close(&agent->sources);
+    agent_guard_stop(&agent->guard);
     ship_rest(agent);
     agent->shipper = shipper_free(agent->shipper, 0);
     agent->tracker = tracker_free(agent->tracker);

@@ -54,6 +54,21 @@ int audit_setup_open(struct audit_setup *self, const struct source_options *opti
                            strerror(-r));
 }
 
+int audit_setup_inherit(struct audit_setup *self, const char *directory, uint32_t pid,
+                        struct error_text *error)
+{
+    *self = (struct audit_setup){.directory = strdup(directory)};
+    int r = self->directory ? audit_state_load(&self->state, directory) : -ENOMEM;
+    if (r == -ENOENT || (r == 0 && self->state.pid != pid))
+        return 0;
+    if (r < 0)
+        return error_set(error, r, "audit: %s/audit_state cannot be read: %s", directory,
+                         strerror(-r));
+    r = audit_control_open(&self->control, error);
+    self->changed = r == 0;
+    return r;
+}
+
 void audit_setup_close(struct audit_setup *self)
 {
     audit_control_close(&self->control);
@@ -330,9 +345,18 @@ static void put_back(struct audit_setup *self, const struct audit_status *status
                     strerror(-r));
 }
 
-/* Others keep what is theirs. */
+static bool hears_records(const struct audit_setup *self, const struct audit_status *now)
+{
+    return self->held || now->pid == (uint32_t)getpid();
+}
+
+/* Others keep what is theirs. Who is gone can be taken out when its socket is closed. */
 static void leave(struct audit_setup *self, const struct audit_status *now)
 {
+    if (self->held) {
+        cleanup_close(self->held);
+        *self->held = -1;
+    }
     if (now->pid != 0 && owner_is_nobody_else(self, now->pid))
         put_back(self, &(struct audit_status){.mask = AUDIT_STATUS_PID, .pid = 0});
 }
@@ -343,7 +367,7 @@ static void restore_owner(struct audit_setup *self, const struct audit_status *n
     if (owner_is_nobody_else(self, now->pid) && now->enabled != state->former_enabled)
         put_back(self, &(struct audit_status){.mask = AUDIT_STATUS_ENABLED,
                                               .enabled = state->former_enabled});
-    if (now->pid == (uint32_t)getpid())
+    if (hears_records(self, now))
         flush_kernel_queue(self);
     if (now->backlog_wait_time == 0 && state->former_backlog_wait_time != 0)
         put_back(self,
@@ -365,7 +389,7 @@ static void restore_locked(struct audit_setup *self, const struct audit_status *
         self->state.added_rules.n, self->state.owner ? " and the backlog limit" : "");
     if (!self->state.owner)
         return;
-    if (now->pid == (uint32_t)getpid())
+    if (hears_records(self, now))
         flush_kernel_queue(self);
     leave(self, now);
 }

@@ -18,11 +18,16 @@ struct audit_setup {
     bool changed;       /* there is something to undo: `state` is valid */
     bool cannot_repair; /* rules are not recognised in the list of the kernel */
     size_t n_keyed;     /* of our keyed rules that the kernel has */
+    int *held;          /* the socket of a registered process that is gone; NULL: none */
 };
 
 /** Opens the control socket and takes over a state file of this boot. */
 int audit_setup_open(struct audit_setup *self, const struct source_options *options,
                      struct error_text *error) MUST_CHECK;
+/** For undoing alone: opens the control socket and takes over the state file, if the process @p pid
+ *  wrote it (`changed` says so). */
+int audit_setup_inherit(struct audit_setup *self, const char *directory, uint32_t pid,
+                        struct error_text *error) MUST_CHECK;
 /** Does not undo anything. */
 void audit_setup_close(struct audit_setup *self);
 

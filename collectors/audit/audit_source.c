@@ -9,6 +9,7 @@
 #include "collectors/audit/audit_source.h"
 
 #include "collectors/audit/audit_decoder.h"
+#include "collectors/audit/audit_guard.h"
 #include "collectors/audit/audit_record.h"
 #include "collectors/audit/audit_setup.h"
 #include "collectors/audit/audit_type.h"
@@ -50,6 +51,7 @@ struct audit {
     uint64_t n_records, n_records_checked;
     uint32_t lost_seen, lost_pending;
     bool lost_known, configuration_changed, note_pending;
+    bool guarded; /* the guard holds the owner's socket */
     char note[512];
 };
 
@@ -192,6 +194,19 @@ static void leave_group(struct netlink_socket *socket)
 
 /* -- modes -- */
 
+static void guard_socket(struct audit *self, int fd)
+{
+    if (fd >= 0 || self->guarded)
+        audit_guard_hold(self->options.audit_guard, fd);
+    self->guarded = fd >= 0;
+}
+
+static void undo(struct audit *self)
+{
+    audit_setup_restore(&self->setup);
+    guard_socket(self, -1);
+}
+
 /* Immutable audit is lived with: rules that are there are heard, others cannot be added. */
 static void note_locked(struct audit *self, const struct audit_status *status)
 {
@@ -210,6 +225,7 @@ static int set_up_guest(struct audit *self, const struct audit_status *status,
 {
     int r = status->enabled == AUDIT_SETUP_LOCKED ? audit_setup_look(&self->setup, error)
                                                   : audit_setup_visit(&self->setup, error);
+    guard_socket(self, -1);
     note_locked(self, status);
     return r;
 }
@@ -239,9 +255,10 @@ static int become_owner(struct audit *self, struct error_text *error)
     if (r < 0)
         return r;
     leave_group(&self->guest);
+    guard_socket(self, netlink_socket_fd(&self->owner));
     r = audit_setup_own(&self->setup, &self->owner, error);
     if (r < 0) {
-        audit_setup_restore(&self->setup);
+        undo(self);
         netlink_socket_close(&self->owner);
         netlink_socket_close(&self->guest);
         return r;
@@ -271,7 +288,7 @@ static void yield(struct audit *self, uint64_t now_ns)
 {
     log_notice("audit", "another daemon (pid %u) wants to own audit: let go of it",
                self->replaced_by);
-    audit_setup_restore(&self->setup);
+    undo(self);
     self->mode = MODE_YIELDING;
     self->again_ns = now_ns + YIELD_NS;
     self->next_check_ns = now_ns + CHECK_CHANGE_NS;
@@ -285,7 +302,7 @@ static void take_part_again(struct audit *self, const struct audit_status *statu
     struct error_text error = ERROR_TEXT_NULL;
     if (take_part(self, status, &error) == 0)
         return;
-    audit_setup_restore(&self->setup);
+    undo(self);
     self->mode = MODE_YIELDING;
     self->again_ns = clock_boot_ns() + RETRY_NS;
     if (set_note(self, "off\t%s", error.text))
@@ -490,7 +507,7 @@ static void audit_stop(struct source *source)
     struct audit *self = (struct audit *)source;
     if (self->mode == MODE_STOPPED)
         return;
-    audit_setup_restore(&self->setup);
+    undo(self);
     leave_group(&self->guest);
     self->mode = MODE_STOPPED;
 }
@@ -500,7 +517,7 @@ static struct source *audit_free(struct source *source)
     struct audit *self = (struct audit *)source;
     if (!self)
         return NULL;
-    audit_setup_restore(&self->setup);
+    undo(self);
     netlink_socket_close(&self->owner);
     netlink_socket_close(&self->guest);
     audit_setup_close(&self->setup);

@@ -1,6 +1,7 @@
 // links: vestige_audit fake_audit
 /* The audit source as owner, as guest and where audit is immutable, on a kernel in memory: what it
  * changes, what it leaves alone, and what is there after its end, of whatever kind. */
+#include "collectors/audit/audit_guard.h"
 #include "collectors/audit/audit_rules.h"
 #include "collectors/audit/audit_source.h"
 #include "core/log.h"
@@ -13,6 +14,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -27,6 +30,7 @@ struct world {
     struct counters counters;
     char directory[64];
     pid_t other; /* another daemon; 0: none */
+    int guard;   /* channel; 0: none */
     char mode[32], detail[256];
     unsigned n_warnings;
     char warning[512]; /* the last */
@@ -80,6 +84,7 @@ static int try_open(struct world *w, const char *mode, const char *rules)
     const struct source_options options = {.audit_mode = mode,
                                            .audit_rules = rules,
                                            .audit_backlog_limit = 8192,
+                                           .audit_guard = w->guard,
                                            .state_directory = w->directory,
                                            .counters = &w->counters,
                                            .wake_fd = -1};
@@ -541,6 +546,71 @@ static void test_killed_and_another_came(void **state)
     assert_int_equal(w->audit->n_rules, 0);
 }
 
+/* -- the guard -- */
+
+/* A run with a guard, which ends as by kill -9 after it did what it is to do. Returns when the
+ * guard has ended too. */
+static void guarded_run(struct world *w, void (*act)(struct world *))
+{
+    assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+    pid_t agent = fork();
+    if (agent == 0) {
+        int pair[2];
+        uint32_t pid = (uint32_t)getpid();
+        if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+            _exit(1);
+        if (fork() == 0) {
+            close(pair[0]);
+            audit_guard_run(pair[1], w->directory, pid);
+            _exit(w->n_warnings == 1 ? 0 : 2);
+        }
+        close(pair[1]);
+        w->guard = pair[0];
+        if (audit_guard_take_place(w->guard, 10000) != 0 || try_open(w, "auto", "own") != 0)
+            _exit(3);
+        act(w);
+        _exit(0);
+    }
+    for (int i = 0, status; i < 2; i++) {
+        assert_true(waitpid(-1, &status, 0) > 0);
+        assert_int_equal(status, 0);
+    }
+    w->audit->n_printed = 0; /* this kernel does not know that the guard holds the socket */
+}
+
+static void act_nothing(struct world *w)
+{
+    if (w->audit->n_rules != OWNER_RULES)
+        _exit(4);
+}
+
+static void test_guard(void **state)
+{
+    struct world *w = *state;
+    guarded_run(w, act_nothing);
+    assert_untouched(w);
+    begin(w, "owner");
+    end(w);
+    assert_untouched(w);
+}
+
+static void act_as_guest(struct world *w)
+{
+    if (w->audit->n_rules != 1 + GUEST_RULES)
+        _exit(4);
+}
+
+static void test_guard_of_a_guest(void **state)
+{
+    struct world *w = *state;
+    assert_int_equal(fake_audit_add_rule("theirs"), 0);
+    other_owns(w);
+    guarded_run(w, act_as_guest);
+    assert_int_equal(w->audit->n_rules, 1);
+    assert_int_equal(w->audit->status.pid, w->other);
+    assert_int_equal(w->audit->status.enabled, 1);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -566,6 +636,8 @@ int main(void)
         TEST(test_replaced),
         TEST(test_nobody_comes_after_all),
         TEST(test_killed_and_another_came),
+        TEST(test_guard),
+        TEST(test_guard_of_a_guest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* Order of start: journal (one agent a directory), sources (from then on the kernel keeps
+/* Order of start: guard, journal (one agent a directory), sources (from then on the kernel keeps
  * messages), tracker with what the journal says of the run before, threads. Order of stop: sources
  * and reader, tracker, a last seal, shipper, journal. */
 #include "recorder/agent.h"
@@ -6,6 +6,7 @@
 #include "core/cleanup.h"
 #include "core/evidence_text.h"
 #include "core/log.h"
+#include "recorder/agent_guard.h"
 #include "recorder/agent_sources.h"
 #include "recorder/agent_sync.h"
 #include "recorder/control.h"
@@ -20,6 +21,7 @@
 #include "collectors/procfs/names_source.h"
 #include "collectors/procfs/proc_source.h"
 
+#include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <pthread.h>
@@ -30,7 +32,7 @@
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 
-enum { SHIP_GRACE_MS = 5000, READY_MS = 10000 };
+enum { SHIP_GRACE_MS = 5000, READY_MS = 10000, CONTROL_PATH_SIZE = CONFIG_PATH_SIZE + 16 };
 
 struct agent {
     const struct config *config;
@@ -39,6 +41,7 @@ struct agent {
     struct host_facts host;
     struct journal *journal;
     struct journal_recovery recovery;
+    struct agent_guard guard;
     struct agent_sources sources;
     struct tracker *tracker;
     struct gulp_queue *queue;
@@ -120,18 +123,36 @@ static void take_clock(struct agent *agent)
 
 static int make_directory(const char *path, struct error_text *error)
 {
+    static const char advice[] = "name another with state_directory in section [agent]";
     if (mkdir(path, 0700) && errno != EEXIST)
-        return error_set(error, -errno, "cannot make the state directory %s: %s", path,
-                         strerror(errno));
+        return error_set(error, -errno, "cannot make the state directory %s: %s; %s", path,
+                         strerror(errno), advice);
+    AUTO_CLOSE int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || faccessat(fd, ".", W_OK, 0))
+        return error_set(error, -errno, "cannot write in the state directory %s: %s; %s", path,
+                         strerror(errno), advice);
     return 0;
+}
+
+static void control_path(const struct agent *agent, char path[CONTROL_PATH_SIZE])
+{
+    snprintf(path, CONTROL_PATH_SIZE, "%s/vestiged.sock", agent->config->state_directory);
+}
+
+/* What can be known to be wrong before anything is opened. */
+static int check_paths(const struct agent *agent, struct error_text *error)
+{
+    char path[CONTROL_PATH_SIZE];
+    control_path(agent, path);
+    int result = control_check_path(path, error);
+    if (!result)
+        result = make_directory(agent->config->state_directory, error);
+    return result ? result : shipper_check_option_file(agent->config->defaults_file, error);
 }
 
 static int open_journal(struct agent *agent, struct error_text *error)
 {
     char directory[CONFIG_PATH_SIZE + 16];
-    int result = make_directory(agent->config->state_directory, error);
-    if (result)
-        return result;
     snprintf(directory, sizeof(directory), "%s/journal", agent->config->state_directory);
     struct journal_options options = {
         .directory = directory,
@@ -155,6 +176,7 @@ static int open_sources(struct agent *agent, struct error_text *error)
         .audit_rules = agent->config->audit_rules,
         .audit_mode = agent->config->audit_mode,
         .audit_backlog_limit = agent->config->audit_backlog_limit,
+        .audit_guard = agent->guard.channel,
         .proc_interval_ms = agent->config->proc_interval_ms,
         .proc_full_interval_s = agent->config->proc_full_interval_s,
         .counters = &agent->counters,
@@ -319,6 +341,8 @@ static void append_status(void *user, struct buffer *out)
     for (size_t i = 0; i < agent->sources.n_missing; i++)
         buffer_printf(out, "source_%s_off %s\n", source_name(agent->sources.missing[i].source),
                       agent->sources.missing[i].reason);
+    if (journal.error[0])
+        buffer_printf(out, "journal_error %s\n", journal.error);
     if (shipper.error[0])
         buffer_printf(out, "ship_error %s\n", shipper.error);
 }
@@ -376,6 +400,16 @@ static int start_recording(struct agent *agent, struct error_text *error)
     return recording_writer_open(&agent->recording, agent->record_directory, &header, error);
 }
 
+static int start_queue(struct agent *agent, struct error_text *error)
+{
+    int result = gulp_queue_new(&agent->queue, (size_t)agent->config->queue_mib * 1048576, 0);
+    if (!result)
+        result = first_gulp(agent);
+    if (!result)
+        result = agent_sync_new(&agent->sync);
+    return result ? error_set(error, result, "out of memory") : start_recording(agent, error);
+}
+
 static int start_threads(struct agent *agent, struct error_text *error)
 {
     struct shipper_options ship = {.journal = agent->journal,
@@ -388,16 +422,6 @@ static int start_threads(struct agent *agent, struct error_text *error)
                                    .lost = on_lost,
                                    .lost_user = agent};
     int result = shipper_start(&agent->shipper, &ship, error);
-    if (result)
-        return result;
-    result = gulp_queue_new(&agent->queue, (size_t)agent->config->queue_mib * 1048576, 0);
-    if (!result)
-        result = first_gulp(agent);
-    if (!result)
-        result = agent_sync_new(&agent->sync);
-    if (result)
-        return error_set(error, result, "out of memory");
-    result = start_recording(agent, error);
     if (result)
         return result;
     struct reader_options reader = {.sources = agent->sources.open,
@@ -415,8 +439,8 @@ static int start_threads(struct agent *agent, struct error_text *error)
 
 static int start_control(struct agent *agent, struct error_text *error)
 {
-    char path[CONFIG_PATH_SIZE + 16];
-    snprintf(path, sizeof(path), "%s/vestiged.sock", agent->config->state_directory);
+    char path[CONTROL_PATH_SIZE];
+    control_path(agent, path);
     struct control_ops ops = {.user = agent, .status = append_status, .sync = run_sync};
     return control_start(&agent->control, path, &ops, error);
 }
@@ -469,7 +493,8 @@ static int open_descriptors(struct agent *agent, struct error_text *error)
 
 static int start(struct agent *agent, struct error_text *error)
 {
-    int result = privilege_check(error);
+    bool audit = agent_sources_want(agent->config, SOURCE_AUDIT);
+    int result = privilege_check(audit, error);
     if (!result)
         result = open_descriptors(agent, error);
     if (!result)
@@ -477,13 +502,21 @@ static int start(struct agent *agent, struct error_text *error)
     if (!result && !agent->host.boot_id)
         result = error_set(error, -ENOENT, "cannot read the boot id from /proc; is it mounted?");
     if (!result)
+        result = check_paths(agent, error);
+    if (!result && audit)
+        result = agent_guard_start(&agent->guard, agent->config->state_directory, error);
+    if (!result)
         result = open_journal(agent, error);
+    if (!result)
+        result = agent_guard_wait(&agent->guard, error);
     if (!result)
         result = open_sources(agent, error);
     if (!result)
         result = privilege_drop(error);
     if (!result)
         result = start_tracker(agent, error);
+    if (!result)
+        result = start_queue(agent, error);
     if (!result)
         result = start_threads(agent, error);
     return result ? result : start_control(agent, error);
@@ -510,6 +543,7 @@ static void stop(struct agent *agent)
     if (agent->tracker_running)
         pthread_join(agent->tracker_thread, NULL);
     agent_sources_close(&agent->sources);
+    agent_guard_stop(&agent->guard);
     ship_rest(agent);
     agent->shipper = shipper_free(agent->shipper, 0);
     agent->tracker = tracker_free(agent->tracker);

@@ -11,18 +11,19 @@
 /* While records come, a hole is reported within this time. */
 static const uint64_t hole_known_ns = UINT64_C(6000000000);
 
-void loss_init(struct loss *loss, struct row_output *output, struct processes *processes)
+void loss_init(struct loss *loss, struct row_output *output, struct processes *processes,
+               bool counts_births)
 {
     static const struct gap_gatherer gatherers[LOSS_KIND_N] = {
-        [LOSS_CONNECTOR_EVENTS] = {.source = "connector", .cause = "overrun",           .unit = "event" },
-        [LOSS_TASKSTATS_EVENTS] = {.source = "taskstats", .cause = "overrun",           .unit = "event" },
-        [LOSS_AUDIT_OVERRUN] = {.source = "audit",     .cause = "overrun",           .unit = "event" },
-        [LOSS_AUDIT_EVENTS] = {.source = "audit",     .cause = "missing_serials",   .unit = "event" },
-        [LOSS_AUDIT_RECORDS] = {.source = "audit",     .cause = "kernel_backlog",    .unit = "record"},
-        [LOSS_SERVER_ROWS] = {.source = "server",    .cause = "rejected",          .unit = "row"   },
-        [LOSS_ARGUMENTS] = {.source = "agent",     .cause = "arguments_dropped", .unit = "record"},
+        [LOSS_CONNECTOR_EVENTS] = {.source = "connector", .cause = "overrun",         .unit = "event" },
+        [LOSS_TASKSTATS_EVENTS] = {.source = "taskstats", .cause = "overrun",         .unit = "event" },
+        [LOSS_AUDIT_OVERRUN] = {.source = "audit",     .cause = "overrun",         .unit = "event" },
+        [LOSS_AUDIT_EVENTS] = {.source = "audit",     .cause = "missing_serials", .unit = "event" },
+        [LOSS_AUDIT_RECORDS] = {.source = "audit",     .cause = "kernel_backlog",  .unit = "record"},
+        [LOSS_SERVER_ROWS] = {.source = "server",    .cause = "rejected",        .unit = "row"   },
+        [LOSS_ARGUMENTS] = {.source = "agent",     .cause = "memory_bound",    .unit = "record"},
     };
-    *loss = (struct loss){.output = output, .processes = processes};
+    *loss = (struct loss){.output = output, .processes = processes, .counts_births = counts_births};
     memcpy(loss->gatherers, gatherers, sizeof(gatherers));
 }
 
@@ -146,12 +147,21 @@ static void ledger_tick(struct loss *loss)
         close_hole(loss, missing);
 }
 
+/* False while it cannot be said yet. */
+static bool count_unheard(struct loss *loss, struct processes_unheard *unheard)
+{
+    if (loss->counts_births)
+        return processes_unheard(loss->processes, &loss->before.processes, loss->births_after_mark,
+                                 unheard);
+    *unheard = (struct processes_unheard){.known = false};
+    return processes_last_scan_ns(loss->processes) != 0;
+}
+
 /* What was born and gone while no agent listened. */
 static void unheard_tick(struct loss *loss)
 {
     struct processes_unheard unheard;
-    if (!loss->expect || !processes_unheard(loss->processes, &loss->before.processes,
-                                            loss->births_after_mark, &unheard))
+    if (!loss->expect || !count_unheard(loss, &unheard))
         return;
     struct gap gap = {.source = "agent",
                       .cause = loss->before.clean ? "not_running" : "killed",
@@ -212,12 +222,13 @@ static void write_step(struct loss *loss)
 void loss_tick(struct loss *loss)
 {
     uint64_t now = now_ns(loss);
+    uint64_t since = loss->drained_ns[SOURCE_AGENT] ? loss->drained_ns[SOURCE_AGENT] : now;
     uint64_t rejected = atomic_exchange_explicit(&loss->rejected, 0, memory_order_relaxed);
     if (rejected)
         gap_gather(&loss->gatherers[LOSS_SERVER_ROWS], now, now, (int64_t)rejected);
     uint64_t dropped = processes_take_arguments_dropped(loss->processes);
     if (dropped)
-        gap_gather(&loss->gatherers[LOSS_ARGUMENTS], now, now, (int64_t)dropped);
+        gap_gather(&loss->gatherers[LOSS_ARGUMENTS], since, now, (int64_t)dropped);
     ledger_tick(loss);
     unheard_tick(loss);
     for (size_t i = 0; i < LOSS_KIND_N; i++)

@@ -103,7 +103,7 @@ int tracker_new(struct tracker **trackerp, const struct tracker_options *options
         tracker_free(t);
         return error;
     }
-    loss_init(&t->loss, &t->output, t->processes);
+    loss_init(&t->loss, &t->output, t->processes, options->connector_active);
     *trackerp = t;
     return 0;
 }
@@ -213,8 +213,10 @@ static void on_note(struct tracker *t, const struct fact *fact)
     const char *values[] = {t->output.boot_id, source_name(fact->source), (const char *)mode.data,
                             detail.length > 1 ? (const char *)detail.data : NULL};
     standing_rows_set(&t->standing, TABLE_COVERAGE, fact->boot_ns, values, 4, 2, END_CLOSED);
+    bool heard =
+        strcmp((const char *)mode.data, "off") && strcmp((const char *)mode.data, "failed");
     if (fact->source == SOURCE_AUDIT)
-        processes_set_audit(t->processes, strcmp((const char *)mode.data, "off") != 0);
+        processes_set_audit(t->processes, heard);
 }
 
 static void on_fact(void *user, const struct fact *fact)

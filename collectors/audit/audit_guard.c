@@ -10,6 +10,9 @@
 #include <poll.h>
 #include <sys/file.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+
+enum { END_PATIENCE_MS = 5000 };
 
 enum order { ORDER_TAKE_PLACE = 1, ORDER_HOLD, ORDER_HOLD_NOTHING };
 
@@ -116,6 +119,15 @@ static bool take_order(struct guard *guard)
     return true;
 }
 
+/* Its end of the channel closes a moment before the kernel takes it for gone. */
+static void wait_for_end(uint32_t agent_pid)
+{
+    AUTO_CLOSE int agent = (int)syscall(SYS_pidfd_open, (pid_t)agent_pid, 0);
+    struct pollfd end = {.fd = agent, .events = POLLIN};
+    if (agent >= 0)
+        poll(&end, 1, END_PATIENCE_MS);
+}
+
 static void put_back(struct guard *guard, uint32_t agent_pid)
 {
     struct audit_setup setup;
@@ -135,8 +147,10 @@ void audit_guard_run(int channel, const char *state_directory, uint32_t agent_pi
     struct guard guard = {.directory = state_directory, .channel = channel, .lock = -1, .held = -1};
     while (take_order(&guard))
         continue;
-    if (guard.lock >= 0)
+    if (guard.lock >= 0) {
+        wait_for_end(agent_pid);
         put_back(&guard, agent_pid);
+    }
     cleanup_close(&guard.held);
     cleanup_close(&guard.lock);
 }

@@ -29,14 +29,22 @@ struct kernel {
     struct gulp *gulp;   /* the one that is being filled */
 };
 
+/* Padding is zero, so that the same messages are the same bytes. */
+static inline struct gulp *kernel_new_gulp(void)
+{
+    struct gulp *gulp = gulp_new(1 << 20);
+    if (!gulp)
+        abort();
+    memset(gulp->data, 0, gulp->capacity);
+    return gulp;
+}
+
 static inline void kernel_init(struct kernel *k, uint64_t boot_ns, int64_t real_ns)
 {
     *k = (struct kernel){.boot_ns = boot_ns,
                          .wall_ns = real_ns - (int64_t)boot_ns,
                          .fork_total = 70000,
-                         .gulp = gulp_new(1 << 20)};
-    if (!k->gulp)
-        abort();
+                         .gulp = kernel_new_gulp()};
 }
 
 static inline void kernel_deinit(struct kernel *k)
@@ -51,9 +59,7 @@ static inline struct gulp *kernel_gulp(struct kernel *k)
     full->boot_ns = k->boot_ns;
     full->real_ns = k->wall_ns + (int64_t)k->boot_ns;
     full->caught_up = true;
-    k->gulp = gulp_new(1 << 20);
-    if (!k->gulp)
-        abort();
+    k->gulp = kernel_new_gulp();
     return full;
 }
 
@@ -90,11 +96,15 @@ static inline void kernel_event(struct kernel *k, uint32_t what, const uint32_t 
 {
     struct {
         struct nlmsghdr netlink;
-        struct cn_msg connector;
+        struct cb_id id;
+        uint32_t sequence, ack;
+        uint16_t length, flags;
         uint8_t event[40];
     } __attribute__((packed)) message = {
         .netlink = {.nlmsg_len = sizeof(message), .nlmsg_type = NLMSG_DONE},
-        .connector = { .id = {CN_IDX_PROC, CN_VAL_PROC},        .seq = ++k->sequence,                .len = 40}
+        .id = {CN_IDX_PROC,                  CN_VAL_PROC             },
+        .sequence = ++k->sequence,
+        .length = sizeof(message.event)
     };
     memcpy(message.event, &what, 4);
     memcpy(message.event + 8, &k->boot_ns, 8);

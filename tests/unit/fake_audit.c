@@ -5,8 +5,11 @@
  */
 #include "fake_audit.h"
 
+#include "core/cleanup.h"
+
 #include <errno.h>
 #include <libmnl/libmnl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -105,11 +108,19 @@ static void acknowledge(struct fake_socket *socket, const struct nlmsghdr *reque
         give_message(socket, NLMSG_ERROR, request->nlmsg_seq, &answer, sizeof(answer));
 }
 
+/* What has ended and is not waited for yet has closed its sockets. */
+static bool process_lives(uint32_t pid)
+{
+    AUTO_CLOSE int fd = (int)syscall(SYS_pidfd_open, (pid_t)pid, 0);
+    struct pollfd end = {.fd = fd, .events = POLLIN};
+    return fd >= 0 && poll(&end, 1, 0) == 0;
+}
+
 /* The registered process may have ended, or have closed its socket. */
 static bool owner_hears(uint16_t type, const void *payload, size_t length)
 {
     if (audit->status.pid != (uint32_t)getpid())
-        return audit->status.pid && kill((pid_t)audit->status.pid, 0) == 0;
+        return audit->status.pid && process_lives(audit->status.pid);
     struct fake_socket *owner = find(owner_fd);
     return owner && give_message(owner, type, 0, payload, length);
 }

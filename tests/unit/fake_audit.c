@@ -5,8 +5,6 @@
  */
 #include "fake_audit.h"
 
-#include "core/cleanup.h"
-
 #include <errno.h>
 #include <libmnl/libmnl.h>
 #include <poll.h>
@@ -111,9 +109,11 @@ static void acknowledge(struct fake_socket *socket, const struct nlmsghdr *reque
 /* What has ended and is not waited for yet has closed its sockets. */
 static bool process_lives(uint32_t pid)
 {
-    AUTO_CLOSE int fd = (int)syscall(SYS_pidfd_open, (pid_t)pid, 0);
-    struct pollfd end = {.fd = fd, .events = POLLIN};
-    return fd >= 0 && poll(&end, 1, 0) == 0;
+    struct pollfd end = {.fd = (int)syscall(SYS_pidfd_open, (pid_t)pid, 0), .events = POLLIN};
+    bool lives = end.fd >= 0 && poll(&end, 1, 0) == 0;
+    if (end.fd >= 0)
+        close(end.fd);
+    return lives;
 }
 
 /* The registered process may have ended, or have closed its socket. */

@@ -129,7 +129,7 @@ struct fact_audit_lost {
 struct fact_proc_process {
     uint32_t pid, ppid;
     uint64_t start_ticks; /* field 22 of /proc/PID/stat */
-    uint32_t n_threads;
+    uint32_t n_threads;   /* 0: it has ended, and its parent has not looked yet */
     bool kernel_thread;
     uint32_t uid, euid, gid, egid, login_uid, session, sid;
     uint64_t pid_ns, mnt_ns, net_ns;  /* inode numbers, 0: could not be read */

@@ -28,7 +28,7 @@ const struct source_ops *const *agent_sources_all(size_t *n)
     return all;
 }
 
-static bool wanted(const struct config *config, enum source_id id)
+bool agent_sources_want(const struct config *config, enum source_id id)
 {
     switch (id) {
     case SOURCE_CONNECTOR:
@@ -84,7 +84,7 @@ int agent_sources_open(struct agent_sources *sources, const struct config *confi
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
         struct source *source = NULL;
         struct error_text reason = ERROR_TEXT_NULL;
-        if (!wanted(config, all[i]->id)) {
+        if (!agent_sources_want(config, all[i]->id)) {
             note_missing(sources, all[i]->id, "switched off by configuration");
         } else if (all[i]->open(&source, &each, &reason) == 0) {
             note_open(sources, all[i], source);

@@ -33,6 +33,9 @@ enum endpoint_status {
     ENDPOINT_STATUS_N
 };
 
+/* What /proc/net lists has no cookie: while it lives its inode is as good, with this bit. */
+#define ENDPOINT_BY_INODE_ONLY (UINT64_C(1) << 63)
+
 enum pid_source { PID_UNKNOWN, PID_EXACT, PID_INFERRED };
 
 struct endpoint_owner {

@@ -10,6 +10,12 @@
 /* Records are stamped at the entry of the system call, by a clock of up to 10 ms, downwards. */
 static const uint64_t stamp_slack_ns = 10000000;
 
+static uint64_t called_ns(const struct endpoints *e, const struct fact *fact)
+{
+    int64_t real_ns = fact->audit_socket.real_ms * 1000000;
+    return timeline_moment(e->output->timeline, real_ns, fact->boot_ns).boot_ns;
+}
+
 static struct endpoint_owner owner_of(struct endpoints *e, const struct fact_audit_socket *call,
                                       uint64_t ns, enum pid_source source)
 {
@@ -31,7 +37,7 @@ static struct endpoint *claim(struct endpoints *e, const struct fact *fact,
     struct endpoint *endpoint = endpoint_unclaimed_take(e, &call->address, direction);
     if (!endpoint)
         return NULL;
-    uint64_t ns = timeline_boot_ns(e->output->timeline, call->real_ms * 1000000);
+    uint64_t ns = called_ns(e, fact);
     endpoint->direction = direction;
     endpoint->owner = owner_of(e, call, ns, source);
     endpoint->seen_by |= SEEN_BY_AUDIT;
@@ -44,7 +50,7 @@ static struct endpoint *begin(struct endpoints *e, const struct fact *fact,
                               enum endpoint_direction direction, enum pid_source source)
 {
     const struct fact_audit_socket *call = &fact->audit_socket;
-    uint64_t ns = timeline_boot_ns(e->output->timeline, call->real_ms * 1000000);
+    uint64_t ns = called_ns(e, fact);
     const struct socket_description socket = {.family = call->address.family,
                                               .remote = call->address};
     struct endpoint *endpoint = endpoints_add(e, &socket, ns < fact->boot_ns ? ns : fact->boot_ns);
@@ -131,7 +137,7 @@ static struct endpoint *unowned_incoming(struct endpoints *e)
 static void on_accept(struct endpoints *e, const struct fact *fact)
 {
     const struct fact_audit_socket *call = &fact->audit_socket;
-    uint64_t ns = timeline_boot_ns(e->output->timeline, call->real_ms * 1000000);
+    uint64_t ns = called_ns(e, fact);
     if (call->result < 0)
         return;
     if (call->address.family) {

@@ -98,7 +98,7 @@ static void append_birth(struct endpoints *e, const struct endpoint *endpoint)
     append_address(line, has_peer ? &endpoint->remote : &(struct inet_address){0});
     line_evidence(line, interface ? slice_text(interface) : SLICE_NULL);
     append_id64(line, endpoint->netns);
-    append_id64(line, endpoint->cookie);
+    append_id64(line, endpoint->cookie & ENDPOINT_BY_INODE_ONLY ? 0 : endpoint->cookie);
 }
 
 /* A path as people write it: an abstract name with @ instead of its leading zero byte. */

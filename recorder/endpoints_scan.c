@@ -37,7 +37,10 @@ static void classify(struct endpoints *e, struct endpoint *endpoint,
 
 static void on_existing(struct endpoints *e, const struct fact *fact)
 {
-    const struct socket_description *socket = &fact->socket.socket;
+    struct socket_description described = fact->socket.socket;
+    const struct socket_description *socket = &described;
+    if (!described.cookie && described.inode)
+        described.cookie = ENDPOINT_BY_INODE_ONLY | described.inode;
     struct endpoint *endpoint = endpoints_find(e, socket->cookie);
     if (!endpoint)
         endpoint = endpoint_unbound_bind(e, socket);

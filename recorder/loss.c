@@ -11,7 +11,8 @@
 /* While records come, a hole is reported within this time. */
 static const uint64_t hole_known_ns = UINT64_C(6000000000);
 
-void loss_init(struct loss *loss, struct row_output *output, struct processes *processes)
+void loss_init(struct loss *loss, struct row_output *output, struct processes *processes,
+               bool counts_births)
 {
     static const struct gap_gatherer gatherers[LOSS_KIND_N] = {
         [LOSS_CONNECTOR_EVENTS] = {.source = "connector", .cause = "overrun",         .unit = "event" },
@@ -25,8 +26,9 @@ void loss_init(struct loss *loss, struct row_output *output, struct processes *p
         [LOSS_SOCK_DIAG_EVENTS] = {.source = "sock_diag", .cause = "overrun",         .unit = "event" },
         [LOSS_BPF_EVENTS] = {.source = "bpf",       .cause = "overrun",         .unit = "event" },
         [LOSS_ENDPOINT_ROWS] = {.source = "sockets",   .cause = "memory_bound",    .unit = "row"   },
+        [LOSS_ARGUMENTS] = {.source = "agent",     .cause = "memory_bound",    .unit = "record"},
     };
-    *loss = (struct loss){.output = output, .processes = processes};
+    *loss = (struct loss){.output = output, .processes = processes, .counts_births = counts_births};
     memcpy(loss->gatherers, gatherers, sizeof(gatherers));
 }
 
@@ -175,12 +177,21 @@ static void ledger_tick(struct loss *loss)
         close_hole(loss, missing);
 }
 
+/* False while it cannot be said yet. */
+static bool count_unheard(struct loss *loss, struct processes_unheard *unheard)
+{
+    if (loss->counts_births)
+        return processes_unheard(loss->processes, &loss->before.processes, loss->births_after_mark,
+                                 unheard);
+    *unheard = (struct processes_unheard){.known = false};
+    return processes_last_scan_ns(loss->processes) != 0;
+}
+
 /* What was born and gone while no agent listened. */
 static void unheard_tick(struct loss *loss)
 {
     struct processes_unheard unheard;
-    if (!loss->expect || !processes_unheard(loss->processes, &loss->before.processes,
-                                            loss->births_after_mark, &unheard))
+    if (!loss->expect || !count_unheard(loss, &unheard))
         return;
     struct gap gap = {.source = "agent",
                       .cause = loss->before.clean ? "not_running" : "killed",
@@ -225,7 +236,7 @@ static void write_step(struct loss *loss)
     if (!loss->step_open)
         return;
     snprintf(detail, sizeof(detail), "the wall clock stepped by %" PRId64 " s and was%s followed",
-             timeline->refused_step_ns / 1000000000, timeline->refused_step_ns ? " not" : "");
+             timeline->step_ns / 1000000000, timeline->refused_step_ns ? " not" : "");
     struct gap gap = {.source = "clock",
                       .cause = "clock_step",
                       .unit = "event",
@@ -241,12 +252,13 @@ static void write_step(struct loss *loss)
 void loss_tick(struct loss *loss)
 {
     uint64_t now = now_ns(loss);
+    uint64_t since = loss->drained_ns[SOURCE_AGENT] ? loss->drained_ns[SOURCE_AGENT] : now;
     uint64_t rejected = atomic_exchange_explicit(&loss->rejected, 0, memory_order_relaxed);
     if (rejected)
         gap_gather(&loss->gatherers[LOSS_SERVER_ROWS], now, now, (int64_t)rejected);
     uint64_t dropped = processes_take_arguments_dropped(loss->processes);
     if (dropped)
-        gap_gather(&loss->gatherers[LOSS_ARGUMENTS], now, now, (int64_t)dropped);
+        gap_gather(&loss->gatherers[LOSS_ARGUMENTS], since, now, (int64_t)dropped);
     ledger_tick(loss);
     unheard_tick(loss);
     for (size_t i = 0; i < LOSS_KIND_N; i++)

@@ -179,7 +179,7 @@ int tracker_new(struct tracker **trackerp, const struct tracker_options *options
         tracker_free(t);
         return error;
     }
-    loss_init(&t->loss, &t->output, t->processes);
+    loss_init(&t->loss, &t->output, t->processes, options->connector_active);
     *trackerp = t;
     return 0;
 }
@@ -308,9 +308,10 @@ static void on_note(struct tracker *t, const struct fact *fact)
     const char *values[] = {t->output.boot_id, source_name(fact->source), (const char *)mode.data,
                             detail.length > 1 ? (const char *)detail.data : NULL};
     standing_rows_set(&t->standing, TABLE_COVERAGE, fact->boot_ns, values, 4, 2, END_CLOSED);
+    bool heard = !is_unwatched((const char *)mode.data);
     if (fact->source == SOURCE_AUDIT)
-        processes_set_audit(t->processes, strcmp((const char *)mode.data, "off") != 0);
-    if (fact->source == SOURCE_RTNETLINK && is_unwatched((const char *)mode.data))
+        processes_set_audit(t->processes, heard);
+    if (fact->source == SOURCE_RTNETLINK && !heard)
         networks_unwatched(t->networks);
 }
 

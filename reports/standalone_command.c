@@ -265,7 +265,7 @@ static int check_agent(struct standalone *standalone)
     if (child_find_program(standalone->agent_program, "vestiged", true))
         return error_set(standalone->error, -ENOENT,
                          "the agent vestiged is neither beside this program nor in PATH");
-    int outcome = privilege_check(&reason);
+    int outcome = privilege_check(true, &reason);
     if (outcome)
         error_set(standalone->error, outcome,
                   "%.300s; without them what was recorded before can be served with --no-agent",

@@ -143,17 +143,24 @@ static const char *address_text(const struct inet_address *address, char *to, si
     return to;
 }
 
+static const char *bytes_text(uint64_t bytes, char *to, size_t size)
+{
+    snprintf(to, size, "%" PRIu64, bytes);
+    return bytes == UINT64_MAX ? "-" : to;
+}
+
 static void print_socket(struct tool *tool, const struct fact_socket *fact)
 {
     const struct socket_description *socket = &fact->socket;
-    char local[80], remote[80];
+    char local[80], remote[80], sent[24], received[24];
     printf("SOCKET end=%d cookie=%" PRIu64 " netns=%" PRIu64 " inode=%" PRIu64
            " family=%u type=%u protocol=%u state=%u local=%s remote=%s interface=%u uid=%u error=%d"
-           " bytes_sent=%" PRId64 " bytes_received=%" PRId64 " path=%s",
+           " bytes_sent=%s bytes_received=%s path=%s",
            fact->end, socket->cookie, socket->netns, socket->inode, socket->family, socket->type,
            socket->protocol, socket->state, address_text(&socket->local, local, sizeof(local)),
            address_text(&socket->remote, remote, sizeof(remote)), socket->interface, socket->uid,
-           socket->error, (int64_t)socket->bytes_sent, (int64_t)socket->bytes_received,
+           socket->error, bytes_text(socket->bytes_sent, sent, sizeof(sent)),
+           bytes_text(socket->bytes_received, received, sizeof(received)),
            evidence(tool, socket->path));
 }
 

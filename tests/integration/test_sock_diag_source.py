@@ -8,6 +8,7 @@ import errno
 import os
 import re
 import resource
+import signal
 import struct
 import subprocess
 import sys
@@ -227,12 +228,13 @@ print("held", flush=True)
 sys.stdin.read()
 """
 
-# 200 namespaces, one after the other, each with a process that has sockets.
+# Namespaces, one after the other, each with a process that has a socket.
 CHURN = """
-import subprocess, sys
+import os, subprocess, sys
 for i in range(int(sys.argv[2])):
     name = f"{sys.argv[1]}-{i}"
     subprocess.run(["ip", "netns", "add", name], check=True)
+    print("inode", os.stat(f"/run/netns/{name}").st_ino, flush=True)
     subprocess.run(["ip", "netns", "exec", name, sys.executable, "-c",
                     "import socket; s = socket.socket(); s.bind(('0.0.0.0', 0)); s.listen()"],
                    check=True)
@@ -480,9 +482,8 @@ subprocess.run(["ip", "netns", "add", {name!r}], check=True)
 subprocess.run(["ip", "-n", {name!r}, "link", "set", "lo", "up"], check=True)
 print("inode", os.stat("/run/netns/{name}").st_ino, flush=True)
 until = time.monotonic() + 20
-while "nsid" not in subprocess.run(["ip", "netns", "list-id"], capture_output=True,
-                                   text=True).stdout or {name!r} not in subprocess.run(
-        ["ip", "netns", "list-id"], capture_output=True, text=True).stdout:
+while {name!r} not in subprocess.run(["ip", "netns", "list-id"], capture_output=True,
+                                     text=True).stdout:
     assert time.monotonic() < until
     time.sleep(0.02)
 subprocess.run({within(name) + python(CONNECT, "client_first", "::1", 7)[1:]!r}, check=True)
@@ -496,21 +497,46 @@ subprocess.run({within(name) + python(CONNECT, "client_first", "::1", 7)[1:]!r},
         scans = result.of("SOCKET_SCAN", netns=inode)
         self.assertEqual([(scan["begin"], scan["complete"]) for scan in scans], [(1, 0), (0, 1)])
 
-    def test_namespaces_that_vanish(self):
-        """While they are looked at; each that was dumped has a last scan without sockets."""
+    def assert_last_scan_is_empty(self, result, netns):
+        last = [fact for fact in result.facts if fact.get("netns") == netns][-2:]
+        self.assertEqual([(f["kind"], f["begin"], f["complete"]) for f in last],
+                         [("SOCKET_SCAN", 1, 0), ("SOCKET_SCAN", 0, 1)])
+
+    def test_namespace_that_ends(self):
         name = f"vestige-{os.getpid()}-c"
-        result = self.run_tool("--sockets-interval", "1", "--scans", "20", "--settle", "3500",
-                               "sock_diag", *python(CHURN, name, 40))
+        with contextlib.ExitStack() as stack:
+            inode = stack.enter_context(namespace(name))
+            holder = Holder("import socket, sys\ns = socket.socket(); s.bind(('0.0.0.0', 9)); "
+                            "s.listen(); print('held', flush=True); sys.stdin.read()",
+                            prefix=within(name))
+            stack.callback(holder.close)
+            ends = f"""
+import os, subprocess
+os.kill({holder.process.pid}, 9)
+subprocess.run(["ip", "netns", "del", {name!r}], check=True)
+subprocess.run(["ip", "netns", "add", {name!r}], check=True)  # likely under the same number
+"""
+            result = self.run_tool("--sockets-interval", "1", "--scans", "4", "sock_diag",
+                                   *python(ends))
+            again = os.stat(f"/run/netns/{name}").st_ino
+        self.assertEqual(len(result.of("SOCKET", netns=inode, end=0, local="0.0.0.0,9")), 1)
+        self.assertEqual(len(result.of("SOCKET", netns=inode, end=1, local="0.0.0.0,9")), 1)
+        self.assert_last_scan_is_empty(result, inode)
+        self.assert_last_scan_is_empty(result, again)
+
+    def test_namespaces_that_vanish_while_they_are_looked_at(self):
+        name = f"vestige-{os.getpid()}-g"
+        result = self.run_tool("--sockets-interval", "1", "--scans", "4", "sock_diag",
+                               *python(CHURN, name, 40))
         self.assertNotIn("sock_diag:", result.error)
         self.assertEqual(result.of("SOCKET_SCAN", begin=0, complete=0), [])
-        begins = result.of("SOCKET_SCAN", begin=1)
-        self.assertEqual(len(begins), len(result.of("SOCKET_SCAN", begin=0)))
-        others = {fact["netns"] for fact in result.facts if fact["kind"] == "SOCKET"} - {OWN, 0}
-        alive = {os.stat(f"/proc/{pid}/ns/net").st_ino for pid in os.listdir("/proc")
-                 if pid.isdigit() and os.path.exists(f"/proc/{pid}/ns/net")}
-        for netns in others - alive:
-            last = [fact["kind"] for fact in result.facts if fact.get("netns") == netns][-2:]
-            self.assertEqual(last, ["SOCKET_SCAN", "SOCKET_SCAN"])
+        self.assertEqual(len(result.of("SOCKET_SCAN", begin=1)),
+                         len(result.of("SOCKET_SCAN", begin=0)))
+        mine = {int(inode) for inode in re.findall(r"^inode (\d+)$", result.error, re.M)}
+        scanned = {fact["netns"] for fact in result.of("SOCKET_SCAN")} & mine
+        self.assertGreater(len(scanned), 0)
+        for netns in scanned:
+            self.assert_last_scan_is_empty(result, netns)
 
     # Dumps
 
@@ -592,24 +618,37 @@ subprocess.run({within(name) + python(CONNECT, "client_first", "::1", 7)[1:]!r},
     def test_owners_of_what_is_new(self):
         """Each descriptor once; a child that inherited it too; nothing is looked for twice."""
         code = """
-import os, socket, sys, time
-s = socket.socket(); s.bind(("127.0.0.1", 0)); s.listen()
-print("inode", os.fstat(s.fileno()).st_ino, "pid", os.getpid(), "descriptor", s.fileno())
-child = os.fork()
-if child == 0:
-    time.sleep(60)
-    os._exit(0)
-print("child", child, flush=True)
-time.sleep(3.5)
-os.kill(child, 9)
-os.waitpid(child, 0)
+import os, signal, socket
+s = socket.socket()
+s.bind(("127.0.0.1", 0))
+s.listen()
+children = []
+for i in range(2):
+    pid = os.fork()
+    if pid == 0:
+        null = os.open(os.devnull, os.O_RDWR)
+        for fd in range(3):
+            os.dup2(null, fd)
+        signal.pause()
+    children.append(pid)
+print("inode", os.fstat(s.fileno()).st_ino, "descriptor", s.fileno(), "parent", os.getpid(),
+      "children", *children)
 """
-        result = self.run_tool("--sockets-interval", "1", "sock_diag", *python(code))
-        inode, pid, descriptor, child = map(int, re.search(
-            r"inode (\d+) pid (\d+) descriptor (\d+)\nchild (\d+)", result.error).groups())
-        owners = [(f["pid"], f["descriptor"]) for f in result.of("SOCKET_OWNER", inode=inode)]
-        self.assertEqual(sorted(owners), sorted([(pid, descriptor), (child, descriptor)]))
-        self.assertGreaterEqual(len(result.of("SOCKET", end=0, inode=inode)), 2)
+        children = []
+        try:
+            result = self.run_tool("--sockets-interval", "1", "--scans", "4", "sock_diag",
+                                   *python(code))
+            inode, descriptor, parent, *children = map(int, re.search(
+                r"inode (\d+) descriptor (\d+) parent (\d+) children (\d+) (\d+)",
+                result.error).groups())
+        finally:
+            for child in children:
+                os.kill(child, signal.SIGKILL)
+        owners = collections.Counter((f["pid"], f["descriptor"])
+                                     for f in result.of("SOCKET_OWNER", inode=inode))
+        owners.pop((parent, descriptor), None)  # when it was still there
+        self.assertEqual(owners, {(child, descriptor): 1 for child in children})
+        self.assertGreaterEqual(len(result.of("SOCKET", end=0, inode=inode)), 3)
 
     def test_fifty_thousand(self):
         """What a dump costs when nothing is new: less than 1 % of a core every 30 s."""
@@ -620,7 +659,7 @@ os.waitpid(child, 0)
             for i, first in enumerate(range(0, pairs, most)):
                 holders.append(Holder(HOLD_MANY, str(min(most, pairs - first)),
                                       f"127.77.{i + 1}.1"))
-            result = self.run_tool("--no-facts", "--sockets-interval", "1", "--scans", "9",
+            result = self.run_tool("--no-facts", "--sockets-interval", "1", "--scans", "8",
                                    "sock_diag", "--", "true")
         finally:
             for holder in holders:
@@ -658,7 +697,7 @@ os.waitpid(child, 0)
             self.assertEqual(len(result.of("SOCKET_SCAN", netns=inode)), 2)
 
     def test_loss_is_seen_and_followed_by_a_dump(self):
-        result = self.run_tool("--interval", "1000", "--receive-buffer", "1", "--scans", "2",
+        result = self.run_tool("--interval", "1000", "--receive-buffer", "1", "--scans", "1",
                                "sock_diag", *python(CONNECT, "client_first", "127.0.0.1", 97))
         self.assertGreaterEqual(result.totals["overruns"], 1)
         self.assertEqual(len(result.of("OVERRUN")), result.totals["overruns"])

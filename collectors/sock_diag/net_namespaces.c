@@ -38,7 +38,8 @@ struct net_namespaces {
     struct nsid_map *map;
     struct netlink_socket socket;
     struct proc_scan *scan;
-    int own; /* descriptor of the own namespace */
+    int own;   /* descriptor of the own namespace */
+    bool away; /* the thread is in another one */
     dev_t device;
     struct entry *entries;
     size_t n, capacity, n_left_out;
@@ -356,13 +357,17 @@ int net_namespaces_enter(struct net_namespaces *self, size_t i)
     if (fd < 0)
         return NET_NAMESPACES_VANISHED;
     int r = setns(fd, CLONE_NEWNET) < 0 ? -errno : 0;
+    self->away = r == 0;
     close(fd);
     return r;
 }
 
 int net_namespaces_leave(struct net_namespaces *self)
 {
-    return setns(self->own, CLONE_NEWNET) < 0 ? -errno : 0;
+    if (self->away && setns(self->own, CLONE_NEWNET) < 0)
+        return -errno;
+    self->away = false;
+    return 0;
 }
 
 static int open_own(struct net_namespaces *self, struct error_text *error)

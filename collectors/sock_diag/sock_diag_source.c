@@ -26,7 +26,8 @@ enum {
     QUEUE_BYTES = 256 << 10,
     END_SIZE = 2048, /* of a destroy message; the kernel's has about 400 bytes */
     INTERVAL_S = 30,
-    LOOK_MS = 1000
+    LOOK_MS = 500,
+    LEAST_MS = 1000 /* between two dumps, also when they are asked for */
 };
 
 struct source {
@@ -236,7 +237,7 @@ static void run(void *user)
 {
     struct source *source = user;
     const uint64_t interval_ns = source->interval_s * UINT64_C(1000000000);
-    const uint64_t gap_ns = LOOK_MS * UINT64_C(1000000);
+    const uint64_t least_ns = LEAST_MS * UINT64_C(1000000);
     uint64_t next_ns = 0, last_ns = 0;
     bool requested;
     for (;;) {
@@ -254,8 +255,8 @@ static void run(void *user)
         complain(source, r);
         if (!source_thread_wait(source->thread, wait_ms(next_ns), &requested))
             return;
-        if (requested && last_ns + gap_ns < next_ns)
-            next_ns = last_ns + gap_ns;
+        if (requested && last_ns + least_ns < next_ns)
+            next_ns = last_ns + least_ns;
     }
 }
 

@@ -18,7 +18,7 @@
  *   peer first; we write, and are reset           1    payload+1          no              payload
  *   we with unread data: a reset goes out        >1    payload            no              payload
  *   we first; the peer's FIN comes later than
- *     40 ms after its acknowledgement             0    payload            yes             payload-1
+ *     its acknowledgement (40 ms), or never       0    payload            yes             payload-1
  *   peer first, it is reset after the end was
  *     read; or it closed behind unread data     0,>1   payload+1          no              payload+1
  *

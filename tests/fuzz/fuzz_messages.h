@@ -25,6 +25,8 @@ static inline void fuzz_read_fact(void *user, const struct fact *fact)
         fuzz_read(fact->task_stats.comm);
     if (fact->kind == FACT_LINK)
         fuzz_read(fact->link.name);
+    if (fact->kind == FACT_SOCKET)
+        fuzz_read(fact->socket.socket.path);
     if (fact->kind == FACT_NOTE) {
         fuzz_read(fact->note.mode);
         fuzz_read(fact->note.detail);

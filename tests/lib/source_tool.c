@@ -17,7 +17,8 @@
  *   --no-facts             count only; notes and scans are still shown
  *   --note                 start the command only when each source has given its first note
  *   --ends N               before the mark, wait until N sockets have ended
- *   --scans N              before the mark, wait until N scans of sockets have ended
+ *   --scans N              before the mark, wait until the sockets of the own network namespace
+ * were scanned N times more
  *   --sockets-interval S   between two dumps of sockets
  *   --bpf                  as if BPF told of TCP sockets
  *
@@ -40,6 +41,7 @@
 #include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -66,6 +68,7 @@ struct tool {
     unsigned n_ends_wanted, n_scans_wanted, sockets_interval_s;
     bool no_facts, marked, note_wanted, bpf;
     unsigned n_ends, n_scans, n_notes;
+    uint64_t netns;
     uint64_t n_messages, n_bytes, n_facts, n_malformed, n_gulps;
     uint64_t reader_cpu_ns, decode_cpu_ns;
 };
@@ -144,17 +147,24 @@ static const char *address_text(const struct inet_address *address, char *to, si
     return to;
 }
 
+static const char *bytes_text(uint64_t bytes, char *to, size_t size)
+{
+    snprintf(to, size, "%" PRIu64, bytes);
+    return bytes == UINT64_MAX ? "-" : to;
+}
+
 static void print_socket(struct tool *tool, const struct fact_socket *fact)
 {
     const struct socket_description *socket = &fact->socket;
-    char local[80], remote[80];
+    char local[80], remote[80], sent[24], received[24];
     printf("SOCKET end=%d cookie=%" PRIu64 " netns=%" PRIu64 " inode=%" PRIu64
            " family=%u type=%u protocol=%u state=%u local=%s remote=%s interface=%u uid=%u error=%d"
-           " bytes_sent=%" PRId64 " bytes_received=%" PRId64 " path=%s",
+           " bytes_sent=%s bytes_received=%s path=%s",
            fact->end, socket->cookie, socket->netns, socket->inode, socket->family, socket->type,
            socket->protocol, socket->state, address_text(&socket->local, local, sizeof(local)),
            address_text(&socket->remote, remote, sizeof(remote)), socket->interface, socket->uid,
-           socket->error, (int64_t)socket->bytes_sent, (int64_t)socket->bytes_received,
+           socket->error, bytes_text(socket->bytes_sent, sent, sizeof(sent)),
+           bytes_text(socket->bytes_received, received, sizeof(received)),
            evidence(tool, socket->path));
 }
 
@@ -366,7 +376,8 @@ static void take_fact(void *user, const struct fact *fact)
     struct tool *tool = user;
     tool->n_facts++;
     tool->n_ends += fact->kind == FACT_SOCKET && fact->socket.end;
-    tool->n_scans += fact->kind == FACT_SOCKET_SCAN && !fact->socket_scan.begin;
+    tool->n_scans += fact->kind == FACT_SOCKET_SCAN && !fact->socket_scan.begin &&
+                     fact->socket_scan.netns == tool->netns;
     tool->n_notes += fact->kind == FACT_NOTE;
     if (tool->no_facts && fact->kind != FACT_NOTE && fact->kind != FACT_SOCKET_SCAN)
         return;
@@ -522,7 +533,7 @@ static int record_sources(struct tool *tool, int wake_fd, char **command)
     if (r == 0)
         r = take_until(tool, &tool->n_ends, tool->n_ends_wanted);
     if (r == 0)
-        r = take_until(tool, &tool->n_scans, tool->n_scans_wanted);
+        r = take_until(tool, &tool->n_scans, tool->n_scans + tool->n_scans_wanted);
     for (unsigned waited = 0; waited < tool->settle_ms; waited += 10)
         (void)take_gulp(tool, 10);
     if (r == 0 && reader_mark(reader, MARK_TOKEN) < 0)
@@ -538,6 +549,12 @@ static int record_sources(struct tool *tool, int wake_fd, char **command)
     return r;
 }
 
+static uint64_t own_netns(void)
+{
+    struct stat status;
+    return stat("/proc/self/ns/net", &status) < 0 ? 0 : status.st_ino;
+}
+
 static int record(struct tool *tool, char *names, const char *directory, char **command)
 {
     struct error_text error = ERROR_TEXT_NULL;
@@ -550,6 +567,7 @@ static int record(struct tool *tool, char *names, const char *directory, char **
     AUTO_CLOSE int wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (wake_fd < 0 || gulp_queue_new(&tool->queue, 0, 0) < 0)
         return 2;
+    tool->netns = own_netns();
     int r = open_sources(tool, names, wake_fd);
     if (r == 0)
         r = record_sources(tool, wake_fd, command);

@@ -363,6 +363,27 @@ class NetworkTest(VestigeTest):
             self.assertGreater(row["destroyed_at"], before - datetime.timedelta(seconds=0.2))
         self.assert_as_listed()
 
+    def test_two_routes_of_one_row(self):
+        """They differ in what no fact says: the row ends with one, and begins anew with the other."""
+        name = self.pair()
+        batch([f"addr add 198.18.0.1/24 dev {name}", f"addr add 198.18.2.1/24 dev {name}",
+               f"route add 198.18.5.0/24 dev {name} src 198.18.0.1",
+               f"route append 198.18.5.0/24 dev {name} src 198.18.2.1"])
+        self.vestige.sync()
+        condition = "destination = '198.18.5.0'"
+        self.assert_row(self.only(self.rows("route", condition), condition), destroyed_at=None)
+        ip("route", "del", "198.18.5.0/24")
+        self.vestige.sync()
+        rows = self.rows("route", condition)
+        self.assertEqual(2, len(rows))
+        self.assert_ended(rows[0], end_cause="removed")
+        self.assert_row(rows[1], destroyed_at=None)
+        ip("route", "del", "198.18.5.0/24")
+        self.vestige.sync()
+        rows = self.rows("route", condition)
+        self.assertEqual(2, len(rows))
+        self.assert_ended(rows[1], end_cause="removed")
+
     def test_rename_and_new_mac(self):
         name = self.pair(up=False)
         ip("link", "set", name, "address", "02:00:00:00:00:01")

@@ -10,7 +10,7 @@
 #include <linux/rtnetlink.h>
 #include <sys/socket.h>
 
-enum { ATTEMPTS_MOST = 5, PAUSE_FACTOR = 20 };
+enum { ATTEMPTS_MOST = 5, PAUSE_FACTOR = 50 };
 
 /* The kernel answers at once; a dump without an answer for so long has none. */
 static const uint64_t patience_ns = UINT64_C(10000000000);
@@ -69,14 +69,16 @@ static bool went_down(const struct nlmsghdr *header)
     return !(link.ifi_flags & IFF_UP) && link.ifi_change & IFF_UP && link.ifi_change != UINT32_MAX;
 }
 
-/* Routes may have gone of which the kernel does not tell. */
-static bool is_silent_end(const struct nlmsghdr *header)
+/* Routes may have gone of which the kernel does not tell; and one that it tells of may have had a
+ * double that differed in nothing that a fact says. */
+static bool concerns_other_routes(const struct nlmsghdr *header)
 {
     switch (header->nlmsg_type) {
     case RTM_NEWLINK:
         return went_down(header);
     case RTM_NEWROUTE:
         return !(header->nlmsg_flags & (NLM_F_EXCL | NLM_F_APPEND));
+    case RTM_DELROUTE:
     case RTM_DELLINK:
     case RTM_DELADDR:
     case RTM_DELNEXTHOP:
@@ -96,7 +98,7 @@ void rtnetlink_scan_look(struct rtnetlink_scan *scan, const struct message *mess
         if (header->nlmsg_pid == scan->port && header->nlmsg_seq == scan->sequence) {
             if (scan->asked)
                 look_at_answer(scan, header);
-        } else if (is_silent_end(header)) {
+        } else if (concerns_other_routes(header)) {
             want(scan, RTNETLINK_WANT_ROUTES);
         }
     }

@@ -5,10 +5,10 @@
  *
  * A scan is one dump after the other: links, addresses, IPv4 and IPv6 routes; or the routes alone,
  * when something happened of which the kernel tells no more than that: an interface went down or
- * away, an address or a next hop object went, a route took the place of others. A dump that was
- * interrupted (NLM_F_DUMP_INTR) is repeated a few times; then the scan is incomplete, and there is
- * another one some seconds later. The next scan waits for twenty times as long as the last one
- * took.
+ * away, an address, a route or a next hop object went, a route took the place of others. A dump
+ * that was interrupted (NLM_F_DUMP_INTR) is repeated a few times; then the scan is incomplete, and
+ * there is another one some seconds later. The next scan waits for fifty times as long as the last
+ * one took.
  */
 #include "collectors/rtnetlink/rtnetlink_decode.h"
 

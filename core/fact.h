@@ -291,7 +291,7 @@ enum name_origin { NAME_FROM_HOSTS, NAME_FROM_DNS, NAME_ORIGIN_N };
 struct fact_host_name {
     struct inet_address address; /* port 0 */
     struct slice name;           /* SLICE_NULL: there is none, or nobody answered */
-    bool answered;               /* false: nobody answered in time */
+    bool answered; /* false: nobody answered in time; of the hosts file: its entry is gone */
     enum name_origin origin;
 };
 

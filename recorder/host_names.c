@@ -227,7 +227,9 @@ void host_names_learn(struct host_names *names, const struct fact_host_name *fac
     } else if (fact->origin == NAME_FROM_DNS) {
         name->known = true;
         name->due_ns = boot_ns + SILENCE_S * second_ns;
-    } else if (name->known && name->origin == NAME_FROM_HOSTS) {
+    } else if (name->origin == NAME_FROM_HOSTS && (name->known || name->id)) {
+        uint64_t gone_us = timeline_real_us(names->options.output->timeline, boot_ns);
+        host_names_end_row(names, name, gone_us, END_REMOVED);
         name->due_ns = 0;
     }
 }

@@ -5,9 +5,9 @@
  * after silence half a minute); until then, and until the new answer is there, the old one counts.
  *
  * Each answer that is another one than before is a row of `address_name`, without a name when there
- * is none. It ends as `removed` when another answer is learned, and as `closed` when the address
- * has not been in use for so long that it is forgotten. A restart takes the open rows up again and
- * asks again at their next use.
+ * is none. It ends as `removed` when another answer is learned or its entry in the hosts file is
+ * gone, and as `closed` when the address has not been in use for so long that it is forgotten. A
+ * restart takes the open rows up again and asks again at their next use.
  */
 #include "core/fact.h"
 #include "recorder/row_output.h"

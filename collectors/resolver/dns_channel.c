@@ -25,22 +25,21 @@ struct dns_channel {
     struct query queries[DNS_QUERIES_MOST];
 };
 
-/* Servers whose answer is of no use are answers all the same. */
+/* c-ares gives ARES_ECONNREFUSED also for servers that answer by SERVFAIL or REFUSED. Both come at
+ * once, so it does not matter which it was. */
 static enum dns_outcome outcome_of(int status)
 {
     switch (status) {
     case ARES_ENODATA:
     case ARES_ENOTFOUND:
         return DNS_NONE;
-    case ARES_EFORMERR:
-    case ARES_ESERVFAIL:
-    case ARES_ENOTIMP:
-    case ARES_EREFUSED:
-        return DNS_FAILED;
     case ARES_EBADRESP:
         return DNS_MALFORMED;
-    default:
+    case ARES_ETIMEOUT:
+    case ARES_EDESTRUCTION:
         return DNS_UNANSWERED;
+    default:
+        return DNS_FAILED;
     }
 }
 

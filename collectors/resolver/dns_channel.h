@@ -12,9 +12,9 @@ struct dns_channel;
 enum dns_outcome {
     DNS_NAMED,
     DNS_NONE,      /* there is no name */
-    DNS_FAILED,    /* a server answered, and does not know */
-    DNS_MALFORMED, /* likewise, with what cannot be understood */
-    DNS_UNANSWERED /* nobody answered, or the channel was freed */
+    DNS_FAILED,    /* no server could say, or they cannot be reached */
+    DNS_MALFORMED, /* a server answered what cannot be understood */
+    DNS_UNANSWERED /* no answer within the time, or the channel was freed */
 };
 
 /** Called once for each query. May not call the channel. @p address is plain; NULL: a probe. */

@@ -2,12 +2,17 @@
  * Shows what sources give, as the agent's reader gets it.
  *
  *   source_tool [options] SOURCE[,SOURCE...] -- COMMAND [ARGUMENT...]
+ *   source_tool [options] --ask resolver
  *   source_tool [options] --replay PATH
  *
  * Opens the sources, starts the reader, runs the command, puts a mark behind it, and takes gulps
  * until the mark comes: what the kernel had sent when the command ended has then been read. Each
  * fact is one line on standard output, "KIND key=value ..."; strings are evidence text. At the end
  * a line "READ messages=N ..." with counters and the reader's CPU time.
+ *
+ * With --ask there is no command: each line of standard input is an address whose name is asked for
+ * (REFUSED address=... when it is not accepted), facts come as they are heard, and the end of the
+ * input is what the end of a command is.
  *
  *   --interval MS          of the reader
  *   --receive-buffer BYTES 0: the system's default. Default: 32 MiB
@@ -17,15 +22,20 @@
  *   --no-facts             count only; notes and scans are still shown
  *   --note                 start the command only when each source has given its first note
  *   --ends N               before the mark, wait until N sockets have ended
- *   --scans N              before the mark, wait until the sockets of the own network namespace
- * were scanned N times more
+ *   --scans N              before the mark, wait until the sockets of the own network
+ *                          namespace were scanned N times more
  *   --sockets-interval S   between two dumps of sockets
  *   --bpf                  as if BPF told of TCP sockets
+ *   --hosts PATH           of the resolver: the hosts file
+ *   --resolv-conf PATH     and the file that names the name servers,
+ *   --servers LIST         name servers instead of those,
+ *   --name-timeout MS      how long one may take to answer
  *
  * The end of a scan of sockets is shown with the CPU time of all this program until then.
  */
 #include "collectors/bpf/bpf_source.h"
 #include "collectors/connector/connector_source.h"
+#include "collectors/resolver/resolver_source.h"
 #include "collectors/rtnetlink/rtnetlink_source.h"
 #include "collectors/sock_diag/sock_diag_source.h"
 #include "collectors/taskstats/taskstats_source.h"
@@ -38,6 +48,7 @@
 #include <arpa/inet.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
@@ -51,7 +62,8 @@
 
 /* One line a collector; see also CMakeLists.txt. */
 static const struct source_ops *const known[] = {
-    &connector_source, &taskstats_source, &bpf_source, &sock_diag_source_ops, &rtnetlink_source,
+    &connector_source,     &taskstats_source, &bpf_source,
+    &sock_diag_source_ops, &rtnetlink_source, &resolver_source_ops,
 };
 #define KNOWN_N (sizeof(known) / sizeof(known[0]))
 
@@ -64,6 +76,12 @@ struct tool {
     struct recording_writer *recording;
     struct buffer text;
     unsigned interval_ms, stall_ms, settle_ms;
+    struct resolver_paths paths;
+    const char *servers;
+    unsigned name_timeout_ms;
+    struct source *resolver;
+    struct buffer input;
+    bool ask;
     size_t receive_buffer;
     unsigned n_ends_wanted, n_scans_wanted, sockets_interval_s;
     bool no_facts, marked, note_wanted, bpf;
@@ -224,6 +242,18 @@ static void print_network_fact(struct tool *tool, const struct fact *fact)
     }
 }
 
+/* Escaped as a field, too: it may hold newlines, and a line ends with one. */
+static void print_host_name(struct tool *tool, const struct fact_host_name *name)
+{
+    char address[INET6_ADDRSTRLEN] = "?";
+    struct buffer field CLEANUP(buffer_deinit) = BUFFER_NULL;
+    inet_ntop(name->address.family, name->address.bytes, address, sizeof(address));
+    evidence_field_append(&field, slice_text(evidence(tool, name->name)));
+    printf("HOST_NAME address=%s answered=%d origin=%s name=%.*s", address, name->answered,
+           name->origin == NAME_FROM_HOSTS ? "hosts" : "dns", (int)field.length,
+           (const char *)field.data);
+}
+
 static void print_task_fact(struct tool *tool, const struct fact *fact)
 {
     switch (fact->kind) {
@@ -362,6 +392,9 @@ static void print_other_fact(struct tool *tool, const struct fact *fact)
         printf("SOCKET_OWNER inode=%" PRIu64 " pid=%u descriptor=%d", fact->socket_owner.inode,
                fact->socket_owner.pid, fact->socket_owner.descriptor);
         break;
+    case FACT_HOST_NAME:
+        print_host_name(tool, &fact->host_name);
+        break;
     case FACT_NOTE:
         printf("NOTE mode=%s", evidence(tool, fact->note.mode));
         printf(" detail=%s", evidence(tool, fact->note.detail));
@@ -449,6 +482,22 @@ static int take_gulp(struct tool *tool, unsigned timeout_ms)
     return r;
 }
 
+static int open_source(struct tool *tool, const struct source_ops *ops,
+                       const struct source_options *options, struct error_text *error)
+{
+    struct reader_source *source = &tool->sources[tool->n_sources];
+    int r = ops == &resolver_source_ops
+                ? resolver_source_open(&source->source, options, &tool->paths, error)
+                : ops->open(&source->source, options, error);
+    if (r < 0)
+        return r;
+    source->ops = ops;
+    if (ops == &resolver_source_ops)
+        tool->resolver = source->source;
+    tool->n_sources++;
+    return 0;
+}
+
 static int open_sources(struct tool *tool, char *names, int wake_fd)
 {
     const struct source_options options = {.receive_buffer = tool->receive_buffer,
@@ -457,6 +506,8 @@ static int open_sources(struct tool *tool, char *names, int wake_fd)
                                            .proc_interval_ms = 1000,
                                            .sock_diag_interval_s = tool->sockets_interval_s,
                                            .bpf_active = tool->bpf,
+                                           .name_servers = tool->servers,
+                                           .name_timeout_ms = tool->name_timeout_ms,
                                            .counters = &tool->counters,
                                            .wake_fd = wake_fd};
     char *rest = NULL;
@@ -470,11 +521,8 @@ static int open_sources(struct tool *tool, char *names, int wake_fd)
             error_set(&error, -EINVAL, "no source \"%s\"", name);
             return complain(&error);
         }
-        struct reader_source *source = &tool->sources[tool->n_sources];
-        source->ops = ops;
-        if (ops->open(&source->source, &options, &error) < 0)
+        if (open_source(tool, ops, &options, &error) < 0)
             return complain(&error);
-        tool->n_sources++;
     }
     return 0;
 }
@@ -516,6 +564,48 @@ static int take_until(struct tool *tool, const unsigned *counter, unsigned n)
     return *counter < n ? 2 : 0;
 }
 
+static void ask_name(struct tool *tool, const char *text)
+{
+    struct inet_address address = {.family = strchr(text, ':') ? AF_INET6 : AF_INET};
+    if (inet_pton(address.family, text, address.bytes) != 1 ||
+        !resolver_request(tool->resolver, &address))
+        printf("REFUSED address=%s\n", text);
+}
+
+static void ask_lines(struct tool *tool)
+{
+    struct buffer *input = &tool->input;
+    uint8_t *end;
+    size_t used = 0;
+    while ((end = memchr(input->data + used, '\n', input->length - used))) {
+        *end = '\0';
+        ask_name(tool, (const char *)input->data + used);
+        used = (size_t)(end - input->data) + 1;
+    }
+    memmove(input->data, input->data + used, input->length - used);
+    input->length -= used;
+}
+
+/* Until the end of standard input. */
+static int ask_input(struct tool *tool)
+{
+    struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
+    ssize_t n = 1;
+    if (!tool->resolver)
+        return 2;
+    while (n > 0) {
+        (void)take_gulp(tool, 5);
+        if (poll(&input, 1, 0) <= 0)
+            continue;
+        uint8_t *to = buffer_reserve(&tool->input, 4096);
+        n = to ? read(STDIN_FILENO, to, 4096) : -1;
+        tool->input.length += n > 0 ? (size_t)n : 0;
+        if (n > 0)
+            ask_lines(tool);
+    }
+    return n < 0 ? 2 : 0;
+}
+
 static int record_sources(struct tool *tool, int wake_fd, char **command)
 {
     struct error_text error = ERROR_TEXT_NULL;
@@ -529,7 +619,7 @@ static int record_sources(struct tool *tool, int wake_fd, char **command)
         return complain(&error);
     int r = take_until(tool, &tool->n_notes, tool->note_wanted ? (unsigned)tool->n_sources : 0);
     if (r == 0)
-        r = run_command(tool, command);
+        r = tool->ask ? ask_input(tool) : run_command(tool, command);
     if (r == 0)
         r = take_until(tool, &tool->n_ends, tool->n_ends_wanted);
     if (r == 0)
@@ -610,6 +700,7 @@ static void deinit(struct tool *tool)
         if (tool->decoders[i])
             find_ops((enum source_id)i)->decoder_free(tool->decoders[i]);
     buffer_deinit(&tool->text);
+    buffer_deinit(&tool->input);
 }
 
 int main(int argc, char **argv)
@@ -627,9 +718,17 @@ int main(int argc, char **argv)
         {"scans",            required_argument, NULL, 'S'},
         {"sockets-interval", required_argument, NULL, 't'},
         {"bpf",              no_argument,       NULL, 'B'},
+        {"ask",              no_argument,       NULL, 'a'},
+        {"hosts",            required_argument, NULL, 'H'},
+        {"resolv-conf",      required_argument, NULL, 'R'},
+        {"servers",          required_argument, NULL, 'V'},
+        {"name-timeout",     required_argument, NULL, 'T'},
         {NULL,               0,                 NULL, 0  },
     };
-    struct tool tool = {.receive_buffer = 32 * 1024 * 1024};
+    struct tool tool = {
+        .receive_buffer = 32 * 1024 * 1024,
+        .paths = {.hosts = "/etc/hosts", .resolv_conf = "/etc/resolv.conf"},
+    };
     const char *record_directory = NULL, *replay_path = NULL;
     for (int c; (c = getopt_long(argc, argv, "+", options, NULL)) != -1;) {
         switch (c) {
@@ -669,13 +768,30 @@ int main(int argc, char **argv)
         case 'B':
             tool.bpf = true;
             break;
+        case 'a':
+            tool.ask = true;
+            setvbuf(stdout, NULL, _IOLBF, 0);
+            break;
+        case 'H':
+            tool.paths.hosts = optarg;
+            break;
+        case 'R':
+            tool.paths.resolv_conf = optarg;
+            break;
+        case 'V':
+            tool.servers = optarg;
+            break;
+        case 'T':
+            tool.name_timeout_ms = (unsigned)strtoul(optarg, NULL, 10);
+            break;
         default:
             return 2;
         }
     }
     int left = argc - optind;
-    if (!replay_path && (left < 3 || strcmp(argv[optind + 1], "--") != 0)) {
+    if (tool.ask ? left != 1 : !replay_path && (left < 3 || strcmp(argv[optind + 1], "--") != 0)) {
         fprintf(stderr, "usage: source_tool [options] SOURCE[,SOURCE...] -- COMMAND [ARGUMENT...]\n"
+                        "       source_tool [options] --ask resolver\n"
                         "       source_tool [options] --replay PATH\n");
         return 2;
     }

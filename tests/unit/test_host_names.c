@@ -264,13 +264,21 @@ static void test_hosts_entry_gone(void **state)
     assert_int_equal(w->n_asked, 1);
     learn(w, "192.0.2.1", slice_text("one"), true, NAME_FROM_HOSTS);
     expect_name(w, "192.0.2.1", "one");
+    pass(w, 3);
     learn(w, "192.0.2.1", SLICE_NULL, false, NAME_FROM_HOSTS);
-    expect_name(w, "192.0.2.1", "one");
+    assert_int_equal(w->memory.n_lines, 2);
+    assert_int_equal(id_of(w, 1, "end"), id_of(w, 0, "insert"));
+    expect_column(w, 1, 0, "2026-05-28 20:26:43.000000");
+    expect_column(w, 1, 1, "removed");
+    learn(w, "192.0.2.1", SLICE_NULL, false, NAME_FROM_HOSTS);
+    assert_int_equal(w->memory.n_lines, 2);
+    expect_name(w, "192.0.2.1", "one"); /* until there is another answer */
     assert_int_equal(w->n_asked, 2);
     learn(w, "192.0.2.1", slice_text("one.example"), true, NAME_FROM_DNS);
     learn(w, "192.0.2.1", SLICE_NULL, false, NAME_FROM_HOSTS); /* it is of DNS */
     expect_name(w, "192.0.2.1", "one.example");
     assert_int_equal(w->n_asked, 2);
+    assert_int_equal(w->memory.n_lines, 3);
 }
 
 static void test_names_nobody_asked_for(void **state)

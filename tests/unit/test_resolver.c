@@ -147,6 +147,8 @@ static void test_hosts_table(void **state)
                                "2001:db8::1 six.example\n"
                                "2001:DB8:0::1 again.example\n"
                                "::ffff:192.0.2.7 mapped.example\n"
+                               "192.0.2.1 third.example\n"
+                               "127.0.0.1 third.example\n"
                                "fe80::1%eth0 scope.example\n"
                                "0.0.0.0 blocked.example\n"
                                ":: blocked6.example\n"

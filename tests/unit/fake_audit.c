@@ -31,12 +31,16 @@ static int owner_fd = -1;                        /* where records of the owner g
 struct mnl_socket *__real_mnl_socket_open2(int protocol, int flags);
 int __real_mnl_socket_bind(struct mnl_socket *socket, unsigned groups, pid_t pid);
 ssize_t __real_mnl_socket_sendto(const struct mnl_socket *socket, const void *bytes, size_t length);
+ssize_t __real_recvfrom(int fd, void *to, size_t size, int flags, struct sockaddr *sender,
+                        socklen_t *length);
 ssize_t __real_recvmsg(int fd, struct msghdr *message, int flags);
 int __real_setsockopt(int fd, int level, int name, const void *value, socklen_t length);
 uint64_t __real_clock_boot_ns(void);
 struct mnl_socket *__wrap_mnl_socket_open2(int protocol, int flags);
 int __wrap_mnl_socket_bind(struct mnl_socket *socket, unsigned groups, pid_t pid);
 ssize_t __wrap_mnl_socket_sendto(const struct mnl_socket *socket, const void *bytes, size_t length);
+ssize_t __wrap_recvfrom(int fd, void *to, size_t size, int flags, struct sockaddr *sender,
+                        socklen_t *length);
 ssize_t __wrap_recvmsg(int fd, struct msghdr *message, int flags);
 int __wrap_setsockopt(int fd, int level, int name, const void *value, socklen_t length);
 uint64_t __wrap_clock_boot_ns(void);
@@ -376,19 +380,32 @@ int __wrap_mnl_socket_bind(struct mnl_socket *mnl, unsigned groups, pid_t pid)
     return 0;
 }
 
+/* The kernel's end is a socket of another family, whose sender has no name. */
+static const struct sockaddr_nl kernel_name = {.nl_family = AF_NETLINK};
+
+ssize_t __wrap_recvfrom(int fd, void *to, size_t size, int flags, struct sockaddr *sender,
+                        socklen_t *length)
+{
+    if (!find(fd))
+        return __real_recvfrom(fd, to, size, flags, sender, length);
+    ssize_t n = __real_recvfrom(fd, to, size, flags, NULL, NULL);
+    if (n >= 0) {
+        memcpy(sender, &kernel_name, sizeof(kernel_name));
+        *length = sizeof(kernel_name);
+    }
+    return n;
+}
+
 ssize_t __wrap_recvmsg(int fd, struct msghdr *message, int flags)
 {
-    const struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
-    void *sender = message->msg_name;
     if (!find(fd))
         return __real_recvmsg(fd, message, flags);
-    message->msg_name = NULL; /* it is a socket of another family */
-    message->msg_namelen = 0;
-    ssize_t n = __real_recvmsg(fd, message, flags);
-    message->msg_name = sender;
-    if (n >= 0 && sender) {
-        memcpy(sender, &kernel, sizeof(kernel));
-        message->msg_namelen = sizeof(kernel);
+    ssize_t n = __real_recvfrom(fd, message->msg_iov[0].iov_base, message->msg_iov[0].iov_len,
+                                flags, NULL, NULL);
+    if (n >= 0) {
+        memcpy(message->msg_name, &kernel_name, sizeof(kernel_name));
+        message->msg_namelen = sizeof(kernel_name);
+        message->msg_controllen = 0;
     }
     return n;
 }

@@ -351,7 +351,7 @@ class TestOtherSockets(OwnInstance):
             abstract.listen()
             self.start(sock_diag={"interval_s": 1})
             packet = self.endpoint("protocol = 'packet' AND pid = %s", os.getpid())
-            raw = self.endpoint("protocol = 'raw' AND pid = %s", os.getpid())
+            raw = self.endpoint("protocol = 'raw' AND destroyed_at IS NULL AND pid = %s", os.getpid())
             self.assert_row(packet, direction="local", destroyed_at=None, uid=0)
             self.assert_row(raw, direction="local", destroyed_at=None, local_port=1)
             self.assert_row(self.endpoint("protocol = 'unix' AND local_name = %s", path),

@@ -277,6 +277,17 @@ def within(name):
     return ["ip", "netns", "exec", name]
 
 
+def wait_for_nsid(name):
+    """Lines of a program that waits until the namespace has an nsid, so that it is heard."""
+    return f"""
+until = time.monotonic() + 20
+while {name!r} not in subprocess.run(["ip", "netns", "list-id"], capture_output=True,
+                                     text=True).stdout:
+    assert time.monotonic() < until
+    time.sleep(0.02)
+"""
+
+
 def deny(call, error, *conditions):
     """A preexec_fn that makes the system call fail when all (argument, value) are met."""
     numbers = {"socket": 41, "setsockopt": 54}
@@ -481,11 +492,7 @@ import os, subprocess, sys, time
 subprocess.run(["ip", "netns", "add", {name!r}], check=True)
 subprocess.run(["ip", "-n", {name!r}, "link", "set", "lo", "up"], check=True)
 print("inode", os.stat("/run/netns/{name}").st_ino, flush=True)
-until = time.monotonic() + 20
-while {name!r} not in subprocess.run(["ip", "netns", "list-id"], capture_output=True,
-                                     text=True).stdout:
-    assert time.monotonic() < until
-    time.sleep(0.02)
+{wait_for_nsid(name)}
 subprocess.run({within(name) + python(CONNECT, "client_first", "::1", 7)[1:]!r}, check=True)
 """
         try:
@@ -502,41 +509,61 @@ subprocess.run({within(name) + python(CONNECT, "client_first", "::1", 7)[1:]!r},
         self.assertEqual([(f["kind"], f["begin"], f["complete"]) for f in last],
                          [("SOCKET_SCAN", 1, 0), ("SOCKET_SCAN", 0, 1)])
 
-    def test_namespace_that_ends(self):
-        name = f"vestige-{os.getpid()}-c"
-        with contextlib.ExitStack() as stack:
-            inode = stack.enter_context(namespace(name))
-            holder = Holder("import socket, sys\ns = socket.socket(); s.bind(('0.0.0.0', 9)); "
-                            "s.listen(); print('held', flush=True); sys.stdin.read()",
-                            prefix=within(name))
-            stack.callback(holder.close)
-            ends = f"""
-import os, subprocess
+    def run_to_its_end(self, name, command):
+        """A namespace with a socket, which the command ends. Gives its inode number, too."""
+        run("ip", "netns", "add", name)
+        inode = os.stat(f"/run/netns/{name}").st_ino
+        holder = Holder("import socket, sys\ns = socket.socket(); s.bind(('0.0.0.0', 9)); "
+                        "s.listen(); print('held', flush=True); sys.stdin.read()",
+                        prefix=within(name))
+        ends = f"""
+import os, subprocess, sys, time
 os.kill({holder.process.pid}, 9)
 subprocess.run(["ip", "netns", "del", {name!r}], check=True)
-subprocess.run(["ip", "netns", "add", {name!r}], check=True)  # likely under the same number
+{command}
 """
+        try:
             result = self.run_tool("--sockets-interval", "1", "--scans", "4", "sock_diag",
                                    *python(ends))
-            again = os.stat(f"/run/netns/{name}").st_ino
+        finally:
+            holder.close()
         self.assertEqual(len(result.of("SOCKET", netns=inode, end=0, local="0.0.0.0,9")), 1)
         self.assertEqual(len(result.of("SOCKET", netns=inode, end=1, local="0.0.0.0,9")), 1)
+        return result, inode
+
+    def test_namespace_that_ends(self):
+        """It has a last scan without sockets."""
+        result, inode = self.run_to_its_end(f"vestige-{os.getpid()}-c", "")
         self.assert_last_scan_is_empty(result, inode)
-        self.assert_last_scan_is_empty(result, again)
+
+    def test_namespace_under_the_number_of_another(self):
+        """The kernel gives a number again at once; the new namespace is found and heard."""
+        name = f"vestige-{os.getpid()}-f"
+        again = f"""
+subprocess.run(["ip", "netns", "add", {name!r}], check=True)
+print("inode", os.stat("/run/netns/{name}").st_ino, flush=True)
+{wait_for_nsid(name)}
+subprocess.run({within(name)} + [sys.executable, "-c", "import socket; s = socket.socket("
+               "type=socket.SOCK_DGRAM); s.bind(('0.0.0.0', 10))"], check=True)
+"""
+        try:
+            result, _ = self.run_to_its_end(name, again)
+        finally:
+            run("ip", "netns", "del", name, check=False)
+        inode = int(re.search(r"^inode (\d+)$", result.error, re.M)[1])
+        self.assertEqual(len(result.of("SOCKET", netns=inode, end=1, local="0.0.0.0,10")), 1)
+        self.assert_last_scan_is_empty(result, inode)
 
     def test_namespaces_that_vanish_while_they_are_looked_at(self):
         name = f"vestige-{os.getpid()}-g"
         result = self.run_tool("--sockets-interval", "1", "--scans", "4", "sock_diag",
-                               *python(CHURN, name, 40))
+                               *python(CHURN, name, 200))
         self.assertNotIn("sock_diag:", result.error)
         self.assertEqual(result.of("SOCKET_SCAN", begin=0, complete=0), [])
         self.assertEqual(len(result.of("SOCKET_SCAN", begin=1)),
                          len(result.of("SOCKET_SCAN", begin=0)))
         mine = {int(inode) for inode in re.findall(r"^inode (\d+)$", result.error, re.M)}
-        scanned = {fact["netns"] for fact in result.of("SOCKET_SCAN")} & mine
-        self.assertGreater(len(scanned), 0)
-        for netns in scanned:
-            self.assert_last_scan_is_empty(result, netns)
+        self.assertGreater(len({f["netns"] for f in result.of("SOCKET_SCAN")} & mine), 0)
 
     # Dumps
 
@@ -620,7 +647,7 @@ subprocess.run(["ip", "netns", "add", {name!r}], check=True)  # likely under the
         code = """
 import os, signal, socket
 s = socket.socket()
-s.bind(("127.0.0.1", 0))
+s.bind(("0.0.0.0", 0))
 s.listen()
 children = []
 for i in range(2):
@@ -634,10 +661,14 @@ for i in range(2):
 print("inode", os.fstat(s.fileno()).st_ino, "descriptor", s.fileno(), "parent", os.getpid(),
       "children", *children)
 """
+        for prefix in ([], ["unshare", "-n"]):
+            with self.subTest(prefix=prefix):
+                self.assert_owners_once(["--", *prefix, *python(code)[1:]])
+
+    def assert_owners_once(self, command):
         children = []
         try:
-            result = self.run_tool("--sockets-interval", "1", "--scans", "4", "sock_diag",
-                                   *python(code))
+            result = self.run_tool("--sockets-interval", "1", "--scans", "4", "sock_diag", *command)
             inode, descriptor, parent, *children = map(int, re.search(
                 r"inode (\d+) descriptor (\d+) parent (\d+) children (\d+) (\d+)",
                 result.error).groups())

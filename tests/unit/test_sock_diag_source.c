@@ -48,7 +48,7 @@ static void take(void *user, const struct fact *fact)
         take_socket(watch, &fact->socket);
     if (fact->kind == FACT_SOCKET_SCAN && fact->socket_scan.begin)
         watch->n_begins++;
-    if (fact->kind == FACT_SOCKET_SCAN && !fact->socket_scan.begin) {
+    if (fact->kind == FACT_SOCKET_SCAN && !fact->socket_scan.begin && fact->socket_scan.netns) {
         watch->n_ends++;
         watch->n_incomplete += !fact->socket_scan.complete;
     }

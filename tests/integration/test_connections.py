@@ -3,8 +3,10 @@ compared tuple by tuple with what tcpdump saw in the same run."""
 
 import os
 import socket
+import time
 from collections import Counter
 
+from dns_server import DnsServer, name
 from network_test import (ANSWER, REQUEST, Capture, Server, black_hole, client, finished,
                           network_namespace)
 from vestige_test import (Standalone, VestigeTest, assert_audit_state, audit_state, brief, main, now_us,
@@ -335,6 +337,51 @@ class TestLives(OwnInstance):
         wait_for(is_ended, 20, "the listener's row ends", 0.2)
         self.assert_ended(self.endpoint("direction = 'listen' AND local_port = %s", server.port),
                           end_cause="reconciled")
+
+
+class TestNames(OwnInstance):
+    """Names of peers, as rows and as `remote_name`."""
+
+    def connect_to(self, host):
+        with Server("tcp-server", host, 1) as server:
+            finished(client("tcp-client", host, server.port, 1, "x", 0))
+        return server.port
+
+    def named(self, port, name):
+        """Within 2 s of the connection the row has the name."""
+        def has_name():
+            rows = self.vestige.query("SELECT remote_name FROM endpoint WHERE direction = 'out' "
+                                      "AND remote_port = %s", port)
+            return rows and rows[0]["remote_name"] == name
+        wait_for(has_name, 4, f"{name} is there", 0.1)
+
+    def test_by_a_name_server(self):
+        with DnsServer() as dns:
+            dns.answers["127.0.77.1"] = name("one.example")
+            dns.answers["127.0.77.2"] = name([b"a\x01b\xff", b"example"])
+            self.start(names={"servers": dns.address})
+            began = time.monotonic()
+            self.named(self.connect_to("127.0.77.1"), "one.example")
+            self.named(self.connect_to("127.0.77.2"), "a\x01b\\xff.example")
+            self.assertLess(time.monotonic() - began, 6)
+            self.named(self.connect_to("127.0.77.1"), "one.example")
+            self.assertEqual(1, dns.queries["127.0.77.1"])
+        row = self.only(self.vestige.query("SELECT * FROM address_name WHERE address = %s",
+                                           "127.0.77.1"), "127.0.77.1")
+        self.assert_row(row, name="one.example", source="dns", destroyed_at=None)
+
+    def test_dead_name_server(self):
+        """It costs names, and nothing else: no row waits for it for more than 250 ms."""
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+            silent.bind(("127.0.0.1", 0))
+            self.start(names={"servers": f"127.0.0.1:{silent.getsockname()[1]}"})
+            began = time.monotonic()
+            ports = [self.connect_to(f"127.0.78.{i}") for i in range(1, 24)]
+            self.vestige.sync()
+            self.assertLess(time.monotonic() - began, 10)
+        rows = self.endpoints("direction = 'out' AND remote_address LIKE '127.0.78.%%'")
+        self.assert_same(ports, (row["remote_port"] for row in rows))
+        self.assert_all(rows, status="established", remote_name=None, bytes_sent=REQUEST)
 
 
 class TestOtherSockets(OwnInstance):

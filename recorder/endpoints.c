@@ -144,6 +144,7 @@ struct endpoint *endpoints_add(struct endpoints *e, const struct socket_descript
         return endpoint_free(endpoint);
     }
     endpoint_queue_put(&e->waiting, endpoint, endpoints_now(e) + e->options.settle_ns);
+    counter_add(e->output->counters, COUNTER_ENDPOINTS_BORN, 1);
     return endpoint;
 }
 
@@ -200,6 +201,7 @@ void endpoints_end(struct endpoints *e, struct endpoint *endpoint, uint64_t ns,
     leave_tables(e, endpoint);
     endpoint->ended_ns = ns > endpoint->created_ns ? ns : endpoint->created_ns;
     endpoint->end_cause = cause;
+    counter_add(e->output->counters, COUNTER_ENDPOINTS_ENDED, 1);
     endpoint_rows_evaluate(e, endpoint);
 }
 

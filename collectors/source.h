@@ -11,7 +11,8 @@
  *           A message whose sender is not the kernel is counted and left out.
  *   stop    ask for no more messages, restore what open changed in the kernel; what is already
  *           queued can still be drained.
- *   free    close descriptors, release memory.
+ *   free    close descriptors, release memory; without a stop before, as after a start of the agent
+ *           that failed, do first what stop does.
  *
  * Decoding is separate and pure: a decoder has no descriptor, reads no clock, no file and writes no
  * log. It may keep state between messages (an audit event comes in several records) within a bound.
@@ -34,6 +35,7 @@ struct source_options {
     const char *audit_rules;       /* "own" or "none" */
     const char *audit_mode;        /* "auto" or "guest" */
     uint32_t audit_backlog_limit;  /* as owner; 0: leave it */
+    int audit_guard;               /* channel of audit_guard.h; 0: there is none */
     uint32_t proc_interval_ms;     /* 0: 250 */
     uint32_t proc_full_interval_s; /* 0: 10 */
     uint32_t sock_diag_interval_s; /* 0: 30 */

@@ -44,7 +44,7 @@ enum fact_kind {
     FACT_LINK,
     FACT_ADDRESS,
     FACT_ROUTE,
-    FACT_NETWORK_SCAN, /* a dump of links, addresses and routes began or ended */
+    FACT_NETWORK_SCAN, /* a dump of links, addresses and routes */
     /* resolver */
     FACT_HOST_NAME,
     /* any source */
@@ -129,7 +129,7 @@ struct fact_audit_lost {
 struct fact_proc_process {
     uint32_t pid, ppid;
     uint64_t start_ticks; /* field 22 of /proc/PID/stat */
-    uint32_t n_threads;
+    uint32_t n_threads;   /* 0: it has ended, and its parent has not looked yet */
     bool kernel_thread;
     uint32_t uid, euid, gid, egid, login_uid, session, sid;
     uint64_t pid_ns, mnt_ns, net_ns;  /* inode numbers, 0: could not be read */
@@ -185,7 +185,7 @@ struct fact_socket {
 
 struct fact_socket_scan {
     bool begin, complete; /* end: complete unless the dump was interrupted or failed */
-    uint64_t netns;       /* which namespace; 0: all that are watched */
+    uint64_t netns;       /* which namespace; 0 (end): all, and the owners have been looked for */
 };
 
 struct fact_socket_owner {
@@ -244,7 +244,7 @@ struct fact_audit_socket {
 enum { LINK_ADDRESS_MOST = 32 };
 
 struct fact_link {
-    bool end;
+    bool end, up; /* up: somebody switched it on, carrier or not */
     uint32_t index;
     struct slice name;
     uint8_t address[LINK_ADDRESS_MOST];
@@ -255,22 +255,35 @@ struct fact_address {
     bool end;
     uint32_t interface; /* index */
     uint8_t prefix_length;
-    struct inet_address address; /* port 0 */
+    struct inet_address address, peer; /* port 0; peer family 0: none */
 };
 
+/* One next hop of a route. */
 struct fact_route {
     bool end;
-    uint8_t family; /* AF_INET, AF_INET6 */
-    uint8_t type;   /* RTN_UNICAST ... */
-    uint8_t prefix_length;
+    bool replaces;         /* in place of what was there of its destination, metric and service */
+    uint16_t hop, n_hops;  /* which of how many that follow each other */
+    uint8_t family;        /* AF_INET, AF_INET6 */
+    uint8_t type, service; /* RTN_UNICAST ...; TOS */
+    uint8_t prefix_length, source_prefix_length;
     uint32_t table;
     uint32_t metric;
-    struct inet_address destination, gateway; /* family 0: default, or none */
-    uint32_t interface;                       /* index; 0: none */
+    struct inet_address destination; /* of the default route: zeros */
+    struct inet_address source;      /* only packets from there go this way; of most: zeros */
+    struct inet_address gateway;     /* family 0: none */
+    uint32_t interface;              /* index; 0: none */
+};
+
+enum network_scan_step {
+    NETWORK_SCAN_WANTED, /* something may have changed that the kernel told nobody */
+    NETWORK_SCAN_BEGAN,
+    NETWORK_SCAN_ENDED
 };
 
 struct fact_network_scan {
-    bool begin, complete;
+    enum network_scan_step step;
+    bool routes_only; /* began: links and addresses are not asked for */
+    bool complete;    /* ended: nothing was passed over */
 };
 
 enum name_origin { NAME_FROM_HOSTS, NAME_FROM_DNS, NAME_ORIGIN_N };
@@ -278,7 +291,7 @@ enum name_origin { NAME_FROM_HOSTS, NAME_FROM_DNS, NAME_ORIGIN_N };
 struct fact_host_name {
     struct inet_address address; /* port 0 */
     struct slice name;           /* SLICE_NULL: there is none, or nobody answered */
-    bool answered;               /* false: nobody answered in time */
+    bool answered; /* false: nobody answered in time; of the hosts file: its entry is gone */
     enum name_origin origin;
 };
 

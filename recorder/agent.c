@@ -1,4 +1,4 @@
-/* Order of start: journal (one agent a directory), sources (from then on the kernel keeps
+/* Order of start: guard, journal (one agent a directory), sources (from then on the kernel keeps
  * messages), tracker with what the journal says of the run before, threads. Order of stop: sources
  * and reader, tracker, a last seal, shipper, journal. */
 #include "recorder/agent.h"
@@ -6,6 +6,7 @@
 #include "core/cleanup.h"
 #include "core/evidence_text.h"
 #include "core/log.h"
+#include "recorder/agent_guard.h"
 #include "recorder/agent_sources.h"
 #include "recorder/agent_sync.h"
 #include "recorder/control.h"
@@ -19,7 +20,10 @@
 
 #include "collectors/procfs/names_source.h"
 #include "collectors/procfs/proc_source.h"
+#include "collectors/resolver/resolver_source.h"
+#include "collectors/sock_diag/sock_diag_source.h"
 
+#include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <pthread.h>
@@ -30,7 +34,7 @@
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 
-enum { SHIP_GRACE_MS = 5000, READY_MS = 10000 };
+enum { SHIP_GRACE_MS = 5000, READY_MS = 10000, CONTROL_PATH_SIZE = CONFIG_PATH_SIZE + 16 };
 
 struct agent {
     const struct config *config;
@@ -39,6 +43,7 @@ struct agent {
     struct host_facts host;
     struct journal *journal;
     struct journal_recovery recovery;
+    struct agent_guard guard;
     struct agent_sources sources;
     struct tracker *tracker;
     struct gulp_queue *queue;
@@ -48,6 +53,8 @@ struct agent {
     struct agent_sync *sync;
     struct recording_writer *recording;
     uint64_t unaudited_before_ns;
+    uint64_t start_boot_ns; /* the clocks by which the tracker began, and a replay begins */
+    int64_t start_real_ns;
     _Atomic int64_t
         clock_offset_ns; /* the tracker's real time minus boot time; INT64_MIN: not set */
     pthread_t tracker_thread;
@@ -78,11 +85,24 @@ static void on_ask_name(void *user, uint32_t uid)
         log_debug("names", "too many names are asked for at once");
 }
 
+static bool on_ask_host_name(void *user, const struct inet_address *address)
+{
+    struct agent *agent = user;
+    return agent->sources.resolver && resolver_request(agent->sources.resolver, address);
+}
+
 static void on_ask_scan(void *user)
 {
     struct agent *agent = user;
     if (agent->sources.proc)
         proc_source_request_full(agent->sources.proc);
+}
+
+static void on_ask_socket_scan(void *user)
+{
+    struct agent *agent = user;
+    if (agent->sources.sock_diag)
+        sock_diag_request(agent->sources.sock_diag);
 }
 
 static void on_sync_done(void *user, uint64_t token)
@@ -118,18 +138,36 @@ static void take_clock(struct agent *agent)
 
 static int make_directory(const char *path, struct error_text *error)
 {
+    static const char advice[] = "name another with state_directory in section [agent]";
     if (mkdir(path, 0700) && errno != EEXIST)
-        return error_set(error, -errno, "cannot make the state directory %s: %s", path,
-                         strerror(errno));
+        return error_set(error, -errno, "cannot make the state directory %s: %s; %s", path,
+                         strerror(errno), advice);
+    AUTO_CLOSE int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || faccessat(fd, ".", W_OK, 0))
+        return error_set(error, -errno, "cannot write in the state directory %s: %s; %s", path,
+                         strerror(errno), advice);
     return 0;
+}
+
+static void control_path(const struct agent *agent, char path[CONTROL_PATH_SIZE])
+{
+    snprintf(path, CONTROL_PATH_SIZE, "%s/vestiged.sock", agent->config->state_directory);
+}
+
+/* What can be known to be wrong before anything is opened. */
+static int check_paths(const struct agent *agent, struct error_text *error)
+{
+    char path[CONTROL_PATH_SIZE];
+    control_path(agent, path);
+    int result = control_check_path(path, error);
+    if (!result)
+        result = make_directory(agent->config->state_directory, error);
+    return result ? result : shipper_check_option_file(agent->config->defaults_file, error);
 }
 
 static int open_journal(struct agent *agent, struct error_text *error)
 {
     char directory[CONFIG_PATH_SIZE + 16];
-    int result = make_directory(agent->config->state_directory, error);
-    if (result)
-        return result;
     snprintf(directory, sizeof(directory), "%s/journal", agent->config->state_directory);
     struct journal_options options = {
         .directory = directory,
@@ -153,8 +191,12 @@ static int open_sources(struct agent *agent, struct error_text *error)
         .audit_rules = agent->config->audit_rules,
         .audit_mode = agent->config->audit_mode,
         .audit_backlog_limit = agent->config->audit_backlog_limit,
+        .audit_guard = agent->guard.channel,
         .proc_interval_ms = agent->config->proc_interval_ms,
         .proc_full_interval_s = agent->config->proc_full_interval_s,
+        .sock_diag_interval_s = agent->config->sock_diag_interval_s,
+        .name_servers = agent->config->name_servers,
+        .name_timeout_ms = agent->config->name_timeout_ms,
         .counters = &agent->counters,
         .wake_fd = agent->wake_fd,
     };
@@ -178,12 +220,14 @@ static uint32_t own_root(void)
 static int start_tracker(struct agent *agent, struct error_text *error)
 {
     const struct config *config = agent->config;
+    agent->start_boot_ns = clock_boot_ns();
+    agent->start_real_ns = clock_real_ns();
     struct tracker_options options = {
         .sink = journal_sink(agent->journal),
         .counters = &agent->counters,
         .boot_id = agent->host.boot_id,
-        .boot_ns = clock_boot_ns(),
-        .real_ns = clock_real_ns(),
+        .boot_ns = agent->start_boot_ns,
+        .real_ns = agent->start_real_ns,
         .agent_pid = (uint32_t)getpid(),
         .own_pid = own_root(),
         .unaudited_before_ns = agent->unaudited_before_ns,
@@ -194,9 +238,15 @@ static int start_tracker(struct agent *agent, struct error_text *error)
         .connector_active = agent->sources.connector,
         .taskstats_active = agent->sources.taskstats,
         .audit_active = agent->sources.audit,
+        .bpf_active = agent->sources.bpf,
+        .sock_diag_active = agent->sources.sock_diag != NULL,
+        .resolver_active = agent->sources.resolver != NULL,
+        .host_names_most = config->name_cache_entries,
         .user = agent,
         .ask_name = on_ask_name,
+        .ask_host_name = on_ask_host_name,
         .ask_scan = on_ask_scan,
+        .ask_socket_scan = on_ask_socket_scan,
         .sync_done = on_sync_done,
         .checkpoint = on_checkpoint,
     };
@@ -315,6 +365,8 @@ static void append_status(void *user, struct buffer *out)
     for (size_t i = 0; i < agent->sources.n_missing; i++)
         buffer_printf(out, "source_%s_off %s\n", source_name(agent->sources.missing[i].source),
                       agent->sources.missing[i].reason);
+    if (journal.error[0])
+        buffer_printf(out, "journal_error %s\n", journal.error);
     if (shipper.error[0])
         buffer_printf(out, "ship_error %s\n", shipper.error);
 }
@@ -354,8 +406,8 @@ static int start_recording(struct agent *agent, struct error_text *error)
     if (!agent->record_directory)
         return 0;
     struct recording_header header = {.host_id = agent->config->host_id,
-                                      .boot_ns = clock_boot_ns(),
-                                      .real_ns = clock_real_ns(),
+                                      .boot_ns = agent->start_boot_ns,
+                                      .real_ns = agent->start_real_ns,
                                       .ticks_per_second = agent->host.ticks_per_second,
                                       .own_pid = own_root()};
     snprintf(header.boot_id, sizeof(header.boot_id), "%s", agent->host.boot_id);
@@ -364,10 +416,24 @@ static int start_recording(struct agent *agent, struct error_text *error)
     snprintf(header.kernel, sizeof(header.kernel), "%s",
              agent->host.kernel ? agent->host.kernel : "");
     snprintf(header.settings, sizeof(header.settings),
-             "connector=%d taskstats=%d audit=%d settle_ms=%u fork_ms=%u unaudited_before=%" PRIu64,
+             "connector=%d taskstats=%d audit=%d settle_ms=%u fork_ms=%u unaudited_before=%" PRIu64
+             " remember_s=%u remember_mib=%u resolver=%d host_names=%u bpf=%d",
              agent->sources.connector, agent->sources.taskstats, agent->sources.audit,
-             agent->config->settle_ms, agent->config->fork_ms, agent->unaudited_before_ns);
+             agent->config->settle_ms, agent->config->fork_ms, agent->unaudited_before_ns,
+             agent->config->remember_s, agent->config->remember_mib,
+             agent->sources.resolver != NULL, agent->config->name_cache_entries,
+             agent->sources.bpf);
     return recording_writer_open(&agent->recording, agent->record_directory, &header, error);
+}
+
+static int start_queue(struct agent *agent, struct error_text *error)
+{
+    int result = gulp_queue_new(&agent->queue, (size_t)agent->config->queue_mib * 1048576, 0);
+    if (!result)
+        result = first_gulp(agent);
+    if (!result)
+        result = agent_sync_new(&agent->sync);
+    return result ? error_set(error, result, "out of memory") : start_recording(agent, error);
 }
 
 static int start_threads(struct agent *agent, struct error_text *error)
@@ -382,16 +448,6 @@ static int start_threads(struct agent *agent, struct error_text *error)
                                    .lost = on_lost,
                                    .lost_user = agent};
     int result = shipper_start(&agent->shipper, &ship, error);
-    if (result)
-        return result;
-    result = gulp_queue_new(&agent->queue, (size_t)agent->config->queue_mib * 1048576, 0);
-    if (!result)
-        result = first_gulp(agent);
-    if (!result)
-        result = agent_sync_new(&agent->sync);
-    if (result)
-        return error_set(error, result, "out of memory");
-    result = start_recording(agent, error);
     if (result)
         return result;
     struct reader_options reader = {.sources = agent->sources.open,
@@ -409,8 +465,8 @@ static int start_threads(struct agent *agent, struct error_text *error)
 
 static int start_control(struct agent *agent, struct error_text *error)
 {
-    char path[CONFIG_PATH_SIZE + 16];
-    snprintf(path, sizeof(path), "%s/vestiged.sock", agent->config->state_directory);
+    char path[CONTROL_PATH_SIZE];
+    control_path(agent, path);
     struct control_ops ops = {.user = agent, .status = append_status, .sync = run_sync};
     return control_start(&agent->control, path, &ops, error);
 }
@@ -463,7 +519,8 @@ static int open_descriptors(struct agent *agent, struct error_text *error)
 
 static int start(struct agent *agent, struct error_text *error)
 {
-    int result = privilege_check(error);
+    bool audit = agent_sources_want(agent->config, SOURCE_AUDIT);
+    int result = privilege_check(audit, error);
     if (!result)
         result = open_descriptors(agent, error);
     if (!result)
@@ -471,13 +528,21 @@ static int start(struct agent *agent, struct error_text *error)
     if (!result && !agent->host.boot_id)
         result = error_set(error, -ENOENT, "cannot read the boot id from /proc; is it mounted?");
     if (!result)
+        result = check_paths(agent, error);
+    if (!result && audit)
+        result = agent_guard_start(&agent->guard, agent->config->state_directory, error);
+    if (!result)
         result = open_journal(agent, error);
+    if (!result)
+        result = agent_guard_wait(&agent->guard, error);
     if (!result)
         result = open_sources(agent, error);
     if (!result)
         result = privilege_drop(error);
     if (!result)
         result = start_tracker(agent, error);
+    if (!result)
+        result = start_queue(agent, error);
     if (!result)
         result = start_threads(agent, error);
     return result ? result : start_control(agent, error);
@@ -504,6 +569,7 @@ static void stop(struct agent *agent)
     if (agent->tracker_running)
         pthread_join(agent->tracker_thread, NULL);
     agent_sources_close(&agent->sources);
+    agent_guard_stop(&agent->guard);
     ship_rest(agent);
     agent->shipper = shipper_free(agent->shipper, 0);
     agent->tracker = tracker_free(agent->tracker);

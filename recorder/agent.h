@@ -9,6 +9,7 @@
  *   shipper thread   files -> MariaDB          (recorder/shipper.h)
  *   control thread   answers `status` and `sync`
  *   main thread      signals, clock, watchdog
+ *   guard process    puts audit back if the agent is killed (recorder/agent_guard.h)
  */
 #include "recorder/config.h"
 

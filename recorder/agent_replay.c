@@ -1,5 +1,6 @@
 /* A recording goes through the same decoders and the same tracker; only the clock and the sink are
- * others. Recordings of runs that began with an empty journal give the same rows. */
+ * others. Recordings of runs that began with an empty journal give the same rows, but for what came
+ * from the server's side: a confirmed clock step, and gaps for what journal or server refused. */
 #include "recorder/agent.h"
 
 #include "core/cleanup.h"
@@ -10,26 +11,41 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 DEFINE_CLEANUP(auto_recording_reader, struct recording_reader, recording_reader_free);
 DEFINE_CLEANUP(auto_tracker, struct tracker, tracker_free);
 
+/* "name=number name=number ...": the number, or @p otherwise. */
+static uint64_t setting(const char *settings, const char *name, uint64_t otherwise)
+{
+    size_t length = strlen(name);
+    for (const char *at = strstr(settings, name); at; at = strstr(at + 1, name))
+        if ((at == settings || at[-1] == ' ') && at[length] == '=')
+            return strtoull(at + length + 1, NULL, 10);
+    return otherwise;
+}
+
 static void read_settings(struct tracker_options *options, const char *settings)
 {
-    int connector = 1, taskstats = 1, audit = 1;
-    unsigned settle_ms = 250, fork_ms = 100;
-    uint64_t unaudited_before = 0;
-    if (sscanf(settings,
-               "connector=%d taskstats=%d audit=%d settle_ms=%u fork_ms=%u "
-               "unaudited_before=%" SCNu64,
-               &connector, &taskstats, &audit, &settle_ms, &fork_ms, &unaudited_before) < 5)
-        return;
-    options->connector_active = connector != 0;
-    options->taskstats_active = taskstats != 0;
-    options->audit_active = audit != 0;
-    options->settle_ms = settle_ms;
-    options->fork_ms = fork_ms;
-    options->unaudited_before_ns = unaudited_before;
+    options->connector_active = setting(settings, "connector", 1);
+    options->taskstats_active = setting(settings, "taskstats", 1);
+    options->audit_active = setting(settings, "audit", 1);
+    options->bpf_active = setting(settings, "bpf", 0);
+    options->resolver_active = setting(settings, "resolver", 0);
+    options->host_names_most = (uint32_t)setting(settings, "host_names", 0);
+    options->settle_ms = (unsigned)setting(settings, "settle_ms", 250);
+    options->fork_ms = (unsigned)setting(settings, "fork_ms", 100);
+    options->late_s = (unsigned)setting(settings, "remember_s", 0);
+    options->late_mib = (unsigned)setting(settings, "remember_mib", 0);
+    options->unaudited_before_ns = setting(settings, "unaudited_before", 0);
+}
+
+/* The answer is in the recording, if there was one: rows wait for it as they did. */
+static void on_ask_name(void *user, uint32_t uid)
+{
+    (void)user;
+    (void)uid;
 }
 
 int agent_replay(const char *directory, struct error_text *error)
@@ -49,7 +65,8 @@ int agent_replay(const char *directory, struct error_text *error)
                                       .own_pid = header->own_pid,
                                       .connector_active = true,
                                       .taskstats_active = true,
-                                      .audit_active = true};
+                                      .audit_active = true,
+                                      .ask_name = on_ask_name};
     options.sources = agent_sources_all(&options.n_sources);
     read_settings(&options, header->settings);
     result = tracker_new(&tracker, &options);

@@ -7,6 +7,9 @@
 #include "collectors/connector/connector_source.h"
 #include "collectors/procfs/names_source.h"
 #include "collectors/procfs/proc_source.h"
+#include "collectors/resolver/resolver_source.h"
+#include "collectors/rtnetlink/rtnetlink_source.h"
+#include "collectors/sock_diag/sock_diag_source.h"
 #include "collectors/taskstats/taskstats_source.h"
 
 #include "core/log.h"
@@ -14,8 +17,9 @@
 #include <stdio.h>
 
 static const struct source_ops *const all[] = {
-    &connector_source, &taskstats_source, &audit_source,
-    &bpf_source,       &names_source_ops, &proc_source_ops,
+    &bpf_source,       &connector_source,     &taskstats_source,
+    &audit_source,     &sock_diag_source_ops, &rtnetlink_source,
+    &names_source_ops, &resolver_source_ops,  &proc_source_ops,
 };
 
 const struct source_ops *const *agent_sources_all(size_t *n)
@@ -24,7 +28,7 @@ const struct source_ops *const *agent_sources_all(size_t *n)
     return all;
 }
 
-static bool wanted(const struct config *config, enum source_id id)
+bool agent_sources_want(const struct config *config, enum source_id id)
 {
     switch (id) {
     case SOURCE_CONNECTOR:
@@ -35,6 +39,12 @@ static bool wanted(const struct config *config, enum source_id id)
         return strcmp(config->audit_mode, "off") != 0;
     case SOURCE_BPF:
         return strcmp(config->bpf_mode, "off") != 0;
+    case SOURCE_SOCK_DIAG:
+        return strcmp(config->sock_diag_mode, "off") != 0;
+    case SOURCE_RTNETLINK:
+        return strcmp(config->rtnetlink_mode, "off") != 0;
+    case SOURCE_RESOLVER:
+        return strcmp(config->resolve_mode, "off") != 0;
     default:
         return true;
     }
@@ -55,10 +65,15 @@ static void note_open(struct agent_sources *sources, const struct source_ops *op
     sources->connector |= ops->id == SOURCE_CONNECTOR;
     sources->taskstats |= ops->id == SOURCE_TASKSTATS;
     sources->audit |= ops->id == SOURCE_AUDIT;
+    sources->bpf |= ops->id == SOURCE_BPF;
     if (ops->id == SOURCE_PROC)
         sources->proc = source;
     if (ops->id == SOURCE_NAMES)
         sources->names = source;
+    if (ops->id == SOURCE_SOCK_DIAG)
+        sources->sock_diag = source;
+    if (ops->id == SOURCE_RESOLVER)
+        sources->resolver = source;
 }
 
 int agent_sources_open(struct agent_sources *sources, const struct config *config,
@@ -69,11 +84,11 @@ int agent_sources_open(struct agent_sources *sources, const struct config *confi
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
         struct source *source = NULL;
         struct error_text reason = ERROR_TEXT_NULL;
-        if (!wanted(config, all[i]->id)) {
+        if (!agent_sources_want(config, all[i]->id)) {
             note_missing(sources, all[i]->id, "switched off by configuration");
         } else if (all[i]->open(&source, &each, &reason) == 0) {
             note_open(sources, all[i], source);
-            each.bpf_active |= all[i]->id == SOURCE_BPF;
+            each.bpf_active = sources->bpf;
         } else {
             log_warning(source_name(all[i]->id), "%s; recording goes on without it", reason.text);
             note_missing(sources, all[i]->id, reason.text);
@@ -92,5 +107,5 @@ void agent_sources_close(struct agent_sources *sources)
         struct reader_source *source = &sources->open[--sources->n_open];
         source->source = source->ops->free(source->source);
     }
-    sources->proc = sources->names = NULL;
+    sources->proc = sources->names = sources->sock_diag = sources->resolver = NULL;
 }

@@ -8,8 +8,8 @@ enum { AGENT_SOURCES_MOST = 16 };
 struct agent_sources {
     struct reader_source open[AGENT_SOURCES_MOST];
     size_t n_open;
-    struct source *proc, *names; /* among the open ones; NULL: not open */
-    bool connector, taskstats, audit;
+    struct source *proc, *names, *resolver, *sock_diag; /* among the open ones; NULL: not open */
+    bool connector, taskstats, audit, bpf;
     struct {
         enum source_id source;
         char reason[512];
@@ -19,6 +19,8 @@ struct agent_sources {
 
 /** The table of all, for decoders: @p n of them. */
 const struct source_ops *const *agent_sources_all(size_t *n);
+/** Whether the configuration asks for it. */
+bool agent_sources_want(const struct config *config, enum source_id id);
 /** Open what the configuration asks for. What fails is a warning and stands in `missing`. Returns
  * 0; an error only when nothing at all can be recorded. */
 int agent_sources_open(struct agent_sources *sources, const struct config *config,

@@ -353,18 +353,27 @@ static int remove_stale(const char *path, const struct sockaddr_un *address,
     return 0;
 }
 
+int control_check_path(const char *path, struct error_text *error)
+{
+    size_t most = sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1;
+    if (strlen(path) <= most)
+        return 0;
+    return error_set(error, -ENAMETOOLONG,
+                     "%s: longer than a socket's name may be (%zu bytes); choose a shorter state "
+                     "directory",
+                     path, most);
+}
+
 /* fchmod before bind(2) decides the mode of the file, so that it is never open to others. */
 static int listen_at(struct control *control, const char *path, struct error_text *error)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     struct stat status;
-    if (strlen(path) >= sizeof(address.sun_path))
-        return error_set(error, -ENAMETOOLONG,
-                         "%s: longer than a socket's name may be (%zu bytes); "
-                         "choose a shorter state directory",
-                         path, sizeof(address.sun_path) - 1);
+    int r = control_check_path(path, error);
+    if (r < 0)
+        return r;
     memcpy(address.sun_path, path, strlen(path) + 1);
-    int r = remove_stale(path, &address, error);
+    r = remove_stale(path, &address, error);
     if (r < 0)
         return r;
     control->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);

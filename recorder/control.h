@@ -30,6 +30,8 @@ struct control_ops {
     int (*sync)(void *user, unsigned timeout_ms, struct buffer *out);
 };
 
+/** Whether @p path can be a socket's name. */
+int control_check_path(const char *path, struct error_text *error) MUST_CHECK;
 /** Make the socket and start the thread. -EADDRINUSE: somebody answers there already; -EEXIST:
  * there is something at @p path that is no socket. A socket that nobody listens on is replaced. @p
  * ops is copied. */

@@ -499,8 +499,10 @@ static void note_result(struct journal *journal, int error)
     const char *path = journal_directory_path(journal->directory);
     bool failed = journal->error[0] != 0;
     if (error && !failed)
-        log_warning("journal", "%s: cannot be written: %s; lines wait in memory", path,
-                    strerror(-error));
+        log_warning("journal",
+                    "%s: cannot be written: %s; lines wait in memory, and what does not fit there "
+                    "is counted as lost: make room",
+                    path, strerror(-error));
     else if (!error && failed)
         log_notice("journal", "%s: written again", path);
     if (error)

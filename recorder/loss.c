@@ -11,7 +11,8 @@
 /* While records come, a hole is reported within this time. */
 static const uint64_t hole_known_ns = UINT64_C(6000000000);
 
-void loss_init(struct loss *loss, struct row_output *output, struct processes *processes)
+void loss_init(struct loss *loss, struct row_output *output, struct processes *processes,
+               bool counts_births)
 {
     static const struct gap_gatherer gatherers[LOSS_KIND_N] = {
         [LOSS_CONNECTOR_EVENTS] = {.source = "connector", .cause = "overrun",         .unit = "event" },
@@ -20,8 +21,14 @@ void loss_init(struct loss *loss, struct row_output *output, struct processes *p
         [LOSS_AUDIT_EVENTS] = {.source = "audit",     .cause = "missing_serials", .unit = "event" },
         [LOSS_AUDIT_RECORDS] = {.source = "audit",     .cause = "kernel_backlog",  .unit = "record"},
         [LOSS_SERVER_ROWS] = {.source = "server",    .cause = "rejected",        .unit = "row"   },
+        [LOSS_RTNETLINK_EVENTS] = {.source = "rtnetlink", .cause = "overrun",         .unit = "event" },
+        [LOSS_NETWORK_ROWS] = {.source = "rtnetlink", .cause = "memory_bound",    .unit = "row"   },
+        [LOSS_SOCK_DIAG_EVENTS] = {.source = "sock_diag", .cause = "overrun",         .unit = "event" },
+        [LOSS_BPF_EVENTS] = {.source = "bpf",       .cause = "overrun",         .unit = "event" },
+        [LOSS_ENDPOINT_ROWS] = {.source = "sockets",   .cause = "memory_bound",    .unit = "row"   },
+        [LOSS_ARGUMENTS] = {.source = "agent",     .cause = "memory_bound",    .unit = "record"},
     };
-    *loss = (struct loss){.output = output, .processes = processes};
+    *loss = (struct loss){.output = output, .processes = processes, .counts_births = counts_births};
     memcpy(loss->gatherers, gatherers, sizeof(gatherers));
 }
 
@@ -45,6 +52,12 @@ void loss_clock_step(struct loss *loss)
 static uint64_t now_ns(const struct loss *loss)
 {
     return loss->output->timeline->now_boot_ns;
+}
+
+void loss_rows(struct loss *loss, enum loss_kind kind, uint64_t n)
+{
+    if (n)
+        gap_gather(&loss->gatherers[kind], now_ns(loss), now_ns(loss), (int64_t)n);
 }
 
 static int connector_hole(struct loss *loss, uint64_t messages)
@@ -73,19 +86,34 @@ static int on_sequence(struct loss *loss, const struct fact_sequence *sequence)
     return connector_hole(loss, missing);
 }
 
+/* Since when a source's messages may be lost. */
+static uint64_t heard_ns(const struct loss *loss, enum source_id source)
+{
+    return loss->drained_ns[source] ? loss->drained_ns[source] : now_ns(loss);
+}
+
 static int on_overrun(struct loss *loss, enum source_id source)
 {
-    enum loss_kind kind = source == SOURCE_TASKSTATS ? LOSS_TASKSTATS_EVENTS : LOSS_AUDIT_OVERRUN;
+    /* 0: none of its own; connector and BPF say how many */
+    static const enum loss_kind kinds[SOURCE_N] = {
+        [SOURCE_TASKSTATS] = LOSS_TASKSTATS_EVENTS,
+        [SOURCE_AUDIT] = LOSS_AUDIT_OVERRUN,
+        [SOURCE_RTNETLINK] = LOSS_RTNETLINK_EVENTS,
+        [SOURCE_SOCK_DIAG] = LOSS_SOCK_DIAG_EVENTS,
+    };
     if (source == SOURCE_CONNECTOR)
         return connector_hole(loss, 0);
-    if (source == SOURCE_TASKSTATS || source == SOURCE_AUDIT)
-        gap_gather(&loss->gatherers[kind], loss->drained_ns[source], now_ns(loss), GAP_UNKNOWN);
-    return source == SOURCE_TASKSTATS ? LOSS_SCAN_WANTED : LOSS_NOTED;
+    if (kinds[source])
+        gap_gather(&loss->gatherers[kinds[source]], heard_ns(loss, source), now_ns(loss),
+                   GAP_UNKNOWN);
+    return source == SOURCE_TASKSTATS   ? LOSS_SCAN_WANTED
+           : source == SOURCE_SOCK_DIAG ? LOSS_SOCKET_SCAN_WANTED
+                                        : LOSS_NOTED;
 }
 
 int loss_fact(struct loss *loss, const struct fact *fact)
 {
-    uint64_t since = loss->drained_ns[SOURCE_AUDIT] ? loss->drained_ns[SOURCE_AUDIT] : now_ns(loss);
+    uint64_t since = heard_ns(loss, SOURCE_AUDIT);
     uint64_t checked = loss->audit_checked_ns ? loss->audit_checked_ns : fact->boot_ns;
     switch (fact->kind) {
     case FACT_SEQUENCE:
@@ -105,6 +133,10 @@ int loss_fact(struct loss *loss, const struct fact *fact)
         gap_gather(&loss->gatherers[LOSS_AUDIT_RECORDS], since, now_ns(loss),
                    fact->audit_lost.records);
         return LOSS_NOTED;
+    case FACT_BPF_LOST:
+        gap_gather(&loss->gatherers[LOSS_BPF_EVENTS], heard_ns(loss, SOURCE_BPF), now_ns(loss),
+                   (int64_t)fact->bpf_lost.events);
+        return LOSS_SOCKET_SCAN_WANTED;
     default:
         return LOSS_NOTED;
     }
@@ -145,12 +177,21 @@ static void ledger_tick(struct loss *loss)
         close_hole(loss, missing);
 }
 
+/* False while it cannot be said yet. */
+static bool count_unheard(struct loss *loss, struct processes_unheard *unheard)
+{
+    if (loss->counts_births)
+        return processes_unheard(loss->processes, &loss->before.processes, loss->births_after_mark,
+                                 unheard);
+    *unheard = (struct processes_unheard){.known = false};
+    return processes_last_scan_ns(loss->processes) != 0;
+}
+
 /* What was born and gone while no agent listened. */
 static void unheard_tick(struct loss *loss)
 {
     struct processes_unheard unheard;
-    if (!loss->expect || !processes_unheard(loss->processes, &loss->before.processes,
-                                            loss->births_after_mark, &unheard))
+    if (!loss->expect || !count_unheard(loss, &unheard))
         return;
     struct gap gap = {.source = "agent",
                       .cause = loss->before.clean ? "not_running" : "killed",
@@ -195,7 +236,7 @@ static void write_step(struct loss *loss)
     if (!loss->step_open)
         return;
     snprintf(detail, sizeof(detail), "the wall clock stepped by %" PRId64 " s and was%s followed",
-             timeline->refused_step_ns / 1000000000, timeline->refused_step_ns ? " not" : "");
+             timeline->step_ns / 1000000000, timeline->refused_step_ns ? " not" : "");
     struct gap gap = {.source = "clock",
                       .cause = "clock_step",
                       .unit = "event",
@@ -211,12 +252,13 @@ static void write_step(struct loss *loss)
 void loss_tick(struct loss *loss)
 {
     uint64_t now = now_ns(loss);
+    uint64_t since = loss->drained_ns[SOURCE_AGENT] ? loss->drained_ns[SOURCE_AGENT] : now;
     uint64_t rejected = atomic_exchange_explicit(&loss->rejected, 0, memory_order_relaxed);
     if (rejected)
         gap_gather(&loss->gatherers[LOSS_SERVER_ROWS], now, now, (int64_t)rejected);
     uint64_t dropped = processes_take_arguments_dropped(loss->processes);
     if (dropped)
-        gap_gather(&loss->gatherers[LOSS_ARGUMENTS], now, now, (int64_t)dropped);
+        gap_gather(&loss->gatherers[LOSS_ARGUMENTS], since, now, (int64_t)dropped);
     ledger_tick(loss);
     unheard_tick(loss);
     for (size_t i = 0; i < LOSS_KIND_N; i++)

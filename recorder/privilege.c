@@ -1,7 +1,8 @@
 /* Opening needs NET_ADMIN (receive buffers, process connector, taskstats) and AUDIT_CONTROL or
  * AUDIT_READ. Running needs AUDIT_CONTROL to restore the former state and to follow a change of
  * owner, NET_ADMIN for sockets opened then, SYS_PTRACE and DAC_READ_SEARCH to read /proc of others.
- */
+ * Capabilities belong to a thread: that of sock_diag, which began before, keeps SYS_ADMIN, without
+ * which it could not enter network namespaces. */
 #include "recorder/privilege.h"
 
 #include "core/cleanup.h"
@@ -11,6 +12,7 @@
 #include <sys/prctl.h>
 
 static const cap_value_t needed[] = {CAP_NET_ADMIN, CAP_AUDIT_CONTROL, CAP_AUDIT_READ};
+enum { NEEDED_WITHOUT_AUDIT = 1 };
 static const cap_value_t kept[] = {CAP_NET_ADMIN, CAP_AUDIT_CONTROL, CAP_AUDIT_READ, CAP_SYS_PTRACE,
                                    CAP_DAC_READ_SEARCH};
 
@@ -20,14 +22,15 @@ static inline void free_capabilities(cap_t *capabilities)
         cap_free(*capabilities);
 }
 
-int privilege_check(struct error_text *error)
+int privilege_check(bool audit, struct error_text *error)
 {
+    size_t n_needed = audit ? sizeof(needed) / sizeof(needed[0]) : NEEDED_WITHOUT_AUDIT;
     cap_t have CLEANUP(free_capabilities) = cap_get_proc();
     char missing[128] = "";
     if (!have)
         return error_set(error, -errno, "cannot read this process's capabilities: %s",
                          strerror(errno));
-    for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++) {
+    for (size_t i = 0; i < n_needed; i++) {
         cap_flag_value_t value = CAP_CLEAR;
         cap_get_flag(have, needed[i], CAP_EFFECTIVE, &value);
         if (value == CAP_SET)

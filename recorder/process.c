@@ -12,6 +12,7 @@ struct process *process_new(uint32_t pid, uint64_t fork_ns)
     process->owners = 1;
     process->pid = pid;
     process->fork_ns = fork_ns;
+    process->image_ns = fork_ns;
     process->start_ticks = fork_ns / 10000000;
     process->n_threads = 1;
     process->now = (struct credentials){ID_UNSET, ID_UNSET, ID_UNSET, ID_UNSET};
@@ -30,6 +31,7 @@ struct process *process_unref(struct process *process)
 {
     if (process && --process->owners == 0) {
         shared_text_unref(process->container);
+        shared_text_unref(process->restored_exe);
         image_unref(process->image);
         free(process);
     }
@@ -42,7 +44,10 @@ struct process_row *process_add_row(struct process *process, uint64_t id, uint64
     if (!row)
         return NULL;
     row->id = process->current_id = id;
+    if (!process->birth_id)
+        process->birth_id = id;
     row->created_ns = created_ns;
+    row->before_ns = process->image_ns;
     row->process = process_ref(process);
     row->older = process->row;
     row->image = image_ref(process->image);
@@ -128,11 +133,4 @@ void row_queue_remove(struct process_row *row)
     TAILQ_REMOVE(&row->queue->rows, row, in_queue);
     row->queue->n--;
     row->queue = NULL;
-}
-
-void comm_set(char comm[16], struct slice bytes)
-{
-    memset(comm, 0, 16);
-    if (bytes.length)
-        memcpy(comm, bytes.data, bytes.length < 16 ? bytes.length : 16);
 }

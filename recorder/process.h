@@ -5,6 +5,7 @@
  * rows are written.
  */
 #include "core/fact.h"
+#include "recorder/comm.h"
 #include "recorder/row_output.h"
 #include "recorder/shared_text.h"
 
@@ -19,9 +20,16 @@ struct credentials {
 struct image {
     unsigned owners;
     bool known;                 /* as complete as it will be */
+    bool guessed;               /* of a record that may be of another image: not to be told */
     char comm[16];              /* as the exec set it; "": not known yet */
     struct shared_text *fields; /* exe .. tty as text of a line; NULL: not known, or dropped */
     size_t *total_bytes;        /* of all images' fields, for the bound */
+};
+
+/* What a record of audit says besides the image, while nobody knows whether it is this row's. */
+struct audit_word {
+    uint32_t serial, ppid, login_uid, session;
+    struct credentials ids;
 };
 
 struct process;
@@ -34,6 +42,9 @@ struct process_row {
     struct process *process;
     uint64_t id, previous_id, parent_id;
     uint64_t created_ns, exec_ns, ended_ns; /* exec_ns 0: began by fork; ended_ns 0: lives */
+    uint64_t before_ns;  /* when the image before it began, or the process: its record is younger */
+    uint64_t seen_ns;    /* when /proc showed this image; 0: never */
+    uint64_t created_us; /* as it was inserted */
     enum end_cause end_cause;
     uint32_t ppid;
     struct credentials birth;
@@ -41,7 +52,10 @@ struct process_row {
     struct image *image;
     char comm[16]; /* "": the image's */
     unsigned seen_by;
+    struct audit_word word;
     bool audit_expected, audit_joined;
+    bool audit_guessed; /* a record has come that may be its own: `word` and the guessed image */
+    bool parent_open;   /* its parent is yet to be found, or checked, by the first scan */
     /* What the database will have: a row is finished when all three are true. */
     bool inserted, settled, end_written;
 };
@@ -76,8 +90,10 @@ struct pending_change {
 struct process {
     unsigned owners; /* the table, and each row that is not done */
     uint32_t pid, ppid;
-    uint64_t current_id; /* of the row of the image that runs now */
+    uint64_t current_id;                /* of the row of the image that runs now */
+    uint64_t birth_id, parent_birth_id; /* of the first row: no other process ever has it */
     uint64_t fork_ns, start_ticks;
+    uint64_t image_ns; /* when the image that runs now began */
     uint32_t n_threads;
     struct credentials now;
     uint32_t login_uid, session, sid;
@@ -87,7 +103,9 @@ struct process {
     struct shared_text *container;
     uint64_t pid_ns, mnt_ns, net_ns;
     bool kernel_thread, own, unaudited;
-    bool stored;            /* at least one of its rows is inserted */
+    bool unseen;        /* a row of an earlier run was taken up; /proc has yet to show by whom */
+    bool birth_guessed; /* its FORK was not heard: it began before fork_ns */
+    bool stored;        /* at least one of its rows is inserted */
     bool threads_uncertain; /* messages were lost: the thread count proves nothing */
     bool ended;
     bool leader_gone;        /* its first thread has ended, others run */
@@ -95,12 +113,16 @@ struct process {
     bool in_snapshot;        /* found by the full scan that is under way */
     struct process_row *row; /* of the image that runs now; then the older ones */
     struct image *image;     /* of the image that runs now */
+    struct shared_text
+        *restored_exe; /* of the row of an earlier run, while it is unseen; or NULL */
     struct process_end end;
+    uint32_t login_turn; /* the last login that it has to do with */
     unsigned n_pending;
     struct pending_change pending[PENDING_CHANGES];
     struct process *older_life; /* of the same pid, ended, while its rows are not all written */
     TAILQ_ENTRY(process) in_changes;
     bool changes_queued;
+    TAILQ_ENTRY(process) in_births;
 };
 
 struct process *process_new(uint32_t pid, uint64_t fork_ns);
@@ -116,16 +138,10 @@ void process_row_finish(struct process_row *row);
 struct image *image_new(size_t *total_bytes);
 /** Takes @p fields over; NULL drops what there is. */
 void image_consume_fields(struct image *image, struct shared_text *fields);
-/** Copy a name of up to 15 bytes, filled up with zeros. */
-void comm_set(char comm[16], struct slice bytes);
-static inline struct slice comm_slice(const char comm[16])
-{
-    return comm[0] ? slice_of(comm, strnlen(comm, 16)) : SLICE_NULL;
-}
 /** The name that @p comm stands for when it is "". */
 static inline struct slice comm_or_image(const char comm[16], const struct image *image)
 {
-    return comm[0] || !image ? comm_slice(comm) : comm_slice(image->comm);
+    return comm[0] || !image || image->guessed ? comm_slice(comm) : comm_slice(image->comm);
 }
 struct image *image_ref(struct image *image);
 struct image *image_unref(struct image *image);
@@ -135,8 +151,11 @@ void row_queue_init(struct row_queue *queue);
 void row_queue_put(struct row_queue *queue, struct process_row *row, uint64_t deadline_ns);
 void row_queue_remove(struct process_row *row);
 
-/** Compare start times of /proc, which are a tick apart from those computed of a FORK message. */
-static inline bool process_same_start(uint64_t a, uint64_t b)
+/** Whether a process that /proc says began at @p start_ticks had this pid already when one is said
+ *  to have begun at @p told_ticks. The latter is a FORK message's time, which is after the start:
+ * by a rounding as a rule, by much when the parent was preempted. So both are the same process, or
+ * the one in /proc is older. */
+static inline bool process_began_by(uint64_t start_ticks, uint64_t told_ticks)
 {
-    return a > b ? a - b <= 1 : b - a <= 1;
+    return start_ticks <= told_ticks + 1;
 }

@@ -39,9 +39,11 @@ int processes_new(struct processes **processesp, const struct processes_options 
     row_queue_init(&p->waiting);
     row_queue_init(&p->ending);
     row_queue_init(&p->late);
+    row_queue_init(&p->unnamed);
     row_queue_init(&p->refused);
+    TAILQ_INIT(&p->births);
     TAILQ_INIT(&p->changes);
-    if (!p->living || !p->ended || !p->restored) {
+    if (!p->living || !p->ended || !p->restored || actors_new(&p->actors) < 0) {
         processes_free(p);
         return -ENOMEM;
     }
@@ -80,22 +82,42 @@ struct processes *processes_free(struct processes *p)
     OPENSSL_LH_free(p->living);
     OPENSSL_LH_free(p->ended);
     OPENSSL_LH_free(p->restored);
+    actors_free(p->actors);
     buffer_deinit(&p->fields);
     buffer_deinit(&p->words);
     free(p);
     return NULL;
 }
 
+/* Several times an exec: of the key only that is set which hash and comparison look at. */
+static struct process *find(OPENSSL_LHASH *table, uint32_t pid)
+{
+    struct process key;
+    key.pid = pid;
+    return OPENSSL_LH_retrieve(table, &key);
+}
+
 struct process *processes_find(struct processes *p, uint32_t pid)
 {
-    struct process key = {.pid = pid};
-    return OPENSSL_LH_retrieve(p->living, &key);
+    return find(p->living, pid);
 }
 
 struct process *processes_find_ended(struct processes *p, uint32_t pid)
 {
-    struct process key = {.pid = pid};
-    return OPENSSL_LH_retrieve(p->ended, &key);
+    return find(p->ended, pid);
+}
+
+/* The birth of one whose FORK was not heard is only known to be before its first message. */
+struct process *processes_find_at(struct processes *p, uint32_t pid, uint64_t ns)
+{
+    static const uint64_t coarse_ns = 20000000;
+    struct process *life = processes_find(p, pid);
+    if (life && (life->birth_guessed || life->fork_ns <= ns + coarse_ns))
+        return life;
+    for (life = processes_find_ended(p, pid); life; life = life->older_life)
+        if (life->birth_guessed || life->fork_ns <= ns + coarse_ns)
+            return life;
+    return NULL;
 }
 
 struct process *processes_add(struct processes *p, uint32_t pid, uint64_t fork_ns)
@@ -113,6 +135,7 @@ struct process *processes_add(struct processes *p, uint32_t pid, uint64_t fork_n
     OPENSSL_LH_insert(p->living, process);
     if (OPENSSL_LH_error(p->living))
         return process_unref(process);
+    TAILQ_INSERT_TAIL(&p->births, process, in_births);
     p->n_unstored++;
     counter_add(p->output->counters, COUNTER_PROCESSES_BORN, 1);
     return process;
@@ -120,8 +143,14 @@ struct process *processes_add(struct processes *p, uint32_t pid, uint64_t fork_n
 
 static void remember_end(struct processes *p, const struct process *process)
 {
-    p->recent[process->pid % RECENT_ENDS] =
-        (struct recent_end){.pid = process->pid, .start_ticks = process->start_ticks};
+    p->recent[process->pid % RECENT_ENDS] = (struct recent_end){
+        .pid = process->pid, .start_ticks = process->start_ticks, .end_ns = process->end.ns};
+}
+
+static void forget(struct processes *p, struct process *process)
+{
+    TAILQ_REMOVE(&p->births, process, in_births);
+    process_unref(process);
 }
 
 /* The newest life of a pid stands in the memory of ended processes, and leads to older ones. The
@@ -130,7 +159,7 @@ static void keep_ended(struct processes *p, struct process *process)
 {
     process->older_life = OPENSSL_LH_insert(p->ended, process);
     if (!process->older_life && OPENSSL_LH_error(p->ended))
-        process_unref(process);
+        forget(p, process);
 }
 
 void processes_end(struct processes *p, struct process *process, uint64_t ns, enum end_cause cause)
@@ -167,7 +196,7 @@ void processes_release(struct processes *p, struct process *process)
         newest->older_life = process->older_life;
     }
     connector_flush_comm(p, process);
-    process_unref(process);
+    forget(p, process);
 }
 
 void processes_fact(struct processes *p, const struct fact *fact)
@@ -242,8 +271,7 @@ static void count_threads(void *item, void *total)
 
 void processes_get_state(const struct processes *p, struct processes_state *state)
 {
-    struct process key = {.pid = p->options.agent_pid};
-    const struct process *agent = OPENSSL_LH_retrieve(p->living, &key);
+    const struct process *agent = find(p->living, p->options.agent_pid);
     *state = (struct processes_state){
         .forks = fork_ledger_accounted(&p->ledger),
         .unstored = p->n_unstored + p->output->refused_processes,

@@ -8,6 +8,7 @@
  *   audit       login user, arguments, program
  *   /proc       what was there before, and what the others could not say
  */
+#include "recorder/actors.h"
 #include "recorder/fork_ledger.h"
 #include "recorder/row_output.h"
 #include "recorder/user_names.h"
@@ -85,3 +86,8 @@ uint64_t processes_take_arguments_dropped(struct processes *processes);
 uint64_t processes_last_scan_ns(const struct processes *processes);
 struct fork_ledger *processes_ledger(struct processes *processes);
 size_t processes_living(const struct processes *processes);
+/** Who @p pid was at @p at_ns (boot clock); false: nobody knows. */
+bool processes_actor(struct processes *processes, uint32_t pid, uint64_t at_ns,
+                     struct actor *actor);
+/** Who @p pid is now; false: there is no such process. */
+bool processes_living_actor(struct processes *processes, uint32_t pid, struct actor *actor);

@@ -1,182 +1,205 @@
 /* Audit facts: who (login user, session, ids) and what (program, arguments, directory).
  *
- * An exec's record is joined to the connector's EXEC by pid and order. The record carries the time
- * of a coarse clock at the entry of the system call, so the image it speaks of is the oldest one of
- * that pid which has no record yet and began at or after that time. An older image without a record
- * stays without: its record was lost, and the next one does not move into its place. */
+ * An exec's record is joined to the connector's EXEC by pid and order. Records of one pid come in
+ * the order of its execs, and all of its images that a record can speak of have been heard of
+ * before it. But a record may be lost, and must not be given to the image that follows. Its stamp
+ * is of a coarse clock at the entry of the system call: never after the EXEC of its image, and
+ * after the EXEC of the image before, less a tick. So the oldest image of the pid that has no
+ * record yet and began at or after the stamp is the one, unless the next one may have called for
+ * its exec within a tick of that: then the record may be of either. It is kept with the older one
+ * as a guess, and becomes certain when the image that follows gets a record of its own. When that
+ * never comes, nobody gets the arguments. */
 #include "recorder/processes_private.h"
 
-#include <stdio.h>
-
-/* Records are stamped in whole milliseconds, downwards. */
+/* Of times that are converted from one clock to another. */
 static const uint64_t stamp_slack_ns = 2000000;
+/* A tick of the slowest kernel, the milliseconds to which stamps are cut, and the slack. */
+static const uint64_t stamp_early_ns = 20000000;
+/* So long a virtual machine's coarse clock does not stand still, and an exec does not last. */
+static const uint64_t stamp_earliest_ns = 1000000000;
 
-static struct process_row *oldest_unjoined(struct process *process, uint64_t not_before_ns)
+static struct process *older_life(struct processes *p, const struct process *life)
 {
-    struct process_row *found = NULL;
-    for (; process; process = process->older_life)
-        for (struct process_row *row = process->row; row; row = row->older)
-            if (row->audit_expected && !row->audit_joined && row->exec_ns >= not_before_ns)
-                found = row;
-    return found;
+    return life->ended ? life->older_life : processes_find_ended(p, life->pid);
 }
 
-static void join(struct processes *p, struct process_row *row, const struct fact_audit_exec *exec)
+static struct process_row *newest_of(struct processes *p, struct process *life)
 {
+    while (life && !life->row)
+        life = older_life(p, life);
+    return life ? life->row : NULL;
+}
+
+static struct process_row *newest_image(struct processes *p, uint32_t pid)
+{
+    struct process *living = processes_find(p, pid);
+    return newest_of(p, living ? living : processes_find_ended(p, pid));
+}
+
+static struct process_row *older_image(struct processes *p, const struct process_row *row)
+{
+    return row->older ? row->older : newest_of(p, older_life(p, row->process));
+}
+
+/* The image that ran in this pid until @p row's began, if it is still in memory. */
+static struct process_row *image_before(struct processes *p, const struct process_row *row)
+{
+    struct process_row *older = older_image(p, row);
+    if (!older)
+        return NULL;
+    uint64_t before_id = older->process == row->process ? row->previous_id
+                         : row->previous_id             ? 0
+                                                        : older->process->current_id;
+    return older->id == before_id ? older : NULL;
+}
+
+/* Whether an image that began after the stamp may have called for its exec at that time. */
+static bool may_be_of(const struct process_row *row, uint64_t ns)
+{
+    return row->before_ns <= ns + stamp_early_ns && row->exec_ns <= ns + stamp_earliest_ns;
+}
+
+struct match {
+    struct process_row *row;
+    bool certain;
+    bool guesses; /* there are some in this pid */
+};
+
+static struct match find_image(struct processes *p, const struct fact_audit_exec *exec, uint64_t ns)
+{
+    struct match match = {NULL, true, false};
+    struct process_row *row = newest_image(p, exec->pid);
+    for (; row; row = older_image(p, row)) {
+        match.guesses |= row->audit_guessed;
+        if (row->audit_joined || row->audit_guessed) {
+            if (audit_serial_before(row->word.serial, exec->serial))
+                break; /* it has had its word, and so have all before it */
+            match.row = NULL;
+        } else if (row->audit_expected) {
+            if (row->exec_ns + stamp_slack_ns < ns)
+                break;
+            match.certain = !match.row || !may_be_of(match.row, ns);
+            match.row = row;
+        }
+    }
+    if (match.row && ns + stamp_earliest_ns < match.row->before_ns)
+        match.row = NULL; /* of an image that is not in memory any more */
+    return match;
+}
+
+static void take_word(struct process_row *row, const struct fact_audit_exec *exec)
+{
+    row->word = (struct audit_word){
+        .serial = exec->serial,
+        .ppid = exec->ppid,
+        .login_uid = exec->login_uid,
+        .session = exec->session,
+        .ids = {exec->uid, exec->euid, exec->gid, exec->egid}
+    };
+}
+
+static void describe(struct processes *p, struct image *image, const struct fact_audit_exec *exec)
+{
+    comm_set(image->comm, exec->comm);
+    image_fill(p, image, exec->exe, exec->argv, exec->n_argv, exec->argc, exec->cwd, exec->tty);
+}
+
+static void guess(struct processes *p, struct process_row *row, const struct fact_audit_exec *exec)
+{
+    take_word(row, exec);
+    row->audit_guessed = true;
+    if (row->image && !row->image->known && !row->image->fields) {
+        describe(p, row->image, exec);
+        row->image->guessed = true;
+    }
+}
+
+void audit_forget_guess(struct process_row *row)
+{
+    row->audit_guessed = false;
+    if (!row->image || !row->image->guessed)
+        return;
+    image_consume_fields(row->image, NULL);
+    memset(row->image->comm, 0, sizeof(row->image->comm));
+    row->image->guessed = false;
+}
+
+/* The word is the row's own. */
+static void confirm(struct processes *p, struct process_row *row)
+{
+    const struct audit_word *word = &row->word;
     struct process *process = row->process;
-    if (row->image && !row->image->known) {
-        comm_set(row->image->comm, exec->comm);
-        image_fill(p, row->image, exec->exe, exec->argv, exec->n_argv, exec->argc, exec->cwd,
-                   exec->tty);
+    if (row->image) {
         row->image->known = true;
+        row->image->guessed = false;
     }
-    connector_flush_comm(p, process);
-    row->login_uid = exec->login_uid;
-    row->session = exec->session;
+    row->login_uid = word->login_uid;
+    row->session = word->session;
     if (!row->inserted)
-        row->birth = (struct credentials){exec->uid, exec->euid, exec->gid, exec->egid};
+        row->birth = word->ids;
     if (!row->ppid)
-        row->ppid = exec->ppid;
-    if (row == process->row && !process->ended) {
-        process->login_uid = exec->login_uid;
-        process->session = exec->session;
+        row->ppid = word->ppid;
+    if (row == process->row) {
+        connector_flush_comm(p, process);
+        process->login_uid = word->login_uid;
+        process->session = word->session;
         if (process->now.uid == ID_UNSET)
-            process->now = (struct credentials){exec->uid, exec->euid, exec->gid, exec->egid};
+            process->now = word->ids;
     }
+    row->audit_guessed = false;
     row->audit_joined = true;
     row->seen_by |= SEEN_BY_AUDIT;
     counter_add(p->output->counters, COUNTER_AUDIT_JOINED, 1);
     rows_evaluate(p, row);
 }
 
-/* The connector did not say it (messages lost, or no connector): the record stands alone. */
-static struct process_row *imply_exec(struct processes *p, const struct fact_audit_exec *exec,
-                                      uint64_t ns)
+/* A certain word makes those that were guessed directly before it certain: had one been this row's,
+ * this one would be nobody's. */
+static void confirm_guesses(struct processes *p, const struct process_row *row)
 {
-    if (p->options.connector_active && !p->ledger.hole)
-        return NULL;
-    struct process *process = processes_find(p, exec->pid);
-    if (!process) {
-        if (processes_find_ended(p, exec->pid))
-            return NULL;
-        fork_ledger_implied(&p->ledger, 1);
-        process = processes_add(p, exec->pid, ns);
-        if (!process)
-            return NULL;
-        process->ppid = exec->ppid;
-        process->threads_uncertain = true;
-        process->in_snapshot = true;
-        struct process *parent = processes_find(p, exec->ppid);
-        struct process_row *row = rows_begin(p, process, ns);
-        if (row)
-            row->parent_id = parent ? parent->current_id : 0;
+    struct process_row *before = image_before(p, row);
+    while (before && before->audit_guessed) {
+        struct process_row *next = image_before(p, before);
+        confirm(p, before);
+        before = next;
     }
-    if (process->row && process->row->audit_joined)
-        return NULL;
-    struct process_row *row = process->row;
-    if (!row || row->inserted)
-        return NULL;
-    image_unref(row->image);
-    image_unref(process->image);
-    process->image = image_new(&p->image_bytes);
-    row->image = image_ref(process->image);
-    row->exec_ns = ns;
-    row->audit_expected = true;
-    return row;
 }
 
-static void on_exec(struct processes *p, const struct fact_audit_exec *exec)
+static void join(struct processes *p, const struct match *match, const struct fact_audit_exec *exec)
 {
-    uint64_t ns = timeline_boot_ns(p->output->timeline, exec->real_ms * 1000000);
-    uint64_t not_before = ns > stamp_slack_ns ? ns - stamp_slack_ns : 0;
-    if (ns > p->audit_horizon_ns)
-        p->audit_horizon_ns = ns;
-    struct process_row *row = oldest_unjoined(processes_find_ended(p, exec->pid), not_before);
-    if (!row)
-        row = oldest_unjoined(processes_find(p, exec->pid), not_before);
-    if (!row)
-        row = imply_exec(p, exec, ns);
-    if (row)
-        join(p, row, exec);
-    else
+    struct process_row *row = match->row;
+    take_word(row, exec);
+    if (row->image && !row->image->known)
+        describe(p, row->image, exec);
+    if (match->guesses)
+        confirm_guesses(p, row);
+    confirm(p, row);
+}
+
+static void on_exec(struct processes *p, const struct fact *fact)
+{
+    const struct fact_audit_exec *exec = &fact->audit_exec;
+    struct timeline_moment at =
+        timeline_moment(p->output->timeline, exec->real_ms * 1000000, fact->boot_ns);
+    if (at.boot_ns > p->audit_horizon_ns)
+        p->audit_horizon_ns = at.boot_ns;
+    struct match match = find_image(p, exec, at.boot_ns);
+    if (!match.row && at.other_ns != at.boot_ns)
+        match = find_image(p, exec, at.other_ns);
+    if (!match.row)
+        match = (struct match){alone_exec(p, exec, at.boot_ns), true, match.guesses};
+    if (!match.row)
         counter_add(p->output->counters, COUNTER_AUDIT_UNJOINED, 1);
-}
-
-struct login_change {
-    struct processes *p;
-    const struct process *parent;
-    uint32_t old_login_uid, login_uid, session;
-    uint64_t since_ns;
-};
-
-static void apply_login(struct process *process, const struct login_change *change)
-{
-    process->login_uid = change->login_uid;
-    process->session = change->session;
-    for (struct process_row *row = process->row; row; row = row->older) {
-        if (row->created_ns >= change->since_ns && !row->settled && !row->audit_joined) {
-            row->login_uid = change->login_uid;
-            row->session = change->session;
-        }
-    }
-}
-
-/* A child that was forked after the login, and heard of before it, has inherited the old value. */
-static void inherit_login(void *item, void *user)
-{
-    struct process *process = item;
-    const struct login_change *change = user;
-    if (process->ppid == change->parent->pid && process->fork_ns >= change->since_ns &&
-        process->login_uid == change->old_login_uid)
-        apply_login(process, change);
-}
-
-static void id_text(char *text, size_t size, uint32_t id)
-{
-    if (id == ID_UNSET)
-        snprintf(text, size, "unset");
+    else if (match.certain)
+        join(p, &match, exec);
     else
-        snprintf(text, size, "%u", id);
-}
-
-/* The record of a login comes before that of an exec which followed it, although the connector has
- * already spoken of the new image: the login belongs to the one before. */
-static uint64_t image_at_login(const struct process *process)
-{
-    uint64_t id = process->current_id;
-    for (const struct process_row *row = process->row;
-         row && row->audit_expected && !row->audit_joined && row->previous_id; row = row->older)
-        id = row->previous_id;
-    return id;
-}
-
-static void on_login(struct processes *p, const struct fact_audit_login *login)
-{
-    struct process *process = processes_find(p, login->pid);
-    if (!process)
-        process = processes_find_ended(p, login->pid);
-    if (!process)
-        return;
-    uint64_t ns = timeline_boot_ns(p->output->timeline, login->real_ms * 1000000);
-    struct login_change change = {.p = p,
-                                  .parent = process,
-                                  .login_uid = login->login_uid,
-                                  .old_login_uid = login->old_login_uid,
-                                  .session = login->session,
-                                  .since_ns = ns};
-    char before[16], after[16];
-    id_text(before, sizeof(before), login->old_login_uid);
-    id_text(after, sizeof(after), login->login_uid);
-    rows_change(p, image_at_login(process), SEEN_BY_AUDIT, ns, "login_uid", slice_text(before),
-                slice_text(after));
-    apply_login(process, &change);
-    OPENSSL_LH_doall_arg(p->living, inherit_login, &change);
+        guess(p, match.row, exec);
 }
 
 void audit_fact(struct processes *p, const struct fact *fact)
 {
     if (fact->kind == FACT_AUDIT_EXEC)
-        on_exec(p, &fact->audit_exec);
+        on_exec(p, fact);
     else
-        on_login(p, &fact->audit_login);
+        login_fact(p, fact);
 }

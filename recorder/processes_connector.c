@@ -18,13 +18,17 @@ static void inherit(struct process *child, const struct process *parent)
     child->login_uid = parent->login_uid;
     child->session = parent->session;
     child->sid = parent->sid;
-    memcpy(child->comm, parent->comm, sizeof(child->comm));
     child->container = shared_text_ref(parent->container);
     child->pid_ns = parent->pid_ns;
     child->mnt_ns = parent->mnt_ns;
     child->net_ns = parent->net_ns;
-    child->kernel_thread = parent->kernel_thread;
     child->own = parent->own;
+    child->parent_birth_id = parent->birth_id;
+    child->kernel_thread = parent->kernel_thread;
+    /* A kernel thread is given a name of its own, and nobody tells of it. */
+    if (parent->kernel_thread)
+        return;
+    memcpy(child->comm, parent->comm, sizeof(child->comm));
     child->image = image_ref(parent->image);
 }
 
@@ -48,7 +52,7 @@ static void on_fork(struct processes *p, const struct fact *fact)
     }
     struct process *parent = processes_find(p, fork->parent.tgid);
     if (!parent)
-        parent = proc_adopt(p, fork->parent.tgid, NULL);
+        parent = proc_adopt(p, fork->parent.tgid, 0);
     if (parent)
         connector_flush_changes(p, parent);
     struct process *child = processes_add(p, fork->child.tgid, fact->boot_ns);
@@ -63,13 +67,14 @@ static void on_fork(struct processes *p, const struct fact *fact)
     if (!row)
         return;
     row->parent_id = parent ? parent->current_id : 0;
+    row->parent_open = !p->initial_scan_done && (!parent || parent->unseen);
     row->seen_by = SEEN_BY_CONNECTOR;
 }
 
 /* A process whose FORK was not heard. */
 static struct process *imply(struct processes *p, uint32_t tgid, uint64_t ns)
 {
-    struct process *process = proc_adopt(p, tgid, NULL);
+    struct process *process = proc_adopt(p, tgid, 0);
     if (process)
         return process;
     fork_ledger_implied(&p->ledger, 1);
@@ -78,36 +83,13 @@ static struct process *imply(struct processes *p, uint32_t tgid, uint64_t ns)
         return NULL;
     if (!p->initial_scan_done)
         p->n_adopted_new++; /* born before anybody listened, and not lost */
+    process->birth_guessed = true;
     process->threads_uncertain = true;
     process->in_snapshot = true;
     struct process_row *row = rows_begin(p, process, ns);
     if (row)
         row->seen_by = SEEN_BY_CONNECTOR;
     return process;
-}
-
-/* The row of the new image: the fork's own row when it was only on its way to exec, else a new one.
- */
-static struct process_row *exec_row(struct processes *p, struct process *process, uint64_t ns)
-{
-    struct process_row *row = process->row;
-    if (row && !row->exec_ns && !row->inserted && ns <= row->created_ns + p->options.fork_ns) {
-        row->birth = process->now;
-        image_unref(row->image);
-        row->image = image_ref(process->image);
-        return row;
-    }
-    uint64_t previous_id = process->current_id;
-    uint64_t parent_id = row ? row->parent_id : 0;
-    struct process_row *next = rows_begin(p, process, ns);
-    if (row)
-        rows_end(p, row, ns, END_EXEC);
-    if (next) {
-        next->previous_id = previous_id;
-        next->parent_id = parent_id;
-        next->seen_by = SEEN_BY_CONNECTOR;
-    }
-    return next;
 }
 
 static void on_exec(struct processes *p, const struct fact *fact)
@@ -122,17 +104,8 @@ static void on_exec(struct processes *p, const struct fact *fact)
         process->n_pending = 0;
     connector_flush_changes(p, process);
     connector_flush_comm(p, process);
-    image_unref(process->image);
-    process->image = image_new(&p->image_bytes);
-    struct process_row *row = exec_row(p, process, fact->boot_ns);
-    if (!row)
-        return;
-    row->exec_ns = fact->boot_ns;
-    process->leader_gone = false;
-    row->audit_expected = p->options.audit_active && !process->unaudited;
-    memset(row->comm, 0, sizeof(row->comm));
-    memset(process->comm, 0, sizeof(process->comm));
-    row_queue_put(&p->waiting, row, fact->boot_ns + p->options.settle_ns);
+    if (image_begin(p, process, fact->boot_ns, SEEN_BY_CONNECTOR))
+        process->leader_gone = false;
 }
 
 /* Whose EXIT it is: of the process that lives, or of one that was found to have ended before. */

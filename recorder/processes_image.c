@@ -1,5 +1,5 @@
-/* What an exec brought, as the text of seven columns: exe, its hash, argv0, arguments, argc, cwd,
- * tty. It is rendered once and shared by the rows that need it. */
+/* An exec begins an image. What it brought is the text of seven columns: exe, its hash, argv0,
+ * arguments, argc, cwd, tty. It is rendered once and shared by the rows that need it. */
 #include "recorder/processes_private.h"
 
 #include "core/evidence_text.h"
@@ -68,4 +68,52 @@ void image_fill(struct processes *p, struct image *image, struct slice exe,
         buffer_deinit(&p->fields);
     if (p->words.capacity > scratch_keep_bytes)
         buffer_deinit(&p->words);
+}
+
+/* The row of the new image: the fork's own row when it was only on its way to exec, else a new one.
+ */
+static struct process_row *row_of(struct processes *p, struct process *process, uint64_t ns,
+                                  unsigned seen_by)
+{
+    struct process_row *row = process->row;
+    if (row && !row->exec_ns && !row->inserted && ns <= row->created_ns + p->options.fork_ns) {
+        row->birth = process->now;
+        image_unref(row->image);
+        row->image = image_ref(process->image);
+        return row;
+    }
+    uint64_t previous_id = process->current_id;
+    uint64_t parent_id = row ? row->parent_id : 0;
+    bool parent_open = row && row->parent_open;
+    struct process_row *next = rows_begin(p, process, ns);
+    if (row)
+        rows_end(p, row, ns, END_EXEC);
+    if (next) {
+        next->previous_id = previous_id;
+        next->parent_id = parent_id;
+        next->parent_open = parent_open;
+        next->seen_by = seen_by;
+    }
+    return next;
+}
+
+struct process_row *image_begin(struct processes *p, struct process *process, uint64_t ns,
+                                unsigned seen_by)
+{
+    image_unref(process->image);
+    process->image = image_new(&p->image_bytes);
+    process->kernel_thread = false;
+    process->restored_exe = shared_text_unref(process->restored_exe);
+    struct process_row *row = row_of(p, process, ns, seen_by);
+    process->image_ns = ns;
+    if (!row)
+        return NULL;
+    row->exec_ns = ns;
+    row->audit_expected = p->options.audit_active && !process->unaudited;
+    memset(row->comm, 0, sizeof(row->comm));
+    memset(process->comm, 0, sizeof(process->comm));
+    row_queue_put(&p->waiting, row, ns + p->options.settle_ns);
+    if (process->ended)
+        rows_end(p, row, process->end.ns, END_EXIT);
+    return row;
 }

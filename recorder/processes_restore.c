@@ -57,18 +57,27 @@ void restore_end(struct processes *p, bool same_boot, uint64_t ended_us, enum en
     } while (collection.n == COLLECTION_MOST);
 }
 
-/* It has executed another program while nobody watched. */
-static bool other_image(struct processes *p, const struct restored_row *row,
-                        const struct fact_proc_process *entry)
+/* The file of a running program may be deleted, or replaced by an upgrade. */
+static struct slice without_deleted(struct slice exe)
 {
-    if (!entry || !row->exe || slice_is_null(entry->exe))
+    static const char mark[] = " (deleted)";
+    const size_t length = sizeof(mark) - 1;
+    bool marked = exe.length > length && !memcmp(exe.data + exe.length - length, mark, length);
+    return marked ? slice_of(exe.data, exe.length - length) : exe;
+}
+
+bool restored_image_differs(struct processes *p, const struct shared_text *restored_exe,
+                            const struct fact_proc_process *entry)
+{
+    if (slice_is_null(entry->exe))
         return false;
     buffer_clear(&p->words);
     evidence_text_append(&p->words, entry->exe);
-    return !slice_equal(buffer_slice(&p->words), shared_text_slice(row->exe));
+    return !slice_equal(without_deleted(buffer_slice(&p->words)),
+                        without_deleted(shared_text_slice(restored_exe)));
 }
 
-static struct process *revive(struct processes *p, const struct restored_row *row)
+static struct process *revive(struct processes *p, struct restored_row *row)
 {
     struct process *process = processes_add(p, row->pid, row->start_ticks * 10000000);
     if (!process)
@@ -76,19 +85,24 @@ static struct process *revive(struct processes *p, const struct restored_row *ro
     p->n_unstored--;
     process->stored = true;
     process->threads_uncertain = true;
+    process->unaudited = row->unaudited;
+    process->unseen = true;
+    process->restored_exe = row->exe;
+    row->exe = NULL;
     struct process_row *living = rows_begin(p, process, 0);
     if (!living)
         return process;
     int64_t created = (int64_t)(row->created_us * 1000) - p->output->timeline->offset_ns;
     living->created_ns = created > 0 ? (uint64_t)created : 0;
-    living->id = process->current_id = row->id;
+    living->id = process->current_id = process->birth_id = row->id;
+    living->created_us = row->created_us;
     living->parent_id = row->parent_id;
     living->inserted = living->settled = true;
     row_queue_remove(living);
     return process;
 }
 
-struct process *proc_adopt(struct processes *p, uint32_t pid, const struct fact_proc_process *entry)
+struct process *proc_adopt(struct processes *p, uint32_t pid, uint64_t start_ticks)
 {
     struct collection collection = {.same_boot = true, .pid = pid};
     struct restored_row *row = NULL;
@@ -97,11 +111,10 @@ struct process *proc_adopt(struct processes *p, uint32_t pid, const struct fact_
     OPENSSL_LH_doall_arg(p->restored, collect, &collection);
     for (size_t i = 0; i < collection.n; i++) {
         struct restored_row *one = collection.rows[i];
-        if ((!entry || process_same_start(one->start_ticks, entry->start_ticks)) &&
-            (!row || one->id > row->id))
+        if (process_began_by(start_ticks, one->start_ticks) && (!row || one->id > row->id))
             row = one;
     }
-    if (!row || other_image(p, row, entry))
+    if (!row)
         return NULL;
     struct process *process = revive(p, row);
     drop(p, row);
@@ -116,6 +129,12 @@ static uint64_t value_u64(struct slice value)
     return number;
 }
 
+static void learn_exe(struct restored_row *row, struct slice exe)
+{
+    shared_text_unref(row->exe);
+    row->exe = slice_is_null(exe) ? NULL : shared_text_new(exe);
+}
+
 static void remember(struct processes *p, uint64_t id, const struct slice *values)
 {
     struct restored_row *row = calloc(1, sizeof(*row));
@@ -127,8 +146,8 @@ static void remember(struct processes *p, uint64_t id, const struct slice *value
     row->parent_id = value_u64(values[PROCESS_PARENT_ID]);
     row->same_boot = slice_is(values[PROCESS_BOOT_ID], p->output->boot_id);
     row->created_us = line_parse_time(values[PROCESS_CREATED_AT]);
-    if (!slice_is_null(values[PROCESS_EXE]))
-        row->exe = shared_text_new(values[PROCESS_EXE]);
+    row->unaudited = slice_is(values[PROCESS_UNAUDITED], "1");
+    learn_exe(row, values[PROCESS_EXE]);
     OPENSSL_LH_insert(p->restored, row);
     if (OPENSSL_LH_error(p->restored)) {
         shared_text_unref(row->exe);
@@ -142,6 +161,8 @@ void processes_restore(struct processes *p, enum verb verb, uint64_t id, const s
     struct restored_row key = {.id = id}, *row = OPENSSL_LH_retrieve(p->restored, &key);
     if (verb == VERB_END && row)
         drop(p, row);
+    else if (verb == VERB_SETTLE && row && n_values > PROCESS_EXE - PROCESS_COMM)
+        learn_exe(row, values[PROCESS_EXE - PROCESS_COMM]);
     else if (verb == VERB_INSERT && !row && n_values == PROCESS_COLUMN_N &&
              slice_is_null(values[PROCESS_DESTROYED_AT]))
         remember(p, id, values);
@@ -149,5 +170,8 @@ void processes_restore(struct processes *p, enum verb verb, uint64_t id, const s
 
 void processes_restored(struct processes *p, uint64_t last_real_us)
 {
+    int64_t last_ns = (int64_t)(last_real_us * 1000) - p->output->timeline->offset_ns;
+    if (last_ns > 0 && (uint64_t)last_ns <= processes_now(p))
+        p->unheard_since_ns = (uint64_t)last_ns;
     restore_end(p, false, last_real_us, END_REBOOT);
 }

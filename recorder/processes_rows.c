@@ -6,6 +6,8 @@
  *   late      inserted without settle columns, because the audit record is still missing. Settled
  *             when it comes, or as it is when an audit event from a second later has been heard
  *             (records come in order: this one is lost), or when the time is up.
+ *   unnamed   inserted likewise, because nobody has said the name of a kernel thread. Settled when
+ *             /proc or taskstats have, or when the time is up.
  *   refused   the sink did not take it; tried again at each tick, counted when there are too many.
  */
 #include "recorder/processes_private.h"
@@ -19,6 +21,8 @@ enum {
 
 static const size_t image_keep_bytes = 16384;
 static const uint64_t audit_order_ns = 1000000000;
+/* For so long a row waits for the first scan, which may never end, to name its parent. */
+static const uint64_t scan_patience_ns = 5000000000;
 
 static void append_user(struct processes *p, uint32_t uid, bool with_uid)
 {
@@ -37,11 +41,16 @@ static void append_id64(struct line *line, uint64_t id)
         line_null(line);
 }
 
+static uint64_t created_us(const struct processes *p, const struct process_row *row)
+{
+    return row->inserted ? row->created_us : timeline_real_us(p->output->timeline, row->created_ns);
+}
+
 static void append_birth(struct processes *p, const struct process_row *row)
 {
     const struct process *process = row->process;
     struct line *line = &p->output->line;
-    row_output_time(p->output, row->created_ns);
+    line_time(line, created_us(p, row));
     row_output_seen_by(p->output, row->seen_by);
     line_word(line, p->output->boot_id);
     line_u64(line, process->pid);
@@ -61,12 +70,19 @@ static void append_birth(struct processes *p, const struct process_row *row)
     line_u64(line, process->unaudited);
 }
 
+/* What taskstats calls the process in the end is the name of its last image. */
+static struct slice row_comm(const struct process_row *row)
+{
+    struct slice comm = comm_or_image(row->comm, row->image);
+    bool last = row->end_cause == END_EXIT;
+    return slice_is_null(comm) && last ? comm_slice(row->process->end.comm) : comm;
+}
+
 static void append_settle(struct processes *p, const struct process_row *row)
 {
     struct line *line = &p->output->line;
-    struct slice comm = comm_or_image(row->comm, row->image);
-    line_evidence(line, slice_is_null(comm) ? comm_slice(row->process->end.comm) : comm);
-    if (row->image && row->image->fields)
+    line_evidence(line, row_comm(row));
+    if (row->image && row->image->fields && !row->image->guessed)
         line_fields(line, shared_text_slice(row->image->fields), IMAGE_FIELDS);
     else
         line_nulls(line, IMAGE_FIELDS);
@@ -95,11 +111,18 @@ static void append_bytes(struct line *line, uint64_t bytes)
         line_u64(line, bytes);
 }
 
+/* A clock that was set back and followed does not put an end before the beginning. */
+static uint64_t ended_us(const struct processes *p, const struct process_row *row)
+{
+    uint64_t us = timeline_real_us(p->output->timeline, row->ended_ns);
+    return us > row->created_us ? us : row->created_us;
+}
+
 static void append_end(struct processes *p, const struct process_row *row)
 {
     const struct process_end *end = &row->process->end;
     struct line *line = &p->output->line;
-    row_output_time(p->output, row->ended_ns);
+    line_time(line, ended_us(p, row));
     line_word(line, end_cause_name(row->end_cause));
     if (row->end_cause != END_EXIT || !end->seen_stats) {
         line_nulls(line, 5);
@@ -125,11 +148,6 @@ static bool end_spoken(const struct processes *p, const struct process_row *row)
                                           (end->seen_stats || !p->options.taskstats_active));
 }
 
-static bool settle_spoken(const struct process_row *row)
-{
-    return !row->audit_expected || row->audit_joined;
-}
-
 static bool names_known(struct processes *p, const struct process_row *row)
 {
     struct slice name;
@@ -138,6 +156,42 @@ static bool names_known(struct processes *p, const struct process_row *row)
     if (row->birth.euid != row->birth.uid)
         known &= user_names_find(p->names, row->birth.euid, now, &name);
     return user_names_find(p->names, row->login_uid, now, &name) && known;
+}
+
+/* Nobody tells of the name that a kernel thread is given; it is seen, at the latest when it ends.
+ */
+static bool name_spoken(const struct process_row *row)
+{
+    return !row->process->kernel_thread || !slice_is_null(row_comm(row));
+}
+
+static bool settle_spoken(const struct process_row *row)
+{
+    return row->audit_expected ? row->audit_joined : name_spoken(row);
+}
+
+/* The login user is its parent's, unless that one had logged in just before and audit has yet to
+ * say so. Records come in order: one from after the row's beginning says that there is none. */
+static bool login_spoken(const struct processes *p, const struct process_row *row)
+{
+    return row->audit_joined || !p->options.audit_active || p->audit_horizon_ns >= row->created_ns;
+}
+
+/* Without the connector a word of audit may tell of one more image, also after the end. */
+static bool images_spoken(const struct processes *p, const struct process_row *row)
+{
+    return p->options.connector_active || !p->options.audit_active || row->end_cause == END_EXEC;
+}
+
+static bool parent_open(const struct processes *p, const struct process_row *row)
+{
+    return row->parent_open && !p->initial_scan_done;
+}
+
+static bool birth_spoken(struct processes *p, const struct process_row *row)
+{
+    return settle_spoken(row) && login_spoken(p, row) && images_spoken(p, row) &&
+           !parent_open(p, row) && names_known(p, row);
 }
 
 static void row_finish(struct processes *p, struct process_row *row)
@@ -159,8 +213,10 @@ static void row_requeue(struct processes *p, struct process_row *row)
         row_finish(p, row);
     else if (row->ended_ns && !row->end_written)
         row_queue_put(&p->ending, row, row->ended_ns + p->options.settle_ns);
-    else if (!row->settled)
+    else if (!row->settled && row->audit_expected)
         row_queue_put(&p->late, row, row->exec_ns + p->options.late_ns);
+    else if (!row->settled)
+        row_queue_put(&p->unnamed, row, row->created_ns + p->options.late_ns);
 }
 
 /* The sink took nothing: wait for room, or count. The oldest is given up first. */
@@ -204,7 +260,9 @@ static int row_insert(struct processes *p, struct process_row *row, bool with_en
         row_refuse(p, row, error);
         return error;
     }
-    connector_flush_comm(p, row->process);
+    if (row == row->process->row)
+        connector_flush_comm(p, row->process);
+    row->created_us = created_us(p, row);
     row->inserted = true;
     row->settled = settle;
     row->end_written = with_end;
@@ -232,6 +290,7 @@ static int row_write_end(struct processes *p, struct process_row *row)
 
 static int row_settle(struct processes *p, struct process_row *row)
 {
+    audit_forget_guess(row);
     line_begin(&p->output->line, VERB_SETTLE, TABLE_PROCESS, row->id);
     append_settle(p, row);
     int error = row_output_send(p->output);
@@ -258,6 +317,7 @@ void rows_end(struct processes *p, struct process_row *row, uint64_t ns, enum en
 {
     row->ended_ns = ns > row->created_ns ? ns : row->created_ns;
     row->end_cause = cause;
+    processes_remember_actor(p, row);
     if (row->inserted && row->end_written) {
         row_finish(p, row);
         return;
@@ -269,15 +329,17 @@ void rows_end(struct processes *p, struct process_row *row, uint64_t ns, enum en
 
 void rows_evaluate(struct processes *p, struct process_row *row)
 {
-    bool end_due = row->ended_ns && !row->end_written && end_spoken(p, row);
+    bool end_due =
+        row->ended_ns && !row->end_written && end_spoken(p, row) && images_spoken(p, row);
     int error = 0;
     if (!row->inserted) {
-        if (end_due && settle_spoken(row) && names_known(p, row))
+        if (end_due && birth_spoken(p, row))
             error = row_insert(p, row, true);
-    } else if (!row->settled && settle_spoken(row)) {
-        error = row_settle(p, row);
-    } else if (end_due) {
-        error = row_write_end(p, row);
+    } else {
+        if (!row->settled && settle_spoken(row))
+            error = row_settle(p, row);
+        if (end_due && !error)
+            error = row_write_end(p, row);
     }
     if (error)
         log_debug("tracker", "a row waits for room in the journal");
@@ -287,7 +349,12 @@ static void tick_waiting(struct processes *p, uint64_t now)
 {
     struct process_row *row;
     while ((row = TAILQ_FIRST(&p->waiting.rows)) && row->deadline_ns <= now) {
-        bool end_may_come = !end_spoken(p, row) && row->ended_ns + p->options.settle_ns > now;
+        if (parent_open(p, row) && now < row->created_ns + scan_patience_ns) {
+            row_queue_put(&p->waiting, row, now + p->options.settle_ns);
+            continue;
+        }
+        bool end_may_come = (!end_spoken(p, row) || !images_spoken(p, row)) &&
+                            row->ended_ns + p->options.settle_ns > now;
         if (row_insert(p, row, row->ended_ns && !end_may_come) != 0)
             continue; /* it stands in the queue of refused rows now */
     }
@@ -317,6 +384,15 @@ static void tick_late(struct processes *p, uint64_t now)
     }
 }
 
+static void tick_unnamed(struct processes *p, uint64_t now)
+{
+    struct process_row *row;
+    while ((row = TAILQ_FIRST(&p->unnamed.rows)) &&
+           (row->deadline_ns <= now || p->unnamed.n > p->options.late_most))
+        if (row_settle(p, row) != 0)
+            continue;
+}
+
 /* When the sink still refuses one, nothing behind it will fare better. */
 static void tick_refused(struct processes *p)
 {
@@ -341,6 +417,7 @@ void rows_tick(struct processes *p)
     tick_waiting(p, now);
     tick_ending(p, now);
     tick_late(p, now);
+    tick_unnamed(p, now);
 }
 
 void rows_flush(struct processes *p)
@@ -349,6 +426,7 @@ void rows_flush(struct processes *p)
     tick_waiting(p, UINT64_MAX);
     tick_ending(p, UINT64_MAX);
     tick_late(p, UINT64_MAX);
+    tick_unnamed(p, UINT64_MAX);
 }
 
 void rows_checkpoint(struct processes *p, struct process_row *row)

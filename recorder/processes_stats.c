@@ -15,14 +15,27 @@ static bool lived_as_long(const struct process *process, uint64_t elapsed_us)
 }
 
 /* The second in which the task began, by the wall clock, against the fork of the process. */
-static bool began_then(const struct processes *p, const struct process *process,
-                       uint64_t begin_real_s)
+static bool near(uint64_t a_ns, uint64_t b_ns)
 {
-    if (process->threads_uncertain || !begin_real_s)
+    return (a_ns > b_ns ? a_ns - b_ns : b_ns - a_ns) <= begin_slack_ns;
+}
+
+static bool began_then(const struct processes *p, const struct process *process,
+                       const struct fact *fact)
+{
+    uint64_t begin_s = fact->task_stats.begin_real_s;
+    if (process->threads_uncertain || !begin_s || begin_s > INT64_MAX / 1000000000)
         return true;
-    uint64_t begin = timeline_boot_ns(p->output->timeline, (int64_t)begin_real_s * 1000000000);
-    uint64_t fork = process->fork_ns;
-    return (begin > fork ? begin - fork : fork - begin) <= begin_slack_ns;
+    struct timeline_moment begin =
+        timeline_moment(p->output->timeline, (int64_t)begin_s * 1000000000, fact->boot_ns);
+    return near(begin.boot_ns, process->fork_ns) || near(begin.other_ns, process->fork_ns);
+}
+
+/* The task began so long before its message was read; but time spent suspended is not counted. */
+static uint64_t began_ns(const struct fact *fact)
+{
+    uint64_t lived_ns = fact->task_stats.elapsed_us * 1000;
+    return fact->boot_ns > lived_ns ? fact->boot_ns - lived_ns : 0;
 }
 
 /* The oldest life of the pid that has ended, waits for its numbers, and lasted as long. */
@@ -35,16 +48,19 @@ static struct process *find_ended_life(struct processes *p, uint32_t pid, uint64
     return found;
 }
 
-static struct process *find_life(struct processes *p, const struct fact_task_stats *stats)
+static struct process *find_life(struct processes *p, const struct fact *fact)
 {
+    const struct fact_task_stats *stats = &fact->task_stats;
     uint32_t pid = stats->tgid ? stats->tgid : stats->pid;
     struct process *ended = find_ended_life(p, pid, stats->elapsed_us);
     if (ended)
         return ended;
     struct process *living = processes_find(p, pid);
     if (living)
-        return began_then(p, living, stats->begin_real_s) ? living : NULL;
-    return proc_adopt(p, pid, NULL);
+        return began_then(p, living, fact) ? living : NULL;
+    uint64_t begin_ns = began_ns(fact);
+    return proc_adopt(p, pid,
+                      begin_ns > begin_slack_ns ? (begin_ns - begin_slack_ns) / 10000000 : 0);
 }
 
 /* Neither its birth nor its death was heard, but its numbers are here. */
@@ -54,13 +70,13 @@ static struct process *imply_life(struct processes *p, const struct fact *fact)
     uint32_t pid = stats->tgid ? stats->tgid : stats->pid;
     if ((!p->ledger.hole && p->options.connector_active) || processes_find(p, pid))
         return NULL;
-    uint64_t lived_ns = stats->elapsed_us * 1000;
-    uint64_t begin = fact->boot_ns > lived_ns ? fact->boot_ns - lived_ns : 0;
+    uint64_t begin = began_ns(fact);
     fork_ledger_implied(&p->ledger, 1);
     struct process *process = processes_add(p, pid, begin);
     if (!process)
         return NULL;
     process->ppid = stats->ppid;
+    process->birth_guessed = true;
     process->threads_uncertain = true;
     process->now = (struct credentials){stats->uid, stats->uid, stats->gid, stats->gid};
     struct process *parent = processes_find(p, stats->ppid);
@@ -124,7 +140,7 @@ void stats_fact(struct processes *p, const struct fact *fact)
             take_task(&living->end, stats);
         return;
     }
-    struct process *process = find_life(p, stats);
+    struct process *process = find_life(p, fact);
     if (!process)
         process = imply_life(p, fact);
     if (!process)

@@ -8,8 +8,10 @@
 
 #include "core/cleanup.h"
 
+#include <errmsg.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <mysqld_error.h>
 #include <string.h>
 #include <time.h>
 
@@ -203,16 +205,33 @@ static void set_fixed_options(MYSQL *mysql)
     mysql_options(mysql, MYSQL_SET_CHARSET_NAME, "utf8mb4");
 }
 
+static const char *advice(unsigned number)
+{
+    switch (number) {
+    case ER_ACCESS_DENIED_ERROR:
+    case ER_DBACCESS_DENIED_ERROR:
+    case ER_ACCOUNT_HAS_BEEN_LOCKED:
+        return "; is the option file this host's newest? `vestige client rotate` makes another";
+    case CR_CONNECTION_ERROR:
+    case CR_CONN_HOST_ERROR:
+    case CR_UNKNOWN_HOST:
+        return "; is the server running, and is this its address?";
+    default:
+        return "";
+    }
+}
+
 static void describe_failure(struct ship_connection *connection, struct ship_error *error)
 {
     MYSQL *mysql = connection->mysql;
     bool tcp = over_tcp(mysql);
     error->number = mysql_errno(mysql);
-    error_set(&error->text, 0, "cannot connect to MariaDB %s%s as '%s': %s (error %u)",
+    error_set(&error->text, 0, "cannot connect to MariaDB %s%s as '%s': %s (error %u)%s",
               tcp ? "at host " : "by socket ",
               tcp ? (mysql->options.host ? mysql->options.host : "localhost")
                   : (mysql->options.unix_socket ? mysql->options.unix_socket : "(default)"),
-              mysql->options.user ? mysql->options.user : "", mysql_error(mysql), error->number);
+              mysql->options.user ? mysql->options.user : "", mysql_error(mysql), error->number,
+              advice(error->number));
 }
 
 /** An unreadable file is silently left out by the library. */

@@ -39,6 +39,7 @@ struct shipper {
     bool woken, urgent, stopping, aborting, finished;
     bool last_attempt;       /* the attempt that is under way began after stopping was set */
     bool connecting_failed;  /* what the error of the status is about */
+    bool failure_told;       /* the log has a cause, and not yet that it is over */
     uint64_t shipped_before; /* all batches up to this one were shipped by earlier runs */
     struct shipper_status status;
 };
@@ -80,6 +81,7 @@ static void show_failure(struct shipper *shipper, const struct ship_error *error
     memcpy(shipper->status.error, error->text.text, sizeof(shipper->status.error));
     shipper->status.connected = ship_delivery_connected(&shipper->delivery);
     shipper->connecting_failed = connecting;
+    shipper->failure_told = true;
     pthread_mutex_unlock(&shipper->lock);
     counter_add(shipper->options.counters, COUNTER_SHIP_FAILURES, 1);
     if (!known)
@@ -101,10 +103,14 @@ static void show_connection(struct shipper *shipper)
 static void show_success(struct shipper *shipper, uint64_t batch)
 {
     pthread_mutex_lock(&shipper->lock);
+    bool told = shipper->failure_told;
+    shipper->failure_told = false;
     shipper->status.last_shipped = batch;
     shipper->status.error[0] = '\0';
     pthread_cond_broadcast(&shipper->changed);
     pthread_mutex_unlock(&shipper->lock);
+    if (told)
+        log_notice(SUBSYSTEM, "shipping again, from batch %" PRIu64, batch);
 }
 
 /** Wait after a failure. Returns whether to go on. */
@@ -328,13 +334,16 @@ static void release(struct shipper *shipper)
     free(shipper);
 }
 
-static int check_option_file(const char *path, struct error_text *error)
+int shipper_check_option_file(const char *path, struct error_text *error)
 {
     int fd AUTO_CLOSE = open(path, O_RDONLY | O_CLOEXEC);
     if (fd >= 0)
         return 0;
     int r = -errno;
-    return error_set(error, r, "cannot read the option file %s: %s", path, strerror(-r));
+    return error_set(error, r,
+                     "cannot read the option file %s: %s; `vestige client enroll` makes it, and "
+                     "defaults_file in section [agent] names it",
+                     path, strerror(-r));
 }
 
 static struct shipper *new_shipper(const struct shipper_options *options)
@@ -358,7 +367,7 @@ static struct shipper *new_shipper(const struct shipper_options *options)
 int shipper_start(struct shipper **shipperp, const struct shipper_options *options,
                   struct error_text *error)
 {
-    int r = check_option_file(options->defaults_file, error);
+    int r = shipper_check_option_file(options->defaults_file, error);
     if (r != 0)
         return r;
     if (mysql_library_init(0, NULL, NULL) != 0)

@@ -41,6 +41,8 @@ struct shipper_status {
     char error[512]; /* why it does not ship; "" when it does */
 };
 
+/** Whether the option file is there and can be read. */
+int shipper_check_option_file(const char *path, struct error_text *error) MUST_CHECK;
 /** Start the thread. Fails only for what cannot get better (no such option file). */
 int shipper_start(struct shipper **shipperp, const struct shipper_options *options,
                   struct error_text *error) MUST_CHECK;

@@ -16,7 +16,10 @@ struct timeline {
     int64_t offset_ns; /* real minus boot */
     uint64_t last_id;
     uint64_t now_boot_ns;    /* of the gulp at hand */
-    int64_t now_real_ns;     /* the wall clock, as it is */
+    int64_t wall_ns;         /* the wall clock, as it is, minus the boot clock */
+    int64_t wall_before_ns;  /* the same before it last jumped */
+    uint64_t wall_jump_ns;   /* when that jump was noticed; 0: there was none */
+    int64_t step_ns;         /* the last step that was seen or taken */
     int64_t refused_step_ns; /* a step that was not followed, 0: none */
 };
 
@@ -39,5 +42,14 @@ int timeline_tick(struct timeline *timeline, uint64_t boot_ns, int64_t real_ns,
 uint64_t timeline_id(struct timeline *timeline);
 /** Microseconds since 1970 of a moment of the boot clock. */
 uint64_t timeline_real_us(const struct timeline *timeline, uint64_t boot_ns);
-/** The boot clock at a moment of the wall clock as it is now. */
-uint64_t timeline_boot_ns(const struct timeline *timeline, int64_t real_ns);
+
+/* A moment of the wall clock, by the boot clock. Around a jump of the wall clock nobody knows by
+ * which of the two clocks it was stamped. */
+struct timeline_moment {
+    uint64_t boot_ns;  /* by the clock that makes it the later, but not in the future */
+    uint64_t other_ns; /* by the other clock; without a jump the same */
+};
+/** @p real_ns: stamped by the wall clock, as it was then. @p heard_ns: the boot clock when it was
+ *  heard of; boot_ns is never after it. */
+struct timeline_moment timeline_moment(const struct timeline *timeline, int64_t real_ns,
+                                       uint64_t heard_ns);

@@ -4,8 +4,11 @@
 #include "recorder/tracker.h"
 
 #include "core/log.h"
+#include "recorder/endpoints.h"
 #include "recorder/gap.h"
+#include "recorder/host_names.h"
 #include "recorder/loss.h"
+#include "recorder/networks.h"
 #include "recorder/processes.h"
 #include "recorder/standing_rows.h"
 
@@ -13,10 +16,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { TOKENS_MOST = 64, STANDING_VALUES_MOST = 16 };
+enum {
+    TOKENS_MOST = 64,
+    STANDING_VALUES_MOST = 16,
+    NETWORK_ROWS_MOST = 32768,
+    HOST_NAMES_MOST = 16384
+};
 
 static const uint64_t checkpoint_ns = UINT64_C(10000000000);
 static const uint64_t mark_ns = UINT64_C(40000000);
+
+/* An incoming connection waits so long for who accepts it, and a row so long for names. */
+static const uint64_t accept_ns = UINT64_C(5000000000);
+static const uint64_t name_ns = UINT64_C(1800000000);
+
+enum { ENDPOINTS_MOST = 200000 };
 
 /* How long a sync waits for a loss to be counted: its number needs quiet moments. */
 static const uint64_t sync_loss_ns = UINT64_C(15000000000);
@@ -30,7 +44,10 @@ struct tracker {
     struct timeline timeline;
     struct row_output output;
     struct user_names *names;
+    struct host_names *host_names;
     struct processes *processes;
+    struct endpoints *endpoints;
+    struct networks *networks;
     struct standing_rows standing;
     struct loss loss;
     struct cursors before; /* of the earlier run */
@@ -85,6 +102,58 @@ static int make_processes(struct tracker *t)
     return processes_new(&t->processes, &options);
 }
 
+static bool find_host_name(void *user, const struct inet_address *address, struct slice *text)
+{
+    struct tracker *t = user;
+    return host_names_find(t->host_names, address, t->timeline.now_boot_ns, text);
+}
+
+static const char *find_interface_name(void *user, uint32_t index)
+{
+    return networks_interface_name(((struct tracker *)user)->networks, index);
+}
+
+static void ask_socket_scan(void *user)
+{
+    struct tracker *t = user;
+    if (t->options.ask_socket_scan)
+        t->options.ask_socket_scan(t->options.user);
+}
+
+static int make_endpoints(struct tracker *t)
+{
+    const struct tracker_options *o = &t->options;
+    struct endpoints_options options = {
+        .output = &t->output,
+        .names = t->names,
+        .processes = t->processes,
+        .scans = o->sock_diag_active,
+        .bpf_active = o->bpf_active,
+        .settle_ns = (o->settle_ms ? o->settle_ms : 250) * UINT64_C(1000000),
+        .accept_ns = accept_ns,
+        .name_ns = name_ns,
+        .most = ENDPOINTS_MOST,
+        .user = t,
+        .ask_scan = ask_socket_scan,
+        .host_name = find_host_name,
+        .interface_name = find_interface_name,
+    };
+    return endpoints_new(&t->endpoints, &options);
+}
+
+static int make_host_names(struct tracker *t)
+{
+    const struct tracker_options *o = &t->options;
+    struct host_names_options options = {
+        .output = &t->output,
+        .addresses_most = o->host_names_most ? o->host_names_most : HOST_NAMES_MOST,
+        .active = o->resolver_active,
+        .user = o->user,
+        .ask = o->ask_host_name,
+    };
+    return host_names_new(&t->host_names, &options);
+}
+
 int tracker_new(struct tracker **trackerp, const struct tracker_options *options)
 {
     struct tracker *t = calloc(1, sizeof(*t));
@@ -98,12 +167,19 @@ int tracker_new(struct tracker **trackerp, const struct tracker_options *options
     standing_rows_init(&t->standing, &t->output);
     int error = make_decoders(t);
     if (!error)
+        error = make_host_names(t);
+    if (!error)
         error = make_processes(t);
+    if (!error)
+        error = make_endpoints(t);
+    if (!error)
+        error = networks_new(&t->networks, &(struct networks_options){.output = &t->output,
+                                                                      .most = NETWORK_ROWS_MOST});
     if (error) {
         tracker_free(t);
         return error;
     }
-    loss_init(&t->loss, &t->output, t->processes);
+    loss_init(&t->loss, &t->output, t->processes, options->connector_active);
     *trackerp = t;
     return 0;
 }
@@ -115,7 +191,10 @@ struct tracker *tracker_free(struct tracker *t)
     for (size_t i = 0; i < SOURCE_N; i++)
         if (t->decoders[i])
             t->ops[i]->decoder_free(t->decoders[i]);
+    endpoints_free(t->endpoints);
+    networks_free(t->networks);
     processes_free(t->processes);
+    host_names_free(t->host_names);
     user_names_free(t->names);
     standing_rows_deinit(&t->standing);
     line_deinit(&t->output.line);
@@ -159,13 +238,23 @@ void tracker_restore(struct tracker *t, enum verb verb, enum table_id table, uin
 {
     if (table == TABLE_PROCESS)
         processes_restore(t->processes, verb, id, values, n_values);
+    else if (table == TABLE_ENDPOINT)
+        endpoints_restore(t->endpoints, verb, id, values, n_values);
+    else if (table == TABLE_INTERFACE_ADDRESS || table == TABLE_ROUTE)
+        networks_restore(t->networks, verb, table, id, values, n_values);
+    else if (table == TABLE_ADDRESS_NAME)
+        host_names_restore(t->host_names, verb, id, values, n_values);
     else if (table == TABLE_HOST || table == TABLE_BOOT || table == TABLE_COVERAGE)
         standing_rows_restore(&t->standing, verb, table, id, values, n_values);
 }
 
 void tracker_restored(struct tracker *t)
 {
+    bool same_boot = t->before.known && !strcmp(t->before.boot_id, t->output.boot_id);
     processes_restored(t->processes, t->last_time_us);
+    endpoints_restored(t->endpoints, same_boot, t->last_time_us);
+    networks_restored(t->networks, same_boot, t->last_time_us);
+    host_names_restored(t->host_names, t->last_time_us);
     standing_rows_end_restored(&t->standing, TABLE_COVERAGE, t->last_time_us, END_RECONCILED);
 }
 
@@ -200,6 +289,12 @@ static void on_standing_row(struct tracker *t, struct slice bytes)
     }
 }
 
+/* A source that was not opened, or that cannot be read any more. */
+static bool is_unwatched(const char *mode)
+{
+    return !strcmp(mode, "off") || !strcmp(mode, "failed");
+}
+
 static void on_note(struct tracker *t, const struct fact *fact)
 {
     struct buffer mode CLEANUP(buffer_deinit) = BUFFER_NULL;
@@ -213,8 +308,20 @@ static void on_note(struct tracker *t, const struct fact *fact)
     const char *values[] = {t->output.boot_id, source_name(fact->source), (const char *)mode.data,
                             detail.length > 1 ? (const char *)detail.data : NULL};
     standing_rows_set(&t->standing, TABLE_COVERAGE, fact->boot_ns, values, 4, 2, END_CLOSED);
+    bool heard = !is_unwatched((const char *)mode.data);
     if (fact->source == SOURCE_AUDIT)
-        processes_set_audit(t->processes, strcmp((const char *)mode.data, "off") != 0);
+        processes_set_audit(t->processes, heard);
+    if (fact->source == SOURCE_RTNETLINK && !heard)
+        networks_unwatched(t->networks);
+}
+
+static void on_loss(struct tracker *t, const struct fact *fact)
+{
+    int wanted = loss_fact(&t->loss, fact);
+    if (wanted == LOSS_SCAN_WANTED && t->options.ask_scan)
+        t->options.ask_scan(t->options.user);
+    if (wanted == LOSS_SOCKET_SCAN_WANTED)
+        ask_socket_scan(t);
 }
 
 static void on_fact(void *user, const struct fact *fact)
@@ -226,14 +333,31 @@ static void on_fact(void *user, const struct fact *fact)
     case FACT_OVERRUN:
     case FACT_AUDIT_HOLE:
     case FACT_AUDIT_LOST:
-        if (loss_fact(&t->loss, fact) == LOSS_SCAN_WANTED && t->options.ask_scan)
-            t->options.ask_scan(t->options.user);
+    case FACT_BPF_LOST:
+        on_loss(t, fact);
         break;
     case FACT_USER_NAME:
         user_names_learn(t->names, fact->user_name.uid, fact->user_name.name);
         break;
+    case FACT_HOST_NAME:
+        host_names_learn(t->host_names, &fact->host_name, fact->boot_ns);
+        break;
     case FACT_NOTE:
         on_note(t, fact);
+        break;
+    case FACT_SOCKET:
+    case FACT_SOCKET_SCAN:
+    case FACT_SOCKET_OWNER:
+    case FACT_SOCKET_CALL:
+    case FACT_SOCKET_STATE:
+    case FACT_AUDIT_SOCKET:
+        endpoints_fact(t->endpoints, fact);
+        break;
+    case FACT_LINK:
+    case FACT_ADDRESS:
+    case FACT_ROUTE:
+    case FACT_NETWORK_SCAN:
+        networks_fact(t->networks, fact);
         break;
     default:
         if (fact->kind == FACT_AUDIT_EXEC) {
@@ -291,21 +415,34 @@ static void checkpoint(struct tracker *t)
     if (!t->options.checkpoint || now < t->next_checkpoint_ns ||
         !processes_last_scan_ns(t->processes))
         return;
-    t->next_checkpoint_ns = now + checkpoint_ns + processes_living(t->processes) * 10000000;
+    size_t n_rows = processes_living(t->processes) + endpoints_living(t->endpoints) +
+                    networks_rows(t->networks);
+    t->next_checkpoint_ns =
+        now + checkpoint_ns + n_rows * 10000000 + host_names_open_rows(t->host_names) * 1000000;
     t->options.checkpoint(t->options.user, true);
     processes_checkpoint(t->processes);
+    endpoints_checkpoint(t->endpoints);
+    networks_checkpoint(t->networks);
+    host_names_checkpoint(t->host_names);
     standing_rows_checkpoint(&t->standing);
     t->options.checkpoint(t->options.user, false);
+}
+
+/* Losses and dumps need their time, and are waited for only so long. */
+static bool is_written(const struct tracker *t, const struct pending_sync *sync)
+{
+    return processes_settled_until(t->processes, sync->at_ns) &&
+           (endpoints_settled_until(t->endpoints, sync->at_ns) ||
+            t->timeline.now_boot_ns > sync->at_ns + sync_loss_ns) &&
+           ((loss_settled(&t->loss) && networks_settled(t->networks)) ||
+            t->timeline.now_boot_ns > sync->at_ns + sync_loss_ns);
 }
 
 static void answer_syncs(struct tracker *t)
 {
     size_t kept = 0;
     for (size_t i = 0; i < t->n_syncs; i++) {
-        bool written =
-            processes_settled_until(t->processes, t->syncs[i].at_ns) &&
-            (loss_settled(&t->loss) || t->timeline.now_boot_ns > t->syncs[i].at_ns + sync_loss_ns);
-        if (!written)
+        if (!is_written(t, &t->syncs[i]))
             t->syncs[kept++] = t->syncs[i];
         else if (t->options.sync_done)
             t->options.sync_done(t->options.user, t->syncs[i].token);
@@ -334,6 +471,10 @@ void tracker_gulp(struct tracker *t, const struct gulp *gulp)
     if (!gulp->caught_up)
         return;
     processes_tick(t->processes);
+    endpoints_tick(t->endpoints);
+    networks_tick(t->networks);
+    loss_rows(&t->loss, LOSS_NETWORK_ROWS, networks_take_beyond(t->networks));
+    loss_rows(&t->loss, LOSS_ENDPOINT_ROWS, endpoints_take_dropped(t->endpoints));
     loss_tick(&t->loss);
     if (t->timeline.now_boot_ns - t->last_mark_ns >= mark_ns)
         write_mark(t, false);
@@ -356,6 +497,8 @@ void tracker_server_time(struct tracker *t, int64_t offset_ns)
 void tracker_finish(struct tracker *t)
 {
     processes_flush(t->processes);
+    endpoints_flush(t->endpoints);
+    networks_flush(t->networks);
     loss_finish(&t->loss);
     standing_rows_end(&t->standing, TABLE_COVERAGE,
                       timeline_real_us(&t->timeline, t->timeline.now_boot_ns), END_CLOSED);

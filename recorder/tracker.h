@@ -22,11 +22,15 @@ struct tracker_options {
     uint32_t own_pid;                              /* root of the recorder's own processes */
     uint64_t unaudited_before_ns;                  /* see processes_options; 0: unknown */
     unsigned settle_ms, fork_ms, late_s, late_mib; /* 0: 250, 100, 60, 8 */
-    bool connector_active, taskstats_active, audit_active;
+    bool connector_active, taskstats_active, audit_active, bpf_active, sock_diag_active;
+    bool resolver_active;     /* names of addresses are looked up */
+    uint32_t host_names_most; /* remembered; 0: 16384 */
     /* What the tracker asks of others; each may be NULL, and none may block. */
     void *user;
     void (*ask_name)(void *user, uint32_t uid);
+    bool (*ask_host_name)(void *user, const struct inet_address *address); /* false: not now */
     void (*ask_scan)(void *user);
+    void (*ask_socket_scan)(void *user);
     void (*sync_done)(void *user,
                       uint64_t token);          /* all that was seen before the mark is appended */
     void (*checkpoint)(void *user, bool begin); /* lines between are a checkpoint's */

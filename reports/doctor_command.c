@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define AGENT_TIMEOUT_MS 5000
+#define FOUND_BYTES      600
 
 static void read_command_line(struct doctor *doctor)
 {
@@ -18,16 +19,40 @@ static void read_command_line(struct doctor *doctor)
     doctor->command_line[strcspn(doctor->command_line, "\n")] = '\0';
 }
 
-/* Sources that the running agent had to do without say why. */
+static const struct missing {
+    const char *key, *source, *why;
+} missing[] = {
+    {"source_connector_off", "connector",
+     "births are not heard: a process is known by its exec, its end, or the next look into /proc"},
+    {"source_taskstats_off", "taskstats",
+     "what a process used is not known, and its end is inferred from its threads"                },
+    {"source_audit_off",     "audit",
+     "arguments and login users are missing, and programs and directories of what ends before the "
+     "next look into /proc"                                                                      },
+    {"source_proc_off",      "proc",
+     "what ran before the agent, containers and namespaces are not known, and losses not counted"},
+    {"source_names_off",     "names",     "user names are missing"                               },
+};
+
+/* Sources that the running agent had to do without. */
 static void take_value(void *user, const char *key, const char *value)
 {
     struct doctor *doctor = user;
-    size_t length = strlen(key);
-    char what[100];
-    if (strncmp(key, "source_", 7) || length < 11 || strcmp(key + length - 4, "_off"))
-        return;
-    snprintf(what, sizeof(what), "source %.*s", (int)(length - 11), key + 7);
-    doctor_add(doctor, FINDING_WRONG, what, "off", value, "mend it and start the agent again");
+    char what[32], found[FOUND_BYTES], advice[100];
+    for (size_t i = 0; i < sizeof(missing) / sizeof(missing[0]); i++) {
+        const struct missing *one = &missing[i];
+        if (strcmp(key, one->key))
+            continue;
+        snprintf(what, sizeof(what), "source %s", one->source);
+        snprintf(found, sizeof(found), "off: %s", value);
+        snprintf(advice, sizeof(advice),
+                 "set mode in section [%s] of the configuration, and start "
+                 "the agent again",
+                 one->source);
+        doctor_add(doctor, FINDING_WRONG, what, found, one->why,
+                   strstr(value, "by configuration") ? advice
+                                                     : "mend it, and start the agent again");
+    }
 }
 
 static int check_agent(struct doctor *doctor, const struct options *options,
@@ -66,6 +91,7 @@ static int run(struct doctor *doctor, const struct options *options, const char 
     read_command_line(doctor);
     doctor_check_audit(doctor);
     doctor_check_kernel(doctor);
+    doctor_check_network(doctor);
     doctor_check_host(doctor);
     outcome = findings_print(&doctor->findings, options->format, titles, 1);
     if (outcome)

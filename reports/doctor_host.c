@@ -16,7 +16,7 @@
 static void check_privilege(struct doctor *doctor)
 {
     struct error_text error = ERROR_TEXT_NULL;
-    if (privilege_check(&error) == 0)
+    if (privilege_check(true, &error) == 0)
         doctor_add(doctor, FINDING_OK, "capabilities", "as the agent needs them", NULL, NULL);
     else
         doctor_add(doctor, doctor->agent_runs ? FINDING_NOTE : FINDING_WRONG, "capabilities",

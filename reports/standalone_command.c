@@ -57,7 +57,7 @@ struct standalone {
     char agent_program[4096];
     struct live {
         bool known;
-        uint64_t n_processes, n_gaps;
+        uint64_t n_processes, n_endpoints, n_gaps;
         char lag[32];
     } live;
     struct error_text *error;
@@ -103,6 +103,8 @@ static void take_value(void *user, const char *key, const char *value)
     struct live *live = user;
     if (!strcmp(key, "processes_ended"))
         live->n_processes = strtoull(value, NULL, 10);
+    else if (!strcmp(key, "endpoints_born"))
+        live->n_endpoints = strtoull(value, NULL, 10);
     else if (!strcmp(key, "gaps"))
         live->n_gaps = strtoull(value, NULL, 10);
     else if (!strcmp(key, "lag_ms"))
@@ -123,13 +125,14 @@ static void ask_live(struct standalone *standalone)
 
 static void describe_live(const struct standalone *standalone, char text[160])
 {
-    char processes[32], gaps[32];
-    append_grouped(processes, standalone->live.n_processes);
-    append_grouped(gaps, standalone->live.n_gaps);
-    snprintf(text, 160, "%s process%s  %s gap%s%s%s", processes,
-             standalone->live.n_processes == 1 ? "" : "es", gaps,
-             standalone->live.n_gaps == 1 ? "" : "s", *standalone->live.lag ? "  lag " : "",
-             standalone->live.lag);
+    const struct live *live = &standalone->live;
+    char processes[32], endpoints[32], gaps[32];
+    append_grouped(processes, live->n_processes);
+    append_grouped(endpoints, live->n_endpoints);
+    append_grouped(gaps, live->n_gaps);
+    snprintf(text, 160, "%s process%s  %s endpoint%s  %s gap%s%s%s", processes,
+             live->n_processes == 1 ? "" : "es", endpoints, live->n_endpoints == 1 ? "" : "s", gaps,
+             live->n_gaps == 1 ? "" : "s", *live->lag ? "  lag " : "", live->lag);
 }
 
 static void tick(struct standalone *standalone)
@@ -265,7 +268,7 @@ static int check_agent(struct standalone *standalone)
     if (child_find_program(standalone->agent_program, "vestiged", true))
         return error_set(standalone->error, -ENOENT,
                          "the agent vestiged is neither beside this program nor in PATH");
-    int outcome = privilege_check(&reason);
+    int outcome = privilege_check(true, &reason);
     if (outcome)
         error_set(standalone->error, outcome,
                   "%.300s; without them what was recorded before can be served with --no-agent",

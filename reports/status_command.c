@@ -56,9 +56,14 @@ static void add_agent_value(void *user, const char *key, const char *value)
             add(status, FINDING_WRONG, "agent", key, value, wrong_unless_zero[i].advice);
             return;
         }
-    if (strstr(key, "error") && *value)
+    if (!strcmp(key, "journal_error"))
+        add(status, FINDING_WRONG, "agent", key, value,
+            "rows wait in memory, and what does not fit there is lost and counted: make room");
+    else if (strstr(key, "error") && *value)
         add(status, FINDING_WRONG, "agent", key, value,
             "rows wait in the journal until this is mended");
+    else if (!strncmp(key, "source_", strlen("source_")))
+        add(status, FINDING_NOTE, "agent", key, value, "see vestige doctor");
     else
         add(status, FINDING_OK, "agent", key, value, NULL);
 }

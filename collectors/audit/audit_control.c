@@ -23,7 +23,7 @@ static const char *advice(int error)
                "without audit=0";
     case -EPERM:
     case -EACCES:
-        return "; run as root or give it CAP_AUDIT_CONTROL";
+        return "; run as root or give it CAP_AUDIT_CONTROL, on the host itself and in no container";
     default:
         return "";
     }

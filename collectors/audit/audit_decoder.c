@@ -5,6 +5,7 @@
 #include "collectors/audit/audit_event.h"
 #include "collectors/audit/audit_record.h"
 #include "collectors/audit/audit_serial.h"
+#include "collectors/audit/audit_socket.h"
 #include "collectors/audit/audit_type.h"
 #include "collectors/netlink/common_message.h"
 
@@ -14,6 +15,7 @@
 
 struct audit_decoder {
     struct audit_event_set *events;
+    struct audit_socket_set *sockets;
     struct audit_serial serials;
 };
 
@@ -28,8 +30,10 @@ int audit_decoder_new(struct decoder **decoderp)
 {
     struct audit_decoder *self = calloc(1, sizeof(*self));
     int r = self ? audit_event_set_new(&self->events) : -ENOMEM;
+    if (r == 0)
+        r = audit_socket_set_new(&self->sockets);
     if (r < 0) {
-        free(self);
+        audit_decoder_free((struct decoder *)self);
         return r;
     }
     *decoderp = (struct decoder *)self;
@@ -39,8 +43,10 @@ int audit_decoder_new(struct decoder **decoderp)
 struct decoder *audit_decoder_free(struct decoder *decoder)
 {
     struct audit_decoder *self = (struct audit_decoder *)decoder;
-    if (self)
+    if (self) {
         audit_event_set_free(self->events);
+        audit_socket_set_free(self->sockets);
+    }
     free(self);
     return NULL;
 }
@@ -130,7 +136,12 @@ static int decode_data(struct audit_decoder *self, const struct message *message
     audit_serial_see(&self->serials, record.serial, message->boot_ns, report_hole, &context);
     switch (use) {
     case AUDIT_USE_EXEC:
-        return audit_event_set_add(self->events, &record, message->boot_ns, handler, user);
+        r = audit_event_set_add(self->events, &record, message->boot_ns, handler, user);
+        if (r != AUDIT_EVENT_OTHER)
+            return r;
+        return audit_socket_set_add(self->sockets, &record, message->boot_ns, handler, user);
+    case AUDIT_USE_SOCKET:
+        return audit_socket_set_add(self->sockets, &record, message->boot_ns, handler, user);
     case AUDIT_USE_LOGIN:
         return decode_login(&record, message->boot_ns, handler, user);
     case AUDIT_USE_SKIP:

@@ -324,8 +324,13 @@ static int add_syscall(struct audit_event_set *set, const struct audit_record *r
     struct slice fields = record->fields;
     struct syscall_head head;
     int r = parse_syscall_head(&fields, &head);
-    if (r < 0 || !head.success || is_exec(head.arch, head.number) == EXEC_NO)
+    if (r < 0)
         return r;
+    enum exec_answer answer = is_exec(head.arch, head.number);
+    if (answer == EXEC_NO)
+        return AUDIT_EVENT_OTHER;
+    if (!head.success)
+        return AUDIT_EVENT_TAKEN;
     if (find_event(set, record->serial) < set->n_open)
         return -EBADMSG;
     struct slot *slot = open_event(set, record, boot_ns, handler, user);

@@ -15,8 +15,11 @@ struct audit_event_set;
 
 int audit_event_set_new(struct audit_event_set **setp) MUST_CHECK;
 struct audit_event_set *audit_event_set_free(struct audit_event_set *set);
+enum { AUDIT_EVENT_TAKEN = 0, AUDIT_EVENT_OTHER = 1 };
+
 /** Take a SYSCALL, EXECVE, CWD or EOE record that was read at @p boot_ns, and hand out what it
- *  completes, and events that have waited too long. Returns 0 or -EBADMSG. */
+ *  completes, and events that have waited too long. Returns AUDIT_EVENT_TAKEN; AUDIT_EVENT_OTHER
+ * for a SYSCALL record that is of no exec; or -EBADMSG. */
 int audit_event_set_add(struct audit_event_set *set, const struct audit_record *record,
                         uint64_t boot_ns, fact_handler handler, void *user) MUST_CHECK;
 /** Hand out the events that wait for records since before @p before_ns. */

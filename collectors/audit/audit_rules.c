@@ -136,8 +136,19 @@ static void add_field(struct audit_rule_data *rule, uint32_t field, uint32_t ope
     rule->values[i] = value;
 }
 
-static int append_exec_rule(struct audit_rules *rules, uint32_t arch, uint32_t execve,
-                            uint32_t execveat)
+static void set_calls(struct audit_rule_data *rule, const uint32_t *calls, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        rule->mask[AUDIT_WORD(calls[i])] |= AUDIT_BIT(calls[i]);
+}
+
+struct keyed_field {
+    uint32_t field, value;
+};
+
+/* A rule on the end of these calls, with our key as its last field. */
+static int append_keyed_rule(struct audit_rules *rules, const uint32_t *calls, size_t n_calls,
+                             const struct keyed_field *fields, size_t n_fields)
 {
     const size_t key_length = sizeof(AUDIT_RULES_KEY) - 1;
     union {
@@ -147,32 +158,77 @@ static int append_exec_rule(struct audit_rules *rules, uint32_t arch, uint32_t e
     memset(&made, 0, sizeof(made));
     made.rule.flags = AUDIT_FILTER_EXIT;
     made.rule.action = AUDIT_ALWAYS;
-    made.rule.mask[AUDIT_WORD(execve)] |= AUDIT_BIT(execve);
-    made.rule.mask[AUDIT_WORD(execveat)] |= AUDIT_BIT(execveat);
-    add_field(&made.rule, AUDIT_ARCH, AUDIT_EQUAL, arch);
-    add_field(&made.rule, AUDIT_SUCCESS, AUDIT_EQUAL, 1);
+    set_calls(&made.rule, calls, n_calls);
+    for (size_t i = 0; i < n_fields; i++)
+        add_field(&made.rule, fields[i].field, AUDIT_EQUAL, fields[i].value);
     add_field(&made.rule, AUDIT_FILTERKEY, AUDIT_EQUAL, (uint32_t)key_length);
     made.rule.buflen = (uint32_t)key_length;
     memcpy(made.bytes + sizeof(struct audit_rule_data), AUDIT_RULES_KEY, key_length);
     return audit_rules_append(rules, &made, audit_rule_size(&made.rule));
 }
 
-int audit_rules_append_keyed(struct audit_rules *self)
-{
+/* A system call table: the calls of which we want to hear. */
+struct call_table {
+    uint32_t arch;
+    uint32_t execs[2];
+    uint32_t addresses[7]; /* calls that take an address; a 0 ends them */
+    uint32_t accepts[2];   /* likewise */
+};
+
+static const struct call_table call_tables[] = {
 #if defined(__x86_64__)
-    int r = append_exec_rule(self, AUDIT_ARCH_X86_64, 59, 322);
-    if (r == 0)
-        r = append_exec_rule(self, AUDIT_ARCH_I386, 11, 358);
-    return r;
+    {AUDIT_ARCH_X86_64, {59, 322}, {42, 43, 44, 46, 49, 288},      {43, 288}},
+    {AUDIT_ARCH_I386,   {11, 358}, {102, 361, 362, 364, 369, 370}, {364}    },
 #elif defined(__aarch64__)
-    int r = append_exec_rule(self, AUDIT_ARCH_AARCH64, 221, 281);
-    if (r == 0)
-        r = append_exec_rule(self, AUDIT_ARCH_ARM, 11, 387);
-    return r;
-#else
-    (void)self;
-    return -ENOTSUP;
+    {AUDIT_ARCH_AARCH64, {221, 281}, {200, 202, 203, 206, 211, 242}, {202, 242}},
+    {AUDIT_ARCH_ARM, {11, 387}, {282, 283, 285, 290, 296, 366}, {285, 366}},
 #endif
+};
+
+static size_t count_calls(const uint32_t *calls, size_t most)
+{
+    size_t n = 0;
+    while (n < most && calls[n])
+        n++;
+    return n;
+}
+
+static int append_socket_rules(struct audit_rules *rules, const struct call_table *table)
+{
+    static const uint32_t families[] = {2, 10}; /* AF_INET, AF_INET6 */
+    size_t n = count_calls(table->addresses, 7);
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < 2; i++) {
+        const struct keyed_field fields[] = {
+            {AUDIT_ARCH,      table->arch},
+            {AUDIT_SADDR_FAM, families[i]}
+        };
+        r = append_keyed_rule(rules, table->addresses, n, fields, 2);
+    }
+    const struct keyed_field fields[] = {
+        {AUDIT_ARCH,    table->arch},
+        {AUDIT_SUCCESS, 1          },
+        {AUDIT_ARG1,    0          }
+    };
+    return r < 0 ? r
+                 : append_keyed_rule(rules, table->accepts, count_calls(table->accepts, 2), fields,
+                                     3);
+}
+
+int audit_rules_append_keyed(struct audit_rules *self, bool sockets)
+{
+    const size_t n = sizeof(call_tables) / sizeof(call_tables[0]);
+    int r = n ? 0 : -ENOTSUP;
+    for (size_t i = 0; r == 0 && i < n; i++) {
+        const struct keyed_field fields[] = {
+            {AUDIT_ARCH,    call_tables[i].arch},
+            {AUDIT_SUCCESS, 1                  }
+        };
+        r = append_keyed_rule(self, call_tables[i].execs, 2, fields, 2);
+    }
+    for (size_t i = 0; r == 0 && sockets && i < n; i++)
+        r = append_socket_rules(self, &call_tables[i]);
+    return r;
 }
 
 static int append_exclusion(struct audit_rules *rules, uint32_t first, uint32_t last)

@@ -42,8 +42,9 @@ void audit_rules_drop_first(struct audit_rules *self, size_t n);
 /** Whether a rule of somebody else stands behind one of ours in the list of system calls' ends. */
 bool audit_rules_precede_others(const struct audit_rules *self);
 
-/** Append our rules of what is to be recorded: successful execs, one rule for each system call
- *  table of this machine. */
-int audit_rules_append_keyed(struct audit_rules *self) MUST_CHECK;
+/** Append our rules of what is to be recorded, for each system call table of this machine:
+ * successful execs, and with @p sockets calls with an IPv4 or IPv6 address, and accepts without
+ * one. */
+int audit_rules_append_keyed(struct audit_rules *self, bool sockets) MUST_CHECK;
 /** Append the rules of an owner: record types that are not made at all. */
 int audit_rules_append_exclusions(struct audit_rules *self) MUST_CHECK;

@@ -21,13 +21,13 @@
 #define REQUEST_TIMEOUT_MS 1000
 #define FLUSH_ATTEMPTS     500
 #define FLUSH_NAP_MS       2
-#define ENABLED_LOCKED     2
 
 int audit_setup_open(struct audit_setup *self, const struct source_options *options,
                      struct error_text *error)
 {
     *self = (struct audit_setup){
         .wants_rules = !options->audit_rules || strcmp(options->audit_rules, "none") != 0,
+        .wants_sockets = !options->bpf_active,
         .backlog_limit = options->audit_backlog_limit,
         .directory = options->state_directory ? strdup(options->state_directory) : NULL,
     };
@@ -53,6 +53,21 @@ int audit_setup_open(struct audit_setup *self, const struct source_options *opti
                ? 0
                : error_set(error, r, "audit: %s/audit_state cannot be read: %s", self->directory,
                            strerror(-r));
+}
+
+int audit_setup_inherit(struct audit_setup *self, const char *directory, uint32_t pid,
+                        struct error_text *error)
+{
+    *self = (struct audit_setup){.directory = strdup(directory)};
+    int r = self->directory ? audit_state_load(&self->state, directory) : -ENOMEM;
+    if (r == -ENOENT || (r == 0 && self->state.pid != pid))
+        return 0;
+    if (r < 0)
+        return error_set(error, r, "audit: %s/audit_state cannot be read: %s", directory,
+                         strerror(-r));
+    r = audit_control_open(&self->control, error);
+    self->changed = r == 0;
+    return r;
 }
 
 void audit_setup_close(struct audit_setup *self)
@@ -207,7 +222,7 @@ int audit_setup_own(struct audit_setup *self, struct netlink_socket *events,
     struct audit_rules wanted = AUDIT_RULES_NULL;
     int r = audit_rules_append_exclusions(&exclusions);
     if (r == 0 && self->wants_rules)
-        r = audit_rules_append_keyed(&keyed);
+        r = audit_rules_append_keyed(&keyed, self->wants_sockets);
     if (r == 0)
         r = move_rules(&wanted, &keyed);
     if (r == 0)
@@ -230,7 +245,7 @@ int audit_setup_visit(struct audit_setup *self, struct error_text *error)
     if (!self->wants_rules)
         return 0;
     struct audit_rules keyed = AUDIT_RULES_NULL;
-    int r = audit_rules_append_keyed(&keyed);
+    int r = audit_rules_append_keyed(&keyed, self->wants_sockets);
     if (r < 0)
         error_set(error, r, "audit: rules cannot be made: %s", strerror(-r));
     else
@@ -239,6 +254,17 @@ int audit_setup_visit(struct audit_setup *self, struct error_text *error)
         error_set(error, r, "audit: rules cannot be loaded: %s", strerror(-r));
     audit_rules_deinit(&keyed);
     return r;
+}
+
+int audit_setup_look(struct audit_setup *self, struct error_text *error)
+{
+    struct audit_rules now = AUDIT_RULES_NULL;
+    int r = audit_control_list_rules(&self->control, &now);
+    self->n_keyed = 0;
+    for (size_t i = 0; i < now.n; i++)
+        self->n_keyed += audit_rule_is_keyed(now.list[i]);
+    audit_rules_deinit(&now);
+    return r < 0 ? error_set(error, r, "audit: rules cannot be read: %s", strerror(-r)) : 0;
 }
 
 /* A rule cannot be moved, and the same one cannot be there twice: its twin is loaded, at the end,
@@ -297,7 +323,6 @@ static void delete_rules(struct audit_setup *self)
         if (r < 0 && r != -ENOENT)
             log_warning("audit", "a rule of ours cannot be deleted: %s", strerror(-r));
     }
-    self->n_keyed = 0;
 }
 
 /* Wait until the kernel's own thread has sent all records that it has. */
@@ -321,14 +346,29 @@ static void put_back(struct audit_setup *self, const struct audit_status *status
                     strerror(-r));
 }
 
+static bool hears_records(const struct audit_setup *self, const struct audit_status *now)
+{
+    return self->held || now->pid == (uint32_t)getpid();
+}
+
+/* Others keep what is theirs. Who is gone can be taken out when its socket is closed. */
+static void leave(struct audit_setup *self, const struct audit_status *now)
+{
+    if (self->held) {
+        cleanup_close(self->held);
+        *self->held = -1;
+    }
+    if (now->pid != 0 && owner_is_nobody_else(self, now->pid))
+        put_back(self, &(struct audit_status){.mask = AUDIT_STATUS_PID, .pid = 0});
+}
+
 static void restore_owner(struct audit_setup *self, const struct audit_status *now)
 {
     const struct audit_state *state = &self->state;
-    bool free_to_leave = owner_is_nobody_else(self, now->pid);
-    if (free_to_leave && now->enabled != state->former_enabled && now->enabled != ENABLED_LOCKED)
+    if (owner_is_nobody_else(self, now->pid) && now->enabled != state->former_enabled)
         put_back(self, &(struct audit_status){.mask = AUDIT_STATUS_ENABLED,
                                               .enabled = state->former_enabled});
-    if (now->pid == (uint32_t)getpid())
+    if (hears_records(self, now))
         flush_kernel_queue(self);
     if (now->backlog_wait_time == 0 && state->former_backlog_wait_time != 0)
         put_back(self,
@@ -338,8 +378,21 @@ static void restore_owner(struct audit_setup *self, const struct audit_status *n
         now->backlog_limit != state->former_backlog_limit)
         put_back(self, &(struct audit_status){.mask = AUDIT_STATUS_BACKLOG_LIMIT,
                                               .backlog_limit = state->former_backlog_limit});
-    if (now->pid != 0 && free_to_leave)
-        put_back(self, &(struct audit_status){.mask = AUDIT_STATUS_PID, .pid = 0});
+    leave(self, now);
+}
+
+/* Only who is registered can still be changed. */
+static void restore_locked(struct audit_setup *self, const struct audit_status *now)
+{
+    log_warning(
+        "audit",
+        "audit was made immutable (enabled 2): %zu rules of ours%s stay until the next boot",
+        self->state.added_rules.n, self->state.owner ? " and the backlog limit" : "");
+    if (!self->state.owner)
+        return;
+    if (hears_records(self, now))
+        flush_kernel_queue(self);
+    leave(self, now);
 }
 
 void audit_setup_restore(struct audit_setup *self)
@@ -352,9 +405,14 @@ void audit_setup_restore(struct audit_setup *self)
         log_warning("audit", "the former state is not put back: %s", strerror(-r));
         return;
     }
-    delete_rules(self);
-    if (self->state.owner)
-        restore_owner(self, &now);
+    if (now.enabled == AUDIT_SETUP_LOCKED) {
+        restore_locked(self, &now);
+    } else {
+        delete_rules(self);
+        if (self->state.owner)
+            restore_owner(self, &now);
+    }
+    self->n_keyed = 0;
     self->changed = false;
     audit_state_deinit(&self->state);
     if (self->directory && (r = audit_state_remove(self->directory)) < 0)

@@ -9,6 +9,7 @@
 #include "collectors/audit/audit_source.h"
 
 #include "collectors/audit/audit_decoder.h"
+#include "collectors/audit/audit_guard.h"
 #include "collectors/audit/audit_record.h"
 #include "collectors/audit/audit_setup.h"
 #include "collectors/audit/audit_type.h"
@@ -24,7 +25,6 @@
 
 #define MESSAGE_SIZE     16384 /* bytes; a path of 4,096 in hexadecimal, and what stands around it */
 #define READLOG_GROUP    (1u << (AUDIT_NLGRP_READLOG - 1))
-#define ENABLED_LOCKED   2
 #define SECOND_NS        1000000000ull
 #define CHECK_ACTIVE_NS  (5 * SECOND_NS)
 #define CHECK_IDLE_NS    (60 * SECOND_NS)
@@ -32,6 +32,7 @@
 #define CHECK_WAITING_NS (SECOND_NS / 2)  /* while an owner is coming or going */
 #define REPAIR_NS        SECOND_NS        /* at most so often */
 #define YIELD_NS         (10 * SECOND_NS) /* how long another daemon may take to come */
+#define RETRY_NS         (2 * SECOND_NS)  /* after a failure */
 #define GONE_NS          (3 * SECOND_NS)  /* how long a restarting one may be away */
 
 enum mode { MODE_OWNER, MODE_GUEST, MODE_YIELDING, MODE_STOPPED };
@@ -44,19 +45,22 @@ struct audit {
     bool may_own;         /* audit_mode is not "guest" */
     bool locked;          /* enabled 2 */
     uint32_t replaced_by; /* pid of another daemon that tried to register; 0: none */
-    uint64_t since_ns;    /* yielding: since when; guest: since when nobody owns, or 0 */
+    uint64_t since_ns;    /* guest: since when nobody owns, or 0 */
+    uint64_t again_ns;    /* yielding: when to take part again, if nobody comes */
     uint64_t next_check_ns, next_repair_ns;
     uint64_t n_records, n_records_checked;
     uint32_t lost_seen, lost_pending;
     bool lost_known, configuration_changed, note_pending;
-    char note[256];
+    bool guarded; /* the guard holds the owner's socket */
+    char note[512];
 };
 
 /* -- notes -- */
 
-static void set_note(struct audit *self, const char *format, ...) PRINTF(2, 3);
+/* Whether it says something else than before. */
+static bool set_note(struct audit *self, const char *format, ...) PRINTF(2, 3);
 
-static void set_note(struct audit *self, const char *format, ...)
+static bool set_note(struct audit *self, const char *format, ...)
 {
     char text[sizeof(self->note)];
     va_list arguments;
@@ -64,9 +68,10 @@ static void set_note(struct audit *self, const char *format, ...)
     vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
     if (strcmp(text, self->note) == 0)
-        return;
+        return false;
     memcpy(self->note, text, sizeof(text));
     self->note_pending = true;
+    return true;
 }
 
 static void read_name(uint32_t pid, char name[32])
@@ -85,9 +90,10 @@ static void read_name(uint32_t pid, char name[32])
 static void note_owner(struct audit *self)
 {
     set_note(self,
-             "owner\texcluded PATH PROCTITLE EOE BPRM_FCAPS; %zu rules; backlog %u; receive buffer "
+             "%s\texcluded PATH PROCTITLE EOE BPRM_FCAPS; %zu rules; backlog %u; receive buffer "
              "%zu bytes%s",
-             self->setup.n_keyed, self->setup.state.set_backlog_limit, self->owner.receive_buffer,
+             self->locked ? "owner-immutable" : "owner", self->setup.n_keyed,
+             self->setup.state.set_backlog_limit, self->owner.receive_buffer,
              self->owner.buffer_is_small ? ", less than asked for" : "");
 }
 
@@ -99,7 +105,7 @@ static void note_guest(struct audit *self, const struct audit_status *status)
         snprintf(owner, sizeof(owner), "%s (pid %u)", name, status->pid);
     }
     if (status->enabled == 0)
-        set_note(self, "off\taudit is disabled by its owner, %s", owner);
+        set_note(self, "off\taudit is disabled (enabled 0); owner %s", owner);
     else
         set_note(self, "%s\towner %s; %zu rules of ours; receive buffer %zu bytes%s",
                  self->locked ? "guest-immutable" : "guest", owner, self->setup.n_keyed,
@@ -188,10 +194,45 @@ static void leave_group(struct netlink_socket *socket)
 
 /* -- modes -- */
 
+static void guard_socket(struct audit *self, int fd)
+{
+    if (fd >= 0 || self->guarded)
+        audit_guard_hold(self->options.audit_guard, fd);
+    self->guarded = fd >= 0;
+}
+
+static void undo(struct audit *self)
+{
+    audit_setup_restore(&self->setup);
+    guard_socket(self, -1);
+}
+
+/* Immutable audit is lived with: rules that are there are heard, others cannot be added. */
+static void note_locked(struct audit *self, const struct audit_status *status)
+{
+    bool was_locked = self->locked;
+    self->locked = status->enabled == AUDIT_SETUP_LOCKED;
+    if (self->locked && !was_locked)
+        log_warning("audit",
+                    "audit is immutable (enabled 2) until the next boot, with %zu rules of ours; "
+                    "where nobody else's record execve, arguments and login users are missing: "
+                    "put -S execve -S execveat -F success=1 into the rules that are loaded at boot",
+                    self->setup.n_keyed);
+}
+
+static int set_up_guest(struct audit *self, const struct audit_status *status,
+                        struct error_text *error)
+{
+    int r = status->enabled == AUDIT_SETUP_LOCKED ? audit_setup_look(&self->setup, error)
+                                                  : audit_setup_visit(&self->setup, error);
+    guard_socket(self, -1);
+    note_locked(self, status);
+    return r;
+}
+
 static int become_guest(struct audit *self, const struct audit_status *status,
                         struct error_text *error)
 {
-    self->locked = status->enabled == ENABLED_LOCKED;
     int r = open_socket(self, &self->guest, READLOG_GROUP, error);
     if (r < 0)
         return r;
@@ -199,7 +240,7 @@ static int become_guest(struct audit *self, const struct audit_status *status,
         return error_set(error, r, "audit: cannot join the multicast group: %s", strerror(-r));
     if ((r = attach_filter(&self->guest)) < 0)
         log_warning("audit", "no filter on the socket, more is read than needed: %s", strerror(-r));
-    if (!self->locked && (r = audit_setup_visit(&self->setup, error)) < 0)
+    if ((r = set_up_guest(self, status, error)) < 0)
         return r;
     self->mode = MODE_GUEST;
     self->since_ns = 0;
@@ -214,9 +255,10 @@ static int become_owner(struct audit *self, struct error_text *error)
     if (r < 0)
         return r;
     leave_group(&self->guest);
+    guard_socket(self, netlink_socket_fd(&self->owner));
     r = audit_setup_own(&self->setup, &self->owner, error);
     if (r < 0) {
-        audit_setup_restore(&self->setup);
+        undo(self);
         netlink_socket_close(&self->owner);
         netlink_socket_close(&self->guest);
         return r;
@@ -231,7 +273,7 @@ static int become_owner(struct audit *self, struct error_text *error)
 static int take_part(struct audit *self, const struct audit_status *status,
                      struct error_text *error)
 {
-    if (self->may_own && status->enabled != ENABLED_LOCKED &&
+    if (self->may_own && status->enabled != AUDIT_SETUP_LOCKED &&
         !audit_setup_has_other_owner(&self->setup, status)) {
         int r = become_owner(self, error);
         if (r != -EEXIST)
@@ -246,9 +288,9 @@ static void yield(struct audit *self, uint64_t now_ns)
 {
     log_notice("audit", "another daemon (pid %u) wants to own audit: let go of it",
                self->replaced_by);
-    audit_setup_restore(&self->setup);
+    undo(self);
     self->mode = MODE_YIELDING;
-    self->since_ns = now_ns;
+    self->again_ns = now_ns + YIELD_NS;
     self->next_check_ns = now_ns + CHECK_CHANGE_NS;
     self->configuration_changed = false;
     set_note(self, "off\tlet go of audit for another daemon (pid %u)", self->replaced_by);
@@ -260,16 +302,27 @@ static void take_part_again(struct audit *self, const struct audit_status *statu
     struct error_text error = ERROR_TEXT_NULL;
     if (take_part(self, status, &error) == 0)
         return;
-    log_error("audit", "%s", error.text);
-    audit_setup_restore(&self->setup);
-    self->mode = MODE_YIELDING; /* tried again when the time is over */
-    self->since_ns = clock_boot_ns();
-    set_note(self, "off\t%s", error.text);
+    undo(self);
+    self->mode = MODE_YIELDING;
+    self->again_ns = clock_boot_ns() + RETRY_NS;
+    if (set_note(self, "off\t%s", error.text))
+        log_error("audit", "%s", error.text);
+}
+
+/* Without room for the former state nothing may be changed; there may be room later. */
+static int wait_for_room(struct audit *self, const struct error_text *error)
+{
+    log_warning("audit", "%s; tried again until there is room", error->text);
+    self->mode = MODE_YIELDING;
+    self->again_ns = clock_boot_ns() + RETRY_NS;
+    set_note(self, "off\t%s", error->text);
+    return 0;
 }
 
 static void check_owner(struct audit *self, const struct audit_status *status)
 {
     if (status->pid == (uint32_t)getpid()) {
+        note_locked(self, status);
         if (status->enabled == 0)
             set_note(self, "off\taudit was disabled by somebody else");
         else
@@ -289,8 +342,7 @@ static void check_owner(struct audit *self, const struct audit_status *status)
 
 static void check_guest(struct audit *self, const struct audit_status *status, uint64_t now_ns)
 {
-    if (self->locked != (status->enabled == ENABLED_LOCKED))
-        self->locked = !self->locked;
+    note_locked(self, status);
     bool nobody = !audit_setup_has_other_owner(&self->setup, status);
     if (nobody && self->may_own && !self->locked) {
         if (self->since_ns == 0)
@@ -307,7 +359,7 @@ static void check_guest(struct audit *self, const struct audit_status *status, u
 
 static void check_yielding(struct audit *self, const struct audit_status *status, uint64_t now_ns)
 {
-    if (audit_setup_has_other_owner(&self->setup, status) || now_ns - self->since_ns >= YIELD_NS)
+    if (audit_setup_has_other_owner(&self->setup, status) || now_ns >= self->again_ns)
         take_part_again(self, status);
 }
 
@@ -349,9 +401,15 @@ static void repair_rules(struct audit *self, uint64_t now_ns)
         log_warning("audit", "rules of ours cannot be checked: %s", strerror(-n));
 }
 
+/* One is coming, or has gone and may come back. */
+static bool owner_changes(const struct audit *self)
+{
+    return self->mode == MODE_YIELDING || (self->mode == MODE_GUEST && self->since_ns);
+}
+
 static uint64_t check_interval(const struct audit *self, bool active)
 {
-    if (self->mode == MODE_YIELDING || (self->mode == MODE_GUEST && self->since_ns))
+    if (owner_changes(self))
         return CHECK_WAITING_NS;
     return active ? CHECK_ACTIVE_NS : CHECK_IDLE_NS;
 }
@@ -365,8 +423,11 @@ static void look_after(struct audit *self)
     if (self->replaced_by && self->mode == MODE_OWNER)
         yield(self, now_ns);
     if (self->setup.control.asked &&
-        audit_control_poll_status(&self->setup.control, &status) == AUDIT_CONTROL_ANSWERED)
+        audit_control_poll_status(&self->setup.control, &status) == AUDIT_CONTROL_ANSWERED) {
         handle_status(self, &status, now_ns);
+        if (owner_changes(self) && self->next_check_ns > now_ns + CHECK_WAITING_NS)
+            self->next_check_ns = now_ns + CHECK_WAITING_NS;
+    }
     repair_rules(self, now_ns);
     if (now_ns < self->next_check_ns)
         return;
@@ -446,7 +507,7 @@ static void audit_stop(struct source *source)
     struct audit *self = (struct audit *)source;
     if (self->mode == MODE_STOPPED)
         return;
-    audit_setup_restore(&self->setup);
+    undo(self);
     leave_group(&self->guest);
     self->mode = MODE_STOPPED;
 }
@@ -456,6 +517,7 @@ static struct source *audit_free(struct source *source)
     struct audit *self = (struct audit *)source;
     if (!self)
         return NULL;
+    undo(self);
     netlink_socket_close(&self->owner);
     netlink_socket_close(&self->guest);
     audit_setup_close(&self->setup);
@@ -479,14 +541,14 @@ static int audit_open(struct source **sourcep, const struct source_options *opti
     if (r == 0) {
         count_lost(self, status.lost);
         r = take_part(self, &status, error);
-        if (r < 0)
-            audit_setup_restore(&self->setup);
+        if (r == -ENOSPC || r == -EDQUOT)
+            r = wait_for_room(self, error);
     }
     if (r < 0) {
         audit_free((struct source *)self);
         return r;
     }
-    self->next_check_ns = clock_boot_ns() + CHECK_ACTIVE_NS;
+    self->next_check_ns = clock_boot_ns() + check_interval(self, true);
     self->next_repair_ns = clock_boot_ns() + CHECK_IDLE_NS;
     *sourcep = (struct source *)self;
     return 0;

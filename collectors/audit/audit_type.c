@@ -19,7 +19,7 @@ static const struct type_row kernel_types[] = {
     ROW(IPC, SKIP),
     ROW(SOCKETCALL, SKIP),
     ROW(CONFIG_CHANGE, SKIP),
-    ROW(SOCKADDR, SKIP),
+    ROW(SOCKADDR, SOCKET),
     ROW(CWD, EXEC),
     ROW(EXECVE, EXEC),
     ROW(IPC_SET_PERM, SKIP),

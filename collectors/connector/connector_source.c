@@ -85,6 +85,7 @@ static struct source *connector_free(struct source *source)
     struct connector *self = (struct connector *)source;
     if (!self)
         return NULL;
+    connector_stop(source);
     netlink_socket_close(&self->socket);
     fork_total_free(self->fork_total);
     free(self);

@@ -1,4 +1,4 @@
-/* recvfrom(2) writes straight into the gulp. What comes while a request waits for its answer goes
+/* recvmsg(2) writes straight into the gulp. What comes while a request waits for its answer goes
  * to a gulp of the socket's own, so that subscribing loses nothing. */
 #include "collectors/netlink/netlink_socket.h"
 
@@ -70,22 +70,54 @@ int netlink_socket_send(struct netlink_socket *self, const void *message, size_t
 
 enum { RECEIVED_MESSAGE, RECEIVED_NOTHING, RECEIVED_END };
 
+/* Of which namespace the kernel says that the datagram is. */
+static int32_t nsid_of(struct msghdr *message)
+{
+    int32_t nsid = NETLINK_SOCKET_NSID_NONE;
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR(message, c))
+        if (c->cmsg_level == SOL_NETLINK && c->cmsg_type == NETLINK_LISTEN_ALL_NSID &&
+            c->cmsg_len == CMSG_LEN(sizeof(nsid)))
+            memcpy(&nsid, CMSG_DATA(c), sizeof(nsid));
+    return nsid;
+}
+
+/* Receive one datagram behind the header's place. Returns its bytes or a negative errno. */
+static ssize_t receive_datagram(struct netlink_socket *self, uint8_t *to,
+                                struct sockaddr_nl *sender, socklen_t *sender_length)
+{
+    const struct netlink_socket_options *options = &self->options;
+    uint8_t control[CMSG_SPACE(sizeof(int32_t)) * 2] __attribute__((aligned(8)));
+    struct iovec bytes = {.iov_base = to + options->header_size, .iov_len = options->message_size};
+    struct msghdr message = {.msg_name = sender,
+                             .msg_namelen = sizeof(*sender),
+                             .msg_iov = &bytes,
+                             .msg_iovlen = 1,
+                             .msg_control = options->header ? control : NULL,
+                             .msg_controllen = options->header ? sizeof(control) : 0};
+    ssize_t n = recvmsg(netlink_socket_fd(self), &message, MSG_DONTWAIT | MSG_TRUNC);
+    if (n < 0)
+        return -errno;
+    *sender_length = message.msg_namelen;
+    if (options->header)
+        options->header(options->header_user, to, nsid_of(&message));
+    return n;
+}
+
 /* Receive one datagram into @p to. Overruns are committed here, at their place. */
 static int receive_one(struct netlink_socket *self, struct gulp *gulp, uint8_t *to)
 {
     struct counters *counters = self->options.counters;
     struct sockaddr_nl sender = {0};
-    socklen_t sender_length = sizeof(sender);
-    ssize_t n = recvfrom(netlink_socket_fd(self), to, self->options.message_size,
-                         MSG_DONTWAIT | MSG_TRUNC, (struct sockaddr *)&sender, &sender_length);
-    if (n < 0 && errno == ENOBUFS) {
+    socklen_t sender_length = 0;
+    ssize_t n = receive_datagram(self, to, &sender, &sender_length);
+    if (n == -ENOBUFS) {
         counter_add(counters, COUNTER_RECEIVE_OVERRUNS, 1);
         self->n_overruns++;
         gulp_commit(gulp, self->options.source, MESSAGE_OVERRUN, clock_boot_ns(), 0);
         return RECEIVED_MESSAGE;
     }
     if (n < 0)
-        return errno == EAGAIN ? RECEIVED_END : errno == EINTR ? RECEIVED_NOTHING : -errno;
+        return n == -EAGAIN ? RECEIVED_END : n == -EINTR ? RECEIVED_NOTHING : (int)n;
     if (sender_length != sizeof(sender) || sender.nl_pid != 0) {
         counter_add(counters, COUNTER_MESSAGES_SPOOFED, 1);
         return RECEIVED_NOTHING;
@@ -96,7 +128,8 @@ static int receive_one(struct netlink_socket *self, struct gulp *gulp, uint8_t *
     }
     counter_add(counters, COUNTER_MESSAGES_RECEIVED, 1);
     counter_add(counters, COUNTER_BYTES_RECEIVED, (size_t)n);
-    gulp_commit(gulp, self->options.source, MESSAGE_DATA, clock_boot_ns(), (size_t)n);
+    gulp_commit(gulp, self->options.source, MESSAGE_DATA, clock_boot_ns(),
+                self->options.header_size + (size_t)n);
     return RECEIVED_MESSAGE;
 }
 
@@ -119,7 +152,7 @@ int netlink_socket_drain(struct netlink_socket *self, struct gulp *gulp)
     if (self->pending && drain_pending(self, gulp) == SOURCE_MORE)
         return SOURCE_MORE;
     for (;;) {
-        uint8_t *to = gulp_reserve(gulp, self->options.message_size);
+        uint8_t *to = gulp_reserve(gulp, self->options.header_size + self->options.message_size);
         if (!to)
             return SOURCE_MORE;
         int r = receive_one(self, gulp, to);

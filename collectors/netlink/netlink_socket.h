@@ -4,10 +4,17 @@
  * turns a lost message (ENOBUFS) into MESSAGE_OVERRUN at its place in the order, and never blocks
  * outside of netlink_socket_request. One datagram becomes one MESSAGE_DATA; it may hold several
  * netlink messages. Used by one thread at a time.
+ *
+ * A socket with NETLINK_LISTEN_ALL_NSID hears other network namespaces too, and the kernel says
+ * beside each datagram which one. A collector that needs to know gives `header`: it writes the
+ * first bytes of each message, before those of the datagram. Such a socket can be drained and sent
+ * to, but not waited on.
  */
 #include "collectors/source.h"
 
 #include <libmnl/libmnl.h>
+
+enum { NETLINK_SOCKET_NSID_NONE = -1 }; /* the socket's own namespace, unless that has an nsid */
 
 struct netlink_socket_options {
     int protocol;          /* NETLINK_CONNECTOR ... */
@@ -17,6 +24,9 @@ struct netlink_socket_options {
     size_t receive_buffer; /* bytes asked for; 0: leave the system's default */
     size_t message_size;   /* largest datagram taken; longer ones are counted as malformed */
     struct counters *counters;
+    size_t header_size; /* bytes before each datagram, a multiple of 4; 0: none */
+    void (*header)(void *user, uint8_t *to, int32_t nsid);
+    void *header_user;
 };
 
 struct netlink_socket {

@@ -191,9 +191,11 @@ static int decode_process(struct decoder *decoder, struct bounded_reader *reader
                                           .login_uid = ID_UNSET,
                                           .session = ID_UNSET};
     while (reader->left > 0 && !reader->failed) {
+        /* They come last: an argc behind them would be another than that of argv. */
+        bool complete = seen & UINT64_C(1) << KEY_ARGUMENTS;
         uint32_t key = bounded_reader_u32(reader);
         struct slice bytes = bounded_reader_bytes(reader, bounded_reader_u32(reader));
-        int r = reader->failed ? -EBADMSG : decode_field(decoder, key, bytes, process);
+        int r = reader->failed || complete ? -EBADMSG : decode_field(decoder, key, bytes, process);
         if (r < 0)
             return r;
         seen |= key < 64 ? UINT64_C(1) << key : 0;

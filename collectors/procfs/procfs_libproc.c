@@ -19,6 +19,7 @@ enum full_item {
     FULL_STACK,
     FULL_PPID,
     FULL_THREADS,
+    FULL_STATE,
     FULL_FLAGS,
     FULL_SESSION,
     FULL_TTY,
@@ -30,9 +31,9 @@ enum full_item {
     FULL_N
 };
 static const enum pids_item full_items[] = {
-    PIDS_TICS_BEGAN, PIDS_ADDR_STACK_START, PIDS_ID_PPID, PIDS_NLWP,
-    PIDS_FLAGS,      PIDS_ID_SESSION,       PIDS_TTY,     PIDS_TTY_NAME,
-    PIDS_ID_RUID,    PIDS_ID_EUID,          PIDS_ID_RGID, PIDS_ID_EGID};
+    PIDS_TICS_BEGAN, PIDS_ADDR_STACK_START, PIDS_ID_PPID, PIDS_NLWP,     PIDS_STATE,
+    PIDS_FLAGS,      PIDS_ID_SESSION,       PIDS_TTY,     PIDS_TTY_NAME, PIDS_ID_RUID,
+    PIDS_ID_EUID,    PIDS_ID_RGID,          PIDS_ID_EGID};
 _Static_assert(sizeof(full_items) / sizeof(full_items[0]) == FULL_N, "one item each");
 
 enum { MARK_START, MARK_STACK, MARK_N };
@@ -142,6 +143,9 @@ int procfs_libproc_read(struct procfs_libproc *lib, uint32_t pid, struct fact_pr
     process->start_ticks = mark->start_ticks;
     process->ppid = (uint32_t)value[FULL_PPID].result.s_int;
     process->n_threads = (uint32_t)value[FULL_THREADS].result.s_int;
+    /* A zombie counts as its own thread; one with more is a leader that ended before the others. */
+    if (value[FULL_STATE].result.s_ch == 'Z' && process->n_threads <= 1)
+        process->n_threads = 0;
     process->kernel_thread = value[FULL_FLAGS].result.ul_int & KERNEL_THREAD_FLAG;
     process->sid = (uint32_t)value[FULL_SESSION].result.s_int;
     process->uid = value[FULL_RUID].result.u_int;

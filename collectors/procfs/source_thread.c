@@ -1,19 +1,24 @@
-/* A mutex, a condition on the monotonic clock and two flags. */
+/* Two flags, and an eventfd that is readable when one of them was set, so that a thread can wait
+ * for them and for its own descriptors at once. The flag is set before the eventfd is written: a
+ * wake-up may find nothing, but nothing is left without a wake-up. */
 #include "collectors/procfs/source_thread.h"
 
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 struct source_thread {
     pthread_t thread;
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
     void (*run)(void *user);
     void *user;
-    bool requested, stopped, joined;
+    int wake_fd;
+    atomic_bool requested, stopped;
+    bool joined;
 };
 
 static void *start(void *argument)
@@ -37,8 +42,8 @@ static int create(struct source_thread *thread, const char *name)
 
 static void release(struct source_thread *thread)
 {
-    pthread_cond_destroy(&thread->changed);
-    pthread_mutex_destroy(&thread->lock);
+    if (thread->wake_fd >= 0)
+        close(thread->wake_fd);
     free(thread);
 }
 
@@ -46,18 +51,15 @@ int source_thread_new(struct source_thread **threadp, const char *name, void (*r
                       void *user, struct error_text *error)
 {
     struct source_thread *thread = calloc(1, sizeof(*thread));
-    pthread_condattr_t attributes;
     if (!thread)
         return -ENOMEM;
     thread->run = run;
     thread->user = user;
-    pthread_mutex_init(&thread->lock, NULL);
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&thread->changed, &attributes);
-    pthread_condattr_destroy(&attributes);
+    atomic_init(&thread->requested, false);
+    atomic_init(&thread->stopped, false);
+    thread->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     *threadp = thread;
-    int r = create(thread, name);
+    int r = thread->wake_fd < 0 ? -errno : create(thread, name);
     if (r < 0) {
         *threadp = NULL;
         release(thread);
@@ -66,42 +68,50 @@ int source_thread_new(struct source_thread **threadp, const char *name, void (*r
     return 0;
 }
 
+static void forget_wake(const struct source_thread *thread)
+{
+    uint64_t count;
+    if (read(thread->wake_fd, &count, sizeof(count)) < 0)
+        return; /* it was not the one that ended the wait */
+}
+
+bool source_thread_wait_for(struct source_thread *thread, int fd, unsigned timeout_ms,
+                            bool *requested)
+{
+    struct pollfd descriptors[] = {
+        {.fd = thread->wake_fd, .events = POLLIN},
+        {.fd = fd,              .events = POLLIN},
+    };
+    if (poll(descriptors, 2, (int)timeout_ms) > 0)
+        forget_wake(thread);
+    *requested = atomic_exchange(&thread->requested, false);
+    return !atomic_load(&thread->stopped);
+}
+
 bool source_thread_wait(struct source_thread *thread, unsigned timeout_ms, bool *requested)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += timeout_ms / 1000;
-    until.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
-    pthread_mutex_lock(&thread->lock);
-    int r = 0;
-    while (!thread->requested && !thread->stopped && r == 0)
-        r = pthread_cond_timedwait(&thread->changed, &thread->lock, &until);
-    *requested = thread->requested;
-    thread->requested = false;
-    bool go_on = !thread->stopped;
-    pthread_mutex_unlock(&thread->lock);
-    return go_on;
+    return source_thread_wait_for(thread, -1, timeout_ms, requested);
+}
+
+static void wake(const struct source_thread *thread)
+{
+    uint64_t one = 1;
+    if (write(thread->wake_fd, &one, sizeof(one)) < 0)
+        return; /* its counter is full: it is readable */
 }
 
 void source_thread_request(struct source_thread *thread)
 {
-    pthread_mutex_lock(&thread->lock);
-    thread->requested = true;
-    pthread_cond_signal(&thread->changed);
-    pthread_mutex_unlock(&thread->lock);
+    atomic_store(&thread->requested, true);
+    wake(thread);
 }
 
 void source_thread_stop(struct source_thread *thread)
 {
-    pthread_mutex_lock(&thread->lock);
     bool join = !thread->joined;
-    thread->stopped = thread->joined = true;
-    pthread_cond_signal(&thread->changed);
-    pthread_mutex_unlock(&thread->lock);
+    thread->joined = true;
+    atomic_store(&thread->stopped, true);
+    wake(thread);
     if (join)
         pthread_join(thread->thread, NULL);
 }

@@ -9,9 +9,12 @@ struct source_thread;
 /** Starts @p run. It may use *@p threadp, which is set before. */
 int source_thread_new(struct source_thread **threadp, const char *name, void (*run)(void *user),
                       void *user, struct error_text *error) MUST_CHECK;
-/** In the thread: wait for @p timeout_ms, a request or the end. Sets *@p requested. False: the
- *  thread has to end. */
+/** In the thread: wait for @p timeout_ms, a request or the end; may return early. Sets
+ *  *@p requested. False: the thread has to end. */
 bool source_thread_wait(struct source_thread *thread, unsigned timeout_ms, bool *requested);
+/** The same, and until @p fd can be read; -1: none. */
+bool source_thread_wait_for(struct source_thread *thread, int fd, unsigned timeout_ms,
+                            bool *requested);
 /** End the wait now. Any thread. */
 void source_thread_request(struct source_thread *thread);
 /** Tell it to end, and join it. May be called again. */

@@ -118,6 +118,7 @@ static struct source *taskstats_free(struct source *source)
     struct taskstats_collector *self = (struct taskstats_collector *)source;
     if (!self)
         return NULL;
+    taskstats_stop(source);
     netlink_socket_close(&self->socket);
     free(self);
     return NULL;

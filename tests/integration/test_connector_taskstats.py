@@ -2,15 +2,14 @@
 
 import collections
 import os
-import subprocess
 import sys
 import tempfile
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 
-TOOL = os.environ.get("VESTIGE_SOURCE_TOOL") or os.path.join(os.environ.get("VESTIGE_BIN", ""),
-                                                             "source_tool")
+from source_run import Run, python
+
 BOTH = "connector,taskstats"
 
 # Runs in a process of its own: parent of everything that the tests look for.
@@ -50,40 +49,6 @@ for thread in threads:
 for thread in threads:
     thread.join()
 """
-
-
-class Fact(dict):
-    """One line "KIND key=value ...", numbers as numbers."""
-
-    def __init__(self, line):
-        kind, *words = line.split(" ")
-        super().__init__(kind=kind)
-        for word in words:
-            name, equals, value = word.partition("=")
-            if equals:
-                digits = value.removeprefix("0x")
-                self[name] = int(value, 0) if digits.isdigit() or value != digits else value
-
-
-class Run:
-    """What the tool printed: facts in their order, totals, what the command wrote."""
-
-    def __init__(self, *arguments, prefix=()):
-        done = subprocess.run([*prefix, TOOL, *arguments], capture_output=True, text=True,
-                              errors="replace", stdin=subprocess.DEVNULL, timeout=120)
-        self.status, self.error = done.returncode, done.stderr
-        self.lines = done.stdout.splitlines()
-        self.facts = [Fact(line) for line in self.lines]
-        self.totals = next((f for f in self.facts if f["kind"] == "READ"), None)
-        self.command = next((f["pid"] for f in self.facts if f["kind"] == "COMMAND"), None)
-
-    def of(self, kind, **values):
-        return [fact for fact in self.facts if fact["kind"] == kind
-                and all(fact.get(name) == value for name, value in values.items())]
-
-
-def python(source, *arguments):
-    return ["--", sys.executable, "-c", source, *map(str, arguments)]
 
 
 class ConnectorTaskstats(unittest.TestCase):

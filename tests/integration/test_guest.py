@@ -1,14 +1,18 @@
 """A good guest: somebody else owns audit, with rules and a log of their own."""
 
+import contextlib
 import os
 import shutil
+import signal
 import tempfile
+import time
 
 from audit_daemon import EXEC_RULE, AuditDaemon
-from vestige_test import (Standalone, VestigeTest, act, assert_audit_state, audit_rules, audit_state,
-                          audit_status, brief, main, run, wait_for)
+from vestige_test import (ACTOR, Standalone, VestigeTest, act, actor_command, assert_audit_state,
+                          audit_rules, audit_state, audit_status, brief, main, now_us, run, wait_for)
 
 N = 3000
+PAIRED_N, PAIRS = 1000, 3
 OWNER_RULES = (EXEC_RULE + ("-F", "key=owner-exec"),
                ("-w", "/etc/hostname", "-p", "wa", "-k", "owner-watch"))
 STORM_COLUMNS = ("arguments IS NOT NULL AND exe IS NOT NULL AND cwd IS NOT NULL AND uid = 0 "
@@ -144,18 +148,98 @@ class TestGuest(VestigeTest):
         return ["-a always,exit -F arch=b64 -S execve,execveat -F success=1 -F key=owner-exec",
                 "-w /etc/hostname -p wa -k owner-watch"]
 
-    def test_nothing_is_printed(self):
-        """Without an owner: nothing goes to the kernel log, from the start to after the end."""
-        before = self.kernel_log()
-        self.vestige.start()
-        self.storm(self.tag)
-        self.vestige.stop()
-        after = self.kernel_log()
-        new = after[after.index(before[-1]) + 1:] if before else after
-        self.assertEqual([], [line for line in new if "audit" in line])
+    # Quietness
 
-    def kernel_log(self):
-        return run("dmesg").stdout.splitlines()
+    def mark_kernel_log(self):
+        self.mark = f"vestige-test {now_us()}"
+        with open("/dev/kmsg", "w") as log:
+            log.write(self.mark + "\n")
+
+    def printed(self):
+        """What audit wrote into the kernel log since the mark."""
+        lines = run("dmesg").stdout.splitlines()
+        begin = next(i for i, line in enumerate(lines) if self.mark in line)
+        return [line for line in lines[begin + 1:] if "audit" in line]
+
+    def stopped(self):
+        """The agent as a whole does not run; a block."""
+        @contextlib.contextmanager
+        def block():
+            os.kill(self.vestige.agent_pid, signal.SIGSTOP)
+            try:
+                yield
+            finally:
+                os.kill(self.vestige.agent_pid, signal.SIGCONT)
+        return block()
+
+    def a_quiet_life(self):
+        """From the start to after the end, with the buffers that it has by default."""
+        self.mark_kernel_log()
+        self.vestige.start()
+        self.storm("before-" + self.tag)
+        with self.stopped():
+            spawner, _ = act("storm", N, "stopped-" + self.tag)
+        self.vestige.sync()
+        self.assertEqual(N, self.vestige.value(
+            f"SELECT COUNT(*) FROM process WHERE id >= {self.since} AND arguments LIKE %s "
+            f"AND {STORM_COLUMNS}", f"stopped-{self.tag}-%"), brief(self.gaps()))
+        self.vestige.stop()
+        self.assertEqual([], self.printed())
+
+    def test_nothing_is_printed_as_owner(self):
+        self.a_quiet_life()
+
+    def test_nothing_is_printed_as_guest(self):
+        self.owner.start()
+        self.a_quiet_life()
+
+    # A stopped agent
+
+    def cost(self):
+        """Of a storm: its time and its CPU, both in seconds."""
+        begin = time.monotonic()
+        pid = os.posix_spawn(ACTOR, actor_command("storm", PAIRED_N, self.tag), os.environ,
+                             file_actions=[(os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0)])
+        _, status, usage = os.wait4(pid, 0)
+        self.assertEqual(0, status)
+        return time.monotonic() - begin, usage.ru_utime + usage.ru_stime
+
+    def assert_stopped_costs_nothing(self):
+        """Paired storms while the agent runs and while it does not, with so little room that
+        everything is full soon. The least of each counts: what others do here only adds."""
+        running, stopped = [], []
+        for _ in range(PAIRS):
+            running.append(self.cost())
+            with self.stopped():
+                stopped.append(self.cost())
+            self.vestige.sync()
+        for name, of_running, of_stopped in zip(("time", "CPU"), zip(*running), zip(*stopped)):
+            ratio = min(of_stopped) / min(of_running)
+            print(f"storm of {PAIRED_N}, {name}: {min(of_stopped):.3f} s stopped, "
+                  f"{min(of_running):.3f} s running: {ratio:.2f}", flush=True)
+            self.assertLess(ratio, 1.5, name)
+
+    def start_small(self):
+        self.vestige.start()
+        self.vestige.stop()
+        self.vestige.configure(reader={"receive_buffer_kib": 256}, audit={"backlog_limit": 64})
+        self.addCleanup(self.vestige.configure)
+        self.vestige.start()
+
+    def test_stopped_owner(self):
+        self.start_small()
+        self.assert_mode("owner")
+        lost = audit_status()["lost"]
+        self.assert_stopped_costs_nothing()
+        self.assertGreater(audit_status()["lost"], lost, "nothing was full")
+        self.vestige.stop()
+
+    def test_stopped_guest(self):
+        self.owner.start()
+        self.start_small()
+        self.assert_mode("guest")
+        self.assert_stopped_costs_nothing()
+        self.vestige.stop()
 
 
 if __name__ == "__main__":

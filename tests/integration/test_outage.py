@@ -1,10 +1,13 @@
-"""Nothing is lost behind the journal, and nothing is stored twice: the database stops, dies in the
-middle of a transaction, or the agent dies between commit and forgetting the batch.
+"""Nothing is lost behind the journal, and nothing is stored twice: the database stops, is shut down,
+dies in the middle of a transaction, or the agent dies between commit and forgetting the batch.
 
-A proxy between agent and database says when a transaction is committed.
-VESTIGE_OUTAGE_SECONDS sets how long the database is away (10)."""
+A proxy between agent and database says when a transaction is committed; strace ends the agent where
+it is about to forget. VESTIGE_OUTAGE_SECONDS sets how long the database stands still (60)."""
 
+import contextlib
+import glob
 import os
+import re
 import select
 import signal
 import socket
@@ -14,7 +17,7 @@ import time
 
 from vestige_test import VestigeTest, act, actor_command, main, now_us, wait_for
 
-SECONDS = float(os.environ.get("VESTIGE_OUTAGE_SECONDS", "10"))
+SECONDS = float(os.environ.get("VESTIGE_OUTAGE_SECONDS", "60"))
 COM_QUERY = b"\x03"
 
 
@@ -81,15 +84,26 @@ class TestOutage(VestigeTest):
         return subprocess.Popen(actor_command("storm", n, tag + self.tag),
                                 stdout=subprocess.DEVNULL)
 
-    def assert_all_once(self, n, tag=""):
+    def storms(self, seconds):
+        """Storms one after the other for so long; how many processes that were."""
+        n, deadline = 0, time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            act("storm", 2000, f"{time.monotonic_ns()}-{self.tag}")
+            n += 2000
+        return n
+
+    def assert_all_once(self, n):
         self.vestige.sync()
         self.assertEqual([{"n": n, "different": n, "ended": n}], self.vestige.query(
             "SELECT COUNT(*) AS n, COUNT(DISTINCT arguments) AS different, "
             f"COUNT(destroyed_at) AS ended FROM process WHERE id >= {self.since} "
-            "AND arguments LIKE %s", f"{tag}{self.tag}-%"))
-        self.assertEqual([], self.gaps())
+            "AND arguments LIKE %s AND comm = 'true'", f"%{self.tag}-%"))
         self.assertEqual([], self.vestige.query("SELECT * FROM rejected"), "rejected")
         self.assert_chain()
+
+    def assert_nothing_missing(self, n):
+        self.assert_all_once(n)
+        self.assertEqual([], self.gaps())
 
     def assert_chain(self):
         """Batch numbers are without a hole, each once."""
@@ -101,15 +115,50 @@ class TestOutage(VestigeTest):
             self.assertEqual(host["n"], host["last"] - host["first"] + 1)
 
     def test_stopped_database(self):
-        """The database does not answer for a while during a storm."""
-        storm = self.storm(int(1000 * SECONDS))
+        """The database does not answer for a minute of storm."""
         os.kill(self.vestige.database_pid, signal.SIGSTOP)
         try:
-            time.sleep(SECONDS)
+            n = self.storms(SECONDS)
         finally:
             os.kill(self.vestige.database_pid, signal.SIGCONT)
-        self.assertEqual(0, storm.wait(300))
-        self.assert_all_once(int(1000 * SECONDS))
+        self.assert_nothing_missing(n)
+
+    def test_database_shut_down(self):
+        """The database ends in order during a storm, and comes again later."""
+        with Apart(self.vestige) as apart:
+            self.since = now_us()
+            storm = self.storm(8000)
+            wait_for(lambda: self.vestige.value(
+                "SELECT COUNT(*) FROM process WHERE arguments LIKE %s", f"{self.tag}-%"), 30,
+                "rows of the storm")
+            self.vestige.stop()
+            self.assertEqual(0, storm.wait(300))
+            n = 8000 + self.storms(3)
+            self.assertGreater(int(self.vestige.status()["batches_waiting"]), 0)
+            apart.start_database()
+            self.assert_nothing_missing(n)
+
+    def test_everything_shut_down(self):
+        """The database is shut down, then the agent, which has batches left; the agent comes first."""
+        with Apart(self.vestige) as apart:
+            self.vestige.stop()
+            self.since = now_us()
+            n = self.storms(3)
+            self.vestige.stop_agent()
+            left = self.batches("sealed")
+            self.assertGreater(len(left), 0, "nothing is left to ship")
+            self.vestige.start_agent()
+            n += self.storms(1)
+            self.assertLessEqual(left, self.batches("sealed"))
+            apart.start_database()
+            self.assert_all_once(n)
+            self.assertEqual(set(), self.batches("sealed") & left)
+
+    def batches(self, kind):
+        """Numbers of the batches in the journal: `sealed` are to be shipped, `shipped` were."""
+        names = map(os.path.basename, glob.glob(self.vestige.path("agent", "journal", "*")))
+        found = (re.fullmatch(rf"0*(\d+)\.{kind}\.zst", name) for name in names)
+        return {int(match.group(1)) for match in found if match}
 
     def test_database_killed(self):
         """kill -9 of mariadbd in the middle of a transaction."""
@@ -122,10 +171,15 @@ class TestOutage(VestigeTest):
                 died.set()
             proxy.before_commit = kill_database
             storm = self.storm(4000)
-            self.assertTrue(died.wait(30), "no COMMIT came by")
+            self.wait_for_commit(died)
             self.vestige.wait_for_database()
             self.assertEqual(0, storm.wait(300))
-            self.assert_all_once(4000)
+            self.assert_nothing_missing(4000)
+
+    def wait_for_commit(self, died):
+        if not died.wait(30):
+            with open(self.vestige.agent_log) as log:
+                self.fail(f"no COMMIT came by: {self.vestige.status()}\n{log.read()[-4000:]}")
 
     def test_agent_killed_after_commit(self):
         """kill -9 of the agent when its batch is committed and it does not know yet."""
@@ -136,20 +190,75 @@ class TestOutage(VestigeTest):
                 self.vestige.agent.kill()
                 died.set()
             act("storm", 1000, "first-" + self.tag)
-            proxy.after_commit = kill_agent
-            self.assertTrue(died.wait(30), "no COMMIT came by")
-            self.vestige.agent.wait(30)
-            batches = self.vestige.value("SELECT COUNT(*) FROM batch")
-            self.vestige.start_agent()
-            act("storm", 1000, "second-" + self.tag)
             self.vestige.sync()
-            self.assertGreater(self.vestige.value("SELECT COUNT(*) FROM batch"), batches)
-            self.assert_chain()
-            self.assertEqual([], self.vestige.query("SELECT * FROM rejected"))
-            for tag in ("first-", "second-"):
-                self.assertEqual([{"n": 1000, "different": 1000}], self.vestige.query(
-                    "SELECT COUNT(*) AS n, COUNT(DISTINCT arguments) AS different FROM process "
-                    f"WHERE id >= {self.since} AND arguments LIKE %s", f"{tag}{self.tag}-%"))
+            proxy.after_commit = kill_agent
+            act("show", self.tag)
+            self.wait_for_commit(died)
+            self.vestige.agent.wait(30)
+            self.assert_goes_on(1000)
+
+    def test_agent_killed_before_marking(self):
+        """kill -9 when it knows that its batch is committed, and is about to mark that."""
+        with Apart(self.vestige):
+            act("storm", 1000, "first-" + self.tag)
+            self.vestige.sync()
+            with self.killed_at("rename,renameat,renameat2", self.shipper()):
+                act("show", self.tag)
+            last = self.vestige.value("SELECT MAX(batch) FROM batch")
+            self.assertIn(last, self.batches("sealed"), "the batch is not stored and unmarked")
+            self.assert_goes_on(1000)
+            self.assertNotIn(last, self.batches("sealed"))
+
+    def test_agent_killed_before_unlink(self):
+        """kill -9 when batches are stored and marked, and it is about to unlink the first."""
+        with Apart(self.vestige):
+            act("storm", 1000, "first-" + self.tag)
+            self.vestige.sync()
+            with self.killed_at("unlink,unlinkat", self.vestige.agent_pid, "-f"):
+                act("storm", 10, "more-" + self.tag)
+            left = self.batches("shipped")
+            self.assertGreater(len(left), 1, "nothing was to be unlinked")
+            self.assert_goes_on(1010)
+            # The next checkpoint unlinks all but the newest.
+            wait_for(lambda: not self.batches("shipped") & left, 60, "what was left is unlinked")
+
+    def shipper(self):
+        """The thread of the agent that ships."""
+        tasks = f"/proc/{self.vestige.agent_pid}/task"
+        for task in os.listdir(tasks):
+            with open(f"{tasks}/{task}/comm") as comm:
+                if comm.read() == "shipper\n":
+                    return int(task)
+        self.fail("the agent has no thread that ships")
+
+    @contextlib.contextmanager
+    def killed_at(self, calls, task, *options):
+        """After what is done within, kill -9 of the agent where it enters one of these calls."""
+        with open(os.path.join(self.vestige.directory, "strace"), "w") as output:
+            strace = subprocess.Popen(
+                ["strace", "-qq", *options, "-e", f"trace={calls}", "-e",
+                 f"inject={calls}:signal=KILL", "-p", str(task)],
+                stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+            try:
+                wait_for(lambda: self.is_traced(task), 10, "strace has attached")
+                yield
+                self.assertEqual(-signal.SIGKILL, self.vestige.agent.wait(60))
+            finally:
+                strace.terminate()
+                strace.wait(10)
+
+    @staticmethod
+    def is_traced(task):
+        with open(f"/proc/{task}/status") as status:
+            return "TracerPid:\t0\n" not in status.read()
+
+    def assert_goes_on(self, n):
+        """Another agent takes up the journal; of before there is all, and nothing twice."""
+        batches = self.vestige.value("SELECT COUNT(*) FROM batch")
+        self.vestige.start_agent()
+        act("storm", 1000, "second-" + self.tag)
+        self.assert_all_once(n + 1000)
+        self.assertGreater(self.vestige.value("SELECT COUNT(*) FROM batch"), batches)
 
     def test_agent_killed_again_and_again(self):
         """kill -9 at any moment: what is in the journal comes, and comes once."""
@@ -164,7 +273,7 @@ class TestOutage(VestigeTest):
                     died.set()
                 setattr(proxy, ("before_commit", "after_commit")[i % 2], kill_agent)
                 act("show", self.tag)
-                self.assertTrue(died.wait(30), "no COMMIT came by")
+                self.wait_for_commit(died)
                 self.vestige.agent.wait(30)
                 self.vestige.start_agent()
             self.vestige.sync()
@@ -179,14 +288,36 @@ class TestOutage(VestigeTest):
         return ThroughProxy(self.vestige)
 
 
-class ThroughProxy:
-    """The database alone, and an agent of ours beside it, which speaks through the proxy."""
+class Apart:
+    """The database alone, and an agent of ours beside it."""
 
     def __init__(self, vestige):
         self.vestige = vestige
-        self.option_file = vestige.path("agent.cnf")
 
     def __enter__(self):
+        self.vestige.stop()
+        self.vestige.start("--no-agent")
+        self.vestige.start_agent()
+        return self
+
+    def start_database(self):
+        """Again; the agent is as it was."""
+        self.vestige.start("--no-agent")
+        self.vestige.agent_pid = self.vestige.agent.pid
+
+    def __exit__(self, *failure):
+        try:
+            self.vestige.stop_agent()
+        finally:
+            self.vestige.stop()
+            self.vestige.start()
+
+
+class ThroughProxy(Apart):
+    """They speak through a proxy."""
+
+    def __enter__(self):
+        self.option_file = self.vestige.path("agent.cnf")
         self.vestige.stop()
         self.vestige.start("--no-agent")
         self.proxy = Proxy(os.path.join(self.vestige.directory, "proxy.sock"),

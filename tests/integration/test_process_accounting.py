@@ -1,77 +1,192 @@
 """Checked by the kernel itself: under mixed load every record of kernel process accounting has
 exactly one row that ended by `exit`, with the same pid, uid at exit and code, and every such row
-of that time has a record. VESTIGE_ACCOUNTING_SECONDS sets how long (15)."""
+of that time has a record. VESTIGE_ACCOUNTING_SECONDS sets how long (60)."""
 
 import collections
+import contextlib
+import datetime
 import os
+import shutil
+import stat
 import subprocess
 import time
 
-from vestige_test import (VestigeTest, accounting_records, act, actor_command, main,
-                          process_accounting)
+from vestige_test import (ACTOR, VestigeTest, accounting_records, act, actor_command, main,
+                          process_accounting, run)
 
-SECONDS = float(os.environ.get("VESTIGE_ACCOUNTING_SECONDS", "15"))
-COMPILE = r"""
-cd "$1"
-i=0
-while [ $i -lt 60 ]; do
-    echo "int function_$i(int a); int function_$i(int a) { return a * $i; }" >part$i.c
-    i=$((i + 1))
-done
-while :; do
-    ls part*.c | xargs -P 2 -I @ gcc -O1 -c -o @.o @
-    (exit 3); (kill -9 $BASHPID); sh -c 'kill -15 $$'
-    rm -f *.o
-done 2>/dev/null
+SECONDS = float(os.environ.get("VESTIGE_ACCOUNTING_SECONDS", "60"))
+FILES = 24
+MAKEFILE = """
+objects := $(patsubst %.c,%.o,$(wildcard part*.c))
+program: $(objects)
+\t$(CC) -o $@ $^
+part%.o: part%.c
+\t$(CC) -O1 -c -o $@ $<
 """
+ODD_ENDS = "(exit 3); (kill -9 $BASHPID); sh -c 'kill -15 $$'; true | false"
 
 CORE = 0x80  # in the code when a core was dumped, which a row does not say
+FORKED_ONLY = 0x01  # flag of a record: no exec since the fork
+KERNEL_THREADS = 2  # the pid of their parent
+# The code of a leader that is not its process's: the kernel accounts the leader's.
+LEADERS_CODES = {"leader-first": 0, "leader-first-exit": 0}
+EDGE = datetime.timedelta(milliseconds=50)
 Record = collections.namedtuple("Record", "pid uid code")
 
 
 class TestAccounting(VestigeTest):
-    def mixed_load(self):
-        directory = os.path.join(self.vestige.directory, "compile")
-        os.mkdir(directory)
-        compile_loop = subprocess.Popen(["/bin/bash", "-c", COMPILE, "bash", directory],
-                                        start_new_session=True)
-        deadline = time.monotonic() + SECONDS
+    def setUp(self):
+        super().setUp()
+        self.directory = os.path.join(self.vestige.directory, "load")
+        os.mkdir(self.directory)
+        os.chmod(self.vestige.directory, 0o755)
+        self.setuid = os.path.join(self.directory, "setuid")
+        shutil.copy(ACTOR, self.setuid)
+        os.chmod(self.setuid, 0o755 | stat.S_ISUID)
+        self.write_sources()
+
+    def write_sources(self):
+        for i in range(FILES):
+            with open(os.path.join(self.directory, f"part{i}.c"), "w") as stream:
+                stream.write("#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n")
+                stream.writelines(f"int function_{i}_{j}(int a);\nint function_{i}_{j}(int a)\n"
+                                  f"{{ return a * {i} + (int)strlen(getenv(\"PATH\")) % {j + 1}; }}\n"
+                                  for j in range(20))
+                if i == 0:
+                    stream.write('int main(void) { printf("%d\\n", function_0_0(1)); return 0; }\n')
+        with open(os.path.join(self.directory, "Makefile"), "w") as stream:
+            stream.write(MAKEFILE)
+
+    @contextlib.contextmanager
+    def compiling(self):
+        """A parallel build, again and again, and ends of all kinds."""
+        loop = subprocess.Popen(
+            ["/bin/bash", "-c", f'cd "$1"; while make -s -j 4 && {{ {ODD_ENDS}; rm -f *.o program; }} '
+             '|| rm -f *.o; do :; done', "bash", self.directory],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
         try:
-            while time.monotonic() < deadline:
-                act("storm", 500, self.tag)
-                act("fork", 0)
-                act("fork", 120, 8)
-                act("kill", 11)
-                act("uid", 65534)
-                act("threads", 10)
+            yield
         finally:
-            os.killpg(compile_loop.pid, 9)
-            compile_loop.wait()
+            os.killpg(loop.pid, 9)
+            loop.wait()
+
+    def kernel_threads(self):
+        """A journalling filesystem in a file: mounting starts kernel threads, unmounting ends them."""
+        image, mount = os.path.join(self.directory, "image"), os.path.join(self.directory, "mount")
+        os.makedirs(mount, exist_ok=True)
+        with open(image, "wb") as stream:
+            stream.truncate(16 << 20)
+        run("mkfs.ext4", "-q", "-F", "-J", "size=4", image)
+        run("mount", "-o", "loop", image, mount)
+        run("umount", mount)
+
+    def deeds(self):
+        act("storm", 500, self.tag)
+        act("fork", 0)
+        act("fork", 120, 8)
+        act("vfork", self.tag)
+        act("double-fork", self.tag)
+        act("clone-parent", self.tag)
+        act("thread-exec", self.tag)
+        act("exec-thread-exec", self.tag)
+        act("leader-first")
+        act("leader-first-exit")
+        act("threads", 10)
+        act("kill", 11)
+        act("uid", 65534)
+        act("as", 65534, self.setuid, "show", "setuid-" + self.tag)
+
+    def mixed_load(self):
+        deadline = time.monotonic() + SECONDS
+        with self.compiling():
+            while time.monotonic() < deadline:
+                self.kernel_threads()
+                self.deeds()
 
     def test_accounting(self):
-        path = os.path.join(self.vestige.directory, "acct")
+        path = os.path.join(self.directory, "acct")
         open(path, "w").close()
         with process_accounting(path):
             first = self.marker()
             self.mixed_load()
             last = self.marker()
         self.vestige.sync()
-        records = self.between_markers(accounting_records(path), first, last)
-        first_row, last_row = self.marker_row(first), self.marker_row(last)
-        rows = self.vestige.query(
-            "SELECT * FROM process WHERE end_cause = 'exit' AND destroyed_at > %s "
-            "AND destroyed_at <= %s", first_row["destroyed_at"], last_row["destroyed_at"])
-        accounted = collections.Counter(
+        records = accounting_records(path)
+        between = self.between_markers(records, first, last)
+        begin, end = (self.marker_row(pid)["destroyed_at"] for pid in (first, last))
+        rows = self.ended_rows(begin - EDGE, end + EDGE)
+        leaders = self.leaders_codes()
+        # Who else ends on this machine in the moment of a marker may be on either side of it.
+        inner = [row for row in rows if begin + EDGE < row["destroyed_at"] <= end - EDGE]
+        accounted, all_accounted = self.counted(between), self.counted(records)
+        stored, all_stored = (
+            collections.Counter(Record(row["pid"], row["exit_uid"], self.code(row, leaders))
+                                for row in some) for some in (inner, rows))
+        self.assertGreater(len(between), 100 * SECONDS)
+        self.assertEqual({}, dict(accounted - all_stored), "accounted by the kernel, not in a row")
+        self.assertEqual({}, dict(stored - all_accounted), "in a row, not accounted by the kernel")
+        self.assert_every_kind(between, inner)
+        print(f"{len(between)} records of kernel accounting, {len(inner)} rows", flush=True)
+
+    @staticmethod
+    def counted(records):
+        return collections.Counter(
             Record(record.pid, record.uid, record.exit_code & ~CORE) for record in records)
-        stored = collections.Counter(
-            Record(row["pid"], row["exit_uid"], self.wait_code(row)) for row in rows)
-        self.assertGreater(len(records), 100 * SECONDS)
-        self.assertEqual({}, dict(accounted - stored), "accounted by the kernel, not in a row")
-        self.assertEqual({}, dict(stored - accounted), "in a row, not accounted by the kernel")
-        print(f"{len(records)} records of kernel accounting, {len(rows)} rows", flush=True)
+
+    def ended_rows(self, begin, end):
+        return self.vestige.query(
+            "SELECT id, pid, ppid, comm, argv0, arguments, exit_uid, exit_code, exit_signal, "
+            "previous_id, parent_id, destroyed_at FROM process "
+            "WHERE end_cause = 'exit' AND destroyed_at > %s AND destroyed_at <= %s", begin, end)
+
+    def leaders_codes(self):
+        """The leader's code, by the id of the row, where it is not what wait() gave."""
+        rows = self.processes(
+            f"parent_id IN (SELECT id FROM process WHERE id >= {self.since} "
+            "AND arguments IN ('leader-first', 'leader-first-exit'))")
+        how = {row["id"]: row["arguments"] for row in
+               self.processes("arguments IN ('leader-first', 'leader-first-exit')")}
+        return {row["id"]: LEADERS_CODES[how[row["parent_id"]]] << 8 for row in rows}
+
+    @staticmethod
+    def code(row, leaders):
+        """As a record of kernel accounting has it."""
+        if row["id"] in leaders:
+            return leaders[row["id"]]
+        if row["exit_signal"] is not None:
+            return row["exit_signal"]
+        return None if row["exit_code"] is None else row["exit_code"] << 8
+
+    def assert_every_kind(self, records, rows):
+        """The load was what it is meant to be: a minute without one of these would show nothing."""
+        commands = collections.Counter(record.comm for record in records)
+        for command in (b"make", b"cc1", b"as", b"ld", b"true", b"sh", b"bash"):
+            self.assertGreater(commands[command], 0, command)
+        kinds = {
+            "fork without exec": lambda record: record.flag & FORKED_ONLY
+            and record.ppid != KERNEL_THREADS,
+            "kernel thread": lambda record: record.ppid == KERNEL_THREADS
+            and record.comm.startswith(b"jbd2/loop"),
+            "killed by 9": lambda record: record.exit_code & 0x7f == 9,
+            "killed by 11": lambda record: record.exit_code & 0x7f == 11,
+            "killed by 15": lambda record: record.exit_code & 0x7f == 15,
+            "setuid program": lambda record: record.comm == b"setuid" and record.uid == 65534,
+            "ordinary user": lambda record: record.comm == b"actor" and record.uid == 65534,
+        }
+        for kind, is_of in kinds.items():
+            self.assertTrue(any(map(is_of, records)), kind)
+        parents = {row["id"]: row["arguments"] for row in self.processes(
+            "arguments IN ('double-fork %s', 'clone-parent %s', 'thread-exec %s', 'vfork %s', "
+            "'exec-thread-exec %s', 'leader-first', 'leader-first-exit')"
+            .replace("%s", self.tag))}
+        children = collections.Counter(parents[row["parent_id"]].split()[0] for row in rows
+                                       if row["parent_id"] in parents)
+        for actor in ("double-fork", "clone-parent", "thread-exec", "vfork", "exec-thread-exec",
+                      "leader-first", "leader-first-exit"):
+            self.assertGreater(children[actor], 0, actor)
 
     def marker(self):
-        """A process at whose end nothing else ends: the machine rests around it."""
+        """A process at whose end nothing else of the test ends."""
         time.sleep(0.5)
         with subprocess.Popen(actor_command("show", self.tag), stdout=subprocess.DEVNULL) as shown:
             shown.wait()
@@ -89,12 +204,6 @@ class TestAccounting(VestigeTest):
         begin = pids.index(first) + 1
         end = len(pids) - pids[::-1].index(last)
         return records[begin:end]
-
-    @staticmethod
-    def wait_code(row):
-        if row["exit_signal"] is not None:
-            return row["exit_signal"]
-        return None if row["exit_code"] is None else row["exit_code"] << 8
 
 
 if __name__ == "__main__":

@@ -102,15 +102,39 @@ class TestLives(ActorTest):
         """The leader's death by its thread's exec is not the end of the process."""
         actor, reports = self.act("thread-exec", self.tag)
         self.assert_exit(self.row_of(reports["child"]["pid"]), reports["child"], exe=TRUE,
-                         arguments=self.tag, parent_id=actor["id"], exit_uid=0)
+                         argv0="true", arguments=self.tag, comm="true", parent_id=actor["id"],
+                         previous_id=None, exit_uid=0)
+
+    def test_exec_then_thread_exec(self):
+        """An image that was executed, and is ended by the exec of its thread."""
+        actor, reports = self.act("exec-thread-exec", self.tag)
+        rows = self.rows_of(reports["child"]["pid"])
+        self.assertEqual(2, len(rows), brief(rows))
+        self.assert_ended(rows[0], end_cause="exec", exit_code=None, exit_signal=None,
+                          exe=os.path.realpath(ACTOR), argv0="actor",
+                          arguments="become-by-thread " + self.tag, parent_id=actor["id"],
+                          previous_id=None)
+        self.assert_exit(rows[1], reports["child"], exe=TRUE, argv0="true", arguments=self.tag,
+                         comm="true", parent_id=actor["id"], previous_id=rows[0]["id"],
+                         start_ticks=rows[0]["start_ticks"], exit_uid=0)
+        self.assertEqual(rows[0]["destroyed_at"], rows[1]["created_at"])
+
+    def leader_first(self, how, code):
+        """The end is the last thread's, and the code what wait() gives."""
+        actor, reports = self.act(how)
+        self.assertEqual(code, reports["child"]["exit_code"])
+        row = self.row_of(reports["child"]["pid"])
+        self.assert_exit(row, reports["child"], parent_id=actor["id"], ppid=actor["pid"],
+                         previous_id=None, comm="actor", uid=0, exit_uid=0)
+        self.assertGreaterEqual((row["destroyed_at"] - row["created_at"]).total_seconds(), 0.15)
 
     def test_leader_first(self):
-        """The end is the last thread's, and the code what wait() gives."""
-        _, reports = self.act("leader-first")
-        self.assertEqual(7, reports["child"]["exit_code"])
-        row = self.row_of(reports["child"]["pid"])
-        self.assert_exit(row, reports["child"])
-        self.assertGreaterEqual((row["destroyed_at"] - row["created_at"]).total_seconds(), 0.15)
+        """The last thread ends all with exit_group."""
+        self.leader_first("leader-first", 7)
+
+    def test_leader_first_and_last_exits(self):
+        """The last thread ends only itself, with another code than the leader."""
+        self.leader_first("leader-first-exit", 9)
 
     def test_threads(self):
         _, reports = self.act("threads", 97)
@@ -150,9 +174,12 @@ class TestLives(ActorTest):
         self.assertLessEqual(rows[0]["destroyed_at"], rows[1]["created_at"])
 
     def test_pid_namespace(self):
-        actor, reports = self.act("pid-namespace", self.tag)
+        """One that lives long enough to be looked at in /proc has its namespace."""
+        actor, reports = self.act("pid-namespace", self.tag, "1.001")
+        self.assertNotEqual(reports["outer"]["inode"], reports["inner"]["inode"])
         row = self.row_of(reports["child"]["pid"])
-        self.assert_exit(row, reports["child"], parent_id=actor["id"], arguments=self.tag)
+        self.assert_exit(row, reports["child"], parent_id=actor["id"], exe=SLEEP,
+                         arguments="1.001", pid_ns=reports["inner"]["inode"])
 
 
 class TestIdentities(ActorTest):
@@ -246,8 +273,8 @@ class TestImages(ActorTest):
 
     def test_deleted_cwd(self):
         _, reports = self.act("deleted-cwd", self.tag)
-        row = self.true_row(reports, exe=TRUE, arguments=self.tag)
-        self.assertTrue(row["cwd"].startswith(reports["directory"]["path"]), row["cwd"])
+        self.true_row(reports, exe=TRUE, arguments=self.tag,
+                      cwd=reports["directory"]["path"] + " (deleted)")
 
     def test_cwd(self):
         pid, _ = act("show", self.tag, cwd="/usr/lib")

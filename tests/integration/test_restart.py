@@ -1,11 +1,13 @@
 """Open rows of an earlier run: taken up again while the process lives, ended as `reconciled` or
 `reboot` when it does not."""
 
+import os
 import subprocess
 
-from vestige_test import VestigeTest, main
+from vestige_test import VestigeTest, brief, main, now_us, wait_for
 
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
+SLEEP = os.path.realpath("/bin/sleep")
 OTHER_BOOT = "11111111-2222-4333-8444-555555555555"
 
 
@@ -80,6 +82,37 @@ class TestRestart(VestigeTest):
                                                           if row["end_cause"] == "reconciled"])
         new = self.only([row for row in rows if row["destroyed_at"] is None], "the new process")
         self.assert_row(new, pid=replacement.pid, arguments="86401", previous_id=None)
+
+    def test_exec_while_away(self):
+        """The same process, but another program: the row of before cannot know when it ended."""
+        for stop in (self.vestige.stop, self.vestige.kill_all):
+            with self.subTest(stop.__name__):
+                self.exec_while_away(stop)
+
+    def exec_while_away(self, stop):
+        self.since = now_us()
+        shell = subprocess.Popen(["/bin/sh", "-c", "read line && exec /bin/sleep 86402", self.tag],
+                                 stdin=subprocess.PIPE)
+        self.addCleanup(self.end, shell)
+        self.vestige.sync()
+        first = self.row_of(shell.pid)
+        self.assert_row(first, destroyed_at=None, exe=os.path.realpath("/bin/sh"))
+        stop()
+        shell.stdin.write(b"\n")
+        shell.stdin.close()
+        wait_for(lambda: os.readlink(f"/proc/{shell.pid}/exe") == SLEEP, 10, "the exec")
+        self.vestige.start()
+        self.vestige.sync()
+        rows = self.rows_of(shell.pid)
+        self.assertEqual(2, len(rows), brief(rows))
+        self.assert_ended(rows[0], id=first["id"], end_cause="reconciled", exit_code=None,
+                          exit_signal=None, arguments=first["arguments"])
+        self.assert_row(rows[1], destroyed_at=None, exe=SLEEP, argv0="/bin/sleep",
+                        arguments="86402", start_ticks=first["start_ticks"], ppid=os.getpid())
+        self.end(shell)
+        self.vestige.sync()
+        self.assert_ended(self.rows_of(shell.pid)[1], id=rows[1]["id"], end_cause="exit",
+                          exit_code=None, exit_signal=9)
 
     def with_pid(self, pid):
         """A sleeper with this pid; others fork too, so it is tried until it works."""

@@ -19,8 +19,10 @@ sys.path.insert(0, os.path.join(ROOT, "tests", "lib"))
 from private_server import PrivateServer, Session
 from vestige_test import VESTIGE, run, wait_for
 
-TABLES = ("process", "process_change", "host", "boot", "coverage", "gap")
-PARTITIONED = ("process", "process_change")
+NETWORK = ("endpoint", "address_name", "interface_address", "route")
+TABLES = ("process", "process_change", "host", "boot", "coverage", "gap", *NETWORK)
+PARTITIONED = ("process", "process_change", *NETWORK)
+SETTLED = ("process", "endpoint")
 FILES = sorted(name for name in os.listdir(os.path.join(ROOT, "server-schema"))
                if name.endswith(".sql"))
 
@@ -144,7 +146,8 @@ class Schema(ServerTest):
                                    " WHERE user = 'vestige_agent'"))
         expected = {(t + "_in", "Insert", "") for t in TABLES + ("batch", "rejected")}
         expected |= {(t + "_end", "", "Select,Update") for t in TABLES}
-        expected |= {("process_settle", "", "Select,Update"), ("schema_version", "", "Select")}
+        expected |= {(t + "_settle", "", "Select,Update") for t in SETTLED}
+        expected.add(("schema_version", "", "Select"))
         self.assertEqual(rights, expected)
         self.assertEqual(self.root.run("SELECT column_name FROM mysql.columns_priv WHERE"
                                        " user = 'vestige_agent' AND table_name = 'schema_version'"),
@@ -305,6 +308,11 @@ class Partitions(ServerTest):
         return self.root.run("SELECT result, message, finished_at >= started_at FROM maintenance_run"
                              " WHERE name = 'make_partitions' ORDER BY id DESC LIMIT 1")[0]
 
+    def made(self, n_days):
+        """What a run says that has made the partitions of so many days."""
+        n_tables = len(PARTITIONED)
+        return "success", f"{n_days * n_tables} partitions made in {n_tables} tables"
+
     def test_1_made_at_once(self):
         for table in PARTITIONED:
             self.assertEqual(self.partitions(table), ["p_before", *self.days(
@@ -318,7 +326,7 @@ class Partitions(ServerTest):
         wait_for(lambda: self.root.value(runs) > before, 10, "the event makes partitions")
         self.root.run("ALTER DEFINER = vestige_maintainer@localhost EVENT vestige_partitions"
                       " ON SCHEDULE EVERY 1 HOUR")
-        self.assertEqual(self.last_run(), ("success", "0 partitions made in 2 tables", 1))
+        self.assertEqual(self.last_run(), (*self.made(0), 1))
 
     def test_3_a_hundred_days(self):
         for n in range(101):
@@ -342,7 +350,7 @@ class Partitions(ServerTest):
             insert_process(self.agent, first + datetime.timedelta(n), self.host_id, 1)
         self.assertEqual(self.root.value("SELECT COUNT(*) FROM process PARTITION (p_later)"), 3)
         self.root.run("CALL vestige_make_partitions_at(%s, 14)", first + datetime.timedelta(100))
-        self.assertEqual(self.last_run()[:2], ("success", "230 partitions made in 2 tables"))
+        self.assertEqual(self.last_run()[:2], self.made(115))
         self.assertEqual(self.root.value("SELECT COUNT(*) FROM process PARTITION (p_later)"), 0)
         for n in (0, 50, 99):
             day = first + datetime.timedelta(n)
@@ -367,7 +375,7 @@ class Partitions(ServerTest):
         self.agent.run("SELECT id FROM process_end WHERE host_id = %s LIMIT 1", self.host_id)
         day = self.today + datetime.timedelta(230)
         self.root.run("CALL vestige_make_partitions_at(%s, 14)", day)
-        self.assertEqual(self.last_run()[:2], ("success", "30 partitions made in 2 tables"))
+        self.assertEqual(self.last_run()[:2], self.made(15))
         self.assertIn(self.agent.error("SELECT 1"), (2006, 2013))
         type(self).agent = self.connect_agent()
 

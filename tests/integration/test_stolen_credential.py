@@ -20,13 +20,24 @@ CHECK_OPTION, UNKNOWN_COLUMN, NO_ADMINISTRATIVE_RIGHT = 1369, 1054, 1227
 NO_ROUTINE_RIGHT = 1370
 
 BOOT = "11111111-2222-4333-8444-555555555555"
-TABLES = ("process", "process_change", "host", "boot", "coverage", "gap", "batch", "rejected",
-          "enrolment", "maintenance_run")
+TABLES = ("process", "process_change", "host", "boot", "coverage", "gap", "endpoint",
+          "address_name", "interface_address", "route", "batch", "rejected", "enrolment",
+          "maintenance_run")
 # What a row needs besides the common columns.
 NEEDS = {"process": {"boot_id": BOOT, "pid": 1}, "process_change": {"process_id": 1, "kind": "uid"},
          "host": {"name": "h"}, "boot": {"boot_id": BOOT},
          "coverage": {"boot_id": BOOT, "source": "audit"},
-         "gap": {"boot_id": BOOT, "source": "audit", "cause": "x", "unit": "row"}}
+         "gap": {"boot_id": BOOT, "source": "audit", "cause": "x", "unit": "row"},
+         "endpoint": {"protocol": "tcp"}, "address_name": {"address": "198.18.0.1"},
+         "interface_address": {"interface": "v0"},
+         "route": {"destination": "198.18.0.0", "prefix_length": 24}}
+# The columns of an end besides the common ones, and those that are settled, with values.
+ENDS = {"process": {"exit_code": 1, "cpu_user_us": 1, "exit_uid": 0},
+        "endpoint": {"bytes_sent": 1, "bytes_received": 0}}
+SETTLES = {"process": {"comm": "x", "exe": "", "arguments": "", "login_uid": 0, "argc": 0,
+                       "tty": ""},
+           "endpoint": {"status": "closed", "local_address": "", "local_port": 0, "local_name": "",
+                        "remote_name": ""}}
 # A session in which everything that a session can switch off is off.
 SWITCHED_OFF = ("SET sql_mode = 'ALLOW_INVALID_DATES'", "SET check_constraint_checks = 0",
                 "SET foreign_key_checks = 0", "SET unique_checks = 0", "SET time_zone = '-12:00'",
@@ -99,9 +110,9 @@ class Thief(unittest.TestCase):
                    **columns}
         return self.update(session, f"{table}_end", columns, key)
 
-    def settle(self, key, session=None, **columns):
-        columns = {"comm": "x", "exe": "/bin/x", "settle_batch": 8, **columns}
-        return self.update(session, "process_settle", columns, key)
+    def settle(self, key, session=None, table="process", **columns):
+        columns = {**SETTLES[table], "settle_batch": 8, **columns}
+        return self.update(session, f"{table}_settle", columns, key)
 
     def update(self, session, view, columns, key):
         assignments = ", ".join(f"{name} = %s" for name in columns)
@@ -138,9 +149,13 @@ class Legitimate(Thief):
                                      "exit_code"), ((7, 8, 8, "x", "exit", 3),))
 
     def test_settle_after_end(self):
-        key = self.open_row()
-        self.assertEqual(self.end(key), 1)
-        self.assertEqual(self.settle(key), 1)
+        for table in SETTLES:
+            key = self.open_row(table=table)
+            self.assertEqual(self.end(key, table=table), 1)
+            self.assertEqual(self.settle(key, table=table), 1)
+            names = tuple(SETTLES[table])
+            self.assertEqual(self.stored(key, *names, table=table),
+                             (tuple(SETTLES[table].values()),))
 
     def test_complete_at_once(self):
         at = datetime.datetime.utcnow()
@@ -194,24 +209,29 @@ class Legitimate(Thief):
 
 class Reading(Thief):
     def test_nothing_but_keys_of_own_open_rows(self):
-        mine = self.open_row()
-        theirs = self.open_row(self.other, host_id=self.theirs)
-        ended = self.open_row()
-        self.assertEqual(self.end(ended), 1)
-        for view in ("process_end", "process_settle"):
-            keys = self.thief.run(f"SELECT host_id, id, day FROM {view}")
-            self.assertIn(mine, keys)
-            self.assertNotIn(theirs, keys)
-        self.assertNotIn(ended, self.thief.run("SELECT host_id, id, day FROM process_end"))
+        for table in NEEDS:
+            mine = self.open_row(table=table)
+            theirs = self.open_row(self.other, table=table, host_id=self.theirs)
+            ended = self.open_row(table=table)
+            self.assertEqual(self.end(ended, table=table), 1)
+            for verb in ("end", "settle") if table in SETTLES else ("end",):
+                keys = self.thief.run(f"SELECT host_id, id, day FROM {table}_{verb}")
+                self.assertIn(mine, keys)
+                self.assertNotIn(theirs, keys)
+            self.assertNotIn(ended, self.thief.run(f"SELECT host_id, id, day FROM {table}_end"))
 
     def test_refused(self):
         self.refuse([(NO_TABLE_RIGHT, f"SELECT * FROM {table}") for table in TABLES])
         self.refuse([(NO_TABLE_RIGHT, f"SELECT id FROM {table}_in") for table in NEEDS])
         self.refuse([(NO_TABLE_RIGHT, f"SELECT id FROM {table}_open") for table in NEEDS])
         self.refuse([(NO_COLUMN_RIGHT, f"SELECT destroyed_at FROM {table}_end") for table in NEEDS])
+        self.refuse([(NO_TABLE_RIGHT, f"SHOW CREATE TABLE {table}") for table in TABLES])
+        self.refuse([(NO_TABLE_RIGHT, f"SHOW CREATE VIEW {table}_end") for table in NEEDS])
+        for table, columns in SETTLES.items():
+            self.refuse([(NO_TABLE_RIGHT, f"SELECT id FROM {table}_unsettled")])
+            self.refuse([(NO_COLUMN_RIGHT, f"SELECT {name} FROM {table}_settle")
+                         for name in columns])
         self.refuse([
-            (NO_TABLE_RIGHT, "SELECT id FROM process_unsettled"),
-            (NO_COLUMN_RIGHT, "SELECT comm FROM process_settle"),
             (NO_COLUMN_RIGHT, "SELECT id FROM process_settle WHERE exe LIKE '/bin/%%'"),
             (NO_COLUMN_RIGHT, "SELECT id FROM process_end ORDER BY cpu_user_us"),
             (NO_COLUMN_RIGHT, "SELECT name FROM schema_version"),
@@ -219,8 +239,6 @@ class Reading(Thief):
             (NO_TABLE_RIGHT, "SELECT hash FROM batch_in"),
             (NO_TABLE_RIGHT, "SELECT * FROM mysql.global_priv"),
             (NO_TABLE_RIGHT, "SELECT * FROM mysql.general_log"),
-            (NO_TABLE_RIGHT, "SHOW CREATE TABLE process"),
-            (NO_TABLE_RIGHT, "SHOW CREATE VIEW process_end"),
             (NO_TABLE_RIGHT, "HANDLER process_in OPEN"),
             (1345, "EXPLAIN SELECT id FROM process_end"),
             (NO_ADMINISTRATIVE_RIGHT, "SELECT * FROM information_schema.innodb_trx"),
@@ -233,20 +251,27 @@ class Reading(Thief):
 
     def test_update_reads_nothing(self):
         """An UPDATE may name the view's other columns, but in the rows of the view they are NULL."""
-        ended, settled = self.open_row(), self.open_row()
-        self.assertEqual(self.end(ended, cpu_user_us=5), 1)
-        self.assertEqual(self.settle(settled), 1)
-        for condition in ("cpu_user_us >= 0", "end_cause > 0", "end_batch >= 0",
-                          "destroyed_at > created_at"):
+        for table in NEEDS:
+            with self.subTest(table=table):
+                ended = self.open_row(table=table)
+                self.assertEqual(self.end(ended, table=table, **ENDS.get(table, {})), 1)
+                if table in SETTLES:
+                    self.assertEqual(self.settle(self.open_row(table=table), table=table), 1)
+                self.check_update_reads_nothing(table)
+
+    def check_update_reads_nothing(self, table):
+        columns = ("end_cause", "end_batch", *ENDS.get(table, ()))
+        for condition in (*(f"{name} >= 0" for name in columns), "destroyed_at > created_at"):
             error = self.thief.error(
-                "UPDATE process_end SET destroyed_at = UTC_TIMESTAMP(6), end_cause = 'exit',"
+                f"UPDATE {table}_end SET destroyed_at = UTC_TIMESTAMP(6), end_cause = 'exit',"
                 f" end_batch = 9 WHERE {condition}")
             self.assertEqual(error, UNKNOWN_COLUMN if "created_at" in condition else 0, condition)
-        self.assertEqual(self.thief.run("UPDATE process_end SET end_batch = cpu_user_us"), 0)
-        for condition in ("comm LIKE '%%'", "exe > ''", "login_uid >= 0"):
+        for name in columns:
+            self.assertEqual(self.thief.run(f"UPDATE {table}_end SET end_batch = {name}"), 0)
+        for name in SETTLES.get(table, ()):
             self.assertEqual(self.thief.run(
-                f"UPDATE process_settle SET settle_batch = 9 WHERE {condition}"), 0)
-        self.assertEqual(self.root.value("SELECT COUNT(*) FROM process WHERE 9 IN (end_batch,"
+                f"UPDATE {table}_settle SET settle_batch = 9 WHERE {name} LIKE '%'"), 0)
+        self.assertEqual(self.root.value(f"SELECT COUNT(*) FROM {table} WHERE 9 IN (end_batch,"
                                          " settle_batch)"), 0)
 
     def test_returning_gives_only_what_was_sent(self):
@@ -265,14 +290,16 @@ class Reading(Thief):
 
     def test_no_oracle_for_other_hosts(self):
         """A duplicate of another host's row is refused for the host, not for being a duplicate."""
-        key = self.open_row(self.other, host_id=self.theirs)
-        for identifier in (key[1], key[1] + 1000000):
-            self.assertEqual(self.insert(host_id=self.theirs, id=identifier), CHECK_OPTION)
-            self.assertEqual(self.insert(host_id=self.theirs, id=identifier, verb="INSERT IGNORE"),
-                             CHECK_OPTION)
-        self.assertEqual(len(self.stored(key, "1")), 1)
-        self.assertEqual(self.end(key), 0)
-        self.assertEqual(self.settle(key), 0)
+        for table in NEEDS:
+            key = self.open_row(self.other, table=table, host_id=self.theirs)
+            for identifier in (key[1], key[1] + 1000000):
+                for verb in ("INSERT", "INSERT IGNORE"):
+                    self.assertEqual(self.insert(table=table, host_id=self.theirs, id=identifier,
+                                                 verb=verb), CHECK_OPTION)
+            self.assertEqual(len(self.stored(key, "1", table=table)), 1)
+            self.assertEqual(self.end(key, table=table), 0)
+            if table in SETTLES:
+                self.assertEqual(self.settle(key, table=table), 0)
 
     def test_routines(self):
         self.refuse([(NO_ROUTINE_RIGHT, "CALL vestige_make_partitions()"),
@@ -286,10 +313,12 @@ class Writing(Thief):
             with self.subTest(table=table):
                 self.assertEqual(self.insert(table=table, host_id=self.theirs), CHECK_OPTION)
                 self.assertEqual(self.insert(table=table, host_id=0), CHECK_OPTION)
-        key = self.open_row(self.other, host_id=self.theirs)
-        self.assertEqual(self.end(key), 0)
-        self.assertEqual(self.settle(key), 0)
-        self.assertEqual(self.stored(key, "destroyed_at", "comm"), ((None, None),))
+                key = self.open_row(self.other, table=table, host_id=self.theirs)
+                before = self.stored(key, "*", table=table)
+                self.assertEqual(self.end(key, table=table), 0)
+                if table in SETTLES:
+                    self.assertEqual(self.settle(key, table=table), 0)
+                self.assertEqual(self.stored(key, "*", table=table), before)
         for sql in ("INSERT INTO batch_in (host_id, batch, hash, previous_hash, format, boot_id,"
                     " first_time, last_time, n_lines, recovered) VALUES"
                     f" ({self.theirs}, 1, 'x', 'x', 1, '{BOOT}', NOW(), NOW(), 1, 0)",
@@ -309,7 +338,9 @@ class Writing(Thief):
     def test_implausible_birth(self):
         for created_at in ("1969-12-31 23:59:59.999999", "1000-01-01", "9999-12-31",
                            datetime.datetime.utcnow() + datetime.timedelta(402)):
-            self.assertEqual(self.insert(created_at=created_at), CHECK_OPTION, created_at)
+            for table in NEEDS:
+                self.assertEqual(self.insert(table=table, created_at=created_at), CHECK_OPTION,
+                                 (table, created_at))
 
     def test_implausible_end_at_birth(self):
         now = datetime.datetime.utcnow()
@@ -321,92 +352,125 @@ class Writing(Thief):
             {"end_cause": "exit", "end_batch": 7},                          # no time
             {"destroyed_at": earlier, "end_cause": "exit", "end_batch": 7, "created_at": now},
             {"destroyed_at": later, "end_cause": "exit", "end_batch": 7},
-            {"exit_code": 1}, {"cpu_user_us": 1}, {"exit_uid": 0}, {"end_batch": 7},
+            {"end_batch": 7},
         ]
-        for case in cases:
-            with self.subTest(case=case):
-                self.assertEqual(self.insert(**case), CHECK_OPTION)
+        for table in NEEDS:
+            alone = [{name: value} for name, value in ENDS.get(table, {}).items()]
+            for case in cases + alone:
+                with self.subTest(table=table, case=case):
+                    self.assertEqual(self.insert(table=table, **case), CHECK_OPTION)
 
     def test_implausible_end(self):
-        key = self.open_row()
-        before = self.stored(key, "*")
+        for table in NEEDS:
+            with self.subTest(table=table):
+                self.check_implausible_end(table)
+
+    def check_implausible_end(self, table):
+        key = self.open_row(table=table)
+        before = self.stored(key, "*", table=table)
+        nothing = {"destroyed_at": None, "end_cause": None, "end_batch": None}
         cases = [
             {"destroyed_at": "1970-01-02"}, {"destroyed_at": None}, {"end_cause": None},
-            {"end_batch": None}, {"destroyed_at": None, "end_cause": None, "end_batch": None,
-                                  "exit_code": 1},
+            {"end_batch": None}, {**nothing, "end_batch": 8},
             {"destroyed_at": datetime.datetime.utcnow() + datetime.timedelta(402)},
             {"destroyed_at": "9999-12-31"},
+            *({**nothing, name: value} for name, value in ENDS.get(table, {}).items()),
         ]
         for case in cases:
             with self.subTest(case=case):
-                self.assertEqual(self.end(key, **case), -CHECK_OPTION)
-        self.assertEqual(self.end(key, end_cause="nothing"), -1265)
-        self.assertEqual(self.stored(key, "*"), before)
-        self.assertEqual(self.end(key), 1)
+                self.assertEqual(self.end(key, table=table, **case), -CHECK_OPTION)
+        self.assertEqual(self.end(key, table=table, end_cause="nothing"), -1265)
+        self.assertEqual(self.stored(key, "*", table=table), before)
+        self.assertEqual(self.end(key, table=table), 1)
 
     def test_end_once(self):
-        key = self.open_row()
-        self.assertEqual(self.end(key), 1)
-        before = self.stored(key, "*")
-        self.assertEqual(self.end(key, end_cause="reboot", exit_code=9), 0)
-        self.assertEqual(self.end(key, destroyed_at=None, end_cause=None, end_batch=None), 0)
-        self.assertEqual(self.thief.run("UPDATE process_end SET end_batch = 99"
-                                        " WHERE id = %s", key[1]), 0)
-        self.assertEqual(self.stored(key, "*"), before)
+        for table in NEEDS:
+            key = self.open_row(table=table)
+            self.assertEqual(self.end(key, table=table), 1)
+            before = self.stored(key, "*", table=table)
+            again = {"end_cause": "reboot", **ENDS.get(table, {})}
+            self.assertEqual(self.end(key, table=table, **again), 0)
+            self.assertEqual(self.end(key, table=table, destroyed_at=None, end_cause=None,
+                                      end_batch=None), 0)
+            self.assertEqual(self.thief.run(f"UPDATE {table}_end SET end_batch = 99"
+                                            " WHERE id = %s", key[1]), 0)
+            self.assertEqual(self.stored(key, "*", table=table), before)
 
     def test_settle_once(self):
-        key = self.open_row()
-        self.assertEqual(self.settle(key, settle_batch=None), -CHECK_OPTION)
-        self.assertEqual(self.settle(key), 1)
-        self.assertEqual(self.settle(key, comm="y"), 0)
-        self.assertEqual(self.settle(key, comm=None, exe=None, settle_batch=None), 0)
-        self.assertEqual(self.stored(key, "comm", "settle_batch"), (("x", 8),))
-        key = self.open_row()
-        self.assertEqual(self.settle(key, comm=None, exe=None), 1)
-        self.assertEqual(self.settle(key, settle_batch=9), 0)
+        for table, columns in SETTLES.items():
+            with self.subTest(table=table):
+                self.check_settle_once(table, columns)
+
+    def check_settle_once(self, table, columns):
+        nothing = dict.fromkeys(columns)
+        key = self.open_row(table=table)
+        self.assertEqual(self.settle(key, table=table, settle_batch=None), -CHECK_OPTION)
+        self.assertEqual(self.settle(key, table=table), 1)
+        for name in columns:
+            self.assertEqual(self.settle(key, table=table, **{name: None}), 0)
+        self.assertEqual(self.settle(key, table=table, **nothing, settle_batch=None), 0)
+        self.assertEqual(self.stored(key, *columns, "settle_batch", table=table),
+                         ((*columns.values(), 8),))
+        key = self.open_row(table=table)
+        self.assertEqual(self.settle(key, table=table, **nothing), 1)
+        self.assertEqual(self.settle(key, table=table, settle_batch=9), 0)
 
     def test_settled_at_birth(self):
-        for column, value in (("comm", "x"), ("exe", ""), ("arguments", ""), ("login_uid", 0),
-                              ("argc", 0), ("tty", "")):
-            with self.subTest(column=column):
-                key = self.open_row(**{column: value})
-                self.assertEqual(self.settle(key, comm="y"), 0)
-                self.assertEqual(self.stored(key, column, "settle_batch"), ((value, None),))
+        for table, columns in SETTLES.items():
+            for column, value in columns.items():
+                with self.subTest(table=table, column=column):
+                    key = self.open_row(table=table, **{column: value})
+                    self.assertEqual(self.settle(key, table=table), 0)
+                    self.assertEqual(self.stored(key, column, "settle_batch", table=table),
+                                     ((value, None),))
 
     def test_insert_cannot_settle(self):
-        self.assertEqual(self.insert(settle_batch=7), UNKNOWN_COLUMN)
+        for table in NEEDS:
+            self.assertEqual(self.insert(table=table, settle_batch=7), UNKNOWN_COLUMN)
 
     def test_columns_that_are_not_its_own(self):
-        key = self.open_row()
-        for view, columns in (("process_end", ("host_id", "id", "day")),
-                              ("process_settle", ("host_id", "id", "day"))):
-            for column in columns:
+        for table in NEEDS:
+            with self.subTest(table=table):
+                self.check_columns_that_are_not_its_own(table)
+
+    def check_columns_that_are_not_its_own(self, table):
+        key = self.open_row(table=table)
+        settles = table in SETTLES
+        for view in (f"{table}_end", f"{table}_settle") if settles else (f"{table}_end",):
+            for column in ("host_id", "id", "day"):
                 self.assertEqual(self.update(None, view, {column: 1}, key), -NO_COLUMN_RIGHT)
-        for column in ("comm", "pid", "created_at", "batch", "uid", "settle_batch"):
-            self.assertEqual(self.update(None, "process_end", {column: 1}, key), -NO_COLUMN_RIGHT)
-        self.assertEqual(self.update(None, "process_settle", {"destroyed_at": 1}, key),
-                         -NO_COLUMN_RIGHT)
-        for view in ("process", "process_in", "process_open", "process_unsettled"):
+        for column in ("created_at", "batch", "settle_batch", *NEEDS[table],
+                       *SETTLES.get(table, ())):
+            self.assertEqual(self.update(None, f"{table}_end", {column: 1}, key),
+                             -NO_COLUMN_RIGHT)
+        views = [table, f"{table}_in", f"{table}_open"]
+        if settles:
+            views.append(f"{table}_unsettled")
+            self.assertEqual(self.update(None, f"{table}_settle", {"destroyed_at": 1}, key),
+                             -NO_COLUMN_RIGHT)
+        for view in views:
             self.assertEqual(self.update(None, view, {"batch": 1}, key), -NO_TABLE_RIGHT)
 
     def test_overwriting(self):
-        key = self.open_row()
-        before = self.stored(key, "*")
-        again = {"id": key[1], "pid": 666}
-        self.assertEqual(self.insert(**again), 1062)
-        self.assertEqual(self.insert(verb="REPLACE", **again), NO_TABLE_RIGHT)
-        self.assertEqual(self.insert(suffix=" ON DUPLICATE KEY UPDATE pid = 666", **again),
-                         NO_TABLE_RIGHT)
-        self.assertEqual(self.insert(suffix=" ON DUPLICATE KEY UPDATE pid = VALUES(pid)", **again),
-                         NO_TABLE_RIGHT)
-        self.assertEqual(self.insert(verb="INSERT IGNORE", **again), 0)
-        self.assertEqual(self.stored(key, "*"), before)
+        for table in NEEDS:
+            key = self.open_row(table=table)
+            before = self.stored(key, "*", table=table)
+            again = {"table": table, "id": key[1], "batch": 666}
+            self.assertEqual(self.insert(**again), 1062)
+            self.assertEqual(self.insert(verb="REPLACE", **again), NO_TABLE_RIGHT)
+            for value in ("666", "VALUES(batch)"):
+                self.assertEqual(self.insert(suffix=f" ON DUPLICATE KEY UPDATE batch = {value}",
+                                             **again), NO_TABLE_RIGHT)
+            self.assertEqual(self.insert(verb="INSERT IGNORE", **again), 0)
+            self.assertEqual(self.stored(key, "*", table=table), before)
 
     def test_removing(self):
-        key = self.open_row()
-        where = f"WHERE id = {key[1]}"
-        self.refuse([(NO_TABLE_RIGHT, f"DELETE FROM {view} {where}") for view in
-                     ("process", "process_in", "process_end", "process_settle", "process_open")])
+        for table in NEEDS:
+            where = f"WHERE id = {self.open_row(table=table)[1]}"
+            views = [table, *(f"{table}_{kind}" for kind in ("in", "end", "open"))]
+            if table in SETTLES:
+                views += [f"{table}_settle", f"{table}_unsettled"]
+            self.refuse([(NO_TABLE_RIGHT, f"DELETE FROM {view} {where}") for view in views])
         self.refuse([(NO_TABLE_RIGHT, f"DELETE FROM {table}_in") for table in NEEDS])
         self.refuse([(NO_TABLE_RIGHT, f"TRUNCATE TABLE {table}") for table in TABLES])
         self.refuse([(NO_TABLE_RIGHT, f"DROP TABLE {table}") for table in TABLES])
@@ -458,16 +522,19 @@ class Writing(Thief):
                     willing)
 
     def test_making_things(self):
+        for table in NEEDS:
+            self.refuse([(NO_TABLE_RIGHT, sql) for sql in (
+                f"CREATE VIEW stolen AS SELECT id FROM {table}_end",
+                f"CREATE OR REPLACE VIEW {table}_in AS SELECT 1 AS id",
+                f"ALTER VIEW {table}_end AS SELECT 1 AS id",
+                f"ALTER TABLE {table} ADD COLUMN stolen INT",
+                f"RENAME TABLE {table} TO stolen",
+                f"CREATE INDEX stolen ON {table} (seen_by)",
+                f"CREATE TRIGGER stolen BEFORE INSERT ON {table} FOR EACH ROW SET @a = 1",
+                f"ANALYZE TABLE {table}")])
         self.refuse([
             (NO_TABLE_RIGHT, "CREATE TABLE stolen (a INT)"),
             (NO_DATABASE_RIGHT, "CREATE TEMPORARY TABLE stolen (a INT)"),
-            (NO_TABLE_RIGHT, "CREATE VIEW stolen AS SELECT id FROM process_end"),
-            (NO_TABLE_RIGHT, "CREATE OR REPLACE VIEW process_in AS SELECT 1 AS id"),
-            (NO_TABLE_RIGHT, "ALTER VIEW process_end AS SELECT 1 AS id"),
-            (NO_TABLE_RIGHT, "ALTER TABLE process ADD COLUMN stolen INT"),
-            (NO_TABLE_RIGHT, "RENAME TABLE process TO stolen"),
-            (NO_TABLE_RIGHT, "CREATE INDEX stolen ON process (pid)"),
-            (NO_TABLE_RIGHT, "CREATE TRIGGER stolen BEFORE INSERT ON process FOR EACH ROW SET @a = 1"),
             (NO_DATABASE_RIGHT, "CREATE EVENT stolen ON SCHEDULE EVERY 1 SECOND DO SET @a = 1"),
             (NO_DATABASE_RIGHT, "ALTER EVENT vestige_reaper DISABLE"),
             (NO_DATABASE_RIGHT, "DROP EVENT vestige_partitions"),
@@ -484,7 +551,6 @@ class Writing(Thief):
             (NO_ADMINISTRATIVE_RIGHT, "FLUSH TABLES"),
             (NO_ADMINISTRATIVE_RIGHT, "SHUTDOWN"),
             (NO_DATABASE_RIGHT, "LOCK TABLES process WRITE"),
-            (NO_TABLE_RIGHT, "ANALYZE TABLE process"),
             (NO_DATABASE_RIGHT, "USE mysql"),
         ])
 
@@ -507,16 +573,16 @@ class SwitchedOff(Writing):
         self.assertEqual(self.root.value("SELECT ABS(UNIX_TIMESTAMP() - %s) < 5",
                                          self.thief.value("SELECT UNIX_TIMESTAMP()")), 1)
 
-    def test_implausible_end(self):
-        key = self.open_row()
-        before = self.stored(key, "*")
+    def check_implausible_end(self, table):
+        key = self.open_row(table=table)
+        before = self.stored(key, "*", table=table)
         for case in ({"end_cause": "nothing"}, {"end_cause": 0}, {"end_cause": ""},
                      {"destroyed_at": "nonsense"}, {"destroyed_at": "0000-00-00"},
                      {"destroyed_at": "1970-01-02"}, {"destroyed_at": "9999-12-31"},
                      {"end_cause": None}, {"end_batch": None}):
             with self.subTest(case=case):
-                self.assertEqual(self.end(key, **case), -CHECK_OPTION)
-        self.assertEqual(self.stored(key, "*"), before)
+                self.assertEqual(self.end(key, table=table, **case), -CHECK_OPTION)
+        self.assertEqual(self.stored(key, "*", table=table), before)
 
     @staticmethod
     def next_day_of_no_calendar():
@@ -525,24 +591,32 @@ class SwitchedOff(Writing):
                                     for month in (2, 4, 6, 9, 11)) if day > str(today))
 
     def test_zero_dates(self):
-        key = self.open_row()
+        for table in NEEDS:
+            with self.subTest(table=table):
+                self.check_zero_dates(table)
+
+    def check_zero_dates(self, table):
+        key = self.open_row(table=table)
         for date in ("0000-00-00", "2026-00-00", "2026-01-00", "2026-02-31", "nonsense",
                      "1000-01-01", self.next_day_of_no_calendar()):
-            self.assertEqual(self.insert(created_at=date), CHECK_OPTION, date)
-            self.assertEqual(self.insert(destroyed_at=date, end_cause="exit", end_batch=7),
-                             CHECK_OPTION, date)
-            self.assertEqual(self.end(key, destroyed_at=date), -CHECK_OPTION, date)
+            self.assertEqual(self.insert(table=table, created_at=date), CHECK_OPTION, date)
+            self.assertEqual(self.insert(table=table, destroyed_at=date, end_cause="exit",
+                                         end_batch=7), CHECK_OPTION, date)
+            self.assertEqual(self.end(key, table=table, destroyed_at=date), -CHECK_OPTION, date)
         for day in ("0000-00-00", "1000-01-01", "nonsense"):
-            self.assertEqual(self.insert(day=day), CHECK_OPTION, day)
+            self.assertEqual(self.insert(table=table, day=day), CHECK_OPTION, day)
 
     def test_update_ignore(self):
-        key = self.open_row()
-        for change in ("destroyed_at = '1970-01-02', end_cause = 'exit', end_batch = 8",
-                       "exit_code = 5", "end_cause = 'exit'"):
-            self.thief.run(f"UPDATE IGNORE process_end SET {change} WHERE id = %s", key[1])
-        self.thief.run("UPDATE IGNORE process_settle SET comm = 'x' WHERE id = %s", key[1])
-        self.assertEqual(self.stored(key, "destroyed_at", "end_cause", "exit_code", "comm"),
-                         ((None, None, None, None),))
+        for table in NEEDS:
+            key = self.open_row(table=table)
+            before = self.stored(key, "*", table=table)
+            for change in ("destroyed_at = '1970-01-02', end_cause = 'exit', end_batch = 8",
+                           "end_cause = 'exit'", *(f"{name} = 5" for name in ENDS.get(table, ()))):
+                self.thief.run(f"UPDATE IGNORE {table}_end SET {change} WHERE id = %s", key[1])
+            for name, value in SETTLES.get(table, {}).items():
+                self.thief.run(f"UPDATE IGNORE {table}_settle SET {name} = %s WHERE id = %s",
+                               value, key[1])
+            self.assertEqual(self.stored(key, "*", table=table), before)
 
     def test_many_tables_at_once(self):
         key = self.open_row()

@@ -188,6 +188,7 @@ int main(int argc, char **argv)
                                      .audit_backlog_limit = 8192,
                                      .audit_mode = "auto",
                                      .audit_rules = "own",
+                                     .bpf_active = true,
                                      .counters = &tool.counters,
                                      .wake_fd = -1};
     struct error_text error = ERROR_TEXT_NULL;

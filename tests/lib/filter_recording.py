@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""Keep of a recording (recorder/recording.h) what concerns one process and its first children.
+"""Keep of a recording (recorder/recording.h) what concerns one process, its first children, and all
+that comes of them.
 
     filter_recording.py FROM.vst TO.vst PID CHILDREN
 
@@ -41,33 +42,40 @@ def messages(body):
 
 
 def connector_event(message):
-    """What, CPU, and the process ids of all tasks that the event names."""
+    """What, CPU, the process ids of all tasks that the event names, and the last one's task id."""
     what, cpu = struct.unpack_from("<II", message, 36)
     words = struct.unpack_from("<4I", message, 52)
-    return what, cpu, [words[1], words[3]] if what == FORK else [words[1]]
+    if what == FORK:
+        return what, cpu, [words[1], words[3]], words[2]
+    return what, cpu, [words[1]], words[0]
 
 
 class Filter:
     def __init__(self, gulps, root, children):
-        self.pids = {root}
+        self.pids, self.tasks = {root}, {root}
         for _, _, _, _, parts in gulps:
             for source, kind, _, message in parts:
                 if source == CONNECTOR and kind == DATA:
-                    what, _, pids = connector_event(message)
-                    if what == FORK and pids[0] == root and len(self.pids) <= children:
+                    what, _, pids, task = connector_event(message)
+                    if what != FORK or pids[0] not in self.pids:
+                        continue
+                    if pids[0] == root and pids[1] != root:
+                        children -= 1
+                    if pids[0] != root or pids[1] == root or children >= 0:
                         self.pids.add(pids[1])
+                        self.tasks.add(task)
         self.sequence, self.serials = {}, {}
         self.kept_serials = set()
 
     def connector(self, message):
-        what, cpu, pids = connector_event(message)
+        what, cpu, pids, _ = connector_event(message)
         if what and not self.pids.intersection(pids[-1:]):
             return None
         self.sequence[cpu] = self.sequence.get(cpu, 0) + 1
         return message[:24] + struct.pack("<I", self.sequence[cpu]) + message[28:]
 
     def taskstats(self, message):
-        return message if struct.unpack_from("<I", message, 28)[0] in self.pids else None
+        return message if struct.unpack_from("<I", message, 28)[0] in self.tasks else None
 
     def audit(self, message):
         match = re.search(rb"^audit\((\d+\.\d+):(\d+)\)", message[16:])

@@ -2,6 +2,7 @@
  * Shows what sources give, as the agent's reader gets it.
  *
  *   source_tool [options] SOURCE[,SOURCE...] -- COMMAND [ARGUMENT...]
+ *   source_tool [options] --ask resolver
  *   source_tool [options] --replay PATH
  *
  * Opens the sources, starts the reader, runs the command, puts a mark behind it, and takes gulps
@@ -9,38 +10,60 @@
  * fact is one line on standard output, "KIND key=value ..."; strings are evidence text. At the end
  * a line "READ messages=N ..." with counters and the reader's CPU time.
  *
+ * With --ask there is no command: each line of standard input is an address whose name is asked for
+ * (REFUSED address=... when it is not accepted), facts come as they are heard, and the end of the
+ * input is what the end of a command is.
+ *
  *   --interval MS          of the reader
  *   --receive-buffer BYTES 0: the system's default. Default: 32 MiB
  *   --record DIR           write the gulps, too
  *   --stall MS             take nothing from the queue for so long after the command has ended
  *   --settle MS            wait so long before the mark, for sources that are late (audit)
- *   --no-facts             count only
+ *   --no-facts             count only; notes and scans are still shown
+ *   --note                 start the command only when each source has given its first note
+ *   --ends N               before the mark, wait until N sockets have ended
+ *   --scans N              before the mark, wait until the sockets of the own network
+ *                          namespace were scanned N times more
+ *   --sockets-interval S   between two dumps of sockets
+ *   --bpf                  as if BPF told of TCP sockets
+ *   --hosts PATH           of the resolver: the hosts file
+ *   --resolv-conf PATH     and the file that names the name servers,
+ *   --servers LIST         name servers instead of those,
+ *   --name-timeout MS      how long one may take to answer
+ *
+ * The end of a scan of sockets is shown with the CPU time of all this program until then.
  */
 #include "collectors/bpf/bpf_source.h"
 #include "collectors/connector/connector_source.h"
+#include "collectors/resolver/resolver_source.h"
+#include "collectors/rtnetlink/rtnetlink_source.h"
+#include "collectors/sock_diag/sock_diag_source.h"
 #include "collectors/taskstats/taskstats_source.h"
 #include "core/cleanup.h"
 #include "core/evidence_text.h"
+#include "core/inet_address.h"
 #include "recorder/reader.h"
 #include "recorder/recording.h"
 
 #include <arpa/inet.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 
 #define MARK_TOKEN   0x5645535449474521u
 #define MARK_WAIT_MS 10000
+#define FACT_WAIT_MS 30000
 
 /* One line a collector; see also CMakeLists.txt. */
 static const struct source_ops *const known[] = {
-    &connector_source,
-    &taskstats_source,
-    &bpf_source,
+    &connector_source,     &taskstats_source, &bpf_source,
+    &sock_diag_source_ops, &rtnetlink_source, &resolver_source_ops,
 };
 #define KNOWN_N (sizeof(known) / sizeof(known[0]))
 
@@ -53,8 +76,17 @@ struct tool {
     struct recording_writer *recording;
     struct buffer text;
     unsigned interval_ms, stall_ms, settle_ms;
+    struct resolver_paths paths;
+    const char *servers;
+    unsigned name_timeout_ms;
+    struct source *resolver;
+    struct buffer input;
+    bool ask;
     size_t receive_buffer;
-    bool no_facts, marked;
+    unsigned n_ends_wanted, n_scans_wanted, sockets_interval_s;
+    bool no_facts, marked, note_wanted, bpf;
+    unsigned n_ends, n_scans, n_notes;
+    uint64_t netns;
     uint64_t n_messages, n_bytes, n_facts, n_malformed, n_gulps;
     uint64_t reader_cpu_ns, decode_cpu_ns;
 };
@@ -123,6 +155,110 @@ static void print_process(struct tool *tool, const struct fact_proc_process *pro
     printf(" cgroup=%s", evidence(tool, process->cgroup));
 }
 
+static const char *address_text(const struct inet_address *address, char *to, size_t size)
+{
+    char text[INET6_ADDRSTRLEN];
+    if (address->family == 0)
+        return "-";
+    inet_ntop(address->family, address->bytes, text, sizeof(text));
+    snprintf(to, size, "%s,%u", text, address->port);
+    return to;
+}
+
+static const char *bytes_text(uint64_t bytes, char *to, size_t size)
+{
+    snprintf(to, size, "%" PRIu64, bytes);
+    return bytes == UINT64_MAX ? "-" : to;
+}
+
+static void print_description(struct tool *tool, const struct socket_description *socket)
+{
+    char local[80], remote[80], sent[24], received[24];
+    printf(" cookie=%" PRIu64 " netns=%" PRIu64 " inode=%" PRIu64
+           " family=%u type=%u protocol=%u state=%u local=%s remote=%s interface=%u uid=%u error=%d"
+           " bytes_sent=%s bytes_received=%s path=%s",
+           socket->cookie, socket->netns, socket->inode, socket->family, socket->type,
+           socket->protocol, socket->state, address_text(&socket->local, local, sizeof(local)),
+           address_text(&socket->remote, remote, sizeof(remote)), socket->interface, socket->uid,
+           socket->error, bytes_text(socket->bytes_sent, sent, sizeof(sent)),
+           bytes_text(socket->bytes_received, received, sizeof(received)),
+           evidence(tool, socket->path));
+}
+
+static void print_socket(struct tool *tool, const struct fact_socket *fact)
+{
+    printf("SOCKET end=%d", fact->end);
+    print_description(tool, &fact->socket);
+}
+
+static void print_socket_scan(const struct fact_socket_scan *scan)
+{
+    struct timespec used;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+    printf("SOCKET_SCAN begin=%d complete=%d netns=%" PRIu64 " cpu_ns=%" PRId64, scan->begin,
+           scan->complete, scan->netns, (int64_t)used.tv_sec * 1000000000 + used.tv_nsec);
+}
+
+static void print_network_address(const char *name, const struct inet_address *address)
+{
+    char text[INET_ADDRESS_TEXT];
+    inet_address_text(address, text);
+    printf(" %s=%s", name, text[0] ? text : "-");
+}
+
+static void print_link(struct tool *tool, const struct fact_link *link)
+{
+    printf("LINK end=%d up=%d index=%u name=%s address=", link->end, link->up, link->index,
+           evidence(tool, link->name));
+    for (size_t i = 0; i < link->address_length; i++)
+        printf("%02x", link->address[i]);
+}
+
+static void print_route(const struct fact_route *route)
+{
+    printf("ROUTE end=%d replaces=%d hop=%u n_hops=%u type=%u service=%u prefix_length=%u "
+           "source_prefix_length=%u table=%u metric=%u interface=%u",
+           route->end, route->replaces, route->hop, route->n_hops, route->type, route->service,
+           route->prefix_length, route->source_prefix_length, route->table, route->metric,
+           route->interface);
+    print_network_address("destination", &route->destination);
+    print_network_address("source_address", &route->source);
+    print_network_address("gateway", &route->gateway);
+}
+
+static void print_network_fact(struct tool *tool, const struct fact *fact)
+{
+    switch (fact->kind) {
+    case FACT_LINK:
+        print_link(tool, &fact->link);
+        break;
+    case FACT_ADDRESS:
+        printf("ADDRESS end=%d interface=%u prefix_length=%u", fact->address.end,
+               fact->address.interface, fact->address.prefix_length);
+        print_network_address("address", &fact->address.address);
+        print_network_address("peer", &fact->address.peer);
+        break;
+    case FACT_ROUTE:
+        print_route(&fact->route);
+        break;
+    default:
+        printf("NETWORK_SCAN step=%d routes_only=%d complete=%d", (int)fact->network_scan.step,
+               fact->network_scan.routes_only, fact->network_scan.complete);
+    }
+}
+
+/* Escaped as a field, too: it may hold newlines, and a line ends with one. */
+static void print_host_name(struct tool *tool, const struct fact_host_name *name)
+{
+    char address[INET6_ADDRSTRLEN] = "?";
+    struct buffer field CLEANUP(buffer_deinit) = BUFFER_NULL;
+    inet_ntop(name->address.family, name->address.bytes, address, sizeof(address));
+    evidence_field_append(&field, slice_text(evidence(tool, name->name)));
+    printf("HOST_NAME address=%s answered=%d origin=%s name=%.*s", address, name->answered,
+           name->origin == NAME_FROM_HOSTS ? "hosts" : "dns", (int)field.length,
+           (const char *)field.data);
+}
+
 static void print_task_fact(struct tool *tool, const struct fact *fact)
 {
     switch (fact->kind) {
@@ -152,40 +288,6 @@ static void print_task_fact(struct tool *tool, const struct fact *fact)
     }
 }
 
-/* ADDRESS:PORT, an IPv6 address in brackets; "-": none. */
-static void print_address(const char *key, const struct inet_address *address)
-{
-    char text[INET6_ADDRSTRLEN];
-    if (address->family == 0)
-        printf(" %s=-", key);
-    else if (address->family == AF_INET)
-        printf(" %s=%s:%u", key, inet_ntop(AF_INET, address->bytes, text, sizeof(text)),
-               address->port);
-    else
-        printf(" %s=[%s]:%u", key, inet_ntop(AF_INET6, address->bytes, text, sizeof(text)),
-               address->port);
-}
-
-static void print_bytes(const char *key, uint64_t bytes)
-{
-    if (bytes == UINT64_MAX)
-        printf(" %s=-", key);
-    else
-        printf(" %s=%" PRIu64, key, bytes);
-}
-
-static void print_socket(const struct socket_description *socket)
-{
-    printf(" cookie=%" PRIu64 " netns=%" PRIu64 " inode=%" PRIu64
-           " family=%u type=%u protocol=%u state=%u interface=%u socket_uid=%u error=%d",
-           socket->cookie, socket->netns, socket->inode, socket->family, socket->type,
-           socket->protocol, socket->state, socket->interface, socket->uid, socket->error);
-    print_address("local", &socket->local);
-    print_address("remote", &socket->remote);
-    print_bytes("sent", socket->bytes_sent);
-    print_bytes("received", socket->bytes_received);
-}
-
 static void print_socket_call(struct tool *tool, const struct fact_socket_call *call)
 {
     static const char *const names[] = {
@@ -194,15 +296,16 @@ static void print_socket_call(struct tool *tool, const struct fact_socket_call *
         [SOCKET_CALL_RECEIVE] = "receive", [SOCKET_CALL_BIND] = "bind",
     };
     _Static_assert(sizeof(names) / sizeof(names[0]) == SOCKET_CALL_N, "name each call");
-    printf("SOCKET_CALL call=%s pid=%u uid=%u login_uid=%u session=%u comm=%s", names[call->call],
-           call->pid, call->uid, call->login_uid, call->session, evidence(tool, call->comm));
-    print_socket(&call->socket);
+    printf("SOCKET_CALL call=%s pid=%u caller_uid=%u login_uid=%u session=%u comm=%s",
+           names[call->call], call->pid, call->uid, call->login_uid, call->session,
+           evidence(tool, call->comm));
+    print_description(tool, &call->socket);
 }
 
-static void print_socket_state(const struct fact_socket_state *state)
+static void print_socket_state(struct tool *tool, const struct fact_socket_state *state)
 {
     printf("SOCKET_STATE old=%u new=%u", state->old_state, state->new_state);
-    print_socket(&state->socket);
+    print_description(tool, &state->socket);
 }
 
 static void print_other_fact(struct tool *tool, const struct fact *fact)
@@ -246,10 +349,23 @@ static void print_other_fact(struct tool *tool, const struct fact *fact)
         print_socket_call(tool, &fact->socket_call);
         break;
     case FACT_SOCKET_STATE:
-        print_socket_state(&fact->socket_state);
+        print_socket_state(tool, &fact->socket_state);
         break;
     case FACT_BPF_LOST:
         printf("BPF_LOST events=%" PRIu64, fact->bpf_lost.events);
+        break;
+    case FACT_SOCKET:
+        print_socket(tool, &fact->socket);
+        break;
+    case FACT_SOCKET_SCAN:
+        print_socket_scan(&fact->socket_scan);
+        break;
+    case FACT_SOCKET_OWNER:
+        printf("SOCKET_OWNER inode=%" PRIu64 " pid=%u descriptor=%d", fact->socket_owner.inode,
+               fact->socket_owner.pid, fact->socket_owner.descriptor);
+        break;
+    case FACT_HOST_NAME:
+        print_host_name(tool, &fact->host_name);
         break;
     case FACT_NOTE:
         printf("NOTE mode=%s", evidence(tool, fact->note.mode));
@@ -264,10 +380,16 @@ static void take_fact(void *user, const struct fact *fact)
 {
     struct tool *tool = user;
     tool->n_facts++;
-    if (tool->no_facts)
+    tool->n_ends += fact->kind == FACT_SOCKET && fact->socket.end;
+    tool->n_scans += fact->kind == FACT_SOCKET_SCAN && !fact->socket_scan.begin &&
+                     fact->socket_scan.netns == tool->netns;
+    tool->n_notes += fact->kind == FACT_NOTE;
+    if (tool->no_facts && fact->kind != FACT_NOTE && fact->kind != FACT_SOCKET_SCAN)
         return;
     if (fact->kind >= FACT_FORK && fact->kind <= FACT_EXIT)
         print_task_fact(tool, fact);
+    else if (fact->kind >= FACT_LINK && fact->kind <= FACT_NETWORK_SCAN)
+        print_network_fact(tool, fact);
     else
         print_other_fact(tool, fact);
     printf(" source=%s boot_ns=%" PRIu64 "\n", source_name(fact->source), fact->boot_ns);
@@ -332,12 +454,32 @@ static int take_gulp(struct tool *tool, unsigned timeout_ms)
     return r;
 }
 
+static int open_source(struct tool *tool, const struct source_ops *ops,
+                       const struct source_options *options, struct error_text *error)
+{
+    struct reader_source *source = &tool->sources[tool->n_sources];
+    int r = ops == &resolver_source_ops
+                ? resolver_source_open(&source->source, options, &tool->paths, error)
+                : ops->open(&source->source, options, error);
+    if (r < 0)
+        return r;
+    source->ops = ops;
+    if (ops == &resolver_source_ops)
+        tool->resolver = source->source;
+    tool->n_sources++;
+    return 0;
+}
+
 static int open_sources(struct tool *tool, char *names, int wake_fd)
 {
     const struct source_options options = {.receive_buffer = tool->receive_buffer,
                                            .audit_rules = "own",
                                            .audit_mode = "auto",
                                            .proc_interval_ms = 1000,
+                                           .sock_diag_interval_s = tool->sockets_interval_s,
+                                           .bpf_active = tool->bpf,
+                                           .name_servers = tool->servers,
+                                           .name_timeout_ms = tool->name_timeout_ms,
                                            .counters = &tool->counters,
                                            .wake_fd = wake_fd};
     char *rest = NULL;
@@ -351,11 +493,8 @@ static int open_sources(struct tool *tool, char *names, int wake_fd)
             error_set(&error, -EINVAL, "no source \"%s\"", name);
             return complain(&error);
         }
-        struct reader_source *source = &tool->sources[tool->n_sources];
-        source->ops = ops;
-        if (ops->open(&source->source, &options, &error) < 0)
+        if (open_source(tool, ops, &options, &error) < 0)
             return complain(&error);
-        tool->n_sources++;
     }
     return 0;
 }
@@ -386,6 +525,59 @@ static int run_command(struct tool *tool, char **command)
     return 0;
 }
 
+/* Takes gulps until @p counter is at least @p n. Returns 0, or 2 when it is not in time. */
+static int take_until(struct tool *tool, const unsigned *counter, unsigned n)
+{
+    uint64_t until_ns = clock_boot_ns() + FACT_WAIT_MS * UINT64_C(1000000);
+    while (*counter < n && clock_boot_ns() < until_ns)
+        (void)take_gulp(tool, 10);
+    if (*counter < n)
+        fprintf(stderr, "source_tool: %u of %u came in time\n", *counter, n);
+    return *counter < n ? 2 : 0;
+}
+
+static void ask_name(struct tool *tool, const char *text)
+{
+    struct inet_address address = {.family = strchr(text, ':') ? AF_INET6 : AF_INET};
+    if (inet_pton(address.family, text, address.bytes) != 1 ||
+        !resolver_request(tool->resolver, &address))
+        printf("REFUSED address=%s\n", text);
+}
+
+static void ask_lines(struct tool *tool)
+{
+    struct buffer *input = &tool->input;
+    uint8_t *end;
+    size_t used = 0;
+    while ((end = memchr(input->data + used, '\n', input->length - used))) {
+        *end = '\0';
+        ask_name(tool, (const char *)input->data + used);
+        used = (size_t)(end - input->data) + 1;
+    }
+    memmove(input->data, input->data + used, input->length - used);
+    input->length -= used;
+}
+
+/* Until the end of standard input. */
+static int ask_input(struct tool *tool)
+{
+    struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
+    ssize_t n = 1;
+    if (!tool->resolver)
+        return 2;
+    while (n > 0) {
+        (void)take_gulp(tool, 5);
+        if (poll(&input, 1, 0) <= 0)
+            continue;
+        uint8_t *to = buffer_reserve(&tool->input, 4096);
+        n = to ? read(STDIN_FILENO, to, 4096) : -1;
+        tool->input.length += n > 0 ? (size_t)n : 0;
+        if (n > 0)
+            ask_lines(tool);
+    }
+    return n < 0 ? 2 : 0;
+}
+
 static int record_sources(struct tool *tool, int wake_fd, char **command)
 {
     struct error_text error = ERROR_TEXT_NULL;
@@ -397,7 +589,13 @@ static int record_sources(struct tool *tool, int wake_fd, char **command)
                                            .wake_fd = wake_fd};
     if (reader_start(&reader, &options, &error) < 0)
         return complain(&error);
-    int r = run_command(tool, command);
+    int r = take_until(tool, &tool->n_notes, tool->note_wanted ? (unsigned)tool->n_sources : 0);
+    if (r == 0)
+        r = tool->ask ? ask_input(tool) : run_command(tool, command);
+    if (r == 0)
+        r = take_until(tool, &tool->n_ends, tool->n_ends_wanted);
+    if (r == 0)
+        r = take_until(tool, &tool->n_scans, tool->n_scans + tool->n_scans_wanted);
     for (unsigned waited = 0; waited < tool->settle_ms; waited += 10)
         (void)take_gulp(tool, 10);
     if (r == 0 && reader_mark(reader, MARK_TOKEN) < 0)
@@ -413,6 +611,12 @@ static int record_sources(struct tool *tool, int wake_fd, char **command)
     return r;
 }
 
+static uint64_t own_netns(void)
+{
+    struct stat status;
+    return stat("/proc/self/ns/net", &status) < 0 ? 0 : status.st_ino;
+}
+
 static int record(struct tool *tool, char *names, const char *directory, char **command)
 {
     struct error_text error = ERROR_TEXT_NULL;
@@ -425,6 +629,7 @@ static int record(struct tool *tool, char *names, const char *directory, char **
     AUTO_CLOSE int wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (wake_fd < 0 || gulp_queue_new(&tool->queue, 0, 0) < 0)
         return 2;
+    tool->netns = own_netns();
     int r = open_sources(tool, names, wake_fd);
     if (r == 0)
         r = record_sources(tool, wake_fd, command);
@@ -467,21 +672,35 @@ static void deinit(struct tool *tool)
         if (tool->decoders[i])
             find_ops((enum source_id)i)->decoder_free(tool->decoders[i]);
     buffer_deinit(&tool->text);
+    buffer_deinit(&tool->input);
 }
 
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"interval",       required_argument, NULL, 'i'},
-        {"receive-buffer", required_argument, NULL, 'b'},
-        {"record",         required_argument, NULL, 'r'},
-        {"replay",         required_argument, NULL, 'p'},
-        {"stall",          required_argument, NULL, 's'},
-        {"settle",         required_argument, NULL, 'w'},
-        {"no-facts",       no_argument,       NULL, 'n'},
-        {NULL,             0,                 NULL, 0  },
+        {"interval",         required_argument, NULL, 'i'},
+        {"receive-buffer",   required_argument, NULL, 'b'},
+        {"record",           required_argument, NULL, 'r'},
+        {"replay",           required_argument, NULL, 'p'},
+        {"stall",            required_argument, NULL, 's'},
+        {"settle",           required_argument, NULL, 'w'},
+        {"no-facts",         no_argument,       NULL, 'n'},
+        {"note",             no_argument,       NULL, 'N'},
+        {"ends",             required_argument, NULL, 'e'},
+        {"scans",            required_argument, NULL, 'S'},
+        {"sockets-interval", required_argument, NULL, 't'},
+        {"bpf",              no_argument,       NULL, 'B'},
+        {"ask",              no_argument,       NULL, 'a'},
+        {"hosts",            required_argument, NULL, 'H'},
+        {"resolv-conf",      required_argument, NULL, 'R'},
+        {"servers",          required_argument, NULL, 'V'},
+        {"name-timeout",     required_argument, NULL, 'T'},
+        {NULL,               0,                 NULL, 0  },
     };
-    struct tool tool = {.receive_buffer = 32 * 1024 * 1024};
+    struct tool tool = {
+        .receive_buffer = 32 * 1024 * 1024,
+        .paths = {.hosts = "/etc/hosts", .resolv_conf = "/etc/resolv.conf"},
+    };
     const char *record_directory = NULL, *replay_path = NULL;
     for (int c; (c = getopt_long(argc, argv, "+", options, NULL)) != -1;) {
         switch (c) {
@@ -506,13 +725,45 @@ int main(int argc, char **argv)
         case 'n':
             tool.no_facts = true;
             break;
+        case 'N':
+            tool.note_wanted = true;
+            break;
+        case 'e':
+            tool.n_ends_wanted = (unsigned)strtoul(optarg, NULL, 10);
+            break;
+        case 'S':
+            tool.n_scans_wanted = (unsigned)strtoul(optarg, NULL, 10);
+            break;
+        case 't':
+            tool.sockets_interval_s = (unsigned)strtoul(optarg, NULL, 10);
+            break;
+        case 'B':
+            tool.bpf = true;
+            break;
+        case 'a':
+            tool.ask = true;
+            setvbuf(stdout, NULL, _IOLBF, 0);
+            break;
+        case 'H':
+            tool.paths.hosts = optarg;
+            break;
+        case 'R':
+            tool.paths.resolv_conf = optarg;
+            break;
+        case 'V':
+            tool.servers = optarg;
+            break;
+        case 'T':
+            tool.name_timeout_ms = (unsigned)strtoul(optarg, NULL, 10);
+            break;
         default:
             return 2;
         }
     }
     int left = argc - optind;
-    if (!replay_path && (left < 3 || strcmp(argv[optind + 1], "--") != 0)) {
+    if (tool.ask ? left != 1 : !replay_path && (left < 3 || strcmp(argv[optind + 1], "--") != 0)) {
         fprintf(stderr, "usage: source_tool [options] SOURCE[,SOURCE...] -- COMMAND [ARGUMENT...]\n"
+                        "       source_tool [options] --ask resolver\n"
                         "       source_tool [options] --replay PATH\n");
         return 2;
     }

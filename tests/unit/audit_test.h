@@ -2,6 +2,7 @@
 /* For the tests of the audit decoder: records are written as text, facts are collected as text. */
 #include "collectors/audit/audit_decoder.h"
 #include "core/buffer.h"
+#include "core/inet_address.h"
 
 #include <linux/audit.h>
 #include <linux/netlink.h>
@@ -45,6 +46,18 @@ static inline void audit_test_exec(struct audit_test *test, const struct fact_au
     buffer_append_byte(facts, '\n');
 }
 
+static inline void audit_test_socket(struct audit_test *test, const struct fact_audit_socket *call)
+{
+    static const char *const names[] = {"connect", "bind", "accept", "send"};
+    char address[INET_ADDRESS_TEXT];
+    inet_address_text(&call->address, address);
+    buffer_printf(&test->facts, "%s %u pid=%u uid=%u auid=%u result=%d fd=%d peer=%s:%u",
+                  names[call->call], call->serial, call->pid, call->uid, call->login_uid,
+                  call->result, call->descriptor, address, call->address.port);
+    audit_test_append(test, "comm", call->comm);
+    buffer_append_byte(&test->facts, '\n');
+}
+
 static inline void audit_test_fact(void *user, const struct fact *fact)
 {
     struct audit_test *test = user;
@@ -68,6 +81,9 @@ static inline void audit_test_fact(void *user, const struct fact *fact)
         audit_test_append(test, "note", fact->note.mode);
         audit_test_append(test, "detail", fact->note.detail);
         buffer_append_byte(&test->facts, '\n');
+        break;
+    case FACT_AUDIT_SOCKET:
+        audit_test_socket(test, &fact->audit_socket);
         break;
     case FACT_OVERRUN:
         buffer_append_text(&test->facts, "overrun\n");

@@ -40,7 +40,7 @@ static struct audit_state example(void)
                                 .former_backlog_limit = 64,
                                 .former_backlog_wait_time = UINT32_MAX,
                                 .set_backlog_limit = 8192};
-    assert_int_equal(audit_rules_append_keyed(&state.added_rules), 0);
+    assert_int_equal(audit_rules_append_keyed(&state.added_rules, true), 0);
     assert_int_equal(audit_rules_append_exclusions(&state.former_rules), 0);
     return state;
 }
@@ -135,7 +135,7 @@ static void test_rules(void **state)
 {
     (void)state;
     struct audit_rules rules = AUDIT_RULES_NULL;
-    assert_int_equal(audit_rules_append_keyed(&rules), 0);
+    assert_int_equal(audit_rules_append_keyed(&rules, true), 0);
     size_t n_keyed = rules.n;
     assert_int_equal(audit_rules_append_exclusions(&rules), 0);
     for (size_t i = 0; i < rules.n; i++) {

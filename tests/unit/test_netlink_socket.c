@@ -192,6 +192,46 @@ static void test_too_long_datagrams_are_malformed(void **state)
     rig_close(&rig);
 }
 
+struct headers {
+    unsigned n;
+    int32_t nsid; /* of the last */
+};
+
+static void put_header(void *user, uint8_t *to, int32_t nsid)
+{
+    struct headers *headers = user;
+    memset(to, 0x5a, 12);
+    headers->n++;
+    headers->nsid = nsid;
+}
+
+static void test_a_header_comes_before_each_datagram(void **state)
+{
+    (void)state;
+    struct rig rig;
+    struct message message;
+    size_t offset = 0;
+    unsigned n_messages = 0;
+    struct headers headers = {.n = 0};
+    rig_open(&rig, NETLINK_ROUTE, 32768, 0);
+    rig.socket.options.header_size = 12;
+    rig.socket.options.header = put_header;
+    rig.socket.options.header_user = &headers;
+    send_requests(&rig, 3);
+    assert_int_equal(netlink_socket_drain(&rig.socket, rig.gulp), SOURCE_DRAINED);
+    while (gulp_next(rig.gulp, &offset, &message)) {
+        struct slice left = slice_of(message.bytes.data + 12, message.bytes.length - 12);
+        assert_int_equal(message.bytes.data[0], 0x5a);
+        assert_int_equal(message.bytes.data[11], 0x5a);
+        assert_int_equal(netlink_walk_next(&left)->nlmsg_seq, 1000 + n_messages);
+        n_messages++;
+    }
+    assert_int_equal(n_messages, 3);
+    assert_int_equal(headers.n, 3);
+    assert_int_equal(headers.nsid, NETLINK_SOCKET_NSID_NONE);
+    rig_close(&rig);
+}
+
 static void test_receive_buffer_is_read_back(void **state)
 {
     (void)state;
@@ -221,6 +261,7 @@ int main(void)
         cmocka_unit_test(test_what_comes_while_waiting_is_kept),
         cmocka_unit_test(test_small_gulp),
         cmocka_unit_test(test_too_long_datagrams_are_malformed),
+        cmocka_unit_test(test_a_header_comes_before_each_datagram),
         cmocka_unit_test(test_receive_buffer_is_read_back),
         cmocka_unit_test(test_no_such_protocol),
     };

@@ -206,6 +206,10 @@ static void test_bad_values_are_refused(void **state)
     begin(&buffer);
     append_field(&buffer, 24, "", 0);
     assert_int_equal(decode(buffer_slice(&buffer), &seen, &decoder), -EBADMSG);
+    begin(&buffer);
+    append_field(&buffer, 24, "a\0b", 4);
+    append_field(&buffer, 21, &two, 8); /* argc behind the arguments */
+    assert_int_equal(decode(buffer_slice(&buffer), &seen, &decoder), -EBADMSG);
     assert_int_equal(decode(slice_of("\x09\0\0\0", 4), &seen, &decoder), -EBADMSG);
     assert_int_equal(seen.n, 2);
     proc_decoder_free(decoder);

@@ -18,6 +18,7 @@ enum { LARGE = 64 << 10, READINGS = 1000 };
 
 struct seen {
     unsigned n, mixed, without;
+    uint32_t n_threads;
     bool tty_known;
     char tty[32];
 };
@@ -31,6 +32,7 @@ static void take(void *user, const struct fact *fact)
         seen->mixed += !slice_equal(process->argv[0], process->comm);
     else
         seen->without++;
+    seen->n_threads = process->n_threads;
     seen->tty_known = process->tty.data != NULL;
     snprintf(seen->tty, sizeof(seen->tty), "%.*s", (int)process->tty.length,
              seen->tty_known ? (const char *)process->tty.data : "");
@@ -177,11 +179,33 @@ static void test_terminal_is_named_as_audit_does(void **state)
     close(master);
 }
 
+/* It has ended, and nobody has waited for it yet. */
+static void test_zombie_has_no_thread(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct seen seen = {.n_threads = 9};
+    siginfo_t info;
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0)
+        _exit(0);
+    begin(&f);
+    assert_int_equal(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
+    assert_int_equal(read_process(&f, pid, &seen), 0);
+    assert_int_equal(seen.n_threads, 0);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    assert_int_equal(read_process(&f, getpid(), &seen), 0);
+    assert_int_equal(seen.n_threads, 1);
+    end(&f);
+}
+
 int main(int argc, char *argv[])
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_exec_is_not_mixed),
         cmocka_unit_test(test_terminal_is_named_as_audit_does),
+        cmocka_unit_test(test_zombie_has_no_thread),
     };
     if (argc == 3 && argv[0][0] == 'p')
         return play(argv);

@@ -361,7 +361,9 @@ static void test_options_are_checked(void **state)
     struct reader *reader = NULL;
     assert_int_equal(reader_start(&reader, &(struct reader_options){.interval_ms = 1001}, &error),
                      -EINVAL);
-    assert_int_equal(reader_start(&reader, &(struct reader_options){.n_sources = 9}, &error),
+    assert_int_equal(reader_start(&reader,
+                                  &(struct reader_options){.n_sources = READER_SOURCES_MOST + 1},
+                                  &error),
                      -EINVAL);
     assert_null(reader_stop(NULL));
 }

@@ -83,17 +83,59 @@ static int become(char **argv)
     return 127;
 }
 
+static void log_in(const char *uid)
+{
+    actor_number(uid, 4294967294UL);
+    AUTO_CLOSE int fd = open("/proc/self/loginuid", O_WRONLY | O_CLOEXEC);
+    actor_require(fd >= 0, "/proc/self/loginuid");
+    size_t length = strlen(uid);
+    actor_require(write(fd, uid, length) == (ssize_t)length, "/proc/self/loginuid");
+}
+
 /* Log in as UID, as sshd or login would, and become COMMAND. */
 static int identity_login(int argc, char **argv)
 {
     (void)argc;
-    actor_number(argv[0], 4294967294UL);
-    AUTO_CLOSE int fd = open("/proc/self/loginuid", O_WRONLY | O_CLOEXEC);
-    actor_require(fd >= 0, "/proc/self/loginuid");
-    size_t length = strlen(argv[0]);
-    actor_require(write(fd, argv[0], length) == (ssize_t)length, "/proc/self/loginuid");
+    log_in(argv[0]);
     actor_sleep_ms(50);
     return become(argv + 1);
+}
+
+/* Log in as UID and fork at once: children and grandchildren that end without an exec, one whose
+ * parent is gone before it, and /bin/true TAG-0, TAG-1 and so on; at last become COMMAND. */
+static int identity_login_forks(int argc, char **argv)
+{
+    (void)argc;
+    enum { N = 5 };
+    actor_require(!prctl(PR_SET_CHILD_SUBREAPER, 1), "PR_SET_CHILD_SUBREAPER");
+    log_in(argv[0]);
+    pid_t plain = actor_fork();
+    if (!plain)
+        _exit(5);
+    pid_t middle = actor_fork();
+    if (!middle)
+        _exit(actor_fork() ? 3 : 4);
+    pid_t programs[N];
+    for (int i = 0; i < N; i++) {
+        programs[i] = actor_fork();
+        if (!programs[i]) {
+            char tag[256];
+            snprintf(tag, sizeof tag, "%s-%d", argv[1], i);
+            actor_become_true(tag);
+        }
+    }
+    actor_finish("plain", plain);
+    actor_finish("middle", middle);
+    for (int i = 0; i < N; i++) {
+        char role[32];
+        snprintf(role, sizeof role, "program-%d", i);
+        actor_finish(role, programs[i]);
+    }
+    int status;
+    pid_t orphan = wait(&status);
+    actor_require(orphan > 0, "wait");
+    actor_report("orphan", orphan, middle, status);
+    return become(argv + 2);
 }
 
 /* Become COMMAND as an ordinary user. */
@@ -131,7 +173,8 @@ const struct actor identity_actors[] = {
     {"comm",                   "NAME", 1, identity_comm},
     {"session","", 0, identity_session},
     {"login", "UID COMMAND...", 2, identity_login},
-    {"as",              "UID COMMAND...", 2, identity_as},
-    {"show",                  "[TAG...]", 0, identity_show},
-    {0                  },
+    {"login-forks",              "UID TAG COMMAND...", 3, identity_login_forks},
+    {"as",                  "UID COMMAND...", 2, identity_as},
+    {"show",                   "[TAG...]", 0, identity_show},
+    {0                    },
 };

@@ -1,6 +1,7 @@
 /* Births and ends: who is whose child, which image ends by what, and which code wait(2) gives. */
 #include "actor.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -8,6 +9,7 @@
 #include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -84,7 +86,29 @@ static int life_thread_exec(int argc, char **argv)
     return 0;
 }
 
-static void *thread_exit_7(void *unused)
+/* Not in a child: this image itself ends by the exec of its thread. */
+static int life_become_by_thread(int argc, char **argv)
+{
+    (void)argc;
+    pthread_t thread;
+    actor_require(!pthread_create(&thread, NULL, thread_exec, argv[0]), "pthread_create");
+    return pthread_join(thread, NULL);
+}
+
+/* An image that is known before a thread of it execs. */
+static int life_exec_thread_exec(int argc, char **argv)
+{
+    (void)argc;
+    pid_t child = actor_fork();
+    if (!child) {
+        execl("/proc/self/exe", "actor", "become-by-thread", argv[0], (char *)NULL);
+        _exit(127);
+    }
+    actor_finish("child", child);
+    return 0;
+}
+
+static void *thread_exit_group_7(void *unused)
 {
     (void)unused;
     actor_sleep_ms(150);
@@ -92,18 +116,39 @@ static void *thread_exit_7(void *unused)
     return NULL;
 }
 
-/* The leader ends with 0; the last thread ends the group with 7, which is what wait(2) gives. */
-static int life_leader_first(int argc, char **argv)
+static void *thread_exit_9(void *unused)
 {
-    (void)argc, (void)argv;
+    (void)unused;
+    actor_sleep_ms(150);
+    syscall(SYS_exit, 9);
+    return NULL;
+}
+
+static int finish_leader_first(void *(*last_thread)(void *))
+{
     pid_t child = actor_fork();
     if (!child) {
         pthread_t thread;
-        actor_require(!pthread_create(&thread, NULL, thread_exit_7, NULL), "pthread_create");
+        actor_require(!pthread_create(&thread, NULL, last_thread, NULL), "pthread_create");
         syscall(SYS_exit, 0);
     }
     actor_finish("child", child);
     return 0;
+}
+
+/* The leader ends with 0; the last thread ends the group with 7, which is what wait(2) gives. */
+static int life_leader_first(int argc, char **argv)
+{
+    (void)argc, (void)argv;
+    return finish_leader_first(thread_exit_group_7);
+}
+
+/* The last thread only ends itself. Which code wait(2) gives then depends on the kernel: from 6.0
+ * on it is this thread's 9, before it was the leader's 0. */
+static int life_leader_first_exit(int argc, char **argv)
+{
+    (void)argc, (void)argv;
+    return finish_leader_first(thread_exit_9);
 }
 
 static void *thread_return(void *unused)
@@ -225,32 +270,55 @@ static int life_pid_reuse(int argc, char **argv)
     return 1;
 }
 
+static void report_pid_namespace(const char *role, pid_t pid)
+{
+    char path[64];
+    struct stat info;
+    snprintf(path, sizeof path, "/proc/%d/ns/pid", pid);
+    actor_require(!stat(path, &info), path);
+    printf("{\"role\":\"%s\",\"inode\":%lu}\n", role, (unsigned long)info.st_ino);
+}
+
+/* The first process of a pid namespace becomes /bin/true, or, to last for some time, /bin/sleep. */
 static int life_pid_namespace(int argc, char **argv)
 {
-    (void)argc;
+    const char *seconds = argc > 1 ? argv[1] : NULL;
+    int gate[2];
+    actor_require(!pipe2(gate, O_CLOEXEC), "pipe2");
+    report_pid_namespace("outer", getpid());
+    fflush(stdout);
     long child = syscall(SYS_clone, CLONE_NEWPID | SIGCHLD, NULL, NULL, NULL, NULL);
     if (!child) {
-        if (getpid() != 1)
+        char byte;
+        if (getpid() != 1 || read(gate[0], &byte, 1) != 1)
             _exit(125);
-        actor_become_true(argv[0]);
+        if (!seconds)
+            actor_become_true(argv[0]);
+        execl("/bin/sleep", "sleep", seconds, (char *)NULL);
+        _exit(127);
     }
     actor_require(child > 0, "clone");
+    report_pid_namespace("inner", (pid_t)child);
+    actor_require(write(gate[1], "g", 1) == 1, "write");
     actor_finish("child", (pid_t)child);
     return 0;
 }
 
 const struct actor life_actors[] = {
-    {"fork",              "MILLISECONDS [CODE]", 1, life_fork},
-    {"late-exec",                  "MILLISECONDS TAG", 2, life_late_exec},
-    {"vfork",                   "TAG", 1, life_vfork},
+    {"fork",                 "MILLISECONDS [CODE]", 1, life_fork},
+    {"late-exec",                     "MILLISECONDS TAG", 2, life_late_exec},
+    {"vfork",                      "TAG", 1, life_vfork},
     {"exec-twice","TAG", 1, life_exec_twice},
-    {"thread-exec",     "TAG", 1, life_thread_exec},
-    {"leader-first",             "", 0, life_leader_first},
-    {"threads",                  "N", 1, life_threads},
-    {"double-fork",                   "TAG", 1, life_double_fork},
-    {"clone-parent",                               "TAG", 1, life_clone_parent},
-    {"kill",    "SIGNAL", 1, life_kill},
-    {"pid-reuse",       "TAG TAG", 2, life_pid_reuse},
-    {"pid-namespace",                  "TAG", 1, life_pid_namespace},
-    {0                  },
+    {"thread-exec",        "TAG", 1, life_thread_exec},
+    {"become-by-thread",                "TAG", 1, life_become_by_thread},
+    {"exec-thread-exec",                     "TAG", 1, life_exec_thread_exec},
+    {"leader-first",                      "", 0, life_leader_first},
+    {"leader-first-exit",                                  "", 0, life_leader_first_exit},
+    {"threads",       "N", 1, life_threads},
+    {"double-fork",          "TAG", 1, life_double_fork},
+    {"clone-parent",                     "TAG", 1, life_clone_parent},
+    {"kill",                      "SIGNAL", 1, life_kill},
+    {"pid-reuse",  "TAG TAG", 2, life_pid_reuse},
+    {"pid-namespace", "TAG [SECONDS]", 1, life_pid_namespace},
+    {0    },
 };

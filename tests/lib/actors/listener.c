@@ -1,8 +1,9 @@
 /*
  * An oracle that shares no code with Vestige: it listens to the process connector and prints one
- * line for each fork, `F PID TGID PARENT`, and `L` for an overrun. It prints `ready` when the
- * kernel has confirmed the subscription, and ends at the end of its standard input, after what is
- * queued. Whether it missed anything is checked by its user against /proc/stat.
+ * line for each fork, `F PID TGID PARENT NANOSECONDS` (CLOCK_MONOTONIC), and `L` for an overrun. It
+ * prints `ready` when the kernel has confirmed the subscription, and ends at the end of its
+ * standard input, after what is queued. Whether it missed anything is checked by its user against
+ * /proc/stat.
  */
 #include "actor.h"
 
@@ -52,8 +53,9 @@ static void print_event(const char *bytes, size_t length)
         printf("ready\n");
         fflush(stdout);
     } else if (event.what == PROC_EVENT_FORK) {
-        printf("F %d %d %d\n", event.event_data.fork.child_pid, event.event_data.fork.child_tgid,
-               event.event_data.fork.parent_tgid);
+        printf("F %d %d %d %llu\n", event.event_data.fork.child_pid,
+               event.event_data.fork.child_tgid, event.event_data.fork.parent_tgid,
+               (unsigned long long)event.timestamp_ns);
     }
 }
 

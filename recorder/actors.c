@@ -1,0 +1,49 @@
+/* Sets of four images, chosen by the pid; in each set the oldest is overwritten. Pids are given out
+ * in order, so that an image stays for some 16,000 forks even when its pid is used again at once.
+ */
+#include "recorder/actors.h"
+
+#include <stdlib.h>
+
+enum { SETS = 16384, WAYS = 4 };
+
+struct actor_set {
+    struct actor actors[WAYS];
+    unsigned next;
+};
+
+struct actors {
+    struct actor_set sets[SETS];
+};
+
+int actors_new(struct actors **actorsp)
+{
+    *actorsp = calloc(1, sizeof(**actorsp)); /* its pages are taken when they are used */
+    return *actorsp ? 0 : -ENOMEM;
+}
+
+struct actors *actors_free(struct actors *actors)
+{
+    free(actors);
+    return NULL;
+}
+
+void actors_remember(struct actors *actors, const struct actor *actor)
+{
+    struct actor_set *set = &actors->sets[actor->pid % SETS];
+    set->actors[set->next] = *actor;
+    set->next = (set->next + 1) % WAYS;
+}
+
+const struct actor *actors_find(const struct actors *actors, uint32_t pid, uint64_t at_ns)
+{
+    const struct actor_set *set = &actors->sets[pid % SETS];
+    const struct actor *found = NULL;
+    for (unsigned i = 0; i < WAYS; i++) {
+        const struct actor *actor = &set->actors[i];
+        if (actor->pid == pid && actor->process_id && actor->from_ns <= at_ns &&
+            at_ns <= actor->until_ns && (!found || actor->from_ns > found->from_ns))
+            found = actor;
+    }
+    return found;
+}

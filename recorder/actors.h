@@ -1,0 +1,25 @@
+#pragma once
+/*
+ * Who a pid was at a moment, also after its process or program has gone: for sources whose messages
+ * come behind the process connector's. A bounded memory of the last images that ended.
+ */
+#include "core/error.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct actor {
+    uint32_t pid;
+    uint64_t process_id;              /* id of the row of the image */
+    uint64_t from_ns, until_ns;       /* boot clock; until_ns UINT64_MAX: it runs */
+    uint32_t uid, login_uid, session; /* ID_UNSET: unset, or unknown */
+    char comm[16];                    /* filled up with zeros; "": unknown */
+};
+
+struct actors;
+
+int actors_new(struct actors **actorsp) MUST_CHECK;
+struct actors *actors_free(struct actors *actors);
+void actors_remember(struct actors *actors, const struct actor *actor);
+/** The image of @p pid that ran at @p at_ns, or NULL. */
+const struct actor *actors_find(const struct actors *actors, uint32_t pid, uint64_t at_ns);

@@ -1,0 +1,18 @@
+#pragma once
+/* The process that puts audit back when the agent is killed; see collectors/audit/audit_guard.h. */
+#include "core/error.h"
+
+#include <sys/types.h>
+
+struct agent_guard {
+    pid_t pid;   /* 0: there is none */
+    int channel; /* 0: there is none */
+};
+
+/** To be called with signals blocked, before there are threads. */
+int agent_guard_start(struct agent_guard *guard, const char *state_directory,
+                      struct error_text *error) MUST_CHECK;
+/** Wait until the guard of a run before has ended. Without a guard nothing happens. */
+int agent_guard_wait(const struct agent_guard *guard, struct error_text *error) MUST_CHECK;
+/** What the sources changed has been undone: end it. */
+void agent_guard_stop(struct agent_guard *guard);

@@ -1,0 +1,126 @@
+"""A recording, replayed, gives the lines that the agent wrote while it was made."""
+
+import contextlib
+import glob
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import unittest
+
+from vestige_test import VESTIGED, act, assert_audit_state, audit_state, main, run, wait_for
+
+CONFIGURATION = """[agent]
+state_directory = {directory}/state
+host_id = 1
+defaults_file = {directory}/nobody.cnf
+"""
+
+
+def run_bytes(*command):
+    return subprocess.run(command, check=True, capture_output=True, stdin=subprocess.DEVNULL,
+                          timeout=120).stdout
+
+
+class TestReplay(unittest.TestCase):
+    def setUp(self):
+        self.addCleanup(assert_audit_state, audit_state())
+        self.directory = tempfile.mkdtemp(prefix="vestige-test-")
+        self.addCleanup(shutil.rmtree, self.directory)
+        os.mkdir(self.path("state"))
+        with open(self.path("nobody.cnf"), "w") as stream:
+            stream.write(f"[vestige]\nsocket={self.directory}/nobody.sock\nuser=nobody\n")
+
+    def path(self, *names):
+        return os.path.join(self.directory, *names)
+
+    def start(self, settings=""):
+        """An agent whose batches stay in its journal, because there is no server."""
+        with open(self.path("conf"), "w") as stream:
+            stream.write(CONFIGURATION.format(directory=self.directory) + settings)
+        with open(self.path("log"), "wb") as log:
+            self.agent = subprocess.Popen([VESTIGED, "--config", self.path("conf"),
+                                           "--record", self.path("recording")],
+                                          stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        self.addCleanup(self.end_agent)
+        wait_for(lambda: "agent: recording" in self.log(), 30, "vestiged records")
+
+    def log(self):
+        with open(self.path("log"), errors="replace") as stream:
+            return stream.read()
+
+    def end_agent(self):
+        if self.agent.poll() is None:
+            self.agent.send_signal(signal.SIGTERM)
+        return self.agent.wait(60)
+
+    def journal_lines(self):
+        text = b""
+        for batch in sorted(glob.glob(self.path("state", "journal", "*.sealed.zst"))):
+            text += run_bytes("zstd", "-dcq", batch)
+        for batch in glob.glob(self.path("state", "journal", "*.open")):
+            with contextlib.suppress(FileNotFoundError), open(batch, "rb") as stream:
+                text += stream.read()
+        return [line for line in text.split(b"\n")
+                if line.startswith((b"insert\t", b"settle\t", b"end\t"))]
+
+    def assert_same(self, *needed):
+        """The lines of both, of which some must begin like each of `needed`."""
+        self.assertEqual(0, self.end_agent(), self.log())
+        live = self.journal_lines()
+        replayed = run_bytes(VESTIGED, "--replay", self.path("recording")).split(b"\n")[:-1]
+        for start in needed:
+            self.assertTrue(any(line.startswith(start) for line in live), start)
+        for number, (one, other) in enumerate(zip(live, replayed)):
+            self.assertEqual(one, other, f"line {number} of {len(live)}")
+        self.assertEqual(len(live), len(replayed))
+        return live
+
+    def act(self):
+        for actor in (("threads", 3), ("leader-first",), ("thread-exec", "x"), ("exec-twice", "x"),
+                      ("uid", 65534), ("session",), ("comm", "crond"), ("kill", 11), ("fork", 400)):
+            act(*actor)
+        for number in range(300):
+            run("/bin/true", f"replay-{number}")
+
+    def rows_of_spawned(self, live):
+        return sum(b"\treplay-" in line for line in live)
+
+    def test_everything(self):
+        self.start()
+        self.act()
+        live = self.assert_same(b"insert\tprocess\t", b"insert\tprocess_change\t",
+                                b"insert\tcoverage\t", b"insert\tboot\t", b"end\tprocess\t")
+        self.assertEqual(300, self.rows_of_spawned(live))
+
+    def test_losses(self):
+        """Sockets that are too small while the agent is stopped."""
+        self.start("[reader]\nreceive_buffer_kib = 4\n")
+        self.agent.send_signal(signal.SIGSTOP)
+        self.act()
+        self.agent.send_signal(signal.SIGCONT)
+        wait_for(lambda: any(line.startswith(b"insert\tgap\t") for line in self.journal_lines()),
+                 60, "the loss is in a gap row", 0.2)
+        self.assert_same(b"insert\tgap\t", b"insert\tprocess\t")
+
+    def test_without_connector(self):
+        """Audit alone tells of execs: each ends the image before, in one process."""
+        self.start("[connector]\nmode = off\n")
+        self.act()
+        run("/bin/sh", "-c", "exec /bin/sh -c 'exec /bin/true third-image'")
+        live = self.assert_same(b"insert\tprocess\t", b"insert\tcoverage\t")
+        self.assertEqual(300, self.rows_of_spawned(live))
+        third = [line.split(b"\t") for line in live if b"\tthird-image\t" in line]
+        self.assertEqual(1, len(third), third)
+        second = [line.split(b"\t") for line in live
+                  if line.startswith(b"insert\tprocess\t" + third[0][10] + b"\t")]
+        first = [line.split(b"\t") for line in live
+                 if line.startswith(b"insert\tprocess\t" + second[0][10] + b"\t")]
+        self.assertEqual([third[0][6]] * 2, [second[0][6], first[0][6]])
+        for image in (first[0], second[0]):
+            self.assertEqual(b"exec", image[35], image)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,196 @@
+// links: vestige_tracker
+/* Losses as gap rows: each kind says what was lost, from when to when, and how much. */
+#include "recorder/loss.h"
+#include "recorder/row_sink_memory.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#define MS UINT64_C(1000000)
+
+enum gap_column { GAP_CREATED, GAP_SOURCE = 3, GAP_CAUSE, GAP_UNIT, GAP_COUNT, GAP_DESTROYED = 10 };
+
+struct world {
+    struct row_sink_memory memory;
+    struct counters counters;
+    struct timeline timeline;
+    struct row_output output;
+    struct user_names *names;
+    struct processes *processes;
+    struct loss loss;
+    uint64_t now;
+};
+
+static const int64_t real_start = INT64_C(1780000000) * 1000000000;
+static const uint64_t boot_start = UINT64_C(1000000) * MS;
+
+static int setup(void **state)
+{
+    struct world *w = calloc(1, sizeof(*w));
+    if (!w)
+        return -1;
+    w->now = boot_start;
+    timeline_init(&w->timeline, boot_start, real_start, 0, INT64_MIN);
+    w->output = (struct row_output){.sink = row_sink_memory(&w->memory),
+                                    .timeline = &w->timeline,
+                                    .counters = &w->counters,
+                                    .boot_id = "00000000-0000-0000-0000-000000000001"};
+    assert_int_equal(user_names_new(&w->names, (struct user_names_request){0}), 0);
+    const struct processes_options options = {.output = &w->output,
+                                              .names = w->names,
+                                              .settle_ns = 250 * MS,
+                                              .fork_ns = 100 * MS,
+                                              .late_ns = 60000 * MS,
+                                              .image_bytes_most = 200,
+                                              .late_most = 100,
+                                              .audit_active = true,
+                                              .taskstats_active = true,
+                                              .connector_active = true};
+    assert_int_equal(processes_new(&w->processes, &options), 0);
+    loss_init(&w->loss, &w->output, w->processes, false);
+    *state = w;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct world *w = *state;
+    processes_free(w->processes);
+    user_names_free(w->names);
+    line_deinit(&w->output.line);
+    row_sink_memory_deinit(&w->memory);
+    free(w);
+    return 0;
+}
+
+static void tick(struct world *w, uint64_t after_ms)
+{
+    w->now += after_ms * MS;
+    timeline_tick(&w->timeline, w->now, real_start + (int64_t)(w->now - boot_start), INT64_MIN);
+    processes_tick(w->processes);
+    loss_tick(&w->loss);
+}
+
+static void give(struct world *w, struct fact fact)
+{
+    fact.boot_ns = w->now;
+    processes_fact(w->processes, &fact);
+}
+
+static void execute(struct world *w, uint32_t pid, const char *argument)
+{
+    struct slice argv[2] = {slice_text("sleep"), slice_text(argument)};
+    give(w, (struct fact){
+                .kind = FACT_FORK, .fork = {{1, 1}, {pid, pid}}
+    });
+    give(w, (struct fact){
+                .kind = FACT_EXEC, .exec = {pid, pid}
+    });
+    give(w, (struct fact){
+                .kind = FACT_AUDIT_EXEC,
+                .audit_exec = {.pid = pid,
+                               .real_ms = (real_start + (int64_t)(w->now - boot_start)) / 1000000,
+                               .comm = slice_text("sleep"),
+                               .exe = slice_text("/bin/sleep"),
+                               .cwd = slice_text("/"),
+                               .argv = argv,
+                               .argc = 2,
+                               .n_argv = 2}
+    });
+}
+
+/* The last line that is a gap. */
+static struct slice last_gap(const struct world *w)
+{
+    static const char start[] = "insert\tgap\t";
+    struct slice line = SLICE_NULL;
+    for (size_t i = 0; i < w->memory.n_lines; i++) {
+        struct slice one = row_sink_memory_line(&w->memory, i);
+        if (one.length >= strlen(start) && !memcmp(one.data, start, strlen(start)))
+            line = one;
+    }
+    return line;
+}
+
+static void assert_value(struct slice line, enum gap_column column, const char *expected)
+{
+    struct slice value = row_sink_memory_value(line, column);
+    if (!slice_is(value, expected))
+        fail_msg("column %d is \"%.*s\", expected \"%s\"", column, (int)value.length,
+                 (const char *)value.data, expected);
+}
+
+static void test_each_kind_is_described(void **state)
+{
+    const struct world *w = *state;
+    for (size_t i = 0; i < LOSS_KIND_N; i++) {
+        const struct gap_gatherer *gatherer = &w->loss.gatherers[i];
+        if (!gatherer->source || !gatherer->cause || !gatherer->unit)
+            fail_msg("loss kind %zu lacks its source, its cause or its unit", i);
+    }
+}
+
+/* Two execs of which the second does not fit into the bound of memory. */
+static void test_arguments_over_the_bound(void **state)
+{
+    struct world *w = *state;
+    char argument[181];
+    memset(argument, 'x', sizeof(argument) - 1);
+    argument[sizeof(argument) - 1] = '\0';
+    tick(w, 1000);
+    execute(w, 100, "1");
+    tick(w, 20);
+    assert_true(loss_settled(&w->loss));
+    execute(w, 101, argument);
+    tick(w, 20);
+    assert_false(loss_settled(&w->loss)); /* noticed, and gathered for a second */
+    tick(w, 1000);
+    assert_true(loss_settled(&w->loss));
+    struct slice line = last_gap(w);
+    assert_value(line, GAP_SOURCE, "agent");
+    assert_value(line, GAP_CAUSE, "memory_bound");
+    assert_value(line, GAP_UNIT, "record");
+    assert_value(line, GAP_COUNT, "1");
+    assert_value(line, GAP_CREATED, "2026-05-28 20:26:41.020000");
+    assert_value(line, GAP_DESTROYED, "2026-05-28 20:26:41.040000");
+}
+
+/* Without a connector nobody counts the births while no agent ran: a gap of unknown size, as soon
+ * as /proc has been looked through. */
+static void test_not_running_without_a_connector(void **state)
+{
+    struct world *w = *state;
+    struct cursors before = {
+        .at_ns = w->now - 5000 * MS, .processes = {.forks = 1000}, .clean = true, .known = true};
+    loss_expect(&w->loss, &before, 0);
+    tick(w, 20);
+    assert_false(loss_settled(&w->loss));
+    give(w, (struct fact){.kind = FACT_PROC_SCAN, .proc_scan = {.begin = true}});
+    give(w, (struct fact){.kind = FACT_PROC_SCAN, .proc_scan = {.begin = false}});
+    tick(w, 20);
+    assert_true(loss_settled(&w->loss));
+    struct slice line = last_gap(w);
+    assert_value(line, GAP_SOURCE, "agent");
+    assert_value(line, GAP_CAUSE, "not_running");
+    assert_value(line, GAP_UNIT, "process");
+    assert_value(line, GAP_COUNT, "\\N");
+    assert_value(line, GAP_CREATED, "2026-05-28 20:26:35.000000");
+    assert_value(line, GAP_DESTROYED, "2026-05-28 20:26:40.000000");
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_each_kind_is_described),
+        TEST(test_arguments_over_the_bound),
+        TEST(test_not_running_without_a_connector),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -16,12 +16,12 @@
 #include <stdarg.h>
 #include <string.h>
 #include <sys/capability.h>
+#include <sys/mman.h>
 
-#define ACTIVE_LSMS    "/sys/kernel/security/lsm"
-#define STATE_PROGRAM  "socket_state"
-#define DATAGRAM       "datagram_"
-#define PROGRAMS_MOST  16
-#define NO_ACCEPT_HOOK (ACCEPT_HOOKS_N - 1)
+#define ACTIVE_LSMS   "/sys/kernel/security/lsm"
+#define STATE         "state_"
+#define DATAGRAM      "datagram_"
+#define PROGRAMS_MOST 16
 
 static const struct accept_hook {
     const char *program, *name;
@@ -40,9 +40,8 @@ struct bpf_programs {
     const char *datagram_name;
     struct bpf_object *object;
     struct bpf_link *links[PROGRAMS_MOST];
-    struct bpf_program *programs[PROGRAMS_MOST]; /* attached by the link with the same number */
     size_t n_links;
-    const struct bpf_counts *counts; /* the programs' memory */
+    struct bpf_counts *counts; /* the programs' memory */
 };
 
 static int print_debug(enum libbpf_print_level level, const char *format, va_list arguments)
@@ -102,47 +101,51 @@ static bool is_lsm_active(void)
     return false;
 }
 
-static bool is_datagram(const struct bpf_program *program)
+static bool is_of(const struct bpf_program *program, const char *family)
 {
-    return strncmp(bpf_program__name(program), DATAGRAM, strlen(DATAGRAM)) == 0;
+    return strncmp(bpf_program__name(program), family, strlen(family)) == 0;
 }
 
 static bool is_chosen(const struct bpf_programs *self, const struct bpf_program *program)
 {
     const char *name = bpf_program__name(program);
-    return is_datagram(program) ? self->cgroup_fd >= 0
-                                : strcmp(name, STATE_PROGRAM) == 0 ||
-                                      strcmp(name, accept_hooks[self->accept_hook].program) == 0;
+    return is_of(program, DATAGRAM)
+               ? self->cgroup_fd >= 0
+               : is_of(program, STATE) ||
+                     strcmp(name, accept_hooks[self->accept_hook].program) == 0;
 }
 
 static int attach(struct bpf_programs *self, struct bpf_program *program)
 {
     if (self->n_links == PROGRAMS_MOST)
         return -E2BIG;
-    struct bpf_link *link = is_datagram(program)
+    struct bpf_link *link = is_of(program, DATAGRAM)
                                 ? bpf_program__attach_cgroup(program, self->cgroup_fd)
                                 : bpf_program__attach(program);
     if (!link)
         return -errno;
-    self->links[self->n_links] = link;
-    self->programs[self->n_links++] = program;
+    self->links[self->n_links++] = link;
     return 0;
 }
 
 static void unload(struct bpf_programs *self)
 {
     bpf_programs_detach(self);
-    memset(self->programs, 0, sizeof(self->programs));
+    if (self->counts)
+        munmap(self->counts, sizeof(*self->counts));
+    self->counts = NULL;
     bpf_object__close(self->object);
     self->object = NULL;
 }
 
-static int find_counts(struct bpf_programs *self)
+static int map_counts(struct bpf_programs *self)
 {
-    size_t size = 0;
-    struct bpf_map *map = bpf_object__find_map_by_name(self->object, ".bss");
-    self->counts = map ? bpf_map__initial_value(map, &size) : NULL;
-    return self->counts && size >= sizeof(*self->counts) ? 0 : -ENOENT;
+    void *memory = mmap(NULL, sizeof(*self->counts), PROT_READ, MAP_SHARED,
+                        bpf_object__find_map_fd_by_name(self->object, "counts"), 0);
+    if (memory == MAP_FAILED)
+        return -errno;
+    self->counts = memory;
+    return 0;
 }
 
 static int load(struct bpf_programs *self)
@@ -159,7 +162,7 @@ static int load(struct bpf_programs *self)
     if (!ring)
         return -ENOENT;
     if ((r = bpf_map__set_max_entries(ring, (uint32_t)self->ring_size)) < 0 ||
-        (r = bpf_object__load(self->object)) < 0 || (r = find_counts(self)) < 0)
+        (r = bpf_object__load(self->object)) < 0 || (r = map_counts(self)) < 0)
         return r;
     bpf_object__for_each_program(program,
                                  self->object) if (is_chosen(self, program) &&
@@ -248,12 +251,11 @@ uint64_t bpf_programs_lost(const struct bpf_programs *self)
 
 uint64_t bpf_programs_missed(const struct bpf_programs *self)
 {
-    uint64_t missed = 0;
-    for (size_t i = 0; i < PROGRAMS_MOST && self->programs[i]; i++) {
-        struct bpf_prog_info info = {.type = 0};
-        uint32_t size = sizeof(info);
-        if (bpf_obj_get_info_by_fd(bpf_program__fd(self->programs[i]), &info, &size) == 0)
-            missed += info.recursion_misses;
-    }
-    return missed;
+    struct bpf_prog_info info = {.type = 0};
+    uint32_t size = sizeof(info);
+    const struct bpf_program *accept =
+        bpf_object__find_program_by_name(self->object, accept_hooks[self->accept_hook].program);
+    if (!accept || bpf_obj_get_info_by_fd(bpf_program__fd(accept), &info, &size) < 0)
+        return 0;
+    return info.recursion_misses;
 }

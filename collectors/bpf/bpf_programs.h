@@ -27,6 +27,5 @@ const char *bpf_programs_datagram_name(const struct bpf_programs *programs);
 
 /** Records that found no room in the ring, in all. Costs nothing. */
 uint64_t bpf_programs_lost(const struct bpf_programs *programs);
-/** Events for which the kernel did not run a program, because it was running already, in all. One
- *  system call a program. */
+/** Accepts for which the kernel did not run the program, in all. One system call. */
 uint64_t bpf_programs_missed(const struct bpf_programs *programs);

@@ -1,4 +1,28 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What happens to sockets of TCP and UDP, written into a ring that the agent reads.
+ *
+ * TCP: the tracepoint of state changes. SYN_SENT and LISTEN are entered by the process that called
+ * connect, listen or send (Fast Open), or by a thread of the kernel for a socket of its own; they
+ * are calls. At the first the local port is not chosen yet, unless it is bound: it comes with
+ * ESTABLISHED. A listener that is not bound has none before its end. ESTABLISHED and CLOSE are
+ * entered by whoever handles a packet or closes; they are states, without a process. Of MPTCP each
+ * subflow is a connection.
+ *
+ * Accept: by one of three programs, the others are not loaded; see bpf_programs.c. The exit of
+ * system calls is the last choice: it costs a little on each one, sees no accept of io_uring or of
+ * the kernel, and finds the socket by its new descriptor, which another thread might replace in
+ * that moment.
+ *
+ * UDP: cgroup hooks of connect, and of sends to and receptions from an address. Each peer of a
+ * socket once, whichever of these comes first, as far as is remembered; connect always. Sends
+ * through a connected socket, and receptions by which the process does not ask for the peer, have
+ * no hook: their peer is the connected one, or not known. The end of a socket is its last close.
+ *
+ * The kernel does not run a tracing program that is interrupted on its CPU by itself. Much of TCP
+ * happens in interrupts, so the program of the states is there twice: where one is interrupted, the
+ * other runs. Usually both run, and the second finds what the first left for it: is_first().
+ */
 #include <linux/bpf.h>
 #include <linux/in.h>
 #include <linux/types.h>
@@ -16,17 +40,18 @@
 
 #define AF_INET         2
 #define AF_INET6        10
-#define SOCK_STREAM     1
-#define SOCK_DGRAM      2
 #define ID_UNSET        0xffffffffu
 #define UNKNOWN         0xffffffffffffffffull
 #define SOCK_DONE       1 /* enum sock_flags: the peer's FIN was taken */
 #define S_IFMT          0170000
 #define S_IFSOCK        0140000
 #define TS_COMPAT       2           /* x86: status of a task in a 32-bit system call */
+#define X32_BIT         (1ul << 30) /* x86: added to the number of a system call of x32 */
 #define TIF_32BIT       (1ul << 22) /* arm64: flag of a 32-bit task */
 #define MAPPED_PREFIX   bpf_htonl(0xffff)
 #define REMEMBERED_MOST 32768
+#define CPUS_MOST       256
+#define SEEN_MOST       64
 
 const char licence[] SEC("license") = "Dual BSD/GPL";
 
@@ -48,7 +73,15 @@ struct {
     __type(value, __u8);
 } peers SEC(".maps");
 
-struct bpf_counts counts;
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(map_flags, BPF_F_MMAPABLE);
+    __uint(max_entries, 1);
+    __type(key, __u32);
+    __type(value, struct bpf_counts);
+} counts SEC(".maps");
+
+__u64 transitions[CPUS_MOST][SEEN_MOST];
 
 #define LOAD(trusted, from)                                                                        \
     ({                                                                                             \
@@ -64,7 +97,10 @@ static __always_inline struct bpf_record *begin(enum bpf_record_kind kind)
 {
     struct bpf_record *record = bpf_ringbuf_reserve(&ring, sizeof(*record), 0);
     if (!record) {
-        __sync_fetch_and_add(&counts.lost, 1);
+        __u32 zero = 0;
+        struct bpf_counts *count = bpf_map_lookup_elem(&counts, &zero);
+        if (count)
+            __sync_fetch_and_add(&count->lost, 1);
         return NULL;
     }
     record->magic = BPF_RECORD_MAGIC;
@@ -148,25 +184,62 @@ static __always_inline void set_socket(struct bpf_record *record, struct sock *s
     set_addresses(record, sk, trusted);
 }
 
+/* Whether the last byte that was sent is the one that stands for our FIN. */
+static __always_inline bool is_fin_sent(__u8 state, const struct tcp_sock *tcp)
+{
+    bool queued = state == BPF_TCP_FIN_WAIT1 || state == BPF_TCP_FIN_WAIT2 ||
+                  state == BPF_TCP_CLOSING || state == BPF_TCP_LAST_ACK;
+    return queued && tcp->snd_nxt == tcp->write_seq;
+}
+
+/*
+ * Bytes of the payload. Received: all that the kernel counts is payload but the peer's FIN.
+ * Sent: what was sent less what was sent again; but a packet that this host's own queue refused is
+ * counted each time it is tried. The sequence numbers, less the FIN, know that. They hold our SYN
+ * where we began, which a socket does not remember; so the smaller number is right.
+ */
+static __always_inline void set_payload(struct bpf_record *record, struct sock *sk,
+                                        const struct tcp_sock *tcp)
+{
+    __u64 fin = sk->__sk_common.skc_flags >> SOCK_DONE & 1;
+    __u64 received = tcp->bytes_received, sent = tcp->bytes_sent, again = tcp->bytes_retrans;
+    __u64 sequence = tcp->bytes_acked + (__u32)(tcp->snd_nxt - tcp->snd_una) -
+                     is_fin_sent(record->old_state, tcp);
+    record->bytes_received = received > fin ? received - fin : 0;
+    record->bytes_sent = sent - again < sequence ? sent - again : sequence;
+}
+
 static __always_inline bool is_call(int new_state)
 {
     return new_state == BPF_TCP_SYN_SENT || new_state == BPF_TCP_LISTEN;
 }
 
-SEC("tp_btf/inet_sock_set_state")
-int BPF_PROG(socket_state, struct sock *sk, int old_state, int new_state)
+/* True for the first of the twins that comes with this transition. */
+static __always_inline bool is_first(__u64 cookie, int new_state)
+{
+    __u64 *seen = &transitions[bpf_get_smp_processor_id() % CPUS_MOST][cookie % SEEN_MOST];
+    __u64 key = cookie << 4 | new_state;
+    bool first = *seen != key;
+    *seen = first ? key : 0;
+    return first;
+}
+
+static __always_inline int on_transition(struct sock *sk, int old_state, int new_state)
 {
     if (!is_call(new_state) && new_state != BPF_TCP_ESTABLISHED && new_state != BPF_TCP_CLOSE)
         return 0;
     struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sk);
     if (!tcp || old_state == new_state)
         return 0;
+    __u64 cookie = bpf_get_socket_cookie(sk);
+    if (!is_first(cookie, new_state))
+        return 0;
     struct bpf_record *record = begin(!is_call(new_state)             ? BPF_RECORD_STATE
                                       : new_state == BPF_TCP_SYN_SENT ? BPF_RECORD_CONNECT
                                                                       : BPF_RECORD_LISTEN);
     if (!record)
         return 0;
-    record->cookie = bpf_get_socket_cookie(sk);
+    record->cookie = cookie;
     record->old_state = old_state;
     record->new_state = new_state;
     set_socket(record, sk, true);
@@ -178,16 +251,23 @@ int BPF_PROG(socket_state, struct sock *sk, int old_state, int new_state)
         set_no_process(record);
     if (new_state == BPF_TCP_CLOSE) {
         record->error = sk->sk_err;
-        if (old_state != BPF_TCP_LISTEN) {
-            __u64 fin = sk->__sk_common.skc_flags >> SOCK_DONE & 1;
-            __u64 received = tcp->bytes_received, sent = tcp->bytes_sent;
-            __u64 again = tcp->bytes_retrans;
-            record->bytes_sent = sent > again ? sent - again : 0;
-            record->bytes_received = received > fin ? received - fin : 0;
-        }
+        if (old_state != BPF_TCP_LISTEN)
+            set_payload(record, sk, tcp);
     }
     bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
     return 0;
+}
+
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(state_twin_1, struct sock *sk, int old_state, int new_state)
+{
+    return on_transition(sk, old_state, new_state);
+}
+
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(state_twin_2, struct sock *sk, int old_state, int new_state)
+{
+    return on_transition(sk, old_state, new_state);
 }
 
 static __always_inline void accepted(struct sock *sk, __u64 cookie, bool trusted)
@@ -213,21 +293,33 @@ int accept_fexit(unsigned long long *ctx)
     return 0;
 }
 
+/* Of a connection of MPTCP its first subflow is accepted. */
+static __always_inline void accepted_any(struct sock *sk)
+{
+    __u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
+    if (family != AF_INET && family != AF_INET6)
+        return;
+    if (BPF_CORE_READ(sk, sk_protocol) == IPPROTO_MPTCP && bpf_core_type_exists(struct mptcp_sock))
+        sk = BPF_CORE_READ((struct mptcp_sock *)sk, first);
+    if (BPF_CORE_READ(sk, sk_protocol) == IPPROTO_TCP)
+        accepted(sk, BPF_CORE_READ(sk, __sk_common.skc_cookie.counter), false);
+}
+
 SEC("lsm/sock_graft")
 int BPF_PROG(accept_lsm, struct sock *sk)
 {
-    if (sk && bpf_skc_to_tcp_sock(sk) && sk->sk_protocol == IPPROTO_TCP)
-        accepted(sk, bpf_get_socket_cookie(sk), true);
+    accepted_any(sk);
     return 0;
 }
 
-/* Whether the system call that ended was an accept. */
+/* Whether the system call that ended was an accept. Of the numbers, the first two are of 64 bit,
+ * and the last two of 32 bit; 102 is socketcall, which has the call in its first argument. */
 static __always_inline bool is_accept(struct pt_regs *regs)
 {
     struct task_struct *task;
     if (bpf_core_field_exists(struct pt_regs___x86, orig_ax)) {
         const struct pt_regs___x86 *x86 = (const void *)regs;
-        unsigned long number = x86->orig_ax;
+        unsigned long number = x86->orig_ax & ~X32_BIT;
         if (number != 43 && number != 288 && number != 364 && number != 102)
             return false;
         task = bpf_get_current_task_btf();
@@ -268,31 +360,9 @@ int BPF_PROG(accept_sys_exit, struct pt_regs *regs, long result)
     if (!is_accept(regs) || result < 0)
         return 0;
     struct sock *sk = sock_of_descriptor(result);
-    if (!sk)
-        return 0;
-    __u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
-    if (family != AF_INET && family != AF_INET6)
-        return 0;
-    if (BPF_CORE_READ(sk, sk_protocol) == IPPROTO_MPTCP && bpf_core_type_exists(struct mptcp_sock))
-        sk = BPF_CORE_READ((struct mptcp_sock *)sk, first);
-    if (BPF_CORE_READ(sk, sk_protocol) == IPPROTO_TCP)
-        accepted(sk, BPF_CORE_READ(sk, __sk_common.skc_cookie.counter), false);
+    if (sk)
+        accepted_any(sk);
     return 0;
-}
-
-/* True when this socket and this peer have not met before, as far as is remembered. */
-static __always_inline bool is_new(__u64 cookie, const __u32 address[4], __u16 port)
-{
-    const struct peer peer = {
-        .cookie = cookie,
-        .address = {address[0], address[1], address[2], address[3]},
-        .port = port
-    };
-    const __u8 value = 0;
-    if (bpf_map_lookup_elem(&peers, &peer))
-        return false;
-    bpf_map_update_elem(&peers, &peer, &value, BPF_ANY);
-    return true;
 }
 
 static __always_inline struct sock *sock_of(struct bpf_sock_addr *ctx)
@@ -300,19 +370,26 @@ static __always_inline struct sock *sock_of(struct bpf_sock_addr *ctx)
     return BPF_CORE_READ((struct bpf_sock_addr_kern *)(void *)ctx, sk);
 }
 
+/* The address is one of IPv6, or a mapped one. */
 static __always_inline int datagram(struct bpf_sock_addr *ctx, enum bpf_record_kind kind, __u32 a,
                                     __u32 b, __u32 c, __u32 d)
 {
-    __u32 address[4] = {a, b, c, d};
+    const __u8 value = 0;
     __u16 port = bpf_ntohs(ctx->user_port);
-    __u64 cookie = bpf_get_socket_cookie(ctx);
-    if (!is_new(cookie, address, port) && kind != BPF_RECORD_CONNECT)
+    const struct peer peer = {
+        .cookie = bpf_get_socket_cookie(ctx), .address = {a, b, c, d},
+             .port = port
+    };
+    bool met = bpf_map_lookup_elem(&peers, &peer);
+    if (met && kind != BPF_RECORD_CONNECT)
         return 1;
     struct bpf_record *record = begin(kind);
     if (!record)
         return 1;
+    if (!met)
+        bpf_map_update_elem(&peers, &peer, &value, BPF_ANY);
     struct sock *sk = sock_of(ctx);
-    record->cookie = cookie;
+    record->cookie = peer.cookie;
     record->old_state = record->new_state = BPF_CORE_READ(sk, __sk_common.skc_state);
     set_socket(record, sk, false);
     record->local.port = BPF_CORE_READ(sk, __sk_common.skc_num);

@@ -23,6 +23,8 @@ static inline void fuzz_read_fact(void *user, const struct fact *fact)
         fuzz_read(fact->comm.comm);
     if (fact->kind == FACT_TASK_STATS)
         fuzz_read(fact->task_stats.comm);
+    if (fact->kind == FACT_SOCKET_CALL)
+        fuzz_read(fact->socket_call.comm);
     if (fact->kind == FACT_LINK)
         fuzz_read(fact->link.name);
     if (fact->kind == FACT_SOCKET)

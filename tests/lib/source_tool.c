@@ -171,19 +171,24 @@ static const char *bytes_text(uint64_t bytes, char *to, size_t size)
     return bytes == UINT64_MAX ? "-" : to;
 }
 
-static void print_socket(struct tool *tool, const struct fact_socket *fact)
+static void print_description(struct tool *tool, const struct socket_description *socket)
 {
-    const struct socket_description *socket = &fact->socket;
     char local[80], remote[80], sent[24], received[24];
-    printf("SOCKET end=%d cookie=%" PRIu64 " netns=%" PRIu64 " inode=%" PRIu64
+    printf(" cookie=%" PRIu64 " netns=%" PRIu64 " inode=%" PRIu64
            " family=%u type=%u protocol=%u state=%u local=%s remote=%s interface=%u uid=%u error=%d"
            " bytes_sent=%s bytes_received=%s path=%s",
-           fact->end, socket->cookie, socket->netns, socket->inode, socket->family, socket->type,
+           socket->cookie, socket->netns, socket->inode, socket->family, socket->type,
            socket->protocol, socket->state, address_text(&socket->local, local, sizeof(local)),
            address_text(&socket->remote, remote, sizeof(remote)), socket->interface, socket->uid,
            socket->error, bytes_text(socket->bytes_sent, sent, sizeof(sent)),
            bytes_text(socket->bytes_received, received, sizeof(received)),
            evidence(tool, socket->path));
+}
+
+static void print_socket(struct tool *tool, const struct fact_socket *fact)
+{
+    printf("SOCKET end=%d", fact->end);
+    print_description(tool, &fact->socket);
 }
 
 static void print_socket_scan(const struct fact_socket_scan *scan)
@@ -283,40 +288,6 @@ static void print_task_fact(struct tool *tool, const struct fact *fact)
     }
 }
 
-/* ADDRESS:PORT, an IPv6 address in brackets; "-": none. */
-static void print_address(const char *key, const struct inet_address *address)
-{
-    char text[INET6_ADDRSTRLEN];
-    if (address->family == 0)
-        printf(" %s=-", key);
-    else if (address->family == AF_INET)
-        printf(" %s=%s:%u", key, inet_ntop(AF_INET, address->bytes, text, sizeof(text)),
-               address->port);
-    else
-        printf(" %s=[%s]:%u", key, inet_ntop(AF_INET6, address->bytes, text, sizeof(text)),
-               address->port);
-}
-
-static void print_bytes(const char *key, uint64_t bytes)
-{
-    if (bytes == UINT64_MAX)
-        printf(" %s=-", key);
-    else
-        printf(" %s=%" PRIu64, key, bytes);
-}
-
-static void print_description(const struct socket_description *socket)
-{
-    printf(" cookie=%" PRIu64 " netns=%" PRIu64 " inode=%" PRIu64
-           " family=%u type=%u protocol=%u state=%u interface=%u socket_uid=%u error=%d",
-           socket->cookie, socket->netns, socket->inode, socket->family, socket->type,
-           socket->protocol, socket->state, socket->interface, socket->uid, socket->error);
-    print_address("local", &socket->local);
-    print_address("remote", &socket->remote);
-    print_bytes("sent", socket->bytes_sent);
-    print_bytes("received", socket->bytes_received);
-}
-
 static void print_socket_call(struct tool *tool, const struct fact_socket_call *call)
 {
     static const char *const names[] = {
@@ -325,15 +296,16 @@ static void print_socket_call(struct tool *tool, const struct fact_socket_call *
         [SOCKET_CALL_RECEIVE] = "receive", [SOCKET_CALL_BIND] = "bind",
     };
     _Static_assert(sizeof(names) / sizeof(names[0]) == SOCKET_CALL_N, "name each call");
-    printf("SOCKET_CALL call=%s pid=%u uid=%u login_uid=%u session=%u comm=%s", names[call->call],
-           call->pid, call->uid, call->login_uid, call->session, evidence(tool, call->comm));
-    print_description(&call->socket);
+    printf("SOCKET_CALL call=%s pid=%u caller_uid=%u login_uid=%u session=%u comm=%s",
+           names[call->call], call->pid, call->uid, call->login_uid, call->session,
+           evidence(tool, call->comm));
+    print_description(tool, &call->socket);
 }
 
-static void print_socket_state(const struct fact_socket_state *state)
+static void print_socket_state(struct tool *tool, const struct fact_socket_state *state)
 {
     printf("SOCKET_STATE old=%u new=%u", state->old_state, state->new_state);
-    print_description(&state->socket);
+    print_description(tool, &state->socket);
 }
 
 static void print_other_fact(struct tool *tool, const struct fact *fact)
@@ -377,7 +349,7 @@ static void print_other_fact(struct tool *tool, const struct fact *fact)
         print_socket_call(tool, &fact->socket_call);
         break;
     case FACT_SOCKET_STATE:
-        print_socket_state(&fact->socket_state);
+        print_socket_state(tool, &fact->socket_state);
         break;
     case FACT_BPF_LOST:
         printf("BPF_LOST events=%" PRIu64, fact->bpf_lost.events);

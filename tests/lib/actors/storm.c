@@ -1,4 +1,4 @@
-/* Processes as fast as one process can make them, and at a steady rate. */
+/* Processes as fast as one process can make them, and at a steady rate; system calls. */
 #include "actor.h"
 
 #include <spawn.h>
@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -73,8 +74,21 @@ static int storm_steady(int argc, char **argv)
     return 0;
 }
 
+/* N system calls as short as there are. */
+static int storm_calls(int argc, char **argv)
+{
+    (void)argc;
+    unsigned long n = actor_number(argv[0], 1000000000);
+    uint64_t begin_ns = clock_ns(CLOCK_MONOTONIC);
+    for (unsigned long i = 0; i < n; i++)
+        syscall(SYS_getppid);
+    report(n, begin_ns);
+    return 0;
+}
+
 const struct actor storm_actors[] = {
-    {"storm", "N TAG", 2, storm_storm},
-    {"steady",      "RATE SECONDS TAG", 3, storm_steady},
-    {0      },
+    {"storm",             "N TAG", 2, storm_storm},
+    {"steady",                  "RATE SECONDS TAG", 3, storm_steady},
+    {"calls",                   "N", 1, storm_calls},
+    {0},
 };

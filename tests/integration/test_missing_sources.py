@@ -79,7 +79,7 @@ class TestSwitchedOff(VestigeTest):
 
     def test_without_audit(self):
         self.without("audit")
-        self.assert_longer({"connector", "taskstats", "proc"})
+        self.assert_longer({"connector", "proc"})
         parent = self.row_of(self.storm)["id"]
         rows = self.of_storm(f"parent_id = {parent} AND end_cause = 'exit' AND exit_code = 0")
         self.assertEqual(N, len(rows))

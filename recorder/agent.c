@@ -51,6 +51,8 @@ struct agent {
     struct agent_sync *sync;
     struct recording_writer *recording;
     uint64_t unaudited_before_ns;
+    uint64_t start_boot_ns; /* the clocks by which the tracker began, and a replay begins */
+    int64_t start_real_ns;
     _Atomic int64_t
         clock_offset_ns; /* the tracker's real time minus boot time; INT64_MIN: not set */
     pthread_t tracker_thread;
@@ -200,12 +202,14 @@ static uint32_t own_root(void)
 static int start_tracker(struct agent *agent, struct error_text *error)
 {
     const struct config *config = agent->config;
+    agent->start_boot_ns = clock_boot_ns();
+    agent->start_real_ns = clock_real_ns();
     struct tracker_options options = {
         .sink = journal_sink(agent->journal),
         .counters = &agent->counters,
         .boot_id = agent->host.boot_id,
-        .boot_ns = clock_boot_ns(),
-        .real_ns = clock_real_ns(),
+        .boot_ns = agent->start_boot_ns,
+        .real_ns = agent->start_real_ns,
         .agent_pid = (uint32_t)getpid(),
         .own_pid = own_root(),
         .unaudited_before_ns = agent->unaudited_before_ns,
@@ -378,8 +382,8 @@ static int start_recording(struct agent *agent, struct error_text *error)
     if (!agent->record_directory)
         return 0;
     struct recording_header header = {.host_id = agent->config->host_id,
-                                      .boot_ns = clock_boot_ns(),
-                                      .real_ns = clock_real_ns(),
+                                      .boot_ns = agent->start_boot_ns,
+                                      .real_ns = agent->start_real_ns,
                                       .ticks_per_second = agent->host.ticks_per_second,
                                       .own_pid = own_root()};
     snprintf(header.boot_id, sizeof(header.boot_id), "%s", agent->host.boot_id);

@@ -228,6 +228,7 @@ class TestFullDisk(Fixture):
         self.addCleanup(agent.stop)
         with open(os.path.join(agent.state, "fill"), "wb") as fill:
             fill.write(bytes(FILL_BYTES))
+        agent.sections["journal"] = {"limit_mib": 10}  # else it would be a tenth of this disk
         agent.start()
         agent.wait_for_line("journal: warning: ")
         self.assertRegex(agent.lines("audit: warning")[0], "audit_state cannot be written: No space "

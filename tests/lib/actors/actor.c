@@ -10,7 +10,8 @@
 #include <unistd.h>
 
 static const struct actor *const families[] = {
-    life_actors, identity_actors, image_actors, storm_actors, listener_actors, network_actors,
+    life_actors,     identity_actors, image_actors,  storm_actors,
+    listener_actors, network_actors,  compat_actors,
 };
 static const size_t n_families = sizeof(families) / sizeof(families[0]);
 

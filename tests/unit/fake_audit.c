@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <libmnl/libmnl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -105,11 +104,25 @@ static void acknowledge(struct fake_socket *socket, const struct nlmsghdr *reque
         give_message(socket, NLMSG_ERROR, request->nlmsg_seq, &answer, sizeof(answer));
 }
 
+/* The sockets of one that has ended, and whose parent does not know yet, are closed too. */
+static bool lives(uint32_t pid)
+{
+    char path[32], text[256] = "";
+    snprintf(path, sizeof(path), "/proc/%u/stat", pid);
+    FILE *stream = fopen(path, "re");
+    if (!stream)
+        return false;
+    size_t length = fread(text, 1, sizeof(text) - 1, stream);
+    fclose(stream);
+    const char *end = length ? strrchr(text, ')') : NULL;
+    return end && strncmp(end, ") Z", 3) != 0 && strncmp(end, ") X", 3) != 0;
+}
+
 /* The registered process may have ended, or have closed its socket. */
 static bool owner_hears(uint16_t type, const void *payload, size_t length)
 {
     if (audit->status.pid != (uint32_t)getpid())
-        return audit->status.pid && kill((pid_t)audit->status.pid, 0) == 0;
+        return audit->status.pid && lives(audit->status.pid);
     struct fake_socket *owner = find(owner_fd);
     return owner && give_message(owner, type, 0, payload, length);
 }

@@ -32,6 +32,12 @@ static const struct missing {
     {"source_proc_off",      "proc",
      "what ran before the agent, containers and namespaces are not known, and losses not counted"},
     {"source_names_off",     "names",     "user names are missing"                               },
+    {"source_bpf_off",       "bpf",
+     "which process opened a connection is inferred from audit, and costs rules"                 },
+    {"source_sock_diag_off", "sock_diag",
+     "connections that are older than the agent, and who has them, are not known"                },
+    {"source_rtnetlink_off", "rtnetlink", "addresses and routes are not recorded"                },
+    {"source_resolver_off",  "resolver",  "names of addresses are missing"                       },
 };
 
 /* Sources that the running agent had to do without. */

@@ -51,10 +51,10 @@ static void take_value(void *user, const char *key, const char *value)
             continue;
         snprintf(what, sizeof(what), "source %s", one->source);
         snprintf(found, sizeof(found), "off: %s", value);
+        bool resolver = !strcmp(one->source, "resolver");
         snprintf(advice, sizeof(advice),
-                 "set mode in section [%s] of the configuration, and start "
-                 "the agent again",
-                 one->source);
+                 "set %s in section [%s] of the configuration, and start the agent again",
+                 resolver ? "resolve" : "mode", resolver ? "names" : one->source);
         doctor_add(doctor, FINDING_WRONG, what, found, one->why,
                    strstr(value, "by configuration") ? advice
                                                      : "mend it, and start the agent again");

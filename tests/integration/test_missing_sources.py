@@ -14,6 +14,7 @@ OFF = "switched off by configuration"
 OF_PROCESSES = ("SELECT source, mode, detail FROM coverage WHERE destroyed_at IS NULL "
                 "AND source IN ('connector', 'taskstats', 'audit', 'proc')")
 
+
 class TestSwitchedOff(VestigeTest):
     def without(self, source):
         self.vestige.stop()

@@ -283,14 +283,25 @@ static __always_inline void accepted(struct sock *sk, __u64 cookie, bool trusted
     bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
 }
 
-SEC("fexit/inet_csk_accept")
-int accept_fexit(unsigned long long *ctx)
+static __always_inline int on_accepted(struct sock *sk)
 {
-    struct sock *sk =
-        (struct sock *)(bpf_core_type_exists(struct proto_accept_arg) ? ctx[2] : ctx[4]);
     if (sk && sk->sk_protocol == IPPROTO_TCP)
         accepted(sk, bpf_get_socket_cookie(sk), true);
     return 0;
+}
+
+/* The kernel knows one of these two: the number of the arguments has changed with Linux 6.10. */
+SEC("fexit/inet_csk_accept")
+int BPF_PROG(accept_fexit, struct sock *listener, void *argument, struct sock *sk)
+{
+    return on_accepted(sk);
+}
+
+SEC("fexit/inet_csk_accept")
+int BPF_PROG(accept_fexit_old, struct sock *listener, int flags, int *error, bool kernel,
+             struct sock *sk)
+{
+    return on_accepted(sk);
 }
 
 /* Of a connection of MPTCP its first subflow is accepted. */

@@ -26,10 +26,11 @@
 static const struct accept_hook {
     const char *program, *name;
 } accept_hooks[] = {
-    {"accept_fexit",    "fexit of inet_csk_accept"                                       },
-    {"accept_lsm",      "LSM hook sock_graft"                                            },
-    {"accept_sys_exit", "exit of system calls, which sees none of io_uring or the kernel"},
-    {"",                "nothing"                                                        },
+    {"accept_fexit",     "fexit of inet_csk_accept"                                       },
+    {"accept_fexit_old", "fexit of inet_csk_accept"                                       },
+    {"accept_lsm",       "LSM hook sock_graft"                                            },
+    {"accept_sys_exit",  "exit of system calls, which sees none of io_uring or the kernel"},
+    {"",                 "nothing"                                                        },
 };
 #define ACCEPT_HOOKS_N (sizeof(accept_hooks) / sizeof(accept_hooks[0]))
 
@@ -47,13 +48,18 @@ struct bpf_programs {
 static int print_debug(enum libbpf_print_level level, const char *format, va_list arguments)
     __attribute__((format(printf, 2, 0)));
 
+/* The verifier's reasons are many lines in one message. */
 static int print_debug(enum libbpf_print_level level, const char *format, va_list arguments)
 {
-    char text[512];
+    char *text AUTO_FREE = NULL, *rest = NULL;
     (void)level;
-    int length = vsnprintf(text, sizeof(text), format, arguments);
-    text[strcspn(text, "\n")] = 0;
-    log_debug("bpf", "%s", text);
+    int length = vasprintf(&text, format, arguments);
+    if (length < 0) {
+        text = NULL;
+        return length;
+    }
+    for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
+        log_debug("bpf", "%s", line);
     return length;
 }
 

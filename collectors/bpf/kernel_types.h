@@ -128,9 +128,4 @@ struct bpf_sock_addr_kern {
     struct sock *sk;
 };
 
-/* The last argument of accept since Linux 6.10; before, there were three instead of it. */
-struct proto_accept_arg {
-    int err;
-};
-
 #pragma clang attribute pop

@@ -209,12 +209,8 @@ static __always_inline void set_payload(struct bpf_record *record, struct sock *
     record->bytes_sent = sent - again < sequence ? sent - again : sequence;
 }
 
-static __always_inline bool is_call(int new_state)
-{
-    return new_state == BPF_TCP_SYN_SENT || new_state == BPF_TCP_LISTEN;
-}
-
-/* True for the first of the twins that comes with this transition. */
+/* True for the first of the twins that comes with this transition. (Where an interrupt comes
+ * between the two, with a socket whose cookie ends alike, both are the first.) */
 static __always_inline bool is_first(__u64 cookie, int new_state)
 {
     __u64 *seen = &transitions[bpf_get_smp_processor_id() % CPUS_MOST][cookie % SEEN_MOST];
@@ -224,17 +220,19 @@ static __always_inline bool is_first(__u64 cookie, int new_state)
     return first;
 }
 
-static __always_inline int on_transition(struct sock *sk, int old_state, int new_state)
+/* Calls do not come in interrupts: the first twin is enough. */
+static __always_inline int on_transition(struct sock *sk, int old_state, int new_state, int twin)
 {
-    if (!is_call(new_state) && new_state != BPF_TCP_ESTABLISHED && new_state != BPF_TCP_CLOSE)
+    bool call = new_state == BPF_TCP_SYN_SENT || new_state == BPF_TCP_LISTEN;
+    if (call ? twin != 1 : new_state != BPF_TCP_ESTABLISHED && new_state != BPF_TCP_CLOSE)
         return 0;
     struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sk);
     if (!tcp || old_state == new_state)
         return 0;
     __u64 cookie = bpf_get_socket_cookie(sk);
-    if (!is_first(cookie, new_state))
+    if (!call && !is_first(cookie, new_state))
         return 0;
-    struct bpf_record *record = begin(!is_call(new_state)             ? BPF_RECORD_STATE
+    struct bpf_record *record = begin(!call                           ? BPF_RECORD_STATE
                                       : new_state == BPF_TCP_SYN_SENT ? BPF_RECORD_CONNECT
                                                                       : BPF_RECORD_LISTEN);
     if (!record)
@@ -245,7 +243,7 @@ static __always_inline int on_transition(struct sock *sk, int old_state, int new
     set_socket(record, sk, true);
     /* The other number is 0 when the last state is reached. */
     record->local.port = bpf_ntohs(tcp->inet_conn.icsk_inet.inet_sport);
-    if (is_call(new_state))
+    if (call)
         set_process(record);
     else
         set_no_process(record);
@@ -261,13 +259,13 @@ static __always_inline int on_transition(struct sock *sk, int old_state, int new
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(state_twin_1, struct sock *sk, int old_state, int new_state)
 {
-    return on_transition(sk, old_state, new_state);
+    return on_transition(sk, old_state, new_state, 1);
 }
 
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(state_twin_2, struct sock *sk, int old_state, int new_state)
 {
-    return on_transition(sk, old_state, new_state);
+    return on_transition(sk, old_state, new_state, 2);
 }
 
 static __always_inline void accepted(struct sock *sk, __u64 cookie, bool trusted)
@@ -283,14 +281,25 @@ static __always_inline void accepted(struct sock *sk, __u64 cookie, bool trusted
     bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
 }
 
-SEC("fexit/inet_csk_accept")
-int accept_fexit(unsigned long long *ctx)
+static __always_inline int on_accepted(struct sock *sk)
 {
-    struct sock *sk =
-        (struct sock *)(bpf_core_type_exists(struct proto_accept_arg) ? ctx[2] : ctx[4]);
     if (sk && sk->sk_protocol == IPPROTO_TCP)
         accepted(sk, bpf_get_socket_cookie(sk), true);
     return 0;
+}
+
+/* The kernel knows one of these two: the number of the arguments has changed with Linux 6.10. */
+SEC("fexit/inet_csk_accept")
+int BPF_PROG(accept_fexit, struct sock *listener, void *argument, struct sock *sk)
+{
+    return on_accepted(sk);
+}
+
+SEC("fexit/inet_csk_accept")
+int BPF_PROG(accept_fexit_old, struct sock *listener, int flags, int *error, bool kernel,
+             struct sock *sk)
+{
+    return on_accepted(sk);
 }
 
 /* Of a connection of MPTCP its first subflow is accepted. */

@@ -29,6 +29,7 @@ def time_zone():
 def utc_now():
     return datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
 
+
 OF_THE_NETWORK = ("bpf", "resolver", "rtnetlink", "sock_diag")
 
 

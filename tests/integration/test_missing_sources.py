@@ -52,6 +52,8 @@ class TestSwitchedOff(VestigeTest):
                           "configuration, and start the agent again"),
                          (finding["level"], finding["found"], finding["what to do"]))
         self.assertIn(self.explanations[source], finding["why it loses evidence"])
+        answer = run(*self.vestige.client("query", "--format", "csv", "SELECT 1"))
+        self.assertRegex(answer.stderr, rf" is not complete: .* unwatched spans? \([^)]*\b{source}\b")
 
     explanations = {"connector": "births are not heard", "taskstats": "used is not known",
                     "audit": "arguments and login users"}

@@ -322,12 +322,14 @@ def ss(name, *options):
     for line in run(*within(name), "ss", "-H", "-n", "-a", "-e", *options).stdout.splitlines():
         words = line.split()
         value = dict(word.split(":", 1) for word in words[5:] if ":" in word)
-        found.add((words[0], *address(words[3]), *address(words[4]), int(value["ino"]),
+        state = words[0].replace("FIN-WAIT-1", "FIN-WAIT-2")
+        found.add((state, *address(words[3]), *address(words[4]), int(value["ino"]),
                    int(value["sk"], 16), int(value.get("uid", 0))))
     return found
 
 
-STATES = {1: "ESTAB", 5: "FIN-WAIT-2", 7: "UNCONN", 8: "CLOSE-WAIT", 10: "LISTEN"}
+# Between the two waits for a FIN lies an acknowledgement that may come at any moment.
+STATES = {1: "ESTAB", 4: "FIN-WAIT-2", 5: "FIN-WAIT-2", 7: "UNCONN", 8: "CLOSE-WAIT", 10: "LISTEN"}
 
 
 def as_ss(fact):

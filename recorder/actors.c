@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-enum { SETS = 16384, WAYS = 4 };
+enum { SETS = 4096, WAYS = 4 };
 
 struct actor_set {
     struct actor actors[WAYS];

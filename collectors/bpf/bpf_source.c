@@ -16,11 +16,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define RING_DEFAULT (8u << 20)
+#define RING_DEFAULT (4u << 20)
 #define RING_LEAST   (256u << 10)
 #define RING_MOST    (64u << 20)
-#define RING_SHARE                                                                                 \
-    8 /* of a socket's buffer: the kernel counts a netlink message as so many bytes */
+/* Of a socket's buffer: the ring holds more messages in its bytes, and is mapped twice, which
+ * counts double in the resident memory. */
+#define RING_SHARE      16
 #define MISSED_CHECK_NS 100000000ull
 
 struct bpf_collector {

@@ -34,6 +34,10 @@ class Subject:
     def pids(self):
         return []
 
+    def runs(self):
+        """False: it has ended by itself under the storm."""
+        return True
+
     def mark(self):
         return 0
 
@@ -168,6 +172,9 @@ class Listener(Subject):
 
     def pids(self):
         return [self.process.pid]
+
+    def runs(self):
+        return self.process.poll() is None
 
     def mark(self):
         return self.quiet_size()

@@ -31,7 +31,7 @@ def one_pair(subject, storm, n):
         slow = storm() / n
         time.sleep(REST_SECONDS)
         after = task_cpu_ns(pids)
-        memory = sum(memory_kib(pid, "VmHWM") for pid in subject.pids())
+        memory = sum(memory_kib(pid, "VmHWM") for pid in subject.pids() if subject.runs())
         recorded = subject.recorded_since(mark)
     finally:
         subject.stop()

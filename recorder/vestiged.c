@@ -4,6 +4,7 @@
 #include "recorder/config.h"
 
 #include <argp.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -122,6 +123,9 @@ static int run(const struct arguments *arguments, struct error_text *error)
 
 int main(int argc, char **argv)
 {
+    /* An arena for each thread would keep what it once held: 10 MiB more, resident. With one for
+     * all, threads wait for each other: 8 us an exec. */
+    mallopt(M_ARENA_MAX, 2);
     struct arguments arguments = {0};
     struct error_text error = ERROR_TEXT_NULL;
     log_set_program("vestiged");

@@ -248,7 +248,7 @@ class TestFullDisk(Fixture):
         self.assertEqual(1, len(agent.lines("audit: warning")), agent.log())
         agent.check_journal()
         rows = [line.split("\t") for line in agent.journal_lines()]
-        modes = [row[6] for row in rows if row[:2] == ["insert", "coverage"] and row[5] == "audit"]
+        modes = [row[7] for row in rows if row[:2] == ["insert", "coverage"] and row[6] == "audit"]
         self.assertEqual(["off", "owner"], modes)
         self.assertEqual(1, sum("with-room" in row for row in rows))
         named_true = [row for row in rows if row[:2] == ["insert", "process"] and "true" in row]

@@ -325,17 +325,18 @@ static void delete_rules(struct audit_setup *self)
     }
 }
 
-/* Wait until the kernel's own thread has sent all records that it has. */
-static void flush_kernel_queue(struct audit_setup *self)
+/* Wait until the kernel's own thread has sent all records that it has. False: it cannot. */
+static bool flush_kernel_queue(struct audit_setup *self)
 {
     struct audit_status status;
     for (int i = 0; i < FLUSH_ATTEMPTS; i++) {
         if (audit_control_status(&self->control, &status) < 0 || status.backlog == 0)
-            return;
+            return true;
         poll(NULL, 0, FLUSH_NAP_MS);
     }
     log_warning("audit", "%u records are still in the kernel's queue and go to the kernel log",
                 status.backlog);
+    return false;
 }
 
 static void put_back(struct audit_setup *self, const struct audit_status *status)
@@ -368,8 +369,10 @@ static void restore_owner(struct audit_setup *self, const struct audit_status *n
     if (owner_is_nobody_else(self, now->pid) && now->enabled != state->former_enabled)
         put_back(self, &(struct audit_status){.mask = AUDIT_STATUS_ENABLED,
                                               .enabled = state->former_enabled});
-    if (hears_records(self, now))
-        flush_kernel_queue(self);
+    /* With records in the queue and its wait time back, each request would wait for room. */
+    bool flushed = !hears_records(self, now) || flush_kernel_queue(self);
+    if (!flushed)
+        leave(self, now);
     if (now->backlog_wait_time == 0 && state->former_backlog_wait_time != 0)
         put_back(self,
                  &(struct audit_status){.mask = AUDIT_STATUS_BACKLOG_WAIT_TIME,
@@ -378,7 +381,8 @@ static void restore_owner(struct audit_setup *self, const struct audit_status *n
         now->backlog_limit != state->former_backlog_limit)
         put_back(self, &(struct audit_status){.mask = AUDIT_STATUS_BACKLOG_LIMIT,
                                               .backlog_limit = state->former_backlog_limit});
-    leave(self, now);
+    if (flushed)
+        leave(self, now);
 }
 
 /* Only who is registered can still be changed. */

@@ -246,7 +246,7 @@ class TestGuest(VestigeTest):
             running.append(self.cost())
             with self.stopped():
                 stopped.append(self.cost())
-            self.vestige.sync()
+            wait_for(lambda: self.vestige.status()["queue_bytes"] == "0", 20, "the agent caught up")
         for name, of_running, of_stopped in zip(("time", "CPU"), zip(*running), zip(*stopped)):
             ratio = min(of_stopped) / min(of_running)
             print(f"storm of {PAIRED_N}, {name}: {min(of_stopped):.3f} s stopped, "

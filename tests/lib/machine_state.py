@@ -11,7 +11,8 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from vestige_test import audit_state, processes_named, run  # noqa: E402  (the path comes first)
 
-KINDS = ("vestige", "vestiged", "mariadbd", "actor", "auditd", "laurel", "forkstat", "sleep")
+KINDS = ("vestige", "vestiged", "vestige-guard", "mariadbd", "actor", "auditd", "laurel", "forkstat",
+         "sleep")
 
 
 def mounts():

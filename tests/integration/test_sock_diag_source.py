@@ -290,7 +290,8 @@ while {name!r} not in subprocess.run(["ip", "netns", "list-id"], capture_output=
 
 def deny(call, error, *conditions):
     """A preexec_fn that makes the system call fail when all (argument, value) are met."""
-    numbers = {"socket": 41, "setsockopt": 54}
+    numbers = {"x86_64": {"socket": 41, "sendto": 44, "setsockopt": 54},
+               "aarch64": {"socket": 198, "sendto": 206, "setsockopt": 208}}[os.uname().machine]
     load, equal, answer = 0x20, 0x15, 0x06
     tests = [(0, numbers[call])] + [(16 + 8 * argument, value) for argument, value in conditions]
     program = b""
@@ -719,6 +720,13 @@ print("inode", os.fstat(s.fileno()).st_ino, "descriptor", s.fileno(), "parent", 
         self.assertIn("NOTE mode=on detail=ends inferred from dumps: Operation not permitted; "
                       "dump every 30 s", "\n".join(result.lines))
         self.assertEqual(result.of("SOCKET_SCAN", begin=0, complete=0), [])
+
+    def test_dumps_that_fail_are_not_complete(self):
+        result = self.run_tool("sock_diag", "--", "true", preexec_fn=deny("sendto", errno.ENOMEM))
+        scan, = result.of("SOCKET_SCAN", begin=0, netns=OWN)
+        self.assertEqual(scan["complete"], 0)
+        self.assertEqual(result.of("SOCKET", end=0), [])
+        self.assertEqual(len(result.of("NOTE", mode="on")), 1)
 
     def test_other_namespaces_refused(self):
         name = f"vestige-{os.getpid()}-e"

@@ -16,11 +16,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define RING_DEFAULT (8u << 20)
-#define RING_LEAST   (256u << 10)
-#define RING_MOST    (64u << 20)
-#define RING_SHARE                                                                                 \
-    8 /* of a socket's buffer: the kernel counts a netlink message as so many bytes */
+/* The kernel charges a message of netlink for several times the bytes of a record, so this many of
+ * a socket's bytes are one of the ring. */
+#define RING_SHARE      8
+#define RING_DEFAULT    (8u << 20)
+#define RING_LEAST      (256u << 10)
+#define RING_MOST       (64u << 20)
 #define MISSED_CHECK_NS 100000000ull
 
 struct bpf_collector {

@@ -62,6 +62,7 @@ void agent_guard_stop(struct agent_guard *guard)
 {
     if (!guard->pid)
         return;
+    audit_guard_end(guard->channel);
     close(guard->channel);
     while (waitpid(guard->pid, NULL, 0) < 0 && errno == EINTR)
         continue;

@@ -205,6 +205,17 @@ void endpoints_end(struct endpoints *e, struct endpoint *endpoint, uint64_t ns,
     endpoint_rows_evaluate(e, endpoint);
 }
 
+void endpoints_remember_end(struct endpoints *e, uint64_t cookie, uint64_t ns)
+{
+    e->recent[cookie % RECENT_SOCKETS] = (struct recent_socket){cookie, ns};
+}
+
+bool endpoints_had_ended(const struct endpoints *e, uint64_t cookie, uint64_t ns)
+{
+    const struct recent_socket *recent = &e->recent[cookie % RECENT_SOCKETS];
+    return cookie && recent->cookie == cookie && ns <= recent->ended_ns;
+}
+
 void endpoints_release(struct endpoints *e, struct endpoint *endpoint)
 {
     leave_tables(e, endpoint);

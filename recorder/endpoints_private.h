@@ -22,6 +22,14 @@ struct accept_heard {
     uint64_t heard_ns;
 };
 
+enum { RECENT_SOCKETS = 16384 };
+
+/* A direct-mapped memory of the last ends: what a dump says of a socket may be older than its end.
+ */
+struct recent_socket {
+    uint64_t cookie, ended_ns;
+};
+
 struct endpoints {
     struct endpoints_options options;
     struct row_output *output;
@@ -44,6 +52,7 @@ struct endpoints {
     bool first_scan_done; /* of sockets and their owners */
     bool processes_known; /* those that were there before: /proc has told of all */
     uint64_t n_dropped;
+    struct recent_socket recent[RECENT_SOCKETS];
 };
 
 static inline uint64_t endpoints_now(const struct endpoints *e)
@@ -76,6 +85,11 @@ void endpoints_release(struct endpoints *e, struct endpoint *endpoint);
 /** Look for an owner by inode / no longer. */
 void endpoints_seek_owner(struct endpoints *e, struct endpoint *endpoint);
 void endpoints_unseek_owner(struct endpoints *e, struct endpoint *endpoint);
+
+/** The socket has ended, whether or not it has an endpoint. */
+void endpoints_remember_end(struct endpoints *e, uint64_t cookie, uint64_t ns);
+/** It had ended at @p ns, or ended later. */
+bool endpoints_had_ended(const struct endpoints *e, uint64_t cookie, uint64_t ns);
 
 /* endpoints_rows.c */
 /** The endpoint's situation changed: write what can be written. It may be freed. */

@@ -41,6 +41,8 @@ static void on_existing(struct endpoints *e, const struct fact *fact)
     const struct socket_description *socket = &described;
     if (!described.cookie && described.inode)
         described.cookie = ENDPOINT_BY_INODE_ONLY | described.inode;
+    if (endpoints_had_ended(e, socket->cookie, fact->boot_ns))
+        return;
     struct endpoint *endpoint = endpoints_find(e, socket->cookie);
     if (!endpoint)
         endpoint = endpoint_unbound_bind(e, socket);
@@ -97,6 +99,7 @@ static void on_destroyed(struct endpoints *e, const struct fact *fact)
 {
     const struct socket_description *socket = &fact->socket.socket;
     struct endpoint *endpoint = endpoints_find(e, socket->cookie), *next;
+    endpoints_remember_end(e, socket->cookie, fact->boot_ns);
     if (!endpoint)
         endpoint = endpoint_unbound_bind(e, socket);
     if (!endpoint)

@@ -15,18 +15,18 @@ void loss_init(struct loss *loss, struct row_output *output, struct processes *p
                bool counts_births)
 {
     static const struct gap_gatherer gatherers[LOSS_KIND_N] = {
-        [LOSS_CONNECTOR_EVENTS] = {.source = "connector", .cause = "overrun",         .unit = "event" },
-        [LOSS_TASKSTATS_EVENTS] = {.source = "taskstats", .cause = "overrun",         .unit = "event" },
-        [LOSS_AUDIT_OVERRUN] = {.source = "audit",     .cause = "overrun",         .unit = "event" },
-        [LOSS_AUDIT_EVENTS] = {.source = "audit",     .cause = "missing_serials", .unit = "event" },
-        [LOSS_AUDIT_RECORDS] = {.source = "audit",     .cause = "kernel_backlog",  .unit = "record"},
-        [LOSS_SERVER_ROWS] = {.source = "server",    .cause = "rejected",        .unit = "row"   },
-        [LOSS_RTNETLINK_EVENTS] = {.source = "rtnetlink", .cause = "overrun",         .unit = "event" },
-        [LOSS_NETWORK_ROWS] = {.source = "rtnetlink", .cause = "memory_bound",    .unit = "row"   },
-        [LOSS_SOCK_DIAG_EVENTS] = {.source = "sock_diag", .cause = "overrun",         .unit = "event" },
-        [LOSS_BPF_EVENTS] = {.source = "bpf",       .cause = "overrun",         .unit = "event" },
-        [LOSS_ENDPOINT_ROWS] = {.source = "sockets",   .cause = "memory_bound",    .unit = "row"   },
-        [LOSS_ARGUMENTS] = {.source = "agent",     .cause = "memory_bound",    .unit = "record"},
+        [LOSS_CONNECTOR_EVENTS] = {.source = "connector", .cause = "overrun",           .unit = "event" },
+        [LOSS_TASKSTATS_EVENTS] = {.source = "taskstats", .cause = "overrun",           .unit = "event" },
+        [LOSS_AUDIT_OVERRUN] = {.source = "audit",     .cause = "overrun",           .unit = "event" },
+        [LOSS_AUDIT_EVENTS] = {.source = "audit",     .cause = "missing_serials",   .unit = "event" },
+        [LOSS_AUDIT_RECORDS] = {.source = "audit",     .cause = "kernel_backlog",    .unit = "record"},
+        [LOSS_SERVER_ROWS] = {.source = "server",    .cause = "rejected",          .unit = "row"   },
+        [LOSS_RTNETLINK_EVENTS] = {.source = "rtnetlink", .cause = "overrun",           .unit = "event" },
+        [LOSS_NETWORK_ROWS] = {.source = "rtnetlink", .cause = "memory_bound",      .unit = "row"   },
+        [LOSS_SOCK_DIAG_EVENTS] = {.source = "sock_diag", .cause = "overrun",           .unit = "event" },
+        [LOSS_BPF_EVENTS] = {.source = "bpf",       .cause = "overrun",           .unit = "event" },
+        [LOSS_ENDPOINT_ROWS] = {.source = "sockets",   .cause = "memory_bound",      .unit = "row"   },
+        [LOSS_ARGUMENTS] = {.source = "agent",     .cause = "arguments_dropped", .unit = "record"},
     };
     *loss = (struct loss){.output = output, .processes = processes, .counts_births = counts_births};
     memcpy(loss->gatherers, gatherers, sizeof(gatherers));

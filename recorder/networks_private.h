@@ -74,6 +74,7 @@ struct networks {
     struct network_links links; /* all; the first is no_interface */
     struct network_link no_interface;
     struct network_rows waiting; /* rows that the sink refused to insert or to end */
+    int refused_error;           /* why the last of them waits */
     struct buffer text;          /* scratch */
     size_t n_rows;
     uint32_t generation; /* of the last dump that began */

@@ -160,6 +160,8 @@ static int write_row(struct networks *n, struct network_row *row)
         TAILQ_INSERT_TAIL(&n->waiting, row, in_waiting);
     else if (!error && row->waits)
         TAILQ_REMOVE(&n->waiting, row, in_waiting);
+    if (error)
+        n->refused_error = error;
     row->waits = error != 0;
     row->inserted |= !error;
     if (!error && row->ended)
@@ -179,7 +181,7 @@ void networks_flush(struct networks *n)
     const struct network_row *row;
     networks_tick(n);
     TAILQ_FOREACH(row, &n->waiting, in_waiting)
-    row_output_refused(n->output, false, -ENOSPC);
+    row_output_refused(n->output, false, n->refused_error);
 }
 
 /* -- rows -- */

@@ -158,8 +158,7 @@ static bool names_known(struct processes *p, const struct process_row *row)
     return user_names_find(p->names, row->login_uid, now, &name) && known;
 }
 
-/* Nobody tells of the name that a kernel thread is given; it is seen, at the latest when it ends.
- */
+/* Nobody tells of the name that a kernel thread is given; it is seen, at its end at the latest. */
 static bool name_spoken(const struct process_row *row)
 {
     return !row->process->kernel_thread || !slice_is_null(row_comm(row));

@@ -32,6 +32,12 @@ static const struct missing {
     {"source_proc_off",      "proc",
      "what ran before the agent, containers and namespaces are not known, and losses not counted"},
     {"source_names_off",     "names",     "user names are missing"                               },
+    {"source_bpf_off",       "bpf",
+     "which process opened a connection is inferred from audit, and costs rules"                 },
+    {"source_sock_diag_off", "sock_diag",
+     "connections that are older than the agent, and who has them, are not known"                },
+    {"source_rtnetlink_off", "rtnetlink", "addresses and routes are not recorded"                },
+    {"source_resolver_off",  "resolver",  "names of addresses are missing"                       },
 };
 
 /* Sources that the running agent had to do without. */
@@ -45,10 +51,10 @@ static void take_value(void *user, const char *key, const char *value)
             continue;
         snprintf(what, sizeof(what), "source %s", one->source);
         snprintf(found, sizeof(found), "off: %s", value);
+        bool resolver = !strcmp(one->source, "resolver");
         snprintf(advice, sizeof(advice),
-                 "set mode in section [%s] of the configuration, and start "
-                 "the agent again",
-                 one->source);
+                 "set %s in section [%s] of the configuration, and start the agent again",
+                 resolver ? "resolve" : "mode", resolver ? "names" : one->source);
         doctor_add(doctor, FINDING_WRONG, what, found, one->why,
                    strstr(value, "by configuration") ? advice
                                                      : "mend it, and start the agent again");

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NAMES_SHOWN 6
+#define NAMES_SHOWN 12
 
 struct question {
     MYSQL *mysql;
@@ -163,6 +163,8 @@ static int tell_holes(struct question *question, struct buffer *line, unsigned l
             buffer_printf(&names, "%s%s", n ? ", " : "", row[0]);
     }
     buffer_printf(line, ", %llu unwatched span%s", *n_holes, plural(*n_holes));
+    if (n > NAMES_SHOWN)
+        buffer_printf(&names, " and %zu more", n - NAMES_SHOWN);
     if (names.length)
         buffer_printf(line, " (%.*s)", (int)names.length, (const char *)names.data);
     buffer_deinit(&names);

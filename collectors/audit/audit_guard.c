@@ -12,9 +12,9 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
-enum { END_PATIENCE_MS = 5000 };
+#define LOCK_NAP_MS 5
 
-enum order { ORDER_TAKE_PLACE = 1, ORDER_HOLD, ORDER_HOLD_NOTHING };
+enum order { ORDER_TAKE_PLACE = 1, ORDER_HOLD, ORDER_HOLD_NOTHING, ORDER_END };
 
 struct order_message {
     struct msghdr header;
@@ -80,6 +80,12 @@ void audit_guard_hold(int channel, int fd)
                     strerror(-r));
 }
 
+void audit_guard_end(int channel)
+{
+    if (give_order(channel, ORDER_END, -1) < 0)
+        log_debug("audit", "the guard has ended before");
+}
+
 /* -- in the guard -- */
 
 struct guard {
@@ -87,11 +93,19 @@ struct guard {
     int channel, lock, held; /* -1: none */
 };
 
+/* Until the guard of before has ended, or this agent does not want it any more. */
 static int take_place(struct guard *guard)
 {
-    guard->lock = open(guard->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (guard->lock < 0 || flock(guard->lock, LOCK_EX) < 0)
-        return -errno;
+    struct pollfd next = {.fd = guard->channel, .events = POLLIN};
+    AUTO_CLOSE int lock = open(guard->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    while (flock(lock, LOCK_EX | LOCK_NB) < 0) {
+        if (errno != EWOULDBLOCK)
+            return -errno;
+        if (poll(&next, 1, LOCK_NAP_MS) > 0)
+            return -ECANCELED;
+    }
+    guard->lock = lock;
+    lock = -1;
     return give_order(guard->channel, ORDER_TAKE_PLACE, -1);
 }
 
@@ -101,8 +115,10 @@ static void hold(struct guard *guard, int fd)
     guard->held = fd;
 }
 
-/* False when the agent has ended. */
-static bool take_order(struct guard *guard)
+/* What to do next. */
+enum { GUARD_WAITS, GUARD_ENDS, GUARD_PUTS_BACK };
+
+static int take_order(struct guard *guard)
 {
     struct order_message message;
     prepare(&message, 0);
@@ -110,22 +126,23 @@ static bool take_order(struct guard *guard)
     message.header.msg_controllen = sizeof(message.control);
     ssize_t n = recvmsg(guard->channel, &message.header, MSG_CMSG_CLOEXEC);
     if (n < 0 && errno == EINTR)
-        return true;
+        return GUARD_WAITS;
     if (n != 1)
-        return false;
+        return GUARD_PUTS_BACK;
+    if (message.order == ORDER_END)
+        return GUARD_ENDS;
     if (message.order == ORDER_TAKE_PLACE)
-        return take_place(guard) == 0;
+        return take_place(guard) == 0 ? GUARD_WAITS : GUARD_ENDS;
     hold(guard, message.order == ORDER_HOLD ? attached(&message) : -1);
-    return true;
+    return GUARD_WAITS;
 }
 
-/* Its end of the channel closes a moment before the kernel takes it for gone. */
-static void wait_for_end(uint32_t agent_pid)
+/* The channel is closed before the other descriptors of a process that ends. */
+static void wait_for_end(int agent)
 {
-    AUTO_CLOSE int agent = (int)syscall(SYS_pidfd_open, (pid_t)agent_pid, 0);
     struct pollfd end = {.fd = agent, .events = POLLIN};
-    if (agent >= 0)
-        poll(&end, 1, END_PATIENCE_MS);
+    while (agent >= 0 && poll(&end, 1, -1) < 0 && errno == EINTR)
+        continue;
 }
 
 static void put_back(struct guard *guard, uint32_t agent_pid)
@@ -145,10 +162,12 @@ static void put_back(struct guard *guard, uint32_t agent_pid)
 void audit_guard_run(int channel, const char *state_directory, uint32_t agent_pid)
 {
     struct guard guard = {.directory = state_directory, .channel = channel, .lock = -1, .held = -1};
-    while (take_order(&guard))
+    AUTO_CLOSE int agent = (int)syscall(SYS_pidfd_open, agent_pid, 0);
+    int next;
+    while ((next = take_order(&guard)) == GUARD_WAITS)
         continue;
-    if (guard.lock >= 0) {
-        wait_for_end(agent_pid);
+    if (next == GUARD_PUTS_BACK && guard.lock >= 0) {
+        wait_for_end(agent);
         put_back(&guard, agent_pid);
     }
     cleanup_close(&guard.held);

@@ -22,3 +22,5 @@ int audit_guard_take_place(int channel, unsigned timeout_ms) MUST_CHECK;
 /** The socket to hold instead of the one of before; -1: none. Without a guard (@p channel 0) or
  *  with one that has ended nothing happens. */
 void audit_guard_hold(int channel, int fd);
+/** There is nothing left to put back. */
+void audit_guard_end(int channel);

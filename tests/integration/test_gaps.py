@@ -36,7 +36,7 @@ class TestGaps(VestigeTest):
         gaps = self.vestige.query(
             "SELECT * FROM gap WHERE id >= %s AND unit = 'record' ORDER BY id", self.since)
         for gap in gaps:
-            self.assert_ended(gap, source="agent", cause="memory_bound", end_cause="closed",
+            self.assert_ended(gap, source="agent", cause="arguments_dropped", end_cause="closed",
                               count_at_least=None, count_at_most=None, boot_id=rows[0]["boot_id"])
             self.assertGreaterEqual(gap["destroyed_at"], rows[0]["created_at"])
         # Whatever else was started then did not fit either.

@@ -4,6 +4,7 @@ import contextlib
 import os
 import shutil
 import signal
+import subprocess
 import tempfile
 import time
 
@@ -192,6 +193,39 @@ class TestGuest(VestigeTest):
     def test_nothing_is_printed_as_guest(self):
         self.owner.start()
         self.a_quiet_life()
+
+    def joined(self):
+        """How many audit records the agent that runs now has used."""
+        return int(self.vestige.status()["audit_joined"])
+
+    def test_killed_in_a_storm(self):
+        """The guard holds what the agent cannot read any more, and puts audit back; the agent that is
+        started again goes on. Nothing is printed."""
+        self.mark_kernel_log()
+        self.vestige.start()
+        storm = subprocess.Popen(actor_command("storm", 1000000, self.tag), stdout=subprocess.DEVNULL)
+        self.addCleanup(storm.wait)
+        self.addCleanup(storm.kill)
+        for _ in range(3):
+            wait_for(lambda: self.joined() > 200, 20, "the storm is recorded")
+            self.vestige.kill_agent()
+            self.assert_mode("owner")
+        self.assertIsNone(storm.poll())
+        self.vestige.stop()
+        self.assertEqual([], self.printed())
+
+    def test_killed_for_good(self):
+        """Nobody starts it again: audit is put back all the same."""
+        for start in (lambda: None, self.owner.start):
+            start()
+            before = audit_state()
+            self.mark_kernel_log()
+            self.vestige.start()
+            self.assertNotEqual(before, audit_state())
+            self.vestige.kill_all()
+            wait_for(lambda: audit_state() == before, 10, "audit is as it was before")
+            act("storm", 100, self.tag)
+            self.assertEqual([], self.printed())
 
     # A stopped agent
 

@@ -59,7 +59,6 @@ class LossTest(VestigeTest):
             act("storm", 2000, "after-" + self.tag)
         accounts.assert_exact()
         self.assertGreaterEqual(accounts.counted(), 501)
-        self.assertLess(accounts.counted(), 1000)
         self.assertEqual({("agent", "not_running")}, self.kinds(accounts, "process"))
         for tag, n in (("before", 2000), ("between", 0), ("after", 2000)):
             self.assertEqual(n, self.vestige.value(
@@ -156,9 +155,6 @@ class LossTest(VestigeTest):
         self.vestige.sync()
         return sum(int(gap["count"]) for gap in self.gaps() if gap["unit"] == "record")
 
-    def audit_gaps(self, accounts):
-        return [gap for gap in accounts.gaps() if gap["source"] == "audit"]
-
     def children(self, spawner):
         row = self.only(self.processes("pid = %s AND arguments LIKE 'storm %%'", spawner), "a storm")
         return self.vestige.value(
@@ -166,12 +162,19 @@ class LossTest(VestigeTest):
             "AND exit_code = 0", row["id"])
 
     def test_audit_buffer_too_small(self):
-        """As above, for certain: what audit cannot hold while the agent is stopped is lost."""
-        self.restart(audit={"backlog_limit": 1}, reader={"receive_buffer_kib": 256})
+        """What audit's socket cannot hold while the agent is stopped is lost; no row is without its
+        arguments that is not counted as an event or a record."""
+        self.restart(reader={"receive_buffer_kib": 256})
         with Accounts(self) as accounts, accounts.unheard():
             self.stopped(self.vestige.agent_pid, 3, 3000)
         accounts.assert_exact()
-        self.assertNotEqual([], self.audit_gaps(accounts))
+        silent = self.silent(accounts)
+        self.assertGreater(silent, 0)
+
+        def counted():
+            self.vestige.sync()
+            return sum(int(gap["count"] or 0) for gap in self.gaps() if gap["source"] == "audit")
+        wait_for(lambda: counted() >= silent, 30, f"{silent} rows without arguments are counted")
 
     def test_killed_agent(self):
         """kill -9 in the middle of a storm; the instance starts another while it goes on."""

@@ -10,6 +10,10 @@ from vestige_test import (Standalone, VestigeTest, act, assert_audit_state, audi
 N = 97
 OFF = "switched off by configuration"
 
+# Coverage by the sources of processes.
+OF_PROCESSES = ("SELECT source, mode, detail FROM coverage WHERE destroyed_at IS NULL "
+                "AND source IN ('connector', 'taskstats', 'audit', 'proc')")
+
 
 class TestSwitchedOff(VestigeTest):
     def without(self, source):
@@ -36,7 +40,7 @@ class TestSwitchedOff(VestigeTest):
         return process.pid
 
     def assert_told(self, source):
-        rows = self.vestige.query("SELECT source, mode, detail FROM coverage WHERE destroyed_at IS NULL")
+        rows = self.vestige.query(OF_PROCESSES)
         modes = {row["source"]: row["mode"] for row in rows}
         self.assertEqual({"connector": "all", "taskstats": "all", "audit": "owner", "proc": "on",
                           source: "off"}, modes, brief(rows))
@@ -48,6 +52,8 @@ class TestSwitchedOff(VestigeTest):
                           "configuration, and start the agent again"),
                          (finding["level"], finding["found"], finding["what to do"]))
         self.assertIn(self.explanations[source], finding["why it loses evidence"])
+        answer = run(*self.vestige.client("query", "--format", "csv", "SELECT 1"))
+        self.assertRegex(answer.stderr, rf" is not complete: .* unwatched spans? \([^)]*\b{source}\b")
 
     explanations = {"connector": "births are not heard", "taskstats": "used is not known",
                     "audit": "arguments and login users"}
@@ -79,7 +85,7 @@ class TestSwitchedOff(VestigeTest):
 
     def test_without_audit(self):
         self.without("audit")
-        self.assert_longer({"connector", "taskstats", "proc"})
+        self.assert_longer({"connector", "proc"})
         parent = self.row_of(self.storm)["id"]
         rows = self.of_storm(f"parent_id = {parent} AND end_cause = 'exit' AND exit_code = 0")
         self.assertEqual(N, len(rows))
@@ -122,8 +128,8 @@ class TestRefused(VestigeTest):
             self.assertRegex(line, f"{pattern}; recording goes on without it$")
 
         def told():
-            return {row["source"]: (row["mode"], row["detail"]) for row in self.vestige.query(
-                "SELECT source, mode, detail FROM coverage WHERE destroyed_at IS NULL")}
+            return {row["source"]: (row["mode"], row["detail"])
+                    for row in self.vestige.query(OF_PROCESSES)}
         wait_for(lambda: len(told()) == 4, 10, "four rows of coverage")
         for source, (line,) in said.items():
             self.assertEqual(("off", line.partition("; recording goes on without it")[0]),

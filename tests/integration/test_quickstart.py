@@ -75,10 +75,10 @@ class TestQuickstart(unittest.TestCase):
                    rf"ask with:  mariadb --defaults-file={self.state}/client.cnf vestige\n"
                    rf"      or:  vestige query --state {self.state} 'SELECT ...'\n"
                    r"ends after 5 s, or with Ctrl-C\n"
-                   r"recording  [0-9,]+ process(es)?  [0-9]+ gaps?  lag [0-9.]+ s\n"
+                   r"recording  [0-9,]+ process(es)?  [0-9,]+ endpoints?  [0-9]+ gaps?  lag [0-9.]+ s\n"
                    r"ending: the agent ships what is left ...\n"
                    r"vestiged: agent: ending on signal 15 [^\n]+\n"
-                   r"ended: [0-9,]+ process(es)?  [0-9]+ gaps?  lag [0-9.]+ s\n"
+                   r"ended: [0-9,]+ process(es)?  [0-9,]+ endpoints?  [0-9]+ gaps?  lag [0-9.]+ s\n"
                    rf"the data stay in {self.state}: [^\n]+\n\Z")
         first = self.start()
         self.records("quickstart-first")

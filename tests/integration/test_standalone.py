@@ -240,7 +240,7 @@ class TestEnds(Fixture):
         """A live line; and one Ctrl-C ends the agent first, then mariadbd, each by SIGTERM."""
         instance = self.instance()
         terminal = Terminal(VESTIGE, "standalone", "--state", instance.state)
-        terminal.read_until(r"\r\x1b\[Krecording  [0-9,]+ process(es)?  [0-9]+ gaps?  lag [0-9.]+ s")
+        terminal.read_until(r"\r\x1b\[Krecording  [0-9,]+ process(es)?  [0-9,]+ endpoints?  [0-9]+ gaps?  lag [0-9.]+ s")
         database, = processes_named("mariadbd", terminal.pid)
         os.write(terminal.master, b"\x03")
         terminal.read_until(r"ended: [0-9,]+ process")

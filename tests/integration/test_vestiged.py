@@ -228,6 +228,7 @@ class TestFullDisk(Fixture):
         self.addCleanup(agent.stop)
         with open(os.path.join(agent.state, "fill"), "wb") as fill:
             fill.write(bytes(FILL_BYTES))
+        agent.sections["journal"] = {"limit_mib": 10}  # else it would be a tenth of this disk
         agent.start()
         agent.wait_for_line("journal: warning: ")
         self.assertRegex(agent.lines("audit: warning")[0], "audit_state cannot be written: No space "
@@ -247,7 +248,7 @@ class TestFullDisk(Fixture):
         self.assertEqual(1, len(agent.lines("audit: warning")), agent.log())
         agent.check_journal()
         rows = [line.split("\t") for line in agent.journal_lines()]
-        modes = [row[6] for row in rows if row[:2] == ["insert", "coverage"] and row[5] == "audit"]
+        modes = [row[7] for row in rows if row[:2] == ["insert", "coverage"] and row[6] == "audit"]
         self.assertEqual(["off", "owner"], modes)
         self.assertEqual(1, sum("with-room" in row for row in rows))
         named_true = [row for row in rows if row[:2] == ["insert", "process"] and "true" in row]

@@ -83,6 +83,10 @@ static void take_fact(void *user, const struct fact *fact)
         printf("NOTE %.*s: %.*s\n", (int)fact->note.mode.length, (const char *)fact->note.mode.data,
                (int)fact->note.detail.length, (const char *)fact->note.detail.data);
         break;
+    case FACT_AUDIT_SOCKET: /* rules of others ask for it */
+        printf("SOCKET serial=%u pid=%u call=%d\n", fact->audit_socket.serial,
+               fact->audit_socket.pid, (int)fact->audit_socket.call);
+        break;
     default:
         printf("OTHER kind=%d\n", fact->kind);
     }

@@ -71,8 +71,10 @@ class PrivateServer:
         self.socket = os.path.join(self.directory, "socket")
         self.settings = {**SETTINGS, **{k.replace("_", "-"): v for k, v in settings.items()}}
         self.process = None
+        # A server that starts deletes temporary tables there, also those of another one.
+        os.mkdir(os.path.join(self.directory, "tmp"))
         run("mariadb-install-db", "--no-defaults", f"--datadir={self.directory}/data",
-            "--auth-root-authentication-method=socket", "--skip-test-db", "--user=root")
+            f"--tmpdir={self.directory}/tmp", "--auth-root-authentication-method=socket", "--skip-test-db", "--user=root")
         self.start()
 
     def start(self):
@@ -83,6 +85,7 @@ class PrivateServer:
         self.process = subprocess.Popen(
             ["mariadbd", "--no-defaults", "--user=root", f"--datadir={self.directory}/data",
              f"--socket={self.socket}", f"--pid-file={self.directory}/pid",
+             f"--tmpdir={self.directory}/tmp",
              "--innodb-buffer-pool-size=64M", *options],
             stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
         wait_for(self.answers, 60, "mariadbd answers")

@@ -612,6 +612,50 @@ static void test_guard_of_a_guest(void **state)
     assert_int_equal(w->audit->status.enabled, 1);
 }
 
+static pid_t start_guard(const struct world *w, int *channel)
+{
+    int pair[2];
+    uint32_t pid = (uint32_t)getpid();
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+    pid_t guard = fork();
+    if (guard == 0) {
+        close(pair[0]);
+        audit_guard_run(pair[1], w->directory, pid);
+        _exit(0);
+    }
+    close(pair[1]);
+    *channel = pair[0];
+    return guard;
+}
+
+static void end_guard(pid_t guard, int channel)
+{
+    int status;
+    audit_guard_end(channel);
+    close(channel);
+    assert_int_equal(waitpid(guard, &status, 0), guard);
+    assert_int_equal(status, 0);
+}
+
+/* The next one waits, and ends when it is told to, whether it got its place or not. */
+static void test_one_guard_at_a_time(void **state)
+{
+    struct world *w = *state;
+    int channels[2];
+    pid_t first = start_guard(w, &channels[0]);
+    assert_int_equal(audit_guard_take_place(channels[0], 10000), 0);
+    pid_t second = start_guard(w, &channels[1]);
+    assert_int_equal(audit_guard_take_place(channels[1], 50), -ETIMEDOUT);
+    end_guard(second, channels[1]);
+    second = start_guard(w, &channels[1]);
+    assert_int_equal(audit_guard_take_place(channels[1], 50), -ETIMEDOUT);
+    end_guard(first, channels[0]);
+    char byte;
+    assert_int_equal(recv(channels[1], &byte, 1, 0), 1);
+    end_guard(second, channels[1]);
+    assert_untouched(w);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -639,6 +683,7 @@ int main(void)
         TEST(test_killed_and_another_came),
         TEST(test_guard),
         TEST(test_guard_of_a_guest),
+        TEST(test_one_guard_at_a_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

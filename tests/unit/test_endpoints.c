@@ -492,6 +492,21 @@ static void restore_all(struct world *w, struct row_sink_memory *before)
     }
 }
 
+/* The dump was asked for before the socket ended, and is read after it. */
+static void test_dump_that_is_older_than_an_end(void **state)
+{
+    struct world *w = *state;
+    struct socket_description socket = tcp(2, address(1, 40000), address(2, 80));
+    call(w, SOCKET_CALL_CONNECT, CLIENT, socket);
+    close_tcp(w, 5, socket, 0, 1, 2);
+    existing(w, ESTABLISHED, 502, socket);
+    tick(w, 251);
+    assert_int_equal(w->memory.n_lines, 1);
+    assert_int_equal(endpoints_living(w->endpoints), 0);
+    existing(w, ESTABLISHED, 502, socket); /* the same socket, connected again */
+    assert_int_equal(endpoints_living(w->endpoints), 1);
+}
+
 static void test_restart_takes_up_what_still_exists(void **state)
 {
     struct world *w = *state;
@@ -655,6 +670,7 @@ int main(void)
         TEST(test_accept_is_waited_for),
         TEST(test_datagrams_have_a_row_for_each_peer),
         TEST(test_what_was_there_before),
+        TEST(test_dump_that_is_older_than_an_end),
         TEST(test_restart_takes_up_what_still_exists),
         TEST(test_reboot_ends_all),
         TEST(test_audit_names_who_connected),

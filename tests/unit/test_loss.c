@@ -153,7 +153,7 @@ static void test_arguments_over_the_bound(void **state)
     assert_true(loss_settled(&w->loss));
     struct slice line = last_gap(w);
     assert_value(line, GAP_SOURCE, "agent");
-    assert_value(line, GAP_CAUSE, "memory_bound");
+    assert_value(line, GAP_CAUSE, "arguments_dropped");
     assert_value(line, GAP_UNIT, "record");
     assert_value(line, GAP_COUNT, "1");
     assert_value(line, GAP_CREATED, "2026-05-28 20:26:41.020000");

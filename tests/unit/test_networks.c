@@ -756,6 +756,7 @@ static void test_refused_at_the_end_is_counted(void **state)
     address(w, false, 3, "198.18.0.1", 24);
     networks_flush(w->networks);
     assert_int_equal(w->output.refused_rows, 2);
+    assert_int_equal(w->output.refused_error, -ENOSPC);
     expect(w, "");
 }
 

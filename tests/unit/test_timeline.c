@@ -67,6 +67,38 @@ static void test_1970_goes_on_from_the_last_id(void **state)
     assert_true(timeline_real_us(&t, boot) >= UINT64_C(1767225600000000));
 }
 
+static void expect_moment(const struct timeline *t, int64_t real_ns, uint64_t heard_ns,
+                          uint64_t boot_ns, uint64_t other_ns)
+{
+    struct timeline_moment moment = timeline_moment(t, real_ns, heard_ns);
+    assert_int_equal(moment.boot_ns, boot_ns);
+    assert_int_equal(moment.other_ns, other_ns);
+}
+
+static void test_moments_around_a_jump(void **state)
+{
+    (void)state;
+    const uint64_t second = (uint64_t)SECOND;
+    struct timeline t;
+    timeline_init(&t, boot, wall, 0, INT64_MIN);
+    expect_moment(&t, wall - SECOND, boot, boot - second, boot - second);
+    expect_moment(&t, wall + SECOND, boot, boot, boot + second); /* not in the future */
+    expect_moment(&t, INT64_MIN, boot, 0, 0);
+    expect_moment(&t, INT64_MAX, boot, boot, (uint64_t)(INT64_MAX - (wall - (int64_t)boot)));
+    /* An hour back: what was stamped before it would be of the future. */
+    uint64_t now = boot + second;
+    timeline_tick(&t, now, wall + SECOND - 3600 * SECOND, INT64_MIN);
+    expect_moment(&t, wall, now, boot, boot + 3600 * second);
+    expect_moment(&t, wall + SECOND - 3600 * SECOND, now, now, 0);
+    /* Slowly made up for: no jump. */
+    timeline_tick(&t, now + second, wall + 2 * SECOND - 3600 * SECOND + 1000000, INT64_MIN);
+    expect_moment(&t, wall, now, boot, boot + 3600 * second - 1000000);
+    /* After a minute nothing comes from before. */
+    now += 60 * second;
+    timeline_tick(&t, now, wall + 61 * SECOND - 3600 * SECOND, INT64_MIN);
+    expect_moment(&t, wall, now, now, boot + 3600 * second);
+}
+
 static void test_cursors_survive_as_text(void **state)
 {
     (void)state;
@@ -106,6 +138,7 @@ int main(void)
         cmocka_unit_test(test_restart_goes_on_behind_the_last_id),
         cmocka_unit_test(test_a_step_waits_for_the_server),
         cmocka_unit_test(test_1970_goes_on_from_the_last_id),
+        cmocka_unit_test(test_moments_around_a_jump),
         cmocka_unit_test(test_cursors_survive_as_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

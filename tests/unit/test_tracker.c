@@ -344,7 +344,7 @@ static void test_arguments_over_the_bound_are_a_gap(void **state)
     turn(host, 1100);
     size_t gap = find_line(host, "insert\tgap\t", 0);
     assert_true(slice_is(value(host, gap, GAP_SOURCE), "agent"));
-    assert_true(slice_is(value(host, gap, GAP_CAUSE), "memory_bound"));
+    assert_true(slice_is(value(host, gap, GAP_CAUSE), "arguments_dropped"));
     assert_true(slice_is(value(host, gap, GAP_UNIT), "record"));
     assert_true(slice_is(value(host, gap, GAP_COUNT), "1"));
     assert_true(slice_is(value(host, row_of(host, 300), PROCESS_ARGUMENTS), "\\N"));

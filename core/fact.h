@@ -198,8 +198,9 @@ enum socket_call {
     SOCKET_CALL_CONNECT, /* TCP: SYN goes out; UDP: connect(2) */
     SOCKET_CALL_LISTEN,
     SOCKET_CALL_ACCEPT,  /* socket is the accepted one */
-    SOCKET_CALL_SEND,    /* a datagram to an address, first to this peer by this socket */
-    SOCKET_CALL_RECEIVE, /* likewise, received */
+    SOCKET_CALL_SEND,    /* a datagram to an address: the first that is known between this socket
+                            and this peer */
+    SOCKET_CALL_RECEIVE, /* likewise, from an address */
     SOCKET_CALL_BIND,
     SOCKET_CALL_N
 };

@@ -255,13 +255,14 @@ uint64_t bpf_programs_lost(const struct bpf_programs *self)
     return __atomic_load_n(&self->counts->lost, __ATOMIC_RELAXED);
 }
 
-uint64_t bpf_programs_missed(const struct bpf_programs *self)
+bool bpf_programs_missed(const struct bpf_programs *self, uint64_t *n)
 {
     struct bpf_prog_info info = {.type = 0};
     uint32_t size = sizeof(info);
     const struct bpf_program *accept =
         bpf_object__find_program_by_name(self->object, accept_hooks[self->accept_hook].program);
     if (!accept || bpf_obj_get_info_by_fd(bpf_program__fd(accept), &info, &size) < 0)
-        return 0;
-    return info.recursion_misses;
+        return false;
+    *n = info.recursion_misses;
+    return true;
 }

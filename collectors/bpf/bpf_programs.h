@@ -27,5 +27,6 @@ const char *bpf_programs_datagram_name(const struct bpf_programs *programs);
 
 /** Records that found no room in the ring, in all. Costs nothing. */
 uint64_t bpf_programs_lost(const struct bpf_programs *programs);
-/** Accepts for which the kernel did not run the program, in all. One system call. */
-uint64_t bpf_programs_missed(const struct bpf_programs *programs);
+/** Accepts for which the kernel did not run the program, in all; false where it does not say. One
+ *  system call. */
+bool bpf_programs_missed(const struct bpf_programs *programs, uint64_t *n);

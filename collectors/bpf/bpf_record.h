@@ -21,9 +21,9 @@ enum bpf_record_kind {
 };
 
 struct bpf_record_end {
-    unsigned char family;                      /* AF_INET, AF_INET6: of `address` */
-    unsigned char unused;                      /* 0 */
-    unsigned short port;                       /* host byte order */
+    unsigned char family; /* AF_INET, AF_INET6: of `address`, which may be mapped */
+    unsigned char unused; /* 0 */
+    unsigned short port;  /* host byte order */
     unsigned char address[BPF_RECORD_ADDRESS]; /* network byte order; AF_INET: the first 4 */
 };
 

@@ -95,10 +95,11 @@ static int add_mode_note(struct bpf_collector *self)
 
 static uint64_t missed(struct bpf_collector *self)
 {
+    uint64_t n;
     if (self->now_ns < self->next_missed_check_ns)
         return self->missed_seen;
     self->next_missed_check_ns = self->now_ns + MISSED_CHECK_NS;
-    return bpf_programs_missed(self->programs);
+    return bpf_programs_missed(self->programs, &n) ? n : self->missed_seen;
 }
 
 static int add_losses(struct bpf_collector *self)

@@ -146,21 +146,17 @@ static __always_inline void set_address(struct bpf_record_end *end, __u8 family,
     to[3] = d;
 }
 
-/* A socket of IPv6 that talks to a mapped address has it, and its own, as an IPv4 socket would. */
 static __always_inline void set_addresses(struct bpf_record *record, struct sock *sk, bool trusted)
 {
     struct sock_common *common = &sk->__sk_common;
     if (record->family == AF_INET6 && bpf_core_field_exists(common->skc_v6_daddr)) {
         __u32 *remote = common->skc_v6_daddr.in6_u.u6_addr32;
         __u32 *local = common->skc_v6_rcv_saddr.in6_u.u6_addr32;
-        __u32 r0 = LOAD(trusted, remote[0]), r1 = LOAD(trusted, remote[1]),
-              r2 = LOAD(trusted, remote[2]);
-        if (r0 || r1 || r2 != MAPPED_PREFIX) {
-            set_address(&record->remote, AF_INET6, r0, r1, r2, LOAD(trusted, remote[3]));
-            set_address(&record->local, AF_INET6, LOAD(trusted, local[0]), LOAD(trusted, local[1]),
-                        LOAD(trusted, local[2]), LOAD(trusted, local[3]));
-            return;
-        }
+        set_address(&record->remote, AF_INET6, LOAD(trusted, remote[0]), LOAD(trusted, remote[1]),
+                    LOAD(trusted, remote[2]), LOAD(trusted, remote[3]));
+        set_address(&record->local, AF_INET6, LOAD(trusted, local[0]), LOAD(trusted, local[1]),
+                    LOAD(trusted, local[2]), LOAD(trusted, local[3]));
+        return;
     }
     set_address(&record->remote, AF_INET, LOAD(trusted, common->skc_daddr), 0, 0, 0);
     set_address(&record->local, AF_INET, LOAD(trusted, common->skc_rcv_saddr), 0, 0, 0);
@@ -403,10 +399,7 @@ static __always_inline int datagram(struct bpf_sock_addr *ctx, enum bpf_record_k
     set_socket(record, sk, false);
     record->local.port = BPF_CORE_READ(sk, __sk_common.skc_num);
     record->remote.port = port;
-    if (!a && !b && c == MAPPED_PREFIX)
-        set_address(&record->remote, AF_INET, d, 0, 0, 0);
-    else
-        set_address(&record->remote, AF_INET6, a, b, c, d);
+    set_address(&record->remote, AF_INET6, a, b, c, d);
     set_process(record);
     bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
     return 1;

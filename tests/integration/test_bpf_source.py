@@ -92,6 +92,26 @@ threads = [threading.Thread(target=t) for t in (lambda: send(a, 3000000), lambda
 [t.start() for t in threads]; [t.join() for t in threads]; a.close(); b.close()
 """
 
+# A long transfer each way through a queue that has no room for it.
+CROWDED = """
+import json, socket, sys, threading
+listener = socket.create_server(("127.0.0.1", 0))
+a = socket.create_connection(listener.getsockname())
+b = listener.accept()[0]
+def send(s, n): s.sendall(bytes(n)); s.shutdown(socket.SHUT_WR)
+def receive(s):
+    while s.recv(1 << 20): pass
+threads = [threading.Thread(target=t) for t in (lambda: send(a, 1000000), lambda: send(b, 700001),
+                                                lambda: receive(a), lambda: receive(b))]
+[t.start() for t in threads]; [t.join() for t in threads]
+print(json.dumps({"a": a.getsockname()[1], "b": b.getsockname()[1]}), file=sys.stderr)
+a.close(); b.close()
+for line in open("/proc/net/snmp"):
+    if line.startswith("Tcp:"):
+        numbers = line.split()
+print(json.dumps({"retransmitted": int(numbers[12])}), file=sys.stderr)
+"""
+
 # Refused, listening, accepted by a child and by a thread, from a socket that is descriptor 0.
 DEEDS = """
 import json, os, socket, sys, threading
@@ -125,6 +145,18 @@ os.dup2(c.fileno(), 0)
 assert os.getuid() == 0
 say(deed="getuid", port=c.getsockname()[1])
 say(deed="listener", port=where[1], pid=os.getpid())
+"""
+
+# From a socket of IPv6 to one of IPv6, by IPv4.
+MAPPED = """
+import json, os, socket, sys
+listener = socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True)
+port = listener.getsockname()[1]
+a = socket.socket(socket.AF_INET6)
+a.connect(("::ffff:127.0.0.1", port))
+b = listener.accept()[0]
+print(json.dumps({"pid": os.getpid(), "server": port, "client": a.getsockname()[1]}), file=sys.stderr)
+a.close(); b.close(); listener.close()
 """
 
 DATAGRAMS = """
@@ -252,6 +284,22 @@ class BpfSource(unittest.TestCase):
                 self.assertEqual(ends[a, b], [(pair["there"], pair["back"])])
                 self.assertEqual(ends[b, a], [(pair["back"], pair["there"])])
 
+    def test_bytes_that_are_sent_again(self):
+        with network_namespace("vestige-bpf") as prefix:
+            run("ip", "-n", "vestige-bpf", "link", "set", "lo", "mtu", "1500")
+            run("tc", "-n", "vestige-bpf", "qdisc", "add", "dev", "lo", "root", "tbf", "rate",
+                "20mbit", "burst", "3000", "limit", "12000")
+            done = self.run_tool("bpf", "--", *prefix, *python(CROWDED)[1:])
+        ports, counted = (json.loads(line) for line in done.error.splitlines())
+        self.assertGreater(counted["retransmitted"], 0)
+        ends = {(f["local"], f["remote"]): f for f in done.of("SOCKET_STATE", new=CLOSE)}
+        a, b = text("127.0.0.1", ports["a"]), text("127.0.0.1", ports["b"])
+        self.assertEqual((ends[b, a]["bytes_sent"], ends[b, a]["bytes_received"]),
+                         (700001, 1000000))
+        self.assertEqual(ends[a, b]["bytes_received"], 700001)
+        # Whoever began may count the SYN: see set_payload().
+        self.assertIn(ends[a, b]["bytes_sent"], (1000000, 1000001))
+
     def test_refused_listening_and_accepted_by_others(self):
         done = self.run_tool("bpf", *python(DEEDS))
         deeds = {said["deed"]: said for said in map(json.loads, done.error.splitlines())}
@@ -276,6 +324,20 @@ class BpfSource(unittest.TestCase):
         self.assertFalse(done.of("SOCKET_CALL", call="accept",
                                  local=text("127.0.0.1", deeds["getuid"]["port"])))
         self.assertEqual(len(done.of("SOCKET_CALL", call="accept", pid=pid)), 1)
+
+    def test_mapped_addresses(self):
+        done = self.run_tool("bpf", *python(MAPPED))
+        said = json.loads(done.error)
+        server, client = text("127.0.0.1", said["server"]), text("127.0.0.1", said["client"])
+        calls = done.of("SOCKET_CALL", pid=said["pid"])
+        self.assertEqual([(f["call"], f["family"], f["local"], f["remote"]) for f in calls],
+                         [("listen", 10, text("::", said["server"]), "-"),
+                          ("connect", 10, text("127.0.0.1", 0), server),
+                          ("accept", 10, server, client)])
+        states = [(f["new"], f["local"], f["remote"]) for f in done.of("SOCKET_STATE")
+                  if f["cookie"] in {calls[1]["cookie"], calls[2]["cookie"]}]
+        self.assertEqual(sorted(states), sorted((new, *ends) for new in (ESTABLISHED, CLOSE)
+                                                for ends in ((server, client), (client, server))))
 
     @unittest.skipUnless(os.uname().machine == "x86_64", "only x86-64 runs both kinds of programs")
     def test_accepts_of_32_bit_programs(self):
@@ -379,7 +441,7 @@ class BpfSource(unittest.TestCase):
         return re.search(r"detail=(.*) source=bpf", line)[1]
 
     def test_note(self):
-        self.assertRegex(self.note(), r"^accept by [^;]+; udp by cgroup; ring 4194304 bytes$")
+        self.assertRegex(self.note(), r"^accept by [^;]+; udp by cgroup; ring 2097152 bytes$")
 
     def test_without_cgroup2(self):
         hide = ["unshare", "-m", "sh", "-c",

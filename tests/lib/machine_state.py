@@ -2,14 +2,15 @@
 """machine_state.py save FILE | check FILE: that tests leave the machine as they found it.
 
 Looks at audit's settings and rules, network namespaces, mounts, processes of the kinds that tests
-start, and what tests leave in /tmp."""
+start, and what tests leave in /tmp. Before it saves, it puts away the rules that killed tests of an
+earlier run left, if nobody owns audit."""
 
 import json
 import os
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from vestige_test import audit_state, processes_named, run  # noqa: E402  (the path comes first)
+from vestige_test import audit_state, processes_named, restore_audit, run  # noqa: E402  (the path comes first)
 
 KINDS = ("vestige", "vestiged", "vestige-guard", "mariadbd", "actor", "auditd", "laurel", "forkstat",
          "sleep")
@@ -32,11 +33,22 @@ def state():
     }
 
 
+def put_away_leftovers():
+    settings, rules = audit_state()
+    keys = {line.rpartition("key=")[2] for line in rules.splitlines() if "key=" in line}
+    if keys != {"vestige"} or settings["pid"] or processes_named("vestiged"):
+        return
+    print("audit has rules of a recorder that is gone: they are put away")
+    of_a_fresh_boot = {"enabled": 0, "backlog_limit": 64, "backlog_wait_time": 15000}
+    restore_audit(settings | of_a_fresh_boot, "")
+
+
 def main():
     if os.geteuid():
         sys.exit("machine_state.py needs root: it asks for the state of audit")
     command, path = sys.argv[1:]
     if command == "save":
+        put_away_leftovers()
         with open(path, "w") as stream:
             json.dump(state(), stream, indent=1)
         return 0

@@ -14,6 +14,7 @@ import ctypes
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -629,9 +630,21 @@ class Accounts:
 
 
 def assert_audit_state(before):
+    """What differs is put back, so that one failure does not become that of all later tests."""
     after = audit_state()
     if after != before:
+        restore_audit(*before)
         raise AssertionError(f"audit is not as it was before:\n{before}\n{after}")
+
+
+def restore_audit(settings, rules):
+    run("auditctl", "-D")
+    for rule in rules.splitlines():
+        if rule.startswith("-"):
+            run("auditctl", *shlex.split(rule))
+    run("auditctl", "-b", str(settings["backlog_limit"]), "-f", str(settings["failure"]),
+        "-r", str(settings["rate_limit"]), "-e", str(settings["enabled"]),
+        "--backlog_wait_time", str(settings["backlog_wait_time"]))
 
 
 def brief(rows):

@@ -10,7 +10,7 @@
 
 #ifdef __x86_64__
 enum { IA32_SOCKETCALL = 102, IA32_ACCEPT4 = 364, IA32_TIMES = 43, IA32_KEYCTL = 288 };
-enum { SOCKETCALL_ACCEPT = 5, SOCKETCALL_ACCEPT4 = 18, SOCKETCALL_GETSOCKNAME = 6 };
+enum { SOCKETCALL_ACCEPT = 5, SOCKETCALL_ACCEPT4 = 18, SOCKETCALL_LISTEN = 4 };
 
 static long call_ia32(long number, long first, long second)
 {
@@ -35,7 +35,7 @@ static int listen_on_loopback(struct sockaddr_in *address)
 }
 
 /* Accept three connections, each by another way, beside calls whose numbers are those of accepts
- * elsewhere. */
+ * elsewhere, and with a socket as descriptor 0, which is what some of them return. */
 static int compat_accept(int argc, char **argv)
 {
     (void)argc, (void)argv;
@@ -45,6 +45,7 @@ static int compat_accept(int argc, char **argv)
         mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
     actor_require(arguments != MAP_FAILED, "mmap");
     arguments[0] = (uint32_t)listener;
+    actor_require(dup2(listener, STDIN_FILENO) == STDIN_FILENO, "dup2");
     const long ways[][3] = {
         {IA32_SOCKETCALL, SOCKETCALL_ACCEPT,  (long)arguments},
         {IA32_SOCKETCALL, SOCKETCALL_ACCEPT4, (long)arguments},
@@ -56,7 +57,8 @@ static int compat_accept(int argc, char **argv)
         actor_require(call_ia32(ways[i][0], ways[i][1], ways[i][2]) > fd, "accept");
         (void)call_ia32(IA32_TIMES, 0, 0);
         (void)call_ia32(IA32_KEYCTL, 0, 0);
-        (void)call_ia32(IA32_SOCKETCALL, SOCKETCALL_GETSOCKNAME, (long)arguments);
+        actor_require(call_ia32(IA32_SOCKETCALL, SOCKETCALL_LISTEN, (long)arguments) == 0,
+                      "listen");
     }
     printf("{\"role\":\"acceptor\",\"pid\":%d,\"port\":%u}\n", getpid(), ntohs(address.sin_port));
     return 0;

@@ -47,6 +47,12 @@ enum fact_kind {
     FACT_NETWORK_SCAN, /* a dump of links, addresses and routes */
     /* resolver */
     FACT_HOST_NAME,
+    /* fanotify, inotify */
+    FACT_FILE,      /* something was done with a file */
+    FACT_FILE_OPEN, /* a process has it open now: of a look at /proc/PID/fd */
+    FACT_FILE_SCAN, /* a look at all /proc/PID/fd began or ended */
+    /* programs */
+    FACT_PROGRAM,
     /* any source */
     FACT_OVERRUN, /* messages were lost, number unknown */
     FACT_NOTE,    /* mode and detail of the source, for `coverage` */
@@ -296,6 +302,64 @@ struct fact_host_name {
     enum name_origin origin;
 };
 
+/* What was done with a file: a set. */
+enum file_event {
+    FILE_OPENED = 1 << 0,
+    FILE_EXECUTED = 1 << 1, /* opened to be executed: a program, a script, an interpreter */
+    FILE_MODIFIED = 1 << 2,
+    FILE_CLOSED_AFTER_WRITE = 1 << 3, /* a descriptor that could write was closed */
+    FILE_CLOSED = 1 << 4,             /* one that could not */
+    FILE_CREATED = 1 << 5,
+    FILE_DELETED = 1 << 6,
+    FILE_RENAMED = 1 << 7,
+    FILE_ATTRIBUTES_CHANGED = 1 << 8
+};
+
+/* What is known of a file besides its path. */
+struct file_status {
+    uint64_t device; /* major << 32 | minor; 0: unknown */
+    uint64_t inode;  /* 0: unknown */
+    uint32_t mode;   /* as in stat(2), with the type; 0: unknown */
+    uint64_t size;   /* bytes; UINT64_MAX: unknown */
+};
+
+/* Events of one process and name that waited unread come as one fact with a set of several, in an
+ * order that nobody knows. */
+struct fact_file {
+    uint32_t pid;          /* process; 0: unknown (inotify) */
+    uint32_t events;       /* of enum file_event, not 0 */
+    uint64_t since_ns;     /* boot clock: it happened between this and the fact's boot_ns */
+    bool directory;        /* it is one: only created, deleted, renamed, attributes */
+    bool path_at_read;     /* the path is that of the moment of reading */
+    struct slice path;     /* as the host sees it; absolute, or, when nobody knows the directory,
+                              "handle:" with its hex and the name behind a slash */
+    struct slice new_path; /* FILE_RENAMED: where it is now; else SLICE_NULL */
+    struct file_status status; /* at the moment of reading */
+};
+
+/* A descriptor that is open at the moment of the look. */
+struct fact_file_open {
+    uint32_t pid;
+    uint32_t descriptors; /* how many of this file it has */
+    bool writable;
+    bool deleted;      /* it has no name any more, or never had one: memfd, O_TMPFILE */
+    struct slice path; /* as /proc/PID/fd says, without " (deleted)" */
+    struct file_status status;
+};
+
+struct fact_file_scan {
+    bool begin, complete; /* end: complete unless processes had to be left out */
+};
+
+/* The file of a program, as it was when it was looked at: once for each version of a file. */
+struct fact_program {
+    uint64_t request; /* the number that was given when it was asked for */
+    bool known;       /* false: it was gone, or could not be read */
+    uint8_t sha256[32];
+    uint64_t size;
+    int64_t modified_real_ns; /* st_mtime */
+};
+
 struct fact_note {
     struct slice mode, detail;
 };
@@ -332,6 +396,10 @@ struct fact {
         struct fact_route route;
         struct fact_network_scan network_scan;
         struct fact_host_name host_name;
+        struct fact_file file;
+        struct fact_file_open file_open;
+        struct fact_file_scan file_scan;
+        struct fact_program program;
         struct fact_note note;
     };
 };

@@ -20,6 +20,9 @@ enum source_id {
     SOURCE_BPF,
     SOURCE_RTNETLINK,
     SOURCE_RESOLVER, /* names of addresses */
+    SOURCE_FANOTIFY,
+    SOURCE_INOTIFY,  /* files of filesystems that fanotify does not watch, and open descriptors */
+    SOURCE_PROGRAMS, /* digests of the files that were executed */
     SOURCE_N
 };
 

@@ -42,6 +42,14 @@ struct source_options {
     bool bpf_active;               /* ends of TCP sockets and who uses sockets come from BPF */
     const char *name_servers;      /* as c-ares takes them; NULL or "": the system's */
     uint32_t name_timeout_ms;      /* 0: 2000 */
+    bool fanotify_active;          /* what fanotify can watch, it does */
+    const char *files_include;     /* globs by blanks, as in fnmatch(3), * matches / too; "": all */
+    const char *files_exclude;     /* globs by blanks: nothing of these paths is told */
+    const char *files_exclude_reads; /* globs by blanks: only changes of these are told */
+    const char *files_exclude_types; /* names of filesystem types by blanks */
+    const char *files_trees;         /* directories by blanks, for inotify */
+    const char *own_directory;       /* of the recorder itself: nothing in it is told; NULL: none */
+    uint32_t files_scan_interval_s;  /* of looks at /proc/PID/fd; 0: 30 */
     struct counters *counters;
     int wake_fd; /* eventfd of the reader, for sources with a thread of their own; or -1 */
 };

@@ -21,5 +21,6 @@ struct actors;
 int actors_new(struct actors **actorsp) MUST_CHECK;
 struct actors *actors_free(struct actors *actors);
 void actors_remember(struct actors *actors, const struct actor *actor);
-/** The image of @p pid that ran at @p at_ns, or NULL. */
-const struct actor *actors_find(const struct actors *actors, uint32_t pid, uint64_t at_ns);
+/** The last image of @p pid that ran at some moment between these two, inclusive, or NULL. */
+const struct actor *actors_find(const struct actors *actors, uint32_t pid, uint64_t from_ns,
+                                uint64_t until_ns);

@@ -89,5 +89,8 @@ size_t processes_living(const struct processes *processes);
 /** Who @p pid was at @p at_ns (boot clock); false: nobody knows. */
 bool processes_actor(struct processes *processes, uint32_t pid, uint64_t at_ns,
                      struct actor *actor);
+/** The last who @p pid was between these two moments, inclusive. */
+bool processes_actor_between(struct processes *processes, uint32_t pid, uint64_t from_ns,
+                             uint64_t until_ns, struct actor *actor);
 /** Who @p pid is now; false: there is no such process. */
 bool processes_living_actor(struct processes *processes, uint32_t pid, struct actor *actor);

@@ -7,7 +7,7 @@
 #include "collectors/procfs/message_queue.h"
 #include "collectors/procfs/source_thread.h"
 #include "collectors/programs/program_reading.h"
-#include "core/cleanup.h"
+#include "core/buffer.h"
 #include "core/log.h"
 
 #include <limits.h>

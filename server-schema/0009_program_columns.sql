@@ -12,8 +12,8 @@ ALTER TABLE process WAIT 5
     COMMENT 'when its contents were last changed' AFTER exe_size;
 
 CREATE OR REPLACE DEFINER = vestige_owner@localhost SQL SECURITY DEFINER VIEW process_settle AS
-SELECT host_id, id, day, comm, exe, exe_sha256, exe_size, exe_modified_at, argv0, arguments, argc,
-       cwd, tty, session_id, login_uid, login_username, settle_batch
+SELECT host_id, id, day, comm, exe, argv0, arguments, argc, cwd, tty, exe_sha256, exe_size,
+       exe_modified_at, session_id, login_uid, login_username, settle_batch
   FROM process
  WHERE host_id = CAST(SUBSTRING(USER(), 7, LOCATE('@', USER()) - 7) AS UNSIGNED)
    AND comm IS NULL AND exe IS NULL AND exe_sha256 IS NULL AND exe_size IS NULL

@@ -3,9 +3,9 @@
 CREATE OR REPLACE DEFINER = vestige_owner@localhost SQL SECURITY DEFINER VIEW process_in AS
 SELECT host_id, id, day, batch, end_batch, created_at, seen_by, boot_id, pid, start_ticks, ppid,
        parent_id, previous_id, uid, username, euid, effective_username, gid, egid, container,
-       pid_ns, mnt_ns, net_ns, own, unaudited, comm, exe, exe_sha256, exe_size, exe_modified_at,
-       argv0, arguments, argc, cwd, tty, session_id, login_uid, login_username, destroyed_at,
-       end_cause, cpu_user_us, cpu_system_us, max_rss_kib, read_bytes, write_bytes, exit_uid,
+       pid_ns, mnt_ns, net_ns, own, unaudited, comm, exe, argv0, arguments, argc, cwd,
+       tty, exe_sha256, exe_size, exe_modified_at, session_id, login_uid, login_username,
+       destroyed_at, end_cause, cpu_user_us, cpu_system_us, max_rss_kib, read_bytes, write_bytes, exit_uid,
        exit_code, exit_signal
   FROM process
  WHERE host_id = CAST(SUBSTRING(USER(), 7, LOCATE('@', USER()) - 7) AS UNSIGNED)
@@ -20,8 +20,8 @@ SELECT host_id, id, day, batch, end_batch, created_at, seen_by, boot_id, pid, st
   WITH CASCADED CHECK OPTION;
 
 CREATE OR REPLACE DEFINER = vestige_owner@localhost SQL SECURITY DEFINER VIEW process_unsettled AS
-SELECT host_id, id, day, comm, exe, exe_sha256, exe_size, exe_modified_at, argv0, arguments, argc,
-       cwd, tty, session_id, login_uid, login_username, settle_batch
+SELECT host_id, id, day, comm, exe, argv0, arguments, argc, cwd, tty, exe_sha256, exe_size,
+       exe_modified_at, session_id, login_uid, login_username, settle_batch
   FROM process
  WHERE host_id = CAST(SUBSTRING(USER(), 7, LOCATE('@', USER()) - 7) AS UNSIGNED)
    AND comm IS NULL AND exe IS NULL AND exe_sha256 IS NULL AND exe_size IS NULL
@@ -30,8 +30,8 @@ SELECT host_id, id, day, comm, exe, exe_sha256, exe_size, exe_modified_at, argv0
    AND login_username IS NULL AND settle_batch IS NULL;
 
 CREATE OR REPLACE DEFINER = vestige_owner@localhost SQL SECURITY DEFINER VIEW process_settle AS
-SELECT host_id, id, day, comm, exe, exe_sha256, exe_size, exe_modified_at, argv0, arguments, argc,
-       cwd, tty, session_id, login_uid, login_username, settle_batch
+SELECT host_id, id, day, comm, exe, argv0, arguments, argc, cwd, tty, exe_sha256, exe_size,
+       exe_modified_at, session_id, login_uid, login_username, settle_batch
   FROM process_unsettled
  WHERE settle_batch IS NOT NULL
     OR (comm IS NULL AND exe IS NULL AND exe_sha256 IS NULL AND exe_size IS NULL

@@ -36,7 +36,7 @@ ENDS = {"process": {"exit_code": 1, "cpu_user_us": 1, "exit_uid": 0},
         "endpoint": {"bytes_sent": 1, "bytes_received": 0}}
 SETTLES = {"process": {"comm": "x", "exe": "", "arguments": "", "login_uid": 0, "argc": 0,
                        "tty": "", "exe_sha256": "", "exe_size": 0,
-                       "exe_modified_at": "1970-01-01"},
+                       "exe_modified_at": datetime.datetime(1970, 1, 1)},
            "endpoint": {"status": "closed", "local_address": "", "local_port": 0, "local_name": "",
                         "remote_name": ""}}
 # A session in which everything that a session can switch off is off.

@@ -11,7 +11,7 @@
 
 #include "core/evidence_text.h"
 
-static const uint64_t interval_ns = 60000000;
+static const uint64_t interval_ns = 100000000;
 
 enum { ANCESTORS_MOST = 4 };
 

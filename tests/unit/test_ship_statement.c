@@ -32,7 +32,8 @@ static void texts_follow_the_catalogue(void **state)
     assert_statement(TABLE_PROCESS, VERB_SETTLE,
                      "UPDATE process_settle SET `comm` = ?, `exe` = ?, `argv0` = ?, "
                      "`arguments` = ?, `argc` = ?, `cwd` = ?, `tty` = ?, `exe_sha256` = ?, "
-                     "`exe_size` = ?, `exe_modified_at` = ?, `session_id` = ?, `login_uid` = ?, `login_username` = ?, settle_batch = ? "
+                     "`exe_size` = ?, `exe_modified_at` = ?, `session_id` = ?, `login_uid` = ?, "
+                     "`login_username` = ?, settle_batch = ? "
                      "WHERE host_id = 7 AND id = ? AND day = ?");
 }
 

@@ -20,6 +20,7 @@
 
 #include "collectors/procfs/names_source.h"
 #include "collectors/procfs/proc_source.h"
+#include "collectors/programs/programs_source.h"
 #include "collectors/resolver/resolver_source.h"
 #include "collectors/sock_diag/sock_diag_source.h"
 
@@ -89,6 +90,17 @@ static bool on_ask_host_name(void *user, const struct inet_address *address)
 {
     struct agent *agent = user;
     return agent->sources.resolver && resolver_request(agent->sources.resolver, address);
+}
+
+/* What is not accepted is not answered: the tracker's patience ends. */
+static void on_ask_program(void *user, uint64_t request, uint32_t pid, uint32_t root_pid,
+                           struct slice path)
+{
+    struct agent *agent = user;
+    struct program_request wanted = {
+        .number = request, .pid = pid, .root_pid = root_pid, .path = path};
+    if (agent->sources.programs && !programs_request(agent->sources.programs, &wanted))
+        log_debug("programs", "too many programs are asked for at once");
 }
 
 static void on_ask_scan(void *user)
@@ -197,6 +209,7 @@ static int open_sources(struct agent *agent, struct error_text *error)
         .sock_diag_interval_s = agent->config->sock_diag_interval_s,
         .name_servers = agent->config->name_servers,
         .name_timeout_ms = agent->config->name_timeout_ms,
+        .program_largest = (uint64_t)agent->config->programs_largest_mib << 20,
         .counters = &agent->counters,
         .wake_fd = agent->wake_fd,
     };
@@ -241,10 +254,12 @@ static int start_tracker(struct agent *agent, struct error_text *error)
         .bpf_active = agent->sources.bpf,
         .sock_diag_active = agent->sources.sock_diag != NULL,
         .resolver_active = agent->sources.resolver != NULL,
+        .programs_active = agent->sources.programs != NULL,
         .host_names_most = config->name_cache_entries,
         .user = agent,
         .ask_name = on_ask_name,
         .ask_host_name = on_ask_host_name,
+        .ask_program = on_ask_program,
         .ask_scan = on_ask_scan,
         .ask_socket_scan = on_ask_socket_scan,
         .sync_done = on_sync_done,
@@ -417,12 +432,12 @@ static int start_recording(struct agent *agent, struct error_text *error)
              agent->host.kernel ? agent->host.kernel : "");
     snprintf(header.settings, sizeof(header.settings),
              "connector=%d taskstats=%d audit=%d settle_ms=%u fork_ms=%u unaudited_before=%" PRIu64
-             " remember_s=%u remember_mib=%u resolver=%d host_names=%u bpf=%d",
+             " remember_s=%u remember_mib=%u resolver=%d host_names=%u bpf=%d programs=%d",
              agent->sources.connector, agent->sources.taskstats, agent->sources.audit,
              agent->config->settle_ms, agent->config->fork_ms, agent->unaudited_before_ns,
              agent->config->remember_s, agent->config->remember_mib,
-             agent->sources.resolver != NULL, agent->config->name_cache_entries,
-             agent->sources.bpf);
+             agent->sources.resolver != NULL, agent->config->name_cache_entries, agent->sources.bpf,
+             agent->sources.programs != NULL);
     return recording_writer_open(&agent->recording, agent->record_directory, &header, error);
 }
 

@@ -40,6 +40,9 @@ struct config {
     uint32_t name_timeout_ms;
     uint32_t name_cache_entries;
 
+    const char *programs_hash; /* on, off */
+    uint32_t programs_largest_mib;
+
     uint32_t journal_limit_mib; /* 0: automatic */
 
     uint32_t settle_ms;

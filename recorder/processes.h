@@ -29,14 +29,18 @@ struct processes_options {
     bool connector_active;
     uint64_t unaudited_before_ns; /* tasks forked before have no audit context; 0: all have one */
     uint32_t agent_pid;           /* its threads end with it, so a mark leaves them out */
-    uint32_t own_pid;             /* the recorder; its descendants are marked `own` */
+    /** Have the file of a program looked at; must not block. NULL: nobody does. */
+    void *user;
+    void (*ask_program)(void *user, uint64_t request, uint32_t pid, uint32_t root_pid,
+                        struct slice path);
+    uint32_t own_pid; /* the recorder; its descendants are marked `own` */
 };
 
 int processes_new(struct processes **processesp,
                   const struct processes_options *options) MUST_CHECK;
 struct processes *processes_free(struct processes *processes);
 
-/** Connector, taskstats, audit and /proc facts; others are ignored. */
+/** Connector, taskstats, audit, /proc and programs' facts; others are ignored. */
 void processes_fact(struct processes *processes, const struct fact *fact);
 /** All sockets have been read: run what is due. */
 void processes_tick(struct processes *processes);
@@ -47,6 +51,8 @@ void processes_set_audit(struct processes *processes, bool active);
 
 /** Rows that are still waiting to be inserted or ended, born or ended before @p boot_ns. */
 bool processes_settled_until(const struct processes *processes, uint64_t boot_ns);
+/** No program that was executed before @p boot_ns is still looked at. */
+bool processes_digested_until(const struct processes *processes, uint64_t boot_ns);
 /** Write every row that waits, as it is. Ends nothing that lives. */
 void processes_flush(struct processes *processes);
 

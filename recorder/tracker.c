@@ -32,6 +32,9 @@ static const uint64_t name_ns = UINT64_C(1800000000);
 
 enum { ENDPOINTS_MOST = 200000 };
 
+/* How long a sync waits for files that are read. */
+static const uint64_t sync_program_ns = UINT64_C(2000000000);
+
 /* How long a sync waits for a loss to be counted: its number needs quiet moments. */
 static const uint64_t sync_loss_ns = UINT64_C(15000000000);
 
@@ -98,6 +101,8 @@ static int make_processes(struct tracker *t)
         .unaudited_before_ns = o->unaudited_before_ns,
         .agent_pid = o->agent_pid,
         .own_pid = o->own_pid,
+        .user = o->user,
+        .ask_program = o->programs_active ? o->ask_program : NULL,
     };
     return processes_new(&t->processes, &options);
 }
@@ -432,6 +437,8 @@ static void checkpoint(struct tracker *t)
 static bool is_written(const struct tracker *t, const struct pending_sync *sync)
 {
     return processes_settled_until(t->processes, sync->at_ns) &&
+           (processes_digested_until(t->processes, sync->at_ns) ||
+            t->timeline.now_boot_ns > sync->at_ns + sync_program_ns) &&
            (endpoints_settled_until(t->endpoints, sync->at_ns) ||
             t->timeline.now_boot_ns > sync->at_ns + sync_loss_ns) &&
            ((loss_settled(&t->loss) && networks_settled(t->networks)) ||

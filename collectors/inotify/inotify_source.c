@@ -16,7 +16,8 @@ enum {
     QUEUE_BYTES = 256 << 10,
     INTERVAL_S = 30,
     LEAST_MS = 1000, /* between two looks */
-    NAP_MS = 5
+    NAP_MS = 5,
+    FEW = 1000 /* directories */
 };
 
 struct source {
@@ -111,7 +112,7 @@ static int put_note(struct source *source)
     size_t n = tree_watch_count(source->trees);
     append_note(source, false, &note);
     bool same = slice_equal(buffer_slice(&note), buffer_slice(&source->note)) &&
-                n / 2 <= source->n_noted && source->n_noted / 2 <= n;
+                n / 2 <= source->n_noted + FEW && source->n_noted / 2 <= n + FEW;
     if (note.failed || same)
         return note.failed ? -ENOMEM : 0;
     buffer_clear(&source->note);

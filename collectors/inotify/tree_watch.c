@@ -90,24 +90,37 @@ static enum file_verdict verdict_of(struct tree_watch *watch, struct watched_dir
     return directory->verdict;
 }
 
+static void tell(struct tree_watch *watch, struct watched_directory *directory, struct slice name,
+                 struct fact_file *fact, uint64_t boot_ns)
+{
+    enum file_verdict verdict = slice_is_null(name) ? FILE_MIXED : verdict_of(watch, directory);
+    if (verdict != FILE_MIXED && !file_verdict_tells(verdict, fact->events))
+        return;
+    fact->path = tree_watch_path(watch, directory, name);
+    if (!slice_is_null(fact->path) && (verdict != FILE_MIXED || is_told(watch, fact)))
+        hand_over(watch, fact, boot_ns);
+}
+
 void tree_watch_tell(struct tree_watch *watch, struct watched_directory *directory,
                      struct slice name, uint32_t events, bool is_directory)
 {
-    enum file_verdict verdict = slice_is_null(name) ? FILE_MIXED : verdict_of(watch, directory);
     struct fact_file fact = {
         .events = events, .since_ns = watch->since_ns, .directory = is_directory};
-    if (verdict != FILE_MIXED && !file_verdict_tells(verdict, events))
-        return;
-    fact.path = tree_watch_path(watch, directory, name);
-    if (slice_is_null(fact.path) || (verdict == FILE_MIXED && !is_told(watch, &fact)))
-        return;
-    hand_over(watch, &fact, watch->boot_ns);
+    tell(watch, directory, name, &fact, watch->boot_ns);
+}
+
+void tree_watch_tell_found(struct tree_watch *watch, struct watched_directory *directory,
+                           struct slice name, bool is_directory)
+{
+    struct fact_file fact = {
+        .events = FILE_CREATED, .since_ns = directory->since_ns, .directory = is_directory};
+    tell(watch, directory, name, &fact, clock_boot_ns());
 }
 
 void tree_watch_tell_arrival(struct tree_watch *watch, struct arrival *arrival)
 {
     if (!arrival->told)
-        tree_watch_tell(watch, arrival->directory, arrival->name, FILE_CREATED, false);
+        tree_watch_tell_found(watch, arrival->directory, arrival->name, false);
     arrivals_remove(watch->arrivals, arrival);
 }
 

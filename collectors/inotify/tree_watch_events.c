@@ -36,7 +36,7 @@ static void make_known(struct tree_watch *watch, struct watched_directory *direc
     if (!arrival)
         arrival = arrivals_add(watch->arrivals, directory, record->name);
     if (arrival && !arrival->told && !(record->mask & (IN_CREATE | IN_MOVED_TO)))
-        tree_watch_tell(watch, directory, record->name, FILE_CREATED, record->mask & IN_ISDIR);
+        tree_watch_tell_found(watch, directory, record->name, record->mask & IN_ISDIR);
     if (arrival)
         arrival->told = true;
 }

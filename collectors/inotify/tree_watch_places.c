@@ -86,6 +86,7 @@ static struct watched_directory *watch_directory(struct tree_watch *watch,
     }
     directory->device = device_of(&status);
     directory->inode = status.st_ino;
+    directory->since_ns = watch->since_ns;
     directory->fresh = fresh;
     directory->known_until = fresh ? UINT64_MAX : 0;
     tree_watch_enqueue(watch, directory);
@@ -180,7 +181,7 @@ static void note_arrival(struct tree_watch *watch, struct watched_directory *dir
     if (arrivals_find(watch->arrivals, directory, name))
         return;
     if (!arrivals_add(watch->arrivals, directory, name))
-        tree_watch_tell(watch, directory, name, FILE_CREATED, false);
+        tree_watch_tell_found(watch, directory, name, false);
 }
 
 static void list_entries(struct tree_watch *watch, struct watched_directory *directory,

@@ -44,7 +44,10 @@ struct tree_watch {
 /** Tell what happened to an entry of a directory. */
 void tree_watch_tell(struct tree_watch *watch, struct watched_directory *directory,
                      struct slice name, uint32_t events, bool is_directory);
-/** The same of a whole path; @p new_path SLICE_NULL: none. */
+/** Tell that it was made at some time since nobody watched yet. */
+void tree_watch_tell_found(struct tree_watch *watch, struct watched_directory *directory,
+                           struct slice name, bool is_directory);
+/** Tell a fact with its paths, and find out what else it says. */
 void tree_watch_tell_path(struct tree_watch *watch, struct fact_file *fact, uint64_t boot_ns);
 /** An arrival that no event has told. */
 void tree_watch_tell_arrival(struct tree_watch *watch, struct arrival *arrival);

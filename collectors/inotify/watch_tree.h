@@ -22,6 +22,7 @@ struct watched_directory {
     bool fresh;           /* it was made while its place was watched: what is in it is new */
     bool again;           /* something in it could not be found: list it once more after a rename */
     uint64_t known_until; /* position in the events up to which names may not be known */
+    uint64_t since_ns;    /* it was not yet watched then */
     enum file_verdict verdict; /* of what is in it, as of ... */
     uint64_t generation;       /* ... this one of the tree */
     uint32_t n_arrivals;       /* of arrivals.h */

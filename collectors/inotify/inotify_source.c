@@ -140,20 +140,28 @@ static int look(struct source *source)
     return r < 0 ? r : end;
 }
 
-static int look_when_due(struct source *source)
+/* A request may come in the middle of a look, too: that look is not the one that was asked for. */
+static void heed_request(struct source *source)
 {
-    const uint64_t interval_ns = source->interval_s * UINT64_C(1000000000);
     const uint64_t least_ns = LEAST_MS * UINT64_C(1000000);
-    uint64_t now = clock_boot_ns();
     if (source->requested && source->last_ns + least_ns < source->next_ns)
         source->next_ns = source->last_ns + least_ns;
     source->requested = false;
+}
+
+static int look_when_due(struct source *source)
+{
+    uint64_t now = clock_boot_ns();
+    heed_request(source);
     if (now < source->next_ns)
         return 0;
     source->last_ns = now;
-    source->next_ns = now + interval_ns;
+    source->next_ns = now + source->interval_s * UINT64_C(1000000000);
     int r = tree_watch_retry(source->trees);
-    return r < 0 ? r : look(source);
+    if (r == 0)
+        r = look(source);
+    heed_request(source);
+    return r;
 }
 
 static void complain(struct source *source, int error)

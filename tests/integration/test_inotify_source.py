@@ -206,9 +206,6 @@ for name in ("own", "out", "quiet", "in"):
         held += [os.open(self.tree, os.O_RDONLY), os.open("/proc/self/stat", os.O_RDONLY),
                  os.open("/dev/zero", os.O_RDONLY), *os.pipe()]
         run, found = self.look()
-        mine = {f: (o["descriptors"], o["writable"], o["deleted"], o["size"])
-                for o in found if o["pid"] == os.getpid()
-                for f in [o["path"]] if "/tree/" in f or f.startswith("/memfd:")}
         paths = [line.split(" path=")[1].split(" source=")[0] for line in run.lines
                  if line.startswith("FILE_OPEN ") and f" pid={os.getpid()} " in line]
         mine = {path: value for path, value in zip(paths, (

@@ -286,7 +286,7 @@ static const char *field(struct tool *tool, struct slice bytes)
 static void print_status(const struct file_status *status)
 {
     char size[24];
-    printf(" device=%" PRIu64 " inode=%" PRIu64 " mode=0%o size=%s", status->device, status->inode,
+    printf(" device=%" PRIu64 " inode=%" PRIu64 " mode=0x%x size=%s", status->device, status->inode,
            status->mode, bytes_text(status->size, size, sizeof(size)));
 }
 

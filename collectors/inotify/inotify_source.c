@@ -196,8 +196,8 @@ static void run(void *user)
         complain(source, r);
     } while (source_thread_wait(source->thread, tree_watch_settled(source->trees) ? NAP_MS : 0,
                                 &requested) &&
-             source_thread_wait_for(source->thread, tree_watch_fd(source->trees), wait_ms(source),
-                                    &requested_too));
+             source_thread_wait_for(source->thread, tree_watch_fd(source->trees),
+                                    requested ? 0 : wait_ms(source), &requested_too));
 }
 
 void inotify_source_scan(struct source *source)

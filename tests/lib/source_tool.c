@@ -30,11 +30,16 @@
  *   --resolv-conf PATH     and the file that names the name servers,
  *   --servers LIST         name servers instead of those,
  *   --name-timeout MS      how long one may take to answer
+ *   --include GLOBS        of files: by blanks, see collectors/source.h
+ *   --exclude GLOBS
+ *   --exclude-reads GLOBS
+ *   --own DIR
  *
  * The end of a scan of sockets is shown with the CPU time of all this program until then.
  */
 #include "collectors/bpf/bpf_source.h"
 #include "collectors/connector/connector_source.h"
+#include "collectors/fanotify/fanotify_source.h"
 #include "collectors/resolver/resolver_source.h"
 #include "collectors/rtnetlink/rtnetlink_source.h"
 #include "collectors/sock_diag/sock_diag_source.h"
@@ -62,8 +67,8 @@
 
 /* One line a collector; see also CMakeLists.txt. */
 static const struct source_ops *const known[] = {
-    &connector_source,     &taskstats_source, &bpf_source,
-    &sock_diag_source_ops, &rtnetlink_source, &resolver_source_ops,
+    &connector_source, &taskstats_source,    &bpf_source,          &sock_diag_source_ops,
+    &rtnetlink_source, &resolver_source_ops, &fanotify_source_ops,
 };
 #define KNOWN_N (sizeof(known) / sizeof(known[0]))
 
@@ -78,6 +83,7 @@ struct tool {
     unsigned interval_ms, stall_ms, settle_ms;
     struct resolver_paths paths;
     const char *servers;
+    const char *include, *exclude, *exclude_reads, *own;
     unsigned name_timeout_ms;
     struct source *resolver;
     struct buffer input;
@@ -259,6 +265,24 @@ static void print_host_name(struct tool *tool, const struct fact_host_name *name
            (const char *)field.data);
 }
 
+static void print_path(struct tool *tool, const char *name, struct slice path)
+{
+    struct buffer field CLEANUP(buffer_deinit) = BUFFER_NULL;
+    evidence_field_append(&field, slice_text(evidence(tool, path)));
+    printf(" %s=%.*s", name, (int)field.length, (const char *)field.data);
+}
+
+static void print_file(struct tool *tool, const struct fact_file *file)
+{
+    printf("FILE pid=%u events=0x%x since_ns=%" PRIu64
+           " directory=%d path_at_read=%d device=%" PRIu64 " inode=%" PRIu64
+           " mode=%u size=%" PRId64,
+           file->pid, file->events, file->since_ns, file->directory, file->path_at_read,
+           file->status.device, file->status.inode, file->status.mode, (int64_t)file->status.size);
+    print_path(tool, "path", file->path);
+    print_path(tool, "new_path", file->new_path);
+}
+
 static void print_task_fact(struct tool *tool, const struct fact *fact)
 {
     switch (fact->kind) {
@@ -363,6 +387,9 @@ static void print_other_fact(struct tool *tool, const struct fact *fact)
     case FACT_SOCKET_OWNER:
         printf("SOCKET_OWNER inode=%" PRIu64 " pid=%u descriptor=%d", fact->socket_owner.inode,
                fact->socket_owner.pid, fact->socket_owner.descriptor);
+        break;
+    case FACT_FILE:
+        print_file(tool, &fact->file);
         break;
     case FACT_HOST_NAME:
         print_host_name(tool, &fact->host_name);
@@ -480,6 +507,10 @@ static int open_sources(struct tool *tool, char *names, int wake_fd)
                                            .bpf_active = tool->bpf,
                                            .name_servers = tool->servers,
                                            .name_timeout_ms = tool->name_timeout_ms,
+                                           .files_include = tool->include,
+                                           .files_exclude = tool->exclude,
+                                           .files_exclude_reads = tool->exclude_reads,
+                                           .own_directory = tool->own,
                                            .counters = &tool->counters,
                                            .wake_fd = wake_fd};
     char *rest = NULL;
@@ -695,6 +726,10 @@ int main(int argc, char **argv)
         {"resolv-conf",      required_argument, NULL, 'R'},
         {"servers",          required_argument, NULL, 'V'},
         {"name-timeout",     required_argument, NULL, 'T'},
+        {"include",          required_argument, NULL, 'I'},
+        {"exclude",          required_argument, NULL, 'X'},
+        {"exclude-reads",    required_argument, NULL, 'D'},
+        {"own",              required_argument, NULL, 'O'},
         {NULL,               0,                 NULL, 0  },
     };
     struct tool tool = {
@@ -755,6 +790,18 @@ int main(int argc, char **argv)
             break;
         case 'T':
             tool.name_timeout_ms = (unsigned)strtoul(optarg, NULL, 10);
+            break;
+        case 'I':
+            tool.include = optarg;
+            break;
+        case 'X':
+            tool.exclude = optarg;
+            break;
+        case 'D':
+            tool.exclude_reads = optarg;
+            break;
+        case 'O':
+            tool.own = optarg;
             break;
         default:
             return 2;

@@ -603,11 +603,13 @@ static void run(void *user)
     while (on) {
         if (mounts_changed)
             follow_mounts(source);
+        else
+            read_events(source);
         on = nap(source, IDLE_MS, true, &mounts_changed);
         if (on && !mounts_changed)
             on = nap(source, NAP_MS, false, &mounts_changed);
-        read_events(source);
     }
+    read_events(source);
 }
 
 static int open_all(struct source *source, const struct source_options *options,

@@ -32,6 +32,7 @@
  *   --name-timeout MS      how long one may take to answer
  *   --trees LIST           of inotify: directories by blanks,
  *   --watches N            how many of them at most,
+ *   --include LIST         of fanotify: globs of paths of which alone something is told,
  *   --exclude LIST         globs of paths of which nothing is told, and
  *   --exclude-reads LIST   of which only changes are,
  *   --own DIR              the recorder's own directory,
@@ -42,6 +43,7 @@
  */
 #include "collectors/bpf/bpf_source.h"
 #include "collectors/connector/connector_source.h"
+#include "collectors/fanotify/fanotify_source.h"
 #include "collectors/inotify/inotify_source.h"
 #include "collectors/resolver/resolver_source.h"
 #include "collectors/rtnetlink/rtnetlink_source.h"
@@ -71,7 +73,7 @@
 /* One line a collector; see also CMakeLists.txt. */
 static const struct source_ops *const known[] = {
     &connector_source, &taskstats_source,    &bpf_source,         &sock_diag_source_ops,
-    &rtnetlink_source, &resolver_source_ops, &inotify_source_ops,
+    &rtnetlink_source, &resolver_source_ops, &inotify_source_ops, &fanotify_source_ops,
 };
 #define KNOWN_N (sizeof(known) / sizeof(known[0]))
 
@@ -86,6 +88,7 @@ struct tool {
     unsigned interval_ms, stall_ms, settle_ms;
     struct resolver_paths paths;
     const char *servers;
+    const char *include;
     unsigned name_timeout_ms;
     struct source *resolver, *inotify;
     const char *trees, *exclude, *exclude_reads, *own_directory;
@@ -432,6 +435,9 @@ static void print_other_fact(struct tool *tool, const struct fact *fact)
         printf("SOCKET_OWNER inode=%" PRIu64 " pid=%u descriptor=%d", fact->socket_owner.inode,
                fact->socket_owner.pid, fact->socket_owner.descriptor);
         break;
+    case FACT_FILE:
+        print_file(tool, &fact->file);
+        break;
     case FACT_HOST_NAME:
         print_host_name(tool, &fact->host_name);
         break;
@@ -556,6 +562,7 @@ static int open_sources(struct tool *tool, char *names, int wake_fd)
                                            .name_timeout_ms = tool->name_timeout_ms,
                                            .files_trees = tool->trees,
                                            .files_watches = tool->watches,
+                                           .files_include = tool->include,
                                            .files_exclude = tool->exclude,
                                            .files_exclude_reads = tool->exclude_reads,
                                            .own_directory = tool->own_directory,
@@ -781,6 +788,7 @@ int main(int argc, char **argv)
         {"name-timeout",     required_argument, NULL, 'T'},
         {"trees",            required_argument, NULL, 'D'},
         {"watches",          required_argument, NULL, 'W'},
+        {"include",          required_argument, NULL, 'I'},
         {"exclude",          required_argument, NULL, 'x'},
         {"exclude-reads",    required_argument, NULL, 'X'},
         {"own",              required_argument, NULL, 'O'},
@@ -852,6 +860,9 @@ int main(int argc, char **argv)
             break;
         case 'W':
             tool.watches = (uint32_t)strtoul(optarg, NULL, 10);
+            break;
+        case 'I':
+            tool.include = optarg;
             break;
         case 'x':
             tool.exclude = optarg;

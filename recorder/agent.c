@@ -38,7 +38,7 @@ enum { SHIP_GRACE_MS = 5000, READY_MS = 10000, CONTROL_PATH_SIZE = CONFIG_PATH_S
 
 struct agent {
     const struct config *config;
-    const char *record_directory;
+    const char *record_directory, *own_directory;
     struct counters counters;
     struct host_facts host;
     struct journal *journal;
@@ -197,6 +197,13 @@ static int open_sources(struct agent *agent, struct error_text *error)
         .sock_diag_interval_s = agent->config->sock_diag_interval_s,
         .name_servers = agent->config->name_servers,
         .name_timeout_ms = agent->config->name_timeout_ms,
+        .files_include = agent->config->files_include,
+        .files_exclude = agent->config->files_exclude,
+        .files_exclude_reads = agent->config->files_exclude_reads,
+        .files_exclude_types = agent->config->files_exclude_types,
+        .files_trees = agent->config->files_trees,
+        .files_scan_interval_s = agent->config->files_scan_interval_s,
+        .own_directory = agent->own_directory,
         .counters = &agent->counters,
         .wake_fd = agent->wake_fd,
     };
@@ -242,6 +249,9 @@ static int start_tracker(struct agent *agent, struct error_text *error)
         .sock_diag_active = agent->sources.sock_diag != NULL,
         .resolver_active = agent->sources.resolver != NULL,
         .host_names_most = config->name_cache_entries,
+        .file_rate = config->files_rate_per_program,
+        .files_exclude_programs = config->files_exclude_programs,
+        .files_exclude_reads = config->files_exclude_reads,
         .user = agent,
         .ask_name = on_ask_name,
         .ask_host_name = on_ask_host_name,
@@ -401,6 +411,23 @@ static int run_sync(void *user, unsigned timeout_ms, struct buffer *out)
     return error;
 }
 
+/* The words of a setting are divided by blanks, those of a list by tabs. */
+static void add_list(const char *name, const char *list, char *settings, size_t size)
+{
+    size_t length = strlen(settings);
+    snprintf(settings + length, size - length, " %s=%s", name, list);
+    for (char *at = settings + length + 1; (at = strchr(at, ' '));)
+        *at = '\t';
+}
+
+static void add_file_settings(const struct config *config, char *settings, size_t size)
+{
+    size_t length = strlen(settings);
+    snprintf(settings + length, size - length, " file_rate=%u", config->files_rate_per_program);
+    add_list("exclude_programs", config->files_exclude_programs, settings, size);
+    add_list("exclude_reads", config->files_exclude_reads, settings, size);
+}
+
 static int start_recording(struct agent *agent, struct error_text *error)
 {
     if (!agent->record_directory)
@@ -423,6 +450,7 @@ static int start_recording(struct agent *agent, struct error_text *error)
              agent->config->remember_s, agent->config->remember_mib,
              agent->sources.resolver != NULL, agent->config->name_cache_entries,
              agent->sources.bpf);
+    add_file_settings(agent->config, header.settings, sizeof(header.settings));
     return recording_writer_open(&agent->recording, agent->record_directory, &header, error);
 }
 
@@ -588,6 +616,9 @@ int agent_run(const struct agent_options *options, struct error_text *error)
 {
     struct agent agent = {.config = options->config,
                           .record_directory = options->record_directory,
+                          .own_directory = options->own_directory
+                                               ? options->own_directory
+                                               : options->config->state_directory,
                           .wake_fd = -1,
                           .signal_fd = -1,
                           .clock_offset_ns = INT64_MIN};

@@ -74,7 +74,7 @@ static unsigned operations_of(const struct file_row *row)
 static void append_use(struct line *line, const struct file_row *row)
 {
     file_operations_append(line, row->ended_ns ? operations_of(row) : row->operations);
-    if (row->counted)
+    if (row->counted && (row->opens || row->inherited))
         line_u64(line, row->opens);
     else
         line_null(line);
@@ -101,7 +101,8 @@ static int send_line(struct files *f, struct file_row *row)
     int error = row_output_send(f->output);
     if (error) {
         f->refused_error = error;
-        file_queue_put(&f->refused, row, 0);
+        if (row->queue != &f->refused)
+            file_queue_put(&f->refused, row, 0);
     }
     return error;
 }
@@ -212,10 +213,10 @@ void file_rows_place(struct files *f, struct file_row *row)
         file_queue_put(&f->quiet, row, files_now(f) + f->options.quiet_ns);
         if (!row->inserted && files_now(f) > row->created_ns + BUSY_TIMES * f->options.quiet_ns)
             (void)write_row(f, row);
-    } else if (row->inserted) {
-        file_queue_put(&f->open, row, 0);
-    } else {
+    } else if (!row->inserted) {
         wait(f, row);
+    } else if (row->queue != &f->open) {
+        file_queue_put(&f->open, row, 0);
     }
 }
 

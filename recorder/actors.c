@@ -3,12 +3,15 @@
  */
 #include "recorder/actors.h"
 
+#include "recorder/shared_text.h"
+
 #include <stdlib.h>
 
 enum { SETS = 4096, WAYS = 4 };
 
 struct actor_set {
     struct actor actors[WAYS];
+    struct shared_text *exe[WAYS];
     unsigned next;
 };
 
@@ -24,6 +27,9 @@ int actors_new(struct actors **actorsp)
 
 struct actors *actors_free(struct actors *actors)
 {
+    for (size_t i = 0; actors && i < SETS; i++)
+        for (size_t way = 0; way < WAYS; way++)
+            shared_text_unref(actors->sets[i].exe[way]);
     free(actors);
     return NULL;
 }
@@ -31,7 +37,10 @@ struct actors *actors_free(struct actors *actors)
 void actors_remember(struct actors *actors, const struct actor *actor)
 {
     struct actor_set *set = &actors->sets[actor->pid % SETS];
+    shared_text_unref(set->exe[set->next]);
+    set->exe[set->next] = slice_is_null(actor->exe) ? NULL : shared_text_new(actor->exe);
     set->actors[set->next] = *actor;
+    set->actors[set->next].exe = shared_text_slice(set->exe[set->next]);
     set->next = (set->next + 1) % WAYS;
 }
 
@@ -47,4 +56,18 @@ const struct actor *actors_find(const struct actors *actors, uint32_t pid, uint6
             found = actor;
     }
     return found;
+}
+
+size_t actors_between(const struct actors *actors, uint32_t pid, uint64_t since_ns,
+                      uint64_t until_ns, struct actor *found, size_t most)
+{
+    const struct actor_set *set = &actors->sets[pid % SETS];
+    size_t n = 0;
+    for (unsigned i = 0; i < WAYS && n < most; i++) {
+        const struct actor *actor = &set->actors[i];
+        if (actor->pid == pid && actor->process_id && actor->from_ns <= until_ns &&
+            since_ns <= actor->until_ns)
+            found[n++] = *actor;
+    }
+    return n;
 }

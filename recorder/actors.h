@@ -4,6 +4,7 @@
  * come behind the process connector's. A bounded memory of the last images that ended.
  */
 #include "core/error.h"
+#include "core/slice.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -14,13 +15,19 @@ struct actor {
     uint64_t from_ns, until_ns;       /* boot clock; until_ns UINT64_MAX: it runs */
     uint32_t uid, login_uid, session; /* ID_UNSET: unset, or unknown */
     char comm[16];                    /* filled up with zeros; "": unknown */
+    struct slice exe; /* as the field of a line; SLICE_NULL: unknown. Until the next fact */
+    int end_cause;    /* when it has ended: enum end_cause */
 };
 
 struct actors;
 
 int actors_new(struct actors **actorsp) MUST_CHECK;
 struct actors *actors_free(struct actors *actors);
+/** Keeps a copy, also of the text. */
 void actors_remember(struct actors *actors, const struct actor *actor);
 /** The last image of @p pid that ran at some moment between these two, inclusive, or NULL. */
 const struct actor *actors_find(const struct actors *actors, uint32_t pid, uint64_t from_ns,
                                 uint64_t until_ns);
+/** The images of @p pid that ran at some moment between, in no order; at most @p most. */
+size_t actors_between(const struct actors *actors, uint32_t pid, uint64_t since_ns,
+                      uint64_t until_ns, struct actor *found, size_t most);

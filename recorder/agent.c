@@ -18,6 +18,7 @@
 #include "recorder/tracker.h"
 #include "recorder/unaudited.h"
 
+#include "collectors/fanotify/fanotify_source.h"
 #include "collectors/procfs/names_source.h"
 #include "collectors/procfs/proc_source.h"
 #include "collectors/programs/programs_source.h"
@@ -39,7 +40,7 @@ enum { SHIP_GRACE_MS = 5000, READY_MS = 10000, CONTROL_PATH_SIZE = CONFIG_PATH_S
 
 struct agent {
     const struct config *config;
-    const char *record_directory;
+    const char *record_directory, *own_directory;
     struct counters counters;
     struct host_facts host;
     struct journal *journal;
@@ -210,6 +211,13 @@ static int open_sources(struct agent *agent, struct error_text *error)
         .name_servers = agent->config->name_servers,
         .name_timeout_ms = agent->config->name_timeout_ms,
         .program_largest = (uint64_t)agent->config->programs_largest_mib << 20,
+        .files_include = agent->config->files_include,
+        .files_exclude = agent->config->files_exclude,
+        .files_exclude_reads = agent->config->files_exclude_reads,
+        .files_exclude_types = agent->config->files_exclude_types,
+        .files_trees = agent->config->files_trees,
+        .files_scan_interval_s = agent->config->files_scan_interval_s,
+        .own_directory = agent->own_directory,
         .counters = &agent->counters,
         .wake_fd = agent->wake_fd,
     };
@@ -256,6 +264,9 @@ static int start_tracker(struct agent *agent, struct error_text *error)
         .resolver_active = agent->sources.resolver != NULL,
         .programs_active = agent->sources.programs != NULL,
         .host_names_most = config->name_cache_entries,
+        .file_rate = config->files_rate_per_program,
+        .files_exclude_programs = config->files_exclude_programs,
+        .files_exclude_reads = config->files_exclude_reads,
         .user = agent,
         .ask_name = on_ask_name,
         .ask_host_name = on_ask_host_name,
@@ -386,12 +397,24 @@ static void append_status(void *user, struct buffer *out)
         buffer_printf(out, "ship_error %s\n", shipper.error);
 }
 
+/* Events of files wait in the kernel while the source's thread naps. */
+static void read_files(const struct agent *agent, uint64_t deadline)
+{
+    uint64_t now = clock_boot_ns();
+    if (!agent->sources.fanotify)
+        return;
+    fanotify_source_request(agent->sources.fanotify);
+    while (fanotify_source_read_until(agent->sources.fanotify) < now && clock_boot_ns() < deadline)
+        poll(NULL, 0, 1);
+}
+
 /* Everything seen before the call is in rows when the tracker has answered the mark; then what was
  * appended is sealed, shipped and committed. */
 static int run_sync(void *user, unsigned timeout_ms, struct buffer *out)
 {
     struct agent *agent = user;
     uint64_t deadline = clock_boot_ns() + timeout_ms * UINT64_C(1000000);
+    read_files(agent, deadline);
     int error = agent_sync_wait(agent->sync, agent->reader, deadline);
     if (error) {
         buffer_printf(out,
@@ -416,6 +439,23 @@ static int run_sync(void *user, unsigned timeout_ms, struct buffer *out)
     return error;
 }
 
+/* The words of a setting are divided by blanks, those of a list by tabs. */
+static void add_list(const char *name, const char *list, char *settings, size_t size)
+{
+    size_t length = strlen(settings);
+    snprintf(settings + length, size - length, " %s=%s", name, list);
+    for (char *at = settings + length + 1; (at = strchr(at, ' '));)
+        *at = '\t';
+}
+
+static void add_file_settings(const struct config *config, char *settings, size_t size)
+{
+    size_t length = strlen(settings);
+    snprintf(settings + length, size - length, " file_rate=%u", config->files_rate_per_program);
+    add_list("exclude_programs", config->files_exclude_programs, settings, size);
+    add_list("exclude_reads", config->files_exclude_reads, settings, size);
+}
+
 static int start_recording(struct agent *agent, struct error_text *error)
 {
     if (!agent->record_directory)
@@ -438,6 +478,7 @@ static int start_recording(struct agent *agent, struct error_text *error)
              agent->config->remember_s, agent->config->remember_mib,
              agent->sources.resolver != NULL, agent->config->name_cache_entries, agent->sources.bpf,
              agent->sources.programs != NULL);
+    add_file_settings(agent->config, header.settings, sizeof(header.settings));
     return recording_writer_open(&agent->recording, agent->record_directory, &header, error);
 }
 
@@ -603,6 +644,9 @@ int agent_run(const struct agent_options *options, struct error_text *error)
 {
     struct agent agent = {.config = options->config,
                           .record_directory = options->record_directory,
+                          .own_directory = options->own_directory
+                                               ? options->own_directory
+                                               : options->config->state_directory,
                           .wake_fd = -1,
                           .signal_fd = -1,
                           .clock_offset_ns = INT64_MIN};

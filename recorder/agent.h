@@ -16,6 +16,7 @@
 struct agent_options {
     const struct config *config;
     const char *record_directory; /* NULL: no recording */
+    const char *own_directory;    /* files below it are the recorder's own; NULL: its state */
 };
 
 /** Runs until SIGTERM or SIGINT. Returns 0, or an error with its text. */

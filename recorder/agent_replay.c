@@ -26,6 +26,21 @@ static uint64_t setting(const char *settings, const char *name, uint64_t otherwi
     return otherwise;
 }
 
+/* A list of words, divided by tabs; NULL: there is none. */
+static char *list_setting(const char *settings, const char *name)
+{
+    size_t length = strlen(name);
+    for (const char *at = strstr(settings, name); at; at = strstr(at + 1, name)) {
+        if (at == settings || at[-1] != ' ' || at[length] != '=')
+            continue;
+        char *list = strndup(at + length + 1, strcspn(at + length + 1, " "));
+        for (char *tab = list; tab && (tab = strchr(tab, '\t'));)
+            *tab = ' ';
+        return list;
+    }
+    return NULL;
+}
+
 static void read_settings(struct tracker_options *options, const char *settings)
 {
     options->connector_active = setting(settings, "connector", 1);
@@ -39,6 +54,7 @@ static void read_settings(struct tracker_options *options, const char *settings)
     options->fork_ms = (unsigned)setting(settings, "fork_ms", 100);
     options->late_s = (unsigned)setting(settings, "remember_s", 0);
     options->late_mib = (unsigned)setting(settings, "remember_mib", 0);
+    options->file_rate = (uint32_t)setting(settings, "file_rate", 0);
     options->unaudited_before_ns = setting(settings, "unaudited_before", 0);
 }
 
@@ -81,6 +97,10 @@ int agent_replay(const char *directory, struct error_text *error)
                                       .ask_program = on_ask_program};
     options.sources = agent_sources_all(&options.n_sources);
     read_settings(&options, header->settings);
+    char *programs AUTO_FREE = list_setting(header->settings, "exclude_programs");
+    char *reads AUTO_FREE = list_setting(header->settings, "exclude_reads");
+    options.files_exclude_programs = programs;
+    options.files_exclude_reads = reads;
     result = tracker_new(&tracker, &options);
     if (result)
         return error_set(error, result, "out of memory");

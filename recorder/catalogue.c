@@ -117,6 +117,16 @@ static const struct column route_columns[] = {
     BIRTH("metric"),  BIRTH("family"),      END_COMMON,
 };
 
+static const struct column file_access_columns[] = {
+    BIRTH_COMMON,    BIRTH("process_id"), BIRTH("pid"),       BIRTH("application"),
+    BIRTH("uid"),    BIRTH("username"),   BIRTH("login_uid"), BIRTH("login_username"),
+    BIRTH("path"),   BIRTH("new_path"),   BIRTH("inherited"), BIRTH("path_at_read"),
+    BIRTH("device"), BIRTH("inode"),      END_COMMON,         END("operations"),
+    END("opens"),    END("mode"),         END("size"),
+};
+_Static_assert(N_ELEMENTS(file_access_columns) == FILE_ACCESS_COLUMN_N,
+               "catalogue.h names the positions");
+
 #define TABLE(table)                                                                               \
     {                                                                                              \
 #table, table##_columns, N_ELEMENTS(table##_columns)                                       \
@@ -133,6 +143,7 @@ static const struct table tables[] = {
     [TABLE_ADDRESS_NAME] = TABLE(address_name),
     [TABLE_INTERFACE_ADDRESS] = TABLE(interface_address),
     [TABLE_ROUTE] = TABLE(route),
+    [TABLE_FILE_ACCESS] = TABLE(file_access),
 };
 _Static_assert(N_ELEMENTS(tables) == TABLE_N, "describe each table");
 

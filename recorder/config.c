@@ -11,16 +11,16 @@
 #include <stdarg.h>
 #include <stdlib.h>
 
-enum { FILE_MOST = 64 << 10 };
+enum { FILE_MOST = 64 << 10, LIST_LINE_MOST = 80 };
 
-enum key_type { KEY_U32, KEY_U64, KEY_PATH, KEY_WORD, KEY_TEXT };
+enum key_type { KEY_U32, KEY_U64, KEY_PATH, KEY_WORD, KEY_TEXT, KEY_LIST };
 
 struct key {
     const char *section, *name;
     enum key_type type;
     size_t offset;
     uint64_t least, most, value; /* numbers, with the default */
-    const char *text; /* paths and texts: the default. Words: all, the default first, by blanks */
+    const char *text; /* paths, texts, lists: the default. Words: all, the default first */
     const char *unit;
     const char *help;
 };
@@ -36,6 +36,10 @@ struct key {
 #define TEXT(section, name, member, text, help)                                                    \
     {                                                                                              \
         section, name, KEY_TEXT, offsetof(struct config, member), 0, 0, 0, text, NULL, help        \
+    }
+#define LIST(section, name, member, words, help)                                                   \
+    {                                                                                              \
+        section, name, KEY_LIST, offsetof(struct config, member), 0, 0, 0, words, NULL, help       \
     }
 #define WORD(section, name, member, words, help)                                                   \
     {                                                                                              \
@@ -98,6 +102,32 @@ static const struct key keys[] = {
     NUMBER(KEY_U32, "programs", "largest_mib", programs_largest_mib, 1, 1048576, 256, "MiB",
            "Largest program that is read for its SHA-256"),
 
+    WORD("files", "mode", files_mode, "auto inotify off",
+         "Files in use. auto: by fanotify where it can; inotify: the trees only; off: not at all"),
+    LIST("files", "include", files_include, "",
+         "Paths to record; empty: all"),
+    LIST("files", "exclude", files_exclude,
+         "/proc/* /sys/* /dev/pts/* /dev/null /dev/zero /dev/full /dev/tty /dev/random /dev/urandom",
+         "Paths of which nothing is recorded"),
+    LIST("files", "exclude_reads", files_exclude_reads,
+         "/usr/* /lib/* /lib32/* /lib64/* /libx32/* /bin/* /sbin/* /etc/ld.so.cache "
+         "/etc/ld.so.conf /etc/ld.so.conf.d/* /etc/locale.alias /etc/localtime /etc/nsswitch.conf "
+         "/var/cache/fontconfig/*",
+         "Paths of which changes only are recorded, not who read or executed them"),
+    LIST("files", "exclude_types", files_exclude_types,
+         "proc sysfs devpts cgroup cgroup2 debugfs tracefs securityfs bpf configfs pstore efivarfs "
+         "hugetlbfs mqueue fusectl binfmt_misc nsfs autofs rpc_pipefs",
+         "Types of filesystems that are not watched"),
+    LIST("files", "exclude_programs", files_exclude_programs, "",
+         "Programs whose use of files is not recorded"),
+    LIST("files", "trees", files_trees, "/etc /root /home /tmp /var/tmp /opt /srv",
+         "Directories that are watched by inotify, where fanotify cannot"),
+    NUMBER(KEY_U32, "files", "rate_per_program", files_rate_per_program, 0, 1000000, 1000,
+           "rows a second",
+           "Most rows of one program, ten times as many after a quiet time; 0: no limit"),
+    NUMBER(KEY_U32, "files", "scan_interval_s", files_scan_interval_s, 1, 3600, 30, "seconds",
+           "Time between two looks at all open files in /proc"),
+
     NUMBER(KEY_U32, "journal", "limit_mib", journal_limit_mib, 0, 1048576, 0, "MiB",
            "Most disk space; 0: 8192 or a tenth of the filesystem, whichever is less"),
 
@@ -120,7 +150,7 @@ enum { N_KEYS = sizeof(keys) / sizeof(keys[0]) };
 _Static_assert(N_KEYS <= 64, "one bit a key");
 
 /* Words of a configuration live as long as the program: this is all of them. */
-static const char *const words[] = {"auto", "guest", "off", "own", "none", "on"};
+static const char *const words[] = {"auto", "guest", "off", "own", "none", "on", "inotify"};
 
 struct parser {
     struct config *config;
@@ -181,6 +211,8 @@ int config_new(struct config **configp)
     for (const struct key *key = keys; key < keys + N_KEYS; key++)
         if (key->type == KEY_PATH || key->type == KEY_TEXT)
             snprintf(member(config, key), CONFIG_PATH_SIZE, "%s", key->text);
+        else if (key->type == KEY_LIST)
+            snprintf(member(config, key), CONFIG_LIST_SIZE, "%s", key->text);
         else if (key->type == KEY_WORD)
             *(const char **)member(config, key) = find_word(key->text, strcspn(key->text, " "));
         else
@@ -295,6 +327,22 @@ static int take_text(struct parser *parser, const struct key *key, const char *v
     return 1;
 }
 
+/* Lines are short, so a list may have several; the first one takes the place of the default. */
+static int take_list(struct parser *parser, const struct key *key, const char *value, bool first)
+{
+    char *list = member(parser->config, key);
+    if (first)
+        list[0] = '\0';
+    size_t used = strlen(list);
+    const char *blank = used && *value ? " " : "";
+    int length = snprintf(list + used, CONFIG_LIST_SIZE - used, "%s%s", blank, value);
+    if (used + (size_t)length < CONFIG_LIST_SIZE)
+        return 1;
+    list[used] = '\0';
+    return refuse(parser, "%s has more than %d bytes in all; shorten it", key->name,
+                  CONFIG_LIST_SIZE - 1);
+}
+
 static int take_word(struct parser *parser, const struct key *key, const char *value)
 {
     const char *word = choose(key->text, value);
@@ -311,13 +359,16 @@ static int take_key(void *user, const char *section, const char *name, const cha
         const struct key *key = &keys[i];
         if (strcmp(key->section, section) || strcmp(key->name, name))
             continue;
-        if (parser->seen & UINT64_C(1) << i)
+        bool first = !(parser->seen & UINT64_C(1) << i);
+        if (!first && key->type != KEY_LIST)
             return refuse(parser, "%s is given twice in [%s]; remove one", name, section);
         parser->seen |= UINT64_C(1) << i;
         if (key->type == KEY_PATH)
             return take_path(parser, key, value);
         if (key->type == KEY_TEXT)
             return take_text(parser, key, value);
+        if (key->type == KEY_LIST)
+            return take_list(parser, key, value, first);
         if (key->type == KEY_WORD)
             return take_word(parser, key, value);
         return take_number(parser, key, value);
@@ -450,6 +501,8 @@ static void dump_help(const struct key *key, struct buffer *to)
         buffer_printf(to, "# One of: %s.\n", key->text);
     else if (key->type == KEY_PATH)
         buffer_printf(to, "# An absolute path.\n");
+    else if (key->type == KEY_LIST)
+        buffer_append_text(to, "# Words by blanks; several lines add up.\n");
     else if (key->type == KEY_TEXT)
         buffer_printf(to, "# At most %d bytes.\n", CONFIG_PATH_SIZE - 1);
     else
@@ -458,9 +511,30 @@ static void dump_help(const struct key *key, struct buffer *to)
                       key->unit ? key->unit : "");
 }
 
+/* As many words a line as libinih takes. */
+static void dump_list(const struct key *key, const char *list, struct buffer *to)
+{
+    size_t room = 0;
+    buffer_printf(to, "%s =", key->name);
+    for (size_t length; *list; list += length + strspn(list + length, " ")) {
+        length = strcspn(list, " ");
+        room += length + 1;
+        if (room > LIST_LINE_MOST && room > length + 1) {
+            buffer_printf(to, "\n%s =", key->name);
+            room = length + 1;
+        }
+        buffer_printf(to, " %.*s", (int)length, list);
+    }
+    buffer_append_text(to, room ? "\n" : " \n");
+}
+
 static void dump_value(const struct config *config, const struct key *key, struct buffer *to)
 {
     const void *at = (const uint8_t *)config + key->offset;
+    if (key->type == KEY_LIST) {
+        dump_list(key, at, to);
+        return;
+    }
     buffer_printf(to, "%s = ", key->name);
     if (key->type == KEY_PATH || key->type == KEY_TEXT)
         buffer_append_text(to, at);

@@ -8,7 +8,10 @@
 
 #include <stdint.h>
 
-enum { CONFIG_PATH_SIZE = 180 }; /* a path with its terminator */
+enum {
+    CONFIG_PATH_SIZE = 180, /* a path with its terminator */
+    CONFIG_LIST_SIZE = 2048 /* words, each with a blank or the terminator behind it */
+};
 
 /* Words point to constants. */
 struct config {
@@ -42,6 +45,16 @@ struct config {
 
     const char *programs_hash; /* on, off */
     uint32_t programs_largest_mib;
+
+    const char *files_mode; /* auto, inotify, off */
+    char files_include[CONFIG_LIST_SIZE];
+    char files_exclude[CONFIG_LIST_SIZE];
+    char files_exclude_reads[CONFIG_LIST_SIZE];
+    char files_exclude_types[CONFIG_LIST_SIZE];
+    char files_exclude_programs[CONFIG_LIST_SIZE];
+    char files_trees[CONFIG_LIST_SIZE];
+    uint32_t files_rate_per_program; /* 0: no limit */
+    uint32_t files_scan_interval_s;
 
     uint32_t journal_limit_mib; /* 0: automatic */
 

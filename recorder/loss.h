@@ -22,6 +22,9 @@ enum loss_kind {
     LOSS_SOCK_DIAG_EVENTS,
     LOSS_BPF_EVENTS,
     LOSS_ENDPOINT_ROWS,
+    LOSS_FANOTIFY_EVENTS,
+    LOSS_INOTIFY_EVENTS,
+    LOSS_FILE_EVENTS, /* beyond the bound of memory */
     LOSS_KIND_N
 };
 

@@ -29,11 +29,13 @@ struct processes_options {
     bool connector_active;
     uint64_t unaudited_before_ns; /* tasks forked before have no audit context; 0: all have one */
     uint32_t agent_pid;           /* its threads end with it, so a mark leaves them out */
-    /** Have the file of a program looked at; must not block. NULL: nobody does. */
+    uint32_t own_pid;             /* the recorder; its descendants are marked `own` */
     void *user;
+    /** Have the file of a program looked at; must not block. NULL: nobody does. */
     void (*ask_program)(void *user, uint64_t request, uint32_t pid, uint32_t root_pid,
                         struct slice path);
-    uint32_t own_pid; /* the recorder; its descendants are marked `own` */
+    /** An image has ended; NULL: nobody wants to know. */
+    void (*image_ended)(void *user, const struct actor *actor);
 };
 
 int processes_new(struct processes **processesp,
@@ -100,3 +102,7 @@ bool processes_actor_between(struct processes *processes, uint32_t pid, uint64_t
                              uint64_t until_ns, struct actor *actor);
 /** Who @p pid is now; false: there is no such process. */
 bool processes_living_actor(struct processes *processes, uint32_t pid, struct actor *actor);
+enum { PROCESSES_ACTORS_MOST = 5 };
+/** The images of @p pid that ran at some moment between, oldest first. Returns how many. */
+size_t processes_actors(struct processes *processes, uint32_t pid, uint64_t since_ns,
+                        uint64_t until_ns, struct actor actors[PROCESSES_ACTORS_MOST]);

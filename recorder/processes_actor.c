@@ -2,6 +2,16 @@
  * images that have ended. */
 #include "recorder/processes_private.h"
 
+#include <stdlib.h>
+
+static struct slice exe_of(const struct image *image)
+{
+    struct slice fields = image && !image->guessed ? shared_text_slice(image->fields) : SLICE_NULL;
+    const uint8_t *tab = fields.length ? memchr(fields.data, '\t', fields.length) : NULL;
+    struct slice exe = tab ? slice_of(fields.data, (size_t)(tab - fields.data)) : SLICE_NULL;
+    return slice_is(exe, "\\N") ? SLICE_NULL : exe;
+}
+
 static struct actor actor_of(const struct process_row *row)
 {
     const struct process *process = row->process;
@@ -12,7 +22,9 @@ static struct actor actor_of(const struct process_row *row)
                           .until_ns = row->ended_ns ? row->ended_ns : UINT64_MAX,
                           .uid = current ? process->now.uid : row->birth.uid,
                           .login_uid = current ? process->login_uid : row->login_uid,
-                          .session = current ? process->session : row->session};
+                          .session = current ? process->session : row->session,
+                          .exe = exe_of(row->image),
+                          .end_cause = row->end_cause};
     comm_set(actor.comm, current ? comm_or_image(process->comm, process->image)
                                  : comm_or_image(row->comm, row->image));
     return actor;
@@ -22,6 +34,8 @@ void processes_remember_actor(struct processes *p, const struct process_row *row
 {
     struct actor actor = actor_of(row);
     actors_remember(p->actors, &actor);
+    if (p->options.image_ended)
+        p->options.image_ended(p->options.user, &actor);
 }
 
 bool processes_actor_between(struct processes *p, uint32_t pid, uint64_t from_ns, uint64_t until_ns,
@@ -48,4 +62,22 @@ bool processes_actor(struct processes *p, uint32_t pid, uint64_t at_ns, struct a
 bool processes_living_actor(struct processes *p, uint32_t pid, struct actor *actor)
 {
     return processes_find(p, pid) && processes_actor(p, pid, UINT64_MAX, actor);
+}
+
+static int compare_begin(const void *a, const void *b)
+{
+    const struct actor *one = a, *other = b;
+    return (one->from_ns > other->from_ns) - (one->from_ns < other->from_ns);
+}
+
+size_t processes_actors(struct processes *p, uint32_t pid, uint64_t since_ns, uint64_t until_ns,
+                        struct actor actors[PROCESSES_ACTORS_MOST])
+{
+    const struct process *process = processes_find(p, pid);
+    size_t n =
+        actors_between(p->actors, pid, since_ns, until_ns, actors, PROCESSES_ACTORS_MOST - 1);
+    if (process && process->row && !process->row->ended_ns && process->row->created_ns <= until_ns)
+        actors[n++] = actor_of(process->row);
+    qsort(actors, n, sizeof(*actors), compare_begin);
+    return n;
 }

@@ -29,7 +29,7 @@ struct recording_header {
     uint32_t own_pid; /* of the agent */
     char hostname[257];
     char kernel[257];
-    char settings[2049]; /* the caller's own, one line */
+    char settings[5121]; /* the caller's own, one line */
 };
 
 struct recording_writer;

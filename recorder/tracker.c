@@ -5,6 +5,7 @@
 
 #include "core/log.h"
 #include "recorder/endpoints.h"
+#include "recorder/files.h"
 #include "recorder/gap.h"
 #include "recorder/host_names.h"
 #include "recorder/loss.h"
@@ -30,7 +31,12 @@ static const uint64_t mark_ns = UINT64_C(40000000);
 static const uint64_t accept_ns = UINT64_C(5000000000);
 static const uint64_t name_ns = UINT64_C(1800000000);
 
-enum { ENDPOINTS_MOST = 200000 };
+enum { ENDPOINTS_MOST = 200000, FILES_MOST = 100000, FILES_BYTES_MOST = 24 << 20 };
+
+/* A file that is closed may be opened again so soon that it is the same use. */
+static const uint64_t file_quiet_ns = UINT64_C(1000000000);
+/* How long files wait for the first look at /proc. */
+static const uint64_t file_processes_ns = UINT64_C(5000000000);
 
 /* How long a sync waits for files that are read. */
 static const uint64_t sync_program_ns = UINT64_C(2000000000);
@@ -51,6 +57,7 @@ struct tracker {
     struct processes *processes;
     struct endpoints *endpoints;
     struct networks *networks;
+    struct files *files;
     struct standing_rows standing;
     struct loss loss;
     struct cursors before; /* of the earlier run */
@@ -80,6 +87,18 @@ static int make_decoders(struct tracker *t)
     return 0;
 }
 
+static void on_image_ended(void *user, const struct actor *image)
+{
+    files_image_ended(((struct tracker *)user)->files, image);
+}
+
+static void ask_program(void *user, uint64_t request, uint32_t pid, uint32_t root_pid,
+                        struct slice path)
+{
+    const struct tracker_options *o = &((struct tracker *)user)->options;
+    o->ask_program(o->user, request, pid, root_pid, path);
+}
+
 static int make_processes(struct tracker *t)
 {
     const struct tracker_options *o = &t->options;
@@ -101,8 +120,9 @@ static int make_processes(struct tracker *t)
         .unaudited_before_ns = o->unaudited_before_ns,
         .agent_pid = o->agent_pid,
         .own_pid = o->own_pid,
-        .user = o->user,
-        .ask_program = o->programs_active ? o->ask_program : NULL,
+        .user = t,
+        .ask_program = o->programs_active && o->ask_program ? ask_program : NULL,
+        .image_ended = on_image_ended,
     };
     return processes_new(&t->processes, &options);
 }
@@ -146,6 +166,25 @@ static int make_endpoints(struct tracker *t)
     return endpoints_new(&t->endpoints, &options);
 }
 
+static int make_files(struct tracker *t)
+{
+    const struct tracker_options *o = &t->options;
+    struct files_options options = {
+        .output = &t->output,
+        .names = t->names,
+        .processes = t->processes,
+        .settle_ns = (o->settle_ms ? o->settle_ms : 250) * UINT64_C(1000000),
+        .quiet_ns = file_quiet_ns,
+        .processes_ns = file_processes_ns,
+        .most = FILES_MOST,
+        .bytes_most = FILES_BYTES_MOST,
+        .rate = o->file_rate,
+        .excluded = o->files_exclude_programs,
+        .unread = o->files_exclude_reads,
+    };
+    return files_new(&t->files, &options);
+}
+
 static int make_host_names(struct tracker *t)
 {
     const struct tracker_options *o = &t->options;
@@ -178,6 +217,8 @@ int tracker_new(struct tracker **trackerp, const struct tracker_options *options
     if (!error)
         error = make_endpoints(t);
     if (!error)
+        error = make_files(t);
+    if (!error)
         error = networks_new(&t->networks, &(struct networks_options){.output = &t->output,
                                                                       .most = NETWORK_ROWS_MOST});
     if (error) {
@@ -197,6 +238,7 @@ struct tracker *tracker_free(struct tracker *t)
         if (t->decoders[i])
             t->ops[i]->decoder_free(t->decoders[i]);
     endpoints_free(t->endpoints);
+    files_free(t->files);
     networks_free(t->networks);
     processes_free(t->processes);
     host_names_free(t->host_names);
@@ -247,6 +289,8 @@ void tracker_restore(struct tracker *t, enum verb verb, enum table_id table, uin
         endpoints_restore(t->endpoints, verb, id, values, n_values);
     else if (table == TABLE_INTERFACE_ADDRESS || table == TABLE_ROUTE)
         networks_restore(t->networks, verb, table, id, values, n_values);
+    else if (table == TABLE_FILE_ACCESS)
+        files_restore(t->files, verb, id, values, n_values);
     else if (table == TABLE_ADDRESS_NAME)
         host_names_restore(t->host_names, verb, id, values, n_values);
     else if (table == TABLE_HOST || table == TABLE_BOOT || table == TABLE_COVERAGE)
@@ -259,6 +303,7 @@ void tracker_restored(struct tracker *t)
     processes_restored(t->processes, t->last_time_us);
     endpoints_restored(t->endpoints, same_boot, t->last_time_us);
     networks_restored(t->networks, same_boot, t->last_time_us);
+    files_restored(t->files, same_boot, t->last_time_us);
     host_names_restored(t->host_names, t->last_time_us);
     standing_rows_end_restored(&t->standing, TABLE_COVERAGE, t->last_time_us, END_RECONCILED);
 }
@@ -318,6 +363,8 @@ static void on_note(struct tracker *t, const struct fact *fact)
         processes_set_audit(t->processes, heard);
     if (fact->source == SOURCE_RTNETLINK && !heard)
         networks_unwatched(t->networks);
+    if (fact->source == SOURCE_INOTIFY && !heard)
+        files_unscanned(t->files);
 }
 
 static void on_loss(struct tracker *t, const struct fact *fact)
@@ -357,6 +404,11 @@ static void on_fact(void *user, const struct fact *fact)
     case FACT_SOCKET_STATE:
     case FACT_AUDIT_SOCKET:
         endpoints_fact(t->endpoints, fact);
+        break;
+    case FACT_FILE:
+    case FACT_FILE_OPEN:
+    case FACT_FILE_SCAN:
+        files_fact(t->files, fact);
         break;
     case FACT_LINK:
     case FACT_ADDRESS:
@@ -421,24 +473,28 @@ static void checkpoint(struct tracker *t)
         !processes_last_scan_ns(t->processes))
         return;
     size_t n_rows = processes_living(t->processes) + endpoints_living(t->endpoints) +
-                    networks_rows(t->networks);
+                    networks_rows(t->networks) + files_rows(t->files);
     t->next_checkpoint_ns =
         now + checkpoint_ns + n_rows * 10000000 + host_names_open_rows(t->host_names) * 1000000;
     t->options.checkpoint(t->options.user, true);
     processes_checkpoint(t->processes);
     endpoints_checkpoint(t->endpoints);
     networks_checkpoint(t->networks);
+    files_checkpoint(t->files);
     host_names_checkpoint(t->host_names);
     standing_rows_checkpoint(&t->standing);
     t->options.checkpoint(t->options.user, false);
 }
 
 /* Losses and dumps need their time, and are waited for only so long. */
-static bool is_written(const struct tracker *t, const struct pending_sync *sync)
+static bool is_written(struct tracker *t, const struct pending_sync *sync)
 {
+    files_hurry(t->files, sync->at_ns);
     return processes_settled_until(t->processes, sync->at_ns) &&
            (processes_digested_until(t->processes, sync->at_ns) ||
             t->timeline.now_boot_ns > sync->at_ns + sync_program_ns) &&
+           (files_settled_until(t->files, sync->at_ns) ||
+            t->timeline.now_boot_ns > sync->at_ns + sync_loss_ns) &&
            (endpoints_settled_until(t->endpoints, sync->at_ns) ||
             t->timeline.now_boot_ns > sync->at_ns + sync_loss_ns) &&
            ((loss_settled(&t->loss) && networks_settled(t->networks)) ||
@@ -480,6 +536,8 @@ void tracker_gulp(struct tracker *t, const struct gulp *gulp)
     processes_tick(t->processes);
     endpoints_tick(t->endpoints);
     networks_tick(t->networks);
+    files_tick(t->files);
+    loss_rows(&t->loss, LOSS_FILE_EVENTS, files_take_beyond(t->files));
     loss_rows(&t->loss, LOSS_NETWORK_ROWS, networks_take_beyond(t->networks));
     loss_rows(&t->loss, LOSS_ENDPOINT_ROWS, endpoints_take_dropped(t->endpoints));
     loss_tick(&t->loss);
@@ -506,6 +564,7 @@ void tracker_finish(struct tracker *t)
     processes_flush(t->processes);
     endpoints_flush(t->endpoints);
     networks_flush(t->networks);
+    files_flush(t->files);
     loss_finish(&t->loss);
     standing_rows_end(&t->standing, TABLE_COVERAGE,
                       timeline_real_us(&t->timeline, t->timeline.now_boot_ns), END_CLOSED);

@@ -23,9 +23,12 @@ struct tracker_options {
     uint64_t unaudited_before_ns;                  /* see processes_options; 0: unknown */
     unsigned settle_ms, fork_ms, late_s, late_mib; /* 0: 250, 100, 60, 8 */
     bool connector_active, taskstats_active, audit_active, bpf_active, sock_diag_active;
-    bool resolver_active;     /* names of addresses are looked up */
-    bool programs_active;     /* files of programs are looked at */
-    uint32_t host_names_most; /* remembered; 0: 16384 */
+    bool resolver_active;               /* names of addresses are looked up */
+    bool programs_active;               /* files of programs are looked at */
+    uint32_t host_names_most;           /* remembered; 0: 16384 */
+    uint32_t file_rate;                 /* rows a second of one program; 0: no limit */
+    const char *files_exclude_programs; /* globs by blanks; NULL: none */
+    const char *files_exclude_reads;    /* likewise; see files_options */
     /* What the tracker asks of others; each may be NULL, and none may block. */
     void *user;
     void (*ask_name)(void *user, uint32_t uid);

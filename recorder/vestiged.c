@@ -24,16 +24,18 @@ enum { OPTION_RECORD = 256, OPTION_REPLAY, OPTION_CHECK, OPTION_DUMP };
 static const struct argp_option options[] = {
     {"config",                   'c', "FILE", 0, "Read this configuration", 0},
     {"state",                    's', "DIR", 0, "Keep journal and state here, whatever the configuration says", 0},
-    {"record", OPTION_RECORD, "DIR", 0, "Also write every raw message, with its time, to DIR", 1},
-    {"replay",                          OPTION_REPLAY, "DIR", 0,
+    {"own", 'o', "DIR", 0,
+     "Files below DIR are the recorder's own, and not recorded; else the state directory", 0},
+    {"record",                          OPTION_RECORD, "DIR", 0, "Also write every raw message, with its time, to DIR", 1},
+    {"replay",    OPTION_REPLAY, "DIR", 0,
      "Feed a recording to the tracker and print the lines that it makes; needs no privilege", 1},
-    {"check-config",    OPTION_CHECK, NULL, 0, "Read the configuration, say whether it is right", 2},
+    {"check-config",                         OPTION_CHECK, NULL, 0, "Read the configuration, say whether it is right", 2},
     {"dump-config",                         OPTION_DUMP, NULL, 0, "Print the configuration in effect", 2},
-    {0                        },
+    {0                     },
 };
 
 struct arguments {
-    const char *config, *state, *record, *replay;
+    const char *config, *state, *own, *record, *replay;
     bool check, dump;
 };
 
@@ -46,6 +48,9 @@ static error_t parse(int key, char *value, struct argp_state *state)
         return 0;
     case 's':
         arguments->state = value;
+        return 0;
+    case 'o':
+        arguments->own = value;
         return 0;
     case OPTION_RECORD:
         arguments->record = value;
@@ -114,9 +119,10 @@ static int run(const struct arguments *arguments, struct error_text *error)
                       "host_id is not set: enroll this host on the server with `vestige client "
                       "enroll`, and put the host_id that it names into vestiged.conf");
     else if (!result)
-        result = agent_run(
-            &(struct agent_options){.config = config, .record_directory = arguments->record},
-            error);
+        result = agent_run(&(struct agent_options){.config = config,
+                                                   .record_directory = arguments->record,
+                                                   .own_directory = arguments->own},
+                           error);
     config_free(config);
     return result;
 }

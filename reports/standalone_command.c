@@ -209,7 +209,8 @@ static int start_agent(struct standalone *standalone)
 {
     char configuration[4096];
     private_directory_file(&standalone->directory, "vestiged.conf", configuration);
-    const char *const argv[] = {"vestiged", "--config", configuration, NULL};
+    const char *const argv[] = {
+        "vestiged", "--config", configuration, "--own", standalone->directory.path, NULL};
     const struct child_options options = {.name = "vestiged",
                                           .path = standalone->agent_program,
                                           .argv = argv,

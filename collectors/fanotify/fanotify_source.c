@@ -19,6 +19,7 @@
 #include "core/log.h"
 
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <sys/fanotify.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -40,6 +41,7 @@ struct source {
     struct message_queue *queue;
     struct source_thread *thread;
     struct counters *counters;
+    _Atomic uint64_t read_until_ns;
     /* Of the thread, once it runs: */
     struct directory_tree *tree;
     uint64_t generation; /* of verdicts */
@@ -522,6 +524,7 @@ static void read_events(struct source *source)
     if (n < 0)
         log_error("fanotify", "cannot read: %s", strerror(-n));
     source->since_ns = empty_ns;
+    atomic_store_explicit(&source->read_until_ns, empty_ns, memory_order_release);
 }
 
 /* ---- mounts ---- */
@@ -679,6 +682,16 @@ static int source_open(struct source **sourcep, const struct source_options *opt
     }
     *sourcep = source;
     return 0;
+}
+
+void fanotify_source_request(struct source *source)
+{
+    source_thread_request(source->thread);
+}
+
+uint64_t fanotify_source_read_until(const struct source *source)
+{
+    return atomic_load_explicit(&source->read_until_ns, memory_order_acquire);
 }
 
 static int source_drain(struct source *source, struct gulp *gulp)

@@ -10,3 +10,8 @@
 #include "collectors/fanotify/fanotify_message.h"
 
 extern const struct source_ops fanotify_source_ops;
+
+/** Read now what waits. Any thread. */
+void fanotify_source_request(struct source *source);
+/** What was done before this moment (CLOCK_BOOTTIME) can be drained, or has been. Any thread. */
+uint64_t fanotify_source_read_until(const struct source *source);

@@ -189,7 +189,7 @@ static int add(struct filesystems *filesystems, const struct mount *mount, uint6
 /* Returns 0 when its filesystem is watched. One that has gone and come has lost its mark. */
 static int watch(struct filesystems *filesystems, const struct mount *mount)
 {
-    uint64_t id;
+    uint64_t id = 0;
     int r = id_of(mount, &id);
     if (r < 0)
         return r;

@@ -21,7 +21,7 @@ NO_ROUTINE_RIGHT = 1370
 
 BOOT = "11111111-2222-4333-8444-555555555555"
 TABLES = ("process", "process_change", "host", "boot", "coverage", "gap", "endpoint",
-          "address_name", "interface_address", "route", "batch", "rejected", "enrolment",
+          "address_name", "interface_address", "route", "file_access", "batch", "rejected", "enrolment",
           "maintenance_run")
 # What a row needs besides the common columns.
 NEEDS = {"process": {"boot_id": BOOT, "pid": 1}, "process_change": {"process_id": 1, "kind": "uid"},
@@ -30,10 +30,12 @@ NEEDS = {"process": {"boot_id": BOOT, "pid": 1}, "process_change": {"process_id"
          "gap": {"boot_id": BOOT, "source": "audit", "cause": "x", "unit": "row"},
          "endpoint": {"protocol": "tcp"}, "address_name": {"address": "198.18.0.1"},
          "interface_address": {"interface": "v0"},
-         "route": {"destination": "198.18.0.0", "prefix_length": 24}}
+         "route": {"destination": "198.18.0.0", "prefix_length": 24},
+         "file_access": {"path": "/x"}}
 # The columns of an end besides the common ones, and those that are settled, with values.
 ENDS = {"process": {"exit_code": 1, "cpu_user_us": 1, "exit_uid": 0},
-        "endpoint": {"bytes_sent": 1, "bytes_received": 0}}
+        "endpoint": {"bytes_sent": 1, "bytes_received": 0},
+        "file_access": {"operations": "read", "opens": 1, "mode": 33188, "size": 0}}
 SETTLES = {"process": {"comm": "x", "exe": "", "arguments": "", "login_uid": 0, "argc": 0,
                        "tty": "", "exe_sha256": "", "exe_size": 0,
                        "exe_modified_at": datetime.datetime(1970, 1, 1)},

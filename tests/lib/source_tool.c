@@ -435,9 +435,6 @@ static void print_other_fact(struct tool *tool, const struct fact *fact)
         printf("SOCKET_OWNER inode=%" PRIu64 " pid=%u descriptor=%d", fact->socket_owner.inode,
                fact->socket_owner.pid, fact->socket_owner.descriptor);
         break;
-    case FACT_FILE:
-        print_file(tool, &fact->file);
-        break;
     case FACT_HOST_NAME:
         print_host_name(tool, &fact->host_name);
         break;

@@ -95,14 +95,32 @@ static void test_unknown_and_doubled(void **state)
             "f.conf:5: host_id is given twice in [agent]; remove one");
     refused("[agnet]\nhost_id = 1\n",
             "f.conf:1: unknown section [agnet]; there are: agent, reader, audit, connector, "
-            "taskstats, proc, sock_diag, bpf, rtnetlink, names, programs, journal, process, "
+            "taskstats, proc, sock_diag, bpf, rtnetlink, names, programs, files, journal, "
+            "process, "
             "database");
     refused("# a\n[empty]\n", "f.conf:2: unknown section [empty]; there are: agent, reader, audit, "
                               "connector, taskstats, proc, sock_diag, bpf, rtnetlink, "
-                              "names, programs, journal, process, database");
+                              "names, programs, files, journal, process, database");
     refused("host_id = 1\n", "f.conf:1: host_id stands before any [section]; put it below one");
     refused("[audit]\nhost_id = 1\n",
             "f.conf:2: unknown key host_id; in [audit] there are: mode, rules, backlog_limit");
+}
+
+/* Lines add up; the first one takes the place of the default. */
+static void test_lists(void **state)
+{
+    (void)state;
+    struct config *config = accepted("[files]\nexclude = /a/* /b\nexclude = /c\ninclude = /x\n"
+                                     "exclude_reads =\n");
+    assert_string_equal(config->files_exclude, "/a/* /b /c");
+    assert_string_equal(config->files_include, "/x");
+    assert_string_equal(config->files_exclude_reads, "");
+    assert_non_null(strstr(config->files_exclude_types, "cgroup2"));
+    config_free(config);
+    char text[4096] = "[files]\n";
+    for (unsigned i = 0; i < 20; i++)
+        snprintf(text + strlen(text), sizeof(text) - strlen(text), "exclude = /%0119u\n", i);
+    refused(text, "f.conf:18: exclude has more than 2047 bytes in all; shorten it");
 }
 
 static void test_bad_values(void **state)
@@ -226,6 +244,7 @@ int main(void)
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_values),
         cmocka_unit_test(test_unknown_and_doubled),
+        cmocka_unit_test(test_lists),
         cmocka_unit_test(test_bad_values),
         cmocka_unit_test(test_bad_lines),
         cmocka_unit_test(test_the_first_fault_is_told),

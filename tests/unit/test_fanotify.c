@@ -308,7 +308,7 @@ static void renames(void **state)
     size_t before = directory_tree_bytes(tree);
     assert_ptr_equal(put(tree, "d0", find(tree, "other"), "renamed"), first);
     assert_int_equal(directory_tree_bytes(tree), before + strlen("renamed") - strlen("d0"));
-    char renamed[512];
+    char renamed[1024];
     snprintf(renamed, sizeof(renamed), "/other/renamed%s", expected + strlen("/d0"));
     assert_path(find(tree, "d39"), renamed, 0);
     struct file_id id = id_of("d5");

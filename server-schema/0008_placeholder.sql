@@ -1,2 +1,0 @@
--- A number that is kept free for what is being made beside this.
-DO 0;

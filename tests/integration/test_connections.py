@@ -326,28 +326,6 @@ class TestLives(OwnInstance):
         self.assertEqual(5, self.vestige.value(
             "SELECT COUNT(*) FROM endpoint WHERE %s IN (local_port, remote_port)", server.port))
 
-    def test_server_that_audit_does_not_hear(self):
-        """As one that is older than audit: nobody tells who accepts, but who listens is known."""
-        run("auditctl", "-a", "task,never")
-        try:
-            server = self.enterContext(Server("tcp-server", "127.0.0.1", 23))
-        finally:
-            run("auditctl", "-d", "task,never")
-        self.start(bpf={"mode": "off"})
-        self.vestige.sync()
-        report = finished(client("tcp-client", "127.0.0.1", server.port, 23, "x", 0))
-        self.vestige.sync()
-        process, = self.vestige.query("SELECT * FROM process WHERE pid = %s", server.pid)
-        self.assertEqual(1, process["unaudited"], brief([process]))
-        incoming = self.endpoints("direction = 'in' AND local_port = %s", server.port)
-        self.assert_same(report["ports"], (row["remote_port"] for row in incoming))
-        self.assert_all(incoming, pid=server.pid, process_id=process["id"], pid_source="inferred")
-        out = self.endpoints("direction = 'out' AND remote_port = %s", server.port)
-        self.assert_same(report["ports"], (row["local_port"] for row in out))
-        client_row, = self.vestige.query("SELECT id FROM process WHERE pid = %s AND id >= %s",
-                                         report["pid"], process["id"])
-        self.assert_all(out, pid=report["pid"], process_id=client_row["id"])
-
     def restart(self):
         self.vestige.stop()
         self.vestige.start()

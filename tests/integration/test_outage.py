@@ -18,7 +18,7 @@ import time
 from vestige_test import VestigeTest, act, actor_command, main, now_us, wait_for
 
 SECONDS = float(os.environ.get("VESTIGE_OUTAGE_SECONDS", "60"))
-COM_QUERY = b"\x03"
+COMMIT_PACKET = b"\x07\x00\x00\x00\x03COMMIT"
 
 
 class Proxy:
@@ -67,7 +67,8 @@ class Proxy:
             if source is server:
                 client.sendall(data)
                 continue
-            commit = data[4:].upper() == COM_QUERY + b"COMMIT"
+            # Behind a command that has no answer, such as the close of a statement, it may come with it.
+            commit = data.upper().endswith(COMMIT_PACKET)
             if commit and self.before_commit:
                 action, self.before_commit = self.before_commit, None
                 action()

@@ -9,8 +9,8 @@ import shutil
 import unittest
 
 from agent_alone import Agent
-from vestige_test import (VESTIGED, Standalone, assert_audit_state, audit_state, audit_status, brief,
-                          main, run, wait_for)
+from vestige_test import (VESTIGED, Standalone, assert_audit_state, audit_rules, audit_state,
+                          audit_status, brief, main, run, wait_for)
 
 NOBODY = ("setpriv", "--reuid", "nobody", "--regid", "nogroup", "--clear-groups")
 FILL_BYTES = 16384
@@ -240,7 +240,9 @@ class TestFullDisk(Fixture):
         run("/bin/true", "without-room")
         run("mount", "-o", "remount,size=50m", agent.state)
         agent.wait_for_line("written again")
-        wait_for(lambda: audit_status()["pid"] == agent.process.pid, 10, "audit is used")
+        wait_for(lambda: audit_status()["pid"] == agent.process.pid and
+                 audit_status()["enabled"] and audit_rules().count("execve,") == 2, 10,
+                 "audit is used")
         run("/bin/true", "with-room")
         agent.stop()
         assert_audit_state(self.machine)

@@ -590,7 +590,7 @@ static void test_excluded_late(void **state)
     fork_process(s->world, SHELL, CHILD);
     exec_process(s->world, CHILD);
     file(s, CHILD, FILE_OPENED, "/a");
-    after(s, 10);
+    after(s, 1);
     audit_tells(s, CHILD, "quiet", "/usr/bin/quiet");
     after(s, 1000);
     expect(s, "");

@@ -48,8 +48,10 @@ struct source_options {
     const char *files_exclude_reads; /* globs by blanks: only changes of these are told */
     const char *files_exclude_types; /* names of filesystem types by blanks */
     const char *files_trees;         /* directories by blanks, for inotify */
+    uint32_t files_watches;          /* directories that inotify watches at most; 0: 65536 */
     const char *own_directory;       /* of the recorder itself: nothing in it is told; NULL: none */
     uint32_t files_scan_interval_s;  /* of looks at /proc/PID/fd; 0: 30 */
+    uint64_t program_largest;        /* bytes of a program that is hashed; 0: 256 MiB */
     struct counters *counters;
     int wake_fd; /* eventfd of the reader, for sources with a thread of their own; or -1 */
 };

@@ -25,6 +25,9 @@ enum counter_id {
     COUNTER_FILES_ENDED,
     COUNTER_AUDIT_JOINED,
     COUNTER_AUDIT_UNJOINED,
+    COUNTER_PROGRAMS_HASHED,  /* files that were read for their digest */
+    COUNTER_PROGRAMS_UNKNOWN, /* images of whose file nobody could say anything certain */
+    COUNTER_PROGRAMS_LATE,    /* answers that came when nobody waited any more */
     COUNTER_LINES_WRITTEN,
     COUNTER_LINES_REFUSED, /* journal full, or its buffer */
     COUNTER_LINES_LATE,    /* settle lines */

@@ -351,13 +351,22 @@ struct fact_file_scan {
     bool begin, complete; /* end: complete unless processes had to be left out */
 };
 
-/* The file of a program, as it was when it was looked at: once for each version of a file. */
+/* Why a file is taken for the one that a process executed: a set. */
+enum program_evidence {
+    PROGRAM_OF_PROCESS = 1 << 0, /* the process ran it at the moment of the fact */
+    PROGRAM_AT_PATH = 1 << 1     /* it was found by the path, at or after that moment */
+};
+
+/* The file of a program, as it was when it was looked at. */
 struct fact_program {
-    uint64_t request; /* the number that was given when it was asked for */
-    bool known;       /* false: it was gone, or could not be read */
+    uint64_t request;  /* the number that was given when it was asked for */
+    bool known;        /* false: it was gone, or is no regular file; the rest is 0 */
+    bool hashed;       /* false: too large, not on this host, unreadable, or changed meanwhile */
+    unsigned evidence; /* of enum program_evidence, not 0 when it is known */
     uint8_t sha256[32];
     uint64_t size;
     int64_t modified_real_ns; /* st_mtime */
+    int64_t changed_real_ns;  /* st_ctime; INT64_MAX: it is not of this host's clock */
 };
 
 struct fact_note {

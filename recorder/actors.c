@@ -44,14 +44,15 @@ void actors_remember(struct actors *actors, const struct actor *actor)
     set->next = (set->next + 1) % WAYS;
 }
 
-const struct actor *actors_find(const struct actors *actors, uint32_t pid, uint64_t at_ns)
+const struct actor *actors_find(const struct actors *actors, uint32_t pid, uint64_t from_ns,
+                                uint64_t until_ns)
 {
     const struct actor_set *set = &actors->sets[pid % SETS];
     const struct actor *found = NULL;
     for (unsigned i = 0; i < WAYS; i++) {
         const struct actor *actor = &set->actors[i];
-        if (actor->pid == pid && actor->process_id && actor->from_ns <= at_ns &&
-            at_ns <= actor->until_ns && (!found || actor->from_ns > found->from_ns))
+        if (actor->pid == pid && actor->process_id && actor->from_ns <= until_ns &&
+            from_ns <= actor->until_ns && (!found || actor->from_ns > found->from_ns))
             found = actor;
     }
     return found;

@@ -25,8 +25,9 @@ int actors_new(struct actors **actorsp) MUST_CHECK;
 struct actors *actors_free(struct actors *actors);
 /** Keeps a copy, also of the text. */
 void actors_remember(struct actors *actors, const struct actor *actor);
-/** The image of @p pid that ran at @p at_ns, or NULL. */
-const struct actor *actors_find(const struct actors *actors, uint32_t pid, uint64_t at_ns);
+/** The last image of @p pid that ran at some moment between these two, inclusive, or NULL. */
+const struct actor *actors_find(const struct actors *actors, uint32_t pid, uint64_t from_ns,
+                                uint64_t until_ns);
 /** The images of @p pid that ran at some moment between, in no order; at most @p most. */
 size_t actors_between(const struct actors *actors, uint32_t pid, uint64_t since_ns,
                       uint64_t until_ns, struct actor *found, size_t most);

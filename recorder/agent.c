@@ -18,8 +18,10 @@
 #include "recorder/tracker.h"
 #include "recorder/unaudited.h"
 
+#include "collectors/fanotify/fanotify_source.h"
 #include "collectors/procfs/names_source.h"
 #include "collectors/procfs/proc_source.h"
+#include "collectors/programs/programs_source.h"
 #include "collectors/resolver/resolver_source.h"
 #include "collectors/sock_diag/sock_diag_source.h"
 
@@ -89,6 +91,17 @@ static bool on_ask_host_name(void *user, const struct inet_address *address)
 {
     struct agent *agent = user;
     return agent->sources.resolver && resolver_request(agent->sources.resolver, address);
+}
+
+/* What is not accepted is not answered: the tracker's patience ends. */
+static void on_ask_program(void *user, uint64_t request, uint32_t pid, uint32_t root_pid,
+                           struct slice path)
+{
+    struct agent *agent = user;
+    struct program_request wanted = {
+        .number = request, .pid = pid, .root_pid = root_pid, .path = path};
+    if (agent->sources.programs && !programs_request(agent->sources.programs, &wanted))
+        log_debug("programs", "too many programs are asked for at once");
 }
 
 static void on_ask_scan(void *user)
@@ -197,6 +210,7 @@ static int open_sources(struct agent *agent, struct error_text *error)
         .sock_diag_interval_s = agent->config->sock_diag_interval_s,
         .name_servers = agent->config->name_servers,
         .name_timeout_ms = agent->config->name_timeout_ms,
+        .program_largest = (uint64_t)agent->config->programs_largest_mib << 20,
         .files_include = agent->config->files_include,
         .files_exclude = agent->config->files_exclude,
         .files_exclude_reads = agent->config->files_exclude_reads,
@@ -248,6 +262,7 @@ static int start_tracker(struct agent *agent, struct error_text *error)
         .bpf_active = agent->sources.bpf,
         .sock_diag_active = agent->sources.sock_diag != NULL,
         .resolver_active = agent->sources.resolver != NULL,
+        .programs_active = agent->sources.programs != NULL,
         .host_names_most = config->name_cache_entries,
         .file_rate = config->files_rate_per_program,
         .files_exclude_programs = config->files_exclude_programs,
@@ -255,6 +270,7 @@ static int start_tracker(struct agent *agent, struct error_text *error)
         .user = agent,
         .ask_name = on_ask_name,
         .ask_host_name = on_ask_host_name,
+        .ask_program = on_ask_program,
         .ask_scan = on_ask_scan,
         .ask_socket_scan = on_ask_socket_scan,
         .sync_done = on_sync_done,
@@ -381,12 +397,24 @@ static void append_status(void *user, struct buffer *out)
         buffer_printf(out, "ship_error %s\n", shipper.error);
 }
 
+/* Events of files wait in the kernel while the source's thread naps. */
+static void read_files(const struct agent *agent, uint64_t deadline)
+{
+    uint64_t now = clock_boot_ns();
+    if (!agent->sources.fanotify)
+        return;
+    fanotify_source_request(agent->sources.fanotify);
+    while (fanotify_source_read_until(agent->sources.fanotify) < now && clock_boot_ns() < deadline)
+        poll(NULL, 0, 1);
+}
+
 /* Everything seen before the call is in rows when the tracker has answered the mark; then what was
  * appended is sealed, shipped and committed. */
 static int run_sync(void *user, unsigned timeout_ms, struct buffer *out)
 {
     struct agent *agent = user;
     uint64_t deadline = clock_boot_ns() + timeout_ms * UINT64_C(1000000);
+    read_files(agent, deadline);
     int error = agent_sync_wait(agent->sync, agent->reader, deadline);
     if (error) {
         buffer_printf(out,
@@ -444,12 +472,12 @@ static int start_recording(struct agent *agent, struct error_text *error)
              agent->host.kernel ? agent->host.kernel : "");
     snprintf(header.settings, sizeof(header.settings),
              "connector=%d taskstats=%d audit=%d settle_ms=%u fork_ms=%u unaudited_before=%" PRIu64
-             " remember_s=%u remember_mib=%u resolver=%d host_names=%u bpf=%d",
+             " remember_s=%u remember_mib=%u resolver=%d host_names=%u bpf=%d programs=%d",
              agent->sources.connector, agent->sources.taskstats, agent->sources.audit,
              agent->config->settle_ms, agent->config->fork_ms, agent->unaudited_before_ns,
              agent->config->remember_s, agent->config->remember_mib,
-             agent->sources.resolver != NULL, agent->config->name_cache_entries,
-             agent->sources.bpf);
+             agent->sources.resolver != NULL, agent->config->name_cache_entries, agent->sources.bpf,
+             agent->sources.programs != NULL);
     add_file_settings(agent->config, header.settings, sizeof(header.settings));
     return recording_writer_open(&agent->recording, agent->record_directory, &header, error);
 }

@@ -48,6 +48,7 @@ static void read_settings(struct tracker_options *options, const char *settings)
     options->audit_active = setting(settings, "audit", 1);
     options->bpf_active = setting(settings, "bpf", 0);
     options->resolver_active = setting(settings, "resolver", 0);
+    options->programs_active = setting(settings, "programs", 0);
     options->host_names_most = (uint32_t)setting(settings, "host_names", 0);
     options->settle_ms = (unsigned)setting(settings, "settle_ms", 250);
     options->fork_ms = (unsigned)setting(settings, "fork_ms", 100);
@@ -62,6 +63,16 @@ static void on_ask_name(void *user, uint32_t uid)
 {
     (void)user;
     (void)uid;
+}
+
+static void on_ask_program(void *user, uint64_t request, uint32_t pid, uint32_t root_pid,
+                           struct slice path)
+{
+    (void)user;
+    (void)request;
+    (void)pid;
+    (void)root_pid;
+    (void)path;
 }
 
 int agent_replay(const char *directory, struct error_text *error)
@@ -82,7 +93,8 @@ int agent_replay(const char *directory, struct error_text *error)
                                       .connector_active = true,
                                       .taskstats_active = true,
                                       .audit_active = true,
-                                      .ask_name = on_ask_name};
+                                      .ask_name = on_ask_name,
+                                      .ask_program = on_ask_program};
     options.sources = agent_sources_all(&options.n_sources);
     read_settings(&options, header->settings);
     char *programs AUTO_FREE = list_setting(header->settings, "exclude_programs");

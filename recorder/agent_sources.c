@@ -5,8 +5,11 @@
 #include "collectors/audit/audit_source.h"
 #include "collectors/bpf/bpf_source.h"
 #include "collectors/connector/connector_source.h"
+#include "collectors/fanotify/fanotify_source.h"
+#include "collectors/inotify/inotify_source.h"
 #include "collectors/procfs/names_source.h"
 #include "collectors/procfs/proc_source.h"
+#include "collectors/programs/programs_source.h"
 #include "collectors/resolver/resolver_source.h"
 #include "collectors/rtnetlink/rtnetlink_source.h"
 #include "collectors/sock_diag/sock_diag_source.h"
@@ -17,9 +20,9 @@
 #include <stdio.h>
 
 static const struct source_ops *const all[] = {
-    &bpf_source,       &connector_source,     &taskstats_source,
-    &audit_source,     &sock_diag_source_ops, &rtnetlink_source,
-    &names_source_ops, &resolver_source_ops,  &proc_source_ops,
+    &bpf_source,           &connector_source,    &taskstats_source,   &audit_source,
+    &sock_diag_source_ops, &rtnetlink_source,    &names_source_ops,   &resolver_source_ops,
+    &programs_source_ops,  &fanotify_source_ops, &inotify_source_ops, &proc_source_ops,
 };
 
 const struct source_ops *const *agent_sources_all(size_t *n)
@@ -45,6 +48,12 @@ bool agent_sources_want(const struct config *config, enum source_id id)
         return strcmp(config->rtnetlink_mode, "off") != 0;
     case SOURCE_RESOLVER:
         return strcmp(config->resolve_mode, "off") != 0;
+    case SOURCE_FANOTIFY:
+        return strcmp(config->files_mode, "auto") == 0;
+    case SOURCE_INOTIFY:
+        return strcmp(config->files_mode, "off") != 0;
+    case SOURCE_PROGRAMS:
+        return strcmp(config->programs_hash, "off") != 0;
     default:
         return true;
     }
@@ -74,6 +83,12 @@ static void note_open(struct agent_sources *sources, const struct source_ops *op
         sources->sock_diag = source;
     if (ops->id == SOURCE_RESOLVER)
         sources->resolver = source;
+    if (ops->id == SOURCE_PROGRAMS)
+        sources->programs = source;
+    if (ops->id == SOURCE_FANOTIFY)
+        sources->fanotify = source;
+    if (ops->id == SOURCE_INOTIFY)
+        sources->inotify = source;
 }
 
 int agent_sources_open(struct agent_sources *sources, const struct config *config,
@@ -89,6 +104,7 @@ int agent_sources_open(struct agent_sources *sources, const struct config *confi
         } else if (all[i]->open(&source, &each, &reason) == 0) {
             note_open(sources, all[i], source);
             each.bpf_active = sources->bpf;
+            each.fanotify_active = sources->fanotify != NULL;
         } else {
             log_warning(source_name(all[i]->id), "%s; recording goes on without it", reason.text);
             note_missing(sources, all[i]->id, reason.text);
@@ -108,4 +124,5 @@ void agent_sources_close(struct agent_sources *sources)
         source->source = source->ops->free(source->source);
     }
     sources->proc = sources->names = sources->sock_diag = sources->resolver = NULL;
+    sources->programs = sources->fanotify = sources->inotify = NULL;
 }

@@ -8,7 +8,8 @@ enum { AGENT_SOURCES_MOST = 16 };
 struct agent_sources {
     struct reader_source open[AGENT_SOURCES_MOST];
     size_t n_open;
-    struct source *proc, *names, *resolver, *sock_diag; /* among the open ones; NULL: not open */
+    /* Among the open ones; NULL: not open. */
+    struct source *proc, *names, *resolver, *sock_diag, *programs, *fanotify, *inotify;
     bool connector, taskstats, audit, bpf;
     struct {
         enum source_id source;

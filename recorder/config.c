@@ -97,6 +97,11 @@ static const struct key keys[] = {
     NUMBER(KEY_U32, "names", "cache_entries", name_cache_entries, 64, 1048576, 16384, "addresses",
            "Most addresses whose names, or the lack of one, are remembered"),
 
+    WORD("programs", "hash", programs_hash, "on off",
+         "Size, time and SHA-256 of the programs that are executed"),
+    NUMBER(KEY_U32, "programs", "largest_mib", programs_largest_mib, 1, 1048576, 256, "MiB",
+           "Largest program that is read for its SHA-256"),
+
     WORD("files", "mode", files_mode, "auto inotify off",
          "Files in use. auto: by fanotify where it can; inotify: the trees only; off: not at all"),
     LIST("files", "include", files_include, "",

@@ -43,6 +43,9 @@ struct config {
     uint32_t name_timeout_ms;
     uint32_t name_cache_entries;
 
+    const char *programs_hash; /* on, off */
+    uint32_t programs_largest_mib;
+
     const char *files_mode; /* auto, inotify, off */
     char files_include[CONFIG_LIST_SIZE];
     char files_exclude[CONFIG_LIST_SIZE];

@@ -5,6 +5,9 @@
 
 #include <stdlib.h>
 
+/* What a listener accepted last may be heard of so long after its end. */
+static const uint64_t past_listener_ns = UINT64_C(1000000000);
+
 static unsigned long cookie_hash(const void *item)
 {
     return endpoint_hash64(((const struct endpoint *)item)->cookie);
@@ -157,14 +160,39 @@ void endpoints_listen(struct endpoints *e, struct endpoint *endpoint)
         endpoint->listens = endpoint_chain_insert(e->listeners, endpoint, ENDPOINT_BY_PORT);
 }
 
-struct endpoint *endpoints_listener(const struct endpoints *e, const struct endpoint *accepted)
+static bool is_past_listener(const struct endpoints *e, const struct past_listener *past,
+                             const struct endpoint *accepted)
+{
+    return past->port == accepted->local.port && past->netns == accepted->netns &&
+           past->protocol == accepted->protocol && past->ended_ns &&
+           past->ended_ns + past_listener_ns > endpoints_now(e);
+}
+
+const struct endpoint_owner *endpoints_listener(const struct endpoints *e,
+                                                const struct endpoint *accepted)
 {
     struct endpoint key = {.local.port = accepted->local.port};
     struct endpoint *listener = OPENSSL_LH_retrieve(e->listeners, &key);
     while (listener && (listener->netns != accepted->netns ||
                         listener->protocol != accepted->protocol || listener == accepted))
         listener = listener->next_listener;
-    return listener;
+    if (listener)
+        return &listener->owner;
+    for (unsigned i = 0; accepted->local.port && i < PAST_LISTENERS; i++)
+        if (is_past_listener(e, &e->past_listeners[i], accepted))
+            return &e->past_listeners[i].owner;
+    return NULL;
+}
+
+/* What it accepted last may end after it. */
+static void remember_listener(struct endpoints *e, const struct endpoint *listener)
+{
+    e->past_listeners[e->next_past_listener++ % PAST_LISTENERS] =
+        (struct past_listener){.port = listener->local.port,
+                               .protocol = listener->protocol,
+                               .netns = listener->netns,
+                               .owner = listener->owner,
+                               .ended_ns = listener->ended_ns};
 }
 
 void endpoints_seek_owner(struct endpoints *e, struct endpoint *endpoint)
@@ -198,8 +226,11 @@ void endpoints_end(struct endpoints *e, struct endpoint *endpoint, uint64_t ns,
 {
     if (endpoint->ended_ns)
         return;
+    bool listened = endpoint->listens;
     leave_tables(e, endpoint);
     endpoint->ended_ns = ns > endpoint->created_ns ? ns : endpoint->created_ns;
+    if (listened)
+        remember_listener(e, endpoint);
     endpoint->end_cause = cause;
     counter_add(e->output->counters, COUNTER_ENDPOINTS_ENDED, 1);
     endpoint_rows_evaluate(e, endpoint);

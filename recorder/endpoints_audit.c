@@ -22,8 +22,7 @@ static struct endpoint_owner owner_of(struct endpoints *e, const struct fact_aud
     struct actor actor;
     struct endpoint_owner owner = {
         .source = source, .pid = call->pid, .uid = call->uid, .login_uid = call->login_uid};
-    if (processes_actor(e->options.processes, call->pid, ns + stamp_slack_ns, &actor) ||
-        processes_actor(e->options.processes, call->pid, ns, &actor))
+    if (processes_actor_between(e->options.processes, call->pid, ns, ns + stamp_slack_ns, &actor))
         owner.process_id = actor.process_id;
     comm_set(owner.comm, call->comm);
     return owner;

@@ -30,6 +30,14 @@ struct recent_socket {
     uint64_t cookie, ended_ns;
 };
 
+enum { PAST_LISTENERS = 64 };
+
+struct past_listener {
+    uint16_t port, protocol;
+    uint64_t netns, ended_ns;
+    struct endpoint_owner owner;
+};
+
 struct endpoints {
     struct endpoints_options options;
     struct row_output *output;
@@ -53,6 +61,8 @@ struct endpoints {
     bool processes_known; /* those that were there before: /proc has told of all */
     uint64_t n_dropped;
     struct recent_socket recent[RECENT_SOCKETS];
+    struct past_listener past_listeners[PAST_LISTENERS];
+    unsigned next_past_listener;
 };
 
 static inline uint64_t endpoints_now(const struct endpoints *e)
@@ -74,8 +84,9 @@ struct endpoint *endpoints_find_peer(struct endpoints *e, uint64_t cookie,
 struct endpoint *endpoints_add(struct endpoints *e, const struct socket_description *socket,
                                uint64_t created_ns);
 void endpoints_listen(struct endpoints *e, struct endpoint *endpoint);
-/** A living listener of this port in this namespace, or NULL. */
-struct endpoint *endpoints_listener(const struct endpoints *e, const struct endpoint *accepted);
+/** Whose a listener of this port in this namespace is, or was a moment ago; NULL: there is none. */
+const struct endpoint_owner *endpoints_listener(const struct endpoints *e,
+                                                const struct endpoint *accepted);
 /** Take in what the description says and the endpoint does not know. */
 void endpoints_describe(struct endpoint *endpoint, const struct socket_description *socket);
 void endpoints_end(struct endpoints *e, struct endpoint *endpoint, uint64_t ns,

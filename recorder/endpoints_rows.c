@@ -1,9 +1,10 @@
 /* When a row is written.
  *
  *   waiting   not inserted. Inserted when it has ended and all is known (one complete line: the
- * fast path), or when its time is up, with what is known. unowned   likewise, for an incoming
- * connection that waits for who accepts it. When the time is up, its listener's process is named,
- * as inferred. late      inserted, and its status is known: waits for names, then it is settled.
+ *             fast path), or when its time is up, with what is known.
+ *   unowned   likewise, for an incoming connection that waits for who accepts it. When the time is
+ *             up, its listener's process is named, as inferred.
+ *   late      inserted, and its status is known: waits for names, then it is settled.
  *   open      inserted and lives; or its status is not known yet.
  *   refused   the sink did not take it; tried again at each tick.
  */
@@ -12,6 +13,8 @@
 #include "core/log.h"
 
 enum { SETTLE_FIELDS = ENDPOINT_DESTROYED_AT - ENDPOINT_STATUS };
+
+static const uint64_t heard_late_ns = 100000000;
 
 static const char *const statuses[] = {"requested", "established", "failed",
                                        "refused",   "listening",   "closed"};
@@ -159,11 +162,18 @@ static int send_line(struct endpoints *e, struct endpoint *endpoint)
     return error;
 }
 
-/* The owner's row was not known when its pid was. */
-static void complete_owner(struct endpoints *e, struct endpoint_owner *owner)
+/* The owner's row was not known when its pid was. A socket of which only the end is heard begins
+ * with that, when its process may have gone already. */
+static void complete_owner(struct endpoints *e, struct endpoint *endpoint)
 {
+    struct endpoint_owner *owner = &endpoint->owner;
     struct actor actor;
-    if (!owner->pid || owner->process_id ||
+    if (!owner->pid || owner->process_id)
+        return;
+    uint64_t begin_ns =
+        endpoint->created_ns > heard_late_ns ? endpoint->created_ns - heard_late_ns : 0;
+    if (!processes_actor_between(e->options.processes, owner->pid, begin_ns, endpoint->created_ns,
+                                 &actor) &&
         !processes_living_actor(e->options.processes, owner->pid, &actor))
         return;
     owner->process_id = actor.process_id;
@@ -176,7 +186,7 @@ static void complete_owner(struct endpoints *e, struct endpoint_owner *owner)
 static int insert(struct endpoints *e, struct endpoint *endpoint)
 {
     struct line *line = &e->output->line;
-    complete_owner(e, &endpoint->owner);
+    complete_owner(e, endpoint);
     bool settle = endpoint_status_is_known(endpoint) && names_known(e, endpoint);
     line_begin(line, VERB_INSERT, TABLE_ENDPOINT, endpoint->id);
     append_birth(e, endpoint);
@@ -233,10 +243,10 @@ static void infer_owner(struct endpoints *e, struct endpoint *endpoint)
 {
     if (endpoint->owner.source != PID_UNKNOWN || endpoint->direction != ENDPOINT_IN)
         return;
-    const struct endpoint *listener = endpoints_listener(e, endpoint);
-    if (!listener || !listener->owner.pid)
+    const struct endpoint_owner *listener = endpoints_listener(e, endpoint);
+    if (!listener || !listener->pid)
         return;
-    endpoint->owner = listener->owner;
+    endpoint->owner = *listener;
     endpoint->owner.source = PID_INFERRED;
 }
 

@@ -1,9 +1,9 @@
 /* Opening needs NET_ADMIN (receive buffers, process connector, taskstats) and AUDIT_CONTROL or
  * AUDIT_READ; BPF and PERFMON, or SYS_ADMIN, for the exact mode. Running needs AUDIT_CONTROL to
  * restore the former state and to follow a change of owner, NET_ADMIN for sockets opened then,
- * SYS_PTRACE and DAC_READ_SEARCH to read /proc of others. Capabilities belong to a thread: that of
- * sock_diag, which began before, keeps SYS_ADMIN, without which it could not enter network
- * namespaces. */
+ * SYS_PTRACE and DAC_READ_SEARCH to read /proc of others, and programs that only some may read.
+ * Capabilities belong to a thread: that of sock_diag, which began before, keeps SYS_ADMIN, without
+ * which it could not enter network namespaces. */
 #include "recorder/privilege.h"
 
 #include "core/cleanup.h"

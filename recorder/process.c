@@ -50,7 +50,7 @@ struct process_row *process_add_row(struct process *process, uint64_t id, uint64
     row->before_ns = process->image_ns;
     row->process = process_ref(process);
     row->older = process->row;
-    row->image = image_ref(process->image);
+    process_row_set_image(row, process->image);
     row->birth = process->now;
     row->login_uid = process->login_uid;
     row->session = process->session;
@@ -58,6 +58,17 @@ struct process_row *process_add_row(struct process *process, uint64_t id, uint64
     memcpy(row->comm, process->comm, sizeof(row->comm));
     process->row = row;
     return row;
+}
+
+void process_row_set_image(struct process_row *row, struct image *image)
+{
+    image_ref(image);
+    if (row->image)
+        LIST_REMOVE(row, in_image);
+    image_unref(row->image);
+    row->image = image;
+    if (image)
+        LIST_INSERT_HEAD(&image->rows, row, in_image);
 }
 
 void process_row_finish(struct process_row *row)
@@ -70,7 +81,7 @@ void process_row_finish(struct process_row *row)
             break;
         }
     }
-    image_unref(row->image);
+    process_row_set_image(row, NULL);
     free(row);
     process_unref(process);
 }
@@ -81,6 +92,7 @@ struct image *image_new(size_t *total_bytes)
     if (image) {
         image->owners = 1;
         image->total_bytes = total_bytes;
+        LIST_INIT(&image->rows);
     }
     return image;
 }
@@ -106,6 +118,7 @@ struct image *image_unref(struct image *image)
 {
     if (image && --image->owners == 0) {
         image_consume_fields(image, NULL);
+        shared_text_unref(image->program);
         free(image);
     }
     return NULL;

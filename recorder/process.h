@@ -17,6 +17,11 @@ struct credentials {
 
 /* What an exec brought: the settle columns between comm and session_id, as text of a line. A child
  * shares it with its parent until it execs; it is filled when audit has spoken. */
+LIST_HEAD(row_refs, process_row);
+
+/* What is known of its file. */
+enum program_state { PROGRAM_NOT_ASKED, PROGRAM_PENDING, PROGRAM_TOLD };
+
 struct image {
     unsigned owners;
     bool known;                 /* as complete as it will be */
@@ -24,10 +29,15 @@ struct image {
     char comm[16];              /* as the exec set it; "": not known yet */
     struct shared_text *fields; /* exe .. tty as text of a line; NULL: not known, or dropped */
     size_t *total_bytes;        /* of all images' fields, for the bound */
+    enum program_state program_state;
+    uint32_t program_pid;        /* in whose name it was asked for */
+    struct shared_text *program; /* exe_sha256 .. exe_modified_at as text of a line; or NULL */
+    struct row_refs rows;        /* that share it */
 };
 
 /* What a record of audit says besides the image, while nobody knows whether it is this row's. */
 struct audit_word {
+    int64_t real_ms;
     uint32_t serial, ppid, login_uid, session;
     struct credentials ids;
 };
@@ -49,7 +59,8 @@ struct process_row {
     uint32_t ppid;
     struct credentials birth;
     uint32_t login_uid, session;
-    struct image *image;
+    struct image *image; /* by process_row_set_image */
+    LIST_ENTRY(process_row) in_image;
     char comm[16]; /* "": the image's */
     unsigned seen_by;
     struct audit_word word;
@@ -131,6 +142,8 @@ struct process *process_unref(struct process *process);
 /** A row of the process for the image that begins at @p created_ns; it becomes the current one and
  *  owns a reference of the process. NULL when memory is exhausted. */
 struct process_row *process_add_row(struct process *process, uint64_t id, uint64_t created_ns);
+/** Give up the image it has, if any, and share @p image; NULL: none. */
+void process_row_set_image(struct process_row *row, struct image *image);
 /** The row is done: unlink it from its process and free it. */
 void process_row_finish(struct process_row *row);
 

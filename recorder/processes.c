@@ -40,10 +40,12 @@ int processes_new(struct processes **processesp, const struct processes_options 
     row_queue_init(&p->ending);
     row_queue_init(&p->late);
     row_queue_init(&p->unnamed);
+    row_queue_init(&p->undigested);
     row_queue_init(&p->refused);
     TAILQ_INIT(&p->births);
     TAILQ_INIT(&p->changes);
-    if (!p->living || !p->ended || !p->restored || actors_new(&p->actors) < 0) {
+    if (!p->living || !p->ended || !p->restored || actors_new(&p->actors) < 0 ||
+        program_begin(p) < 0) {
         processes_free(p);
         return -ENOMEM;
     }
@@ -83,6 +85,9 @@ struct processes *processes_free(struct processes *p)
     OPENSSL_LH_free(p->ended);
     OPENSSL_LH_free(p->restored);
     actors_free(p->actors);
+    if (p->programs)
+        programs_give_up(p->programs); /* of images that no row has any more */
+    programs_free(p->programs);
     buffer_deinit(&p->fields);
     buffer_deinit(&p->words);
     free(p);
@@ -222,6 +227,10 @@ void processes_fact(struct processes *p, const struct fact *fact)
     case FACT_PROC_SCAN:
         proc_fact(p, fact);
         break;
+    case FACT_PROGRAM:
+        if (p->programs)
+            programs_answer(p->programs, fact);
+        break;
     case FACT_FORK_TOTAL:
         fork_ledger_reading(&p->ledger, &fact->fork_total);
         break;
@@ -233,6 +242,8 @@ void processes_fact(struct processes *p, const struct fact *fact)
 void processes_tick(struct processes *p)
 {
     connector_tick(p);
+    if (p->programs)
+        programs_tick(p->programs, processes_now(p));
     rows_tick(p);
     proc_tick(p);
 }
@@ -255,9 +266,16 @@ bool processes_settled_until(const struct processes *p, uint64_t boot_ns)
            TAILQ_EMPTY(&p->changes);
 }
 
+bool processes_digested_until(const struct processes *p, uint64_t boot_ns)
+{
+    return !p->programs || programs_settled_until(p->programs, boot_ns);
+}
+
 void processes_flush(struct processes *p)
 {
     struct process *process;
+    if (p->programs)
+        programs_give_up(p->programs);
     while ((process = TAILQ_FIRST(&p->changes)))
         connector_flush_changes(p, process);
     rows_flush(p);

@@ -31,6 +31,9 @@ struct processes_options {
     uint32_t agent_pid;           /* its threads end with it, so a mark leaves them out */
     uint32_t own_pid;             /* the recorder; its descendants are marked `own` */
     void *user;
+    /** Have the file of a program looked at; must not block. NULL: nobody does. */
+    void (*ask_program)(void *user, uint64_t request, uint32_t pid, uint32_t root_pid,
+                        struct slice path);
     /** An image has ended; NULL: nobody wants to know. */
     void (*image_ended)(void *user, const struct actor *actor);
 };
@@ -39,7 +42,7 @@ int processes_new(struct processes **processesp,
                   const struct processes_options *options) MUST_CHECK;
 struct processes *processes_free(struct processes *processes);
 
-/** Connector, taskstats, audit and /proc facts; others are ignored. */
+/** Connector, taskstats, audit, /proc and programs' facts; others are ignored. */
 void processes_fact(struct processes *processes, const struct fact *fact);
 /** All sockets have been read: run what is due. */
 void processes_tick(struct processes *processes);
@@ -50,6 +53,8 @@ void processes_set_audit(struct processes *processes, bool active);
 
 /** Rows that are still waiting to be inserted or ended, born or ended before @p boot_ns. */
 bool processes_settled_until(const struct processes *processes, uint64_t boot_ns);
+/** No program that was executed before @p boot_ns is still looked at. */
+bool processes_digested_until(const struct processes *processes, uint64_t boot_ns);
 /** Write every row that waits, as it is. Ends nothing that lives. */
 void processes_flush(struct processes *processes);
 
@@ -92,6 +97,9 @@ size_t processes_living(const struct processes *processes);
 /** Who @p pid was at @p at_ns (boot clock); false: nobody knows. */
 bool processes_actor(struct processes *processes, uint32_t pid, uint64_t at_ns,
                      struct actor *actor);
+/** The last who @p pid was between these two moments, inclusive. */
+bool processes_actor_between(struct processes *processes, uint32_t pid, uint64_t from_ns,
+                             uint64_t until_ns, struct actor *actor);
 /** Who @p pid is now; false: there is no such process. */
 bool processes_living_actor(struct processes *processes, uint32_t pid, struct actor *actor);
 enum { PROCESSES_ACTORS_MOST = 5 };

@@ -38,19 +38,25 @@ void processes_remember_actor(struct processes *p, const struct process_row *row
         p->options.image_ended(p->options.user, &actor);
 }
 
-bool processes_actor(struct processes *p, uint32_t pid, uint64_t at_ns, struct actor *actor)
+bool processes_actor_between(struct processes *p, uint32_t pid, uint64_t from_ns, uint64_t until_ns,
+                             struct actor *actor)
 {
     const struct process *process = processes_find(p, pid);
     for (const struct process_row *row = process ? process->row : NULL; row; row = row->older) {
-        if (row->created_ns > at_ns)
+        if (row->created_ns > until_ns)
             continue;
         *actor = actor_of(row);
         return true;
     }
-    const struct actor *past = actors_find(p->actors, pid, at_ns);
+    const struct actor *past = actors_find(p->actors, pid, from_ns, until_ns);
     if (past)
         *actor = *past;
     return past != NULL;
+}
+
+bool processes_actor(struct processes *p, uint32_t pid, uint64_t at_ns, struct actor *actor)
+{
+    return processes_actor_between(p, pid, at_ns, at_ns, actor);
 }
 
 bool processes_living_actor(struct processes *p, uint32_t pid, struct actor *actor)

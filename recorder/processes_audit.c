@@ -90,6 +90,7 @@ static struct match find_image(struct processes *p, const struct fact_audit_exec
 static void take_word(struct process_row *row, const struct fact_audit_exec *exec)
 {
     row->word = (struct audit_word){
+        .real_ms = exec->real_ms,
         .serial = exec->serial,
         .ppid = exec->ppid,
         .login_uid = exec->login_uid,
@@ -150,6 +151,7 @@ static void confirm(struct processes *p, struct process_row *row)
     row->audit_joined = true;
     row->seen_by |= SEEN_BY_AUDIT;
     counter_add(p->output->counters, COUNTER_AUDIT_JOINED, 1);
+    program_ask(p, row);
     rows_evaluate(p, row);
 }
 

@@ -1,5 +1,5 @@
-/* An exec begins an image. What it brought is the text of seven columns: exe, its hash, argv0,
- * arguments, argc, cwd, tty. It is rendered once and shared by the rows that need it. */
+/* An exec begins an image. What it brought is the text of six columns: exe, argv0, arguments,
+ * argc, cwd, tty. It is rendered once and shared by the rows that need it. */
 #include "recorder/processes_private.h"
 
 #include "core/evidence_text.h"
@@ -40,7 +40,6 @@ static void render(struct processes *p, struct slice exe, const struct slice *ar
 {
     buffer_clear(&p->fields);
     append_evidence(p, exe);
-    append_evidence(p, SLICE_NULL);
     append_evidence(p, argv && n_argv ? argv[0] : SLICE_NULL);
     append_arguments(p, argv, n_argv, argc);
     if (argv)
@@ -78,8 +77,7 @@ static struct process_row *row_of(struct processes *p, struct process *process, 
     struct process_row *row = process->row;
     if (row && !row->exec_ns && !row->inserted && ns <= row->created_ns + p->options.fork_ns) {
         row->birth = process->now;
-        image_unref(row->image);
-        row->image = image_ref(process->image);
+        process_row_set_image(row, process->image);
         return row;
     }
     uint64_t previous_id = process->current_id;

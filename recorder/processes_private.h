@@ -2,6 +2,7 @@
 /* What the files of the process lifecycle share; nobody else includes it. */
 #include "recorder/process.h"
 #include "recorder/processes.h"
+#include "recorder/programs.h"
 
 #include <openssl/lhash.h>
 
@@ -35,6 +36,7 @@ struct processes {
     struct processes_options options;
     struct row_output *output;
     struct user_names *names;
+    struct programs *programs; /* NULL: nobody looks at files */
     struct fork_ledger ledger;
     OPENSSL_LHASH *living;       /* struct process by pid */
     OPENSSL_LHASH *ended;        /* struct process by pid: ended, not all rows written */
@@ -44,6 +46,7 @@ struct processes {
     struct row_queue ending;     /* inserted, ended, numbers of the end still missing */
     struct row_queue late;       /* inserted without settle columns */
     struct row_queue unnamed;    /* the same, of kernel threads whose name is not known */
+    struct row_queue undigested; /* the same, while their programs are read */
     struct row_queue refused;    /* the sink did not take the insert or the end */
     struct process_list births;  /* all that are in memory, parents before their children */
     struct process_list changes; /* with pending changes of ids */
@@ -129,6 +132,11 @@ void audit_forget_guess(struct process_row *row);
 struct process_row *alone_exec(struct processes *p, const struct fact_audit_exec *exec,
                                uint64_t ns);
 void login_fact(struct processes *p, const struct fact *fact);
+
+/* processes_program.c */
+int program_begin(struct processes *p) MUST_CHECK;
+/** What its image executes is known: have the file looked at, once an image. */
+void program_ask(struct processes *p, struct process_row *row);
 
 /* processes_stats.c, processes_proc.c */
 void stats_fact(struct processes *p, const struct fact *fact);

@@ -72,12 +72,14 @@ static void complete_row(struct processes *p, struct process *process, const str
     if (!process->image)
         process->image = image_new(&p->image_bytes);
     if (!row->image)
-        row->image = image_ref(process->image);
+        process_row_set_image(row, process->image);
     if (row->image && !row->image->known && !row->image->fields)
         image_fill(p, row->image, entry->exe, entry->argv, entry->argc, entry->argc, entry->cwd,
                    entry->tty);
     if (row->image && slice_is_null(comm_or_image(row->comm, row->image)))
         comm_set(row->image->guessed ? row->comm : row->image->comm, entry->comm);
+    if (!row->audit_expected)
+        program_ask(p, row);
     if (row->login_uid == ID_UNSET)
         row->login_uid = process->login_uid;
     if (row->session == ID_UNSET)
@@ -177,7 +179,8 @@ static void complete_adopted(struct processes *p, struct process *process,
     process->image->known = true;
     comm_set(process->image->comm, entry->comm);
     comm_set(process->comm, entry->comm);
-    process->row->image = image_ref(process->image);
+    process_row_set_image(process->row, process->image);
+    program_ask(p, process->row);
     process->own |= process->pid == p->options.own_pid;
 }
 

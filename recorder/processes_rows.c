@@ -8,7 +8,9 @@
  *             (records come in order: this one is lost), or when the time is up.
  *   unnamed   inserted likewise, because nobody has said the name of a kernel thread. Settled when
  *             /proc or taskstats have, or when the time is up.
- *   refused   the sink did not take it; tried again at each tick, counted when there are too many.
+ *   undigested inserted likewise, because the digest of its program is still being computed.
+ * Settled when it is told, which it is in any case. refused   the sink did not take it; tried again
+ * at each tick, counted when there are too many.
  */
 #include "recorder/processes_private.h"
 
@@ -16,6 +18,7 @@
 
 enum {
     IMAGE_FIELDS = PROCESS_TTY - PROCESS_EXE + 1,
+    PROGRAM_FIELDS = PROCESS_EXE_MODIFIED_AT - PROCESS_EXE_SHA256 + 1,
     SETTLE_FIELDS = PROCESS_DESTROYED_AT - PROCESS_COMM
 };
 
@@ -86,6 +89,10 @@ static void append_settle(struct processes *p, const struct process_row *row)
         line_fields(line, shared_text_slice(row->image->fields), IMAGE_FIELDS);
     else
         line_nulls(line, IMAGE_FIELDS);
+    if (row->image && row->image->program)
+        line_fields(line, shared_text_slice(row->image->program), PROGRAM_FIELDS);
+    else
+        line_nulls(line, PROGRAM_FIELDS);
     line_id32(line, row->session);
     append_user(p, row->login_uid, true);
 }
@@ -164,9 +171,14 @@ static bool name_spoken(const struct process_row *row)
     return !row->process->kernel_thread || !slice_is_null(row_comm(row));
 }
 
+static bool program_pending(const struct process_row *row)
+{
+    return row->image && row->image->program_state == PROGRAM_PENDING;
+}
+
 static bool settle_spoken(const struct process_row *row)
 {
-    return row->audit_expected ? row->audit_joined : name_spoken(row);
+    return (row->audit_expected ? row->audit_joined : name_spoken(row)) && !program_pending(row);
 }
 
 /* The login user is its parent's, unless that one had logged in just before and audit has yet to
@@ -212,8 +224,10 @@ static void row_requeue(struct processes *p, struct process_row *row)
         row_finish(p, row);
     else if (row->ended_ns && !row->end_written)
         row_queue_put(&p->ending, row, row->ended_ns + p->options.settle_ns);
-    else if (!row->settled && row->audit_expected)
+    else if (!row->settled && row->audit_expected && !row->audit_joined)
         row_queue_put(&p->late, row, row->exec_ns + p->options.late_ns);
+    else if (!row->settled && program_pending(row))
+        row_queue_put(&p->undigested, row, UINT64_MAX);
     else if (!row->settled)
         row_queue_put(&p->unnamed, row, row->created_ns + p->options.late_ns);
 }
@@ -290,6 +304,8 @@ static int row_write_end(struct processes *p, struct process_row *row)
 static int row_settle(struct processes *p, struct process_row *row)
 {
     audit_forget_guess(row);
+    if (program_pending(row))
+        counter_add(p->output->counters, COUNTER_PROGRAMS_LATE, 1);
     line_begin(&p->output->line, VERB_SETTLE, TABLE_PROCESS, row->id);
     append_settle(p, row);
     int error = row_output_send(p->output);
@@ -337,6 +353,8 @@ void rows_evaluate(struct processes *p, struct process_row *row)
     } else {
         if (!row->settled && settle_spoken(row))
             error = row_settle(p, row);
+        else if (row->queue == &p->late && row->audit_joined)
+            row_requeue(p, row);
         if (end_due && !error)
             error = row_write_end(p, row);
     }
@@ -392,6 +410,13 @@ static void tick_unnamed(struct processes *p, uint64_t now)
             continue;
 }
 
+static void tick_undigested(struct processes *p)
+{
+    while (p->undigested.n > p->options.late_most)
+        if (row_settle(p, TAILQ_FIRST(&p->undigested.rows)) != 0)
+            continue;
+}
+
 /* When the sink still refuses one, nothing behind it will fare better. */
 static void tick_refused(struct processes *p)
 {
@@ -417,6 +442,7 @@ void rows_tick(struct processes *p)
     tick_ending(p, now);
     tick_late(p, now);
     tick_unnamed(p, now);
+    tick_undigested(p);
 }
 
 void rows_flush(struct processes *p)

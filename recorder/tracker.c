@@ -38,6 +38,9 @@ static const uint64_t file_quiet_ns = UINT64_C(1000000000);
 /* How long files wait for the first look at /proc. */
 static const uint64_t file_processes_ns = UINT64_C(5000000000);
 
+/* How long a sync waits for files that are read. */
+static const uint64_t sync_program_ns = UINT64_C(2000000000);
+
 /* How long a sync waits for a loss to be counted: its number needs quiet moments. */
 static const uint64_t sync_loss_ns = UINT64_C(15000000000);
 
@@ -89,6 +92,13 @@ static void on_image_ended(void *user, const struct actor *image)
     files_image_ended(((struct tracker *)user)->files, image);
 }
 
+static void ask_program(void *user, uint64_t request, uint32_t pid, uint32_t root_pid,
+                        struct slice path)
+{
+    const struct tracker_options *o = &((struct tracker *)user)->options;
+    o->ask_program(o->user, request, pid, root_pid, path);
+}
+
 static int make_processes(struct tracker *t)
 {
     const struct tracker_options *o = &t->options;
@@ -111,6 +121,7 @@ static int make_processes(struct tracker *t)
         .agent_pid = o->agent_pid,
         .own_pid = o->own_pid,
         .user = t,
+        .ask_program = o->programs_active && o->ask_program ? ask_program : NULL,
         .image_ended = on_image_ended,
     };
     return processes_new(&t->processes, &options);
@@ -480,6 +491,8 @@ static bool is_written(struct tracker *t, const struct pending_sync *sync)
 {
     files_hurry(t->files, sync->at_ns);
     return processes_settled_until(t->processes, sync->at_ns) &&
+           (processes_digested_until(t->processes, sync->at_ns) ||
+            t->timeline.now_boot_ns > sync->at_ns + sync_program_ns) &&
            (files_settled_until(t->files, sync->at_ns) ||
             t->timeline.now_boot_ns > sync->at_ns + sync_loss_ns) &&
            (endpoints_settled_until(t->endpoints, sync->at_ns) ||

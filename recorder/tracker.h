@@ -24,6 +24,7 @@ struct tracker_options {
     unsigned settle_ms, fork_ms, late_s, late_mib; /* 0: 250, 100, 60, 8 */
     bool connector_active, taskstats_active, audit_active, bpf_active, sock_diag_active;
     bool resolver_active;               /* names of addresses are looked up */
+    bool programs_active;               /* files of programs are looked at */
     uint32_t host_names_most;           /* remembered; 0: 16384 */
     uint32_t file_rate;                 /* rows a second of one program; 0: no limit */
     const char *files_exclude_programs; /* globs by blanks; NULL: none */
@@ -32,6 +33,8 @@ struct tracker_options {
     void *user;
     void (*ask_name)(void *user, uint32_t uid);
     bool (*ask_host_name)(void *user, const struct inet_address *address); /* false: not now */
+    void (*ask_program)(void *user, uint64_t request, uint32_t pid, uint32_t root_pid,
+                        struct slice path);
     void (*ask_scan)(void *user);
     void (*ask_socket_scan)(void *user);
     void (*sync_done)(void *user,

@@ -3,7 +3,6 @@
  * wake-up may find nothing, but nothing is left without a wake-up. */
 #include "collectors/procfs/source_thread.h"
 
-#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -75,17 +74,28 @@ static void forget_wake(const struct source_thread *thread)
         return; /* it was not the one that ended the wait */
 }
 
-bool source_thread_wait_for(struct source_thread *thread, int fd, unsigned timeout_ms,
-                            bool *requested)
+bool source_thread_poll(struct source_thread *thread, struct pollfd *fds, unsigned n_fds,
+                        unsigned timeout_ms, bool *requested)
 {
-    struct pollfd descriptors[] = {
-        {.fd = thread->wake_fd, .events = POLLIN},
-        {.fd = fd,              .events = POLLIN},
+    struct pollfd descriptors[1 + SOURCE_THREAD_FDS_MOST] = {
+        {.fd = thread->wake_fd, .events = POLLIN}
     };
-    if (poll(descriptors, 2, (int)timeout_ms) > 0)
+    for (unsigned i = 0; i < n_fds; i++)
+        descriptors[1 + i] = fds[i];
+    bool any = poll(descriptors, 1 + n_fds, (int)timeout_ms) > 0;
+    for (unsigned i = 0; i < n_fds; i++)
+        fds[i].revents = any ? descriptors[1 + i].revents : 0;
+    if (any)
         forget_wake(thread);
     *requested = atomic_exchange(&thread->requested, false);
     return !atomic_load(&thread->stopped);
+}
+
+bool source_thread_wait_for(struct source_thread *thread, int fd, unsigned timeout_ms,
+                            bool *requested)
+{
+    struct pollfd descriptor = {.fd = fd, .events = POLLIN};
+    return source_thread_poll(thread, &descriptor, 1, timeout_ms, requested);
 }
 
 bool source_thread_wait(struct source_thread *thread, unsigned timeout_ms, bool *requested)

@@ -2,7 +2,10 @@
 /* The thread of a source that cannot be read without waiting. All signals are blocked in it. */
 #include "core/error.h"
 
+#include <poll.h>
 #include <stdbool.h>
+
+enum { SOURCE_THREAD_FDS_MOST = 4 };
 
 struct source_thread;
 
@@ -15,6 +18,9 @@ bool source_thread_wait(struct source_thread *thread, unsigned timeout_ms, bool 
 /** The same, and until @p fd can be read; -1: none. */
 bool source_thread_wait_for(struct source_thread *thread, int fd, unsigned timeout_ms,
                             bool *requested);
+/** The same, and until one of at most SOURCE_THREAD_FDS_MOST descriptors has an event. */
+bool source_thread_poll(struct source_thread *thread, struct pollfd *fds, unsigned n_fds,
+                        unsigned timeout_ms, bool *requested);
 /** End the wait now. Any thread. */
 void source_thread_request(struct source_thread *thread);
 /** Tell it to end, and join it. May be called again. */

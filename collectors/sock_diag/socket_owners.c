@@ -1,17 +1,13 @@
-/* Directory entries are read with getdents64(2) and each link with readlinkat(2): about a
- * microsecond a descriptor, nearly all of it in the kernel. */
+/* A socket's link in /proc/PID/fd is "socket:[INODE]". */
 #include "collectors/sock_diag/socket_owners.h"
 
+#include "collectors/procfs/proc_descriptors.h"
 #include "collectors/procfs/proc_scan.h"
-#include "core/cleanup.h"
 #include "core/gulp.h"
 
-#include <dirent.h>
-#include <fcntl.h>
-#include <inttypes.h>
-#include <sys/syscall.h>
-
-enum { ENTRIES_SIZE = 32 << 10 };
+#include <stdbool.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 static const char prefix[] = "socket:[";
 
@@ -22,9 +18,10 @@ struct socket_owners {
     socket_owners_handler handler;
     void *user;
     uint64_t boot_ns; /* before the first of `found` was read */
+    uint32_t pid;
     size_t n_found;
     struct sock_diag_owner found[SOCKET_OWNERS_MOST];
-    uint8_t entries[ENTRIES_SIZE] __attribute__((aligned(8)));
+    struct proc_descriptors descriptors;
 };
 
 int socket_owners_new(struct socket_owners **ownersp, struct error_text *error)
@@ -83,38 +80,24 @@ static bool is_wanted(const struct socket_owners *owners, int directory, const c
            inode_set_has(owners->wanted, owner->inode);
 }
 
-static int look_at_entries(struct socket_owners *owners, int directory, uint32_t pid, size_t length)
+static int look_at_descriptor(void *user, int directory, const char *name)
 {
-    const struct dirent64 *entry;
-    for (size_t at = 0; at < length; at += entry->d_reclen) {
-        struct sock_diag_owner owner = {.pid = pid};
-        entry = (const void *)(owners->entries + at);
-        if (!is_wanted(owners, directory, entry->d_name, &owner))
-            continue;
-        owners->found[owners->n_found++] = owner;
-        int r = owners->n_found == SOCKET_OWNERS_MOST ? hand_over(owners) : 0;
-        if (r < 0)
-            return r;
-    }
-    return 0;
+    struct socket_owners *owners = user;
+    struct sock_diag_owner owner = {.pid = owners->pid};
+    if (!is_wanted(owners, directory, name, &owner))
+        return 0;
+    owners->found[owners->n_found++] = owner;
+    return owners->n_found == SOCKET_OWNERS_MOST ? hand_over(owners) : 0;
 }
 
 static int look_at_process(void *user, uint32_t pid)
 {
     struct socket_owners *owners = user;
-    char path[32];
-    long n;
-    int r = 0;
-    snprintf(path, sizeof(path), "/proc/%u/fd", pid);
+    owners->pid = pid;
     if (owners->n_found == 0)
         owners->boot_ns = clock_boot_ns();
-    AUTO_CLOSE int directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (directory < 0)
-        return 0;
-    while (r == 0 &&
-           (n = syscall(SYS_getdents64, directory, owners->entries, sizeof(owners->entries))) > 0)
-        r = look_at_entries(owners, directory, pid, (size_t)n);
-    return r;
+    int r = proc_descriptors_walk(&owners->descriptors, pid, look_at_descriptor, owners);
+    return r < 0 ? r : 0;
 }
 
 int socket_owners_find(struct socket_owners *owners, const struct inode_set *wanted,

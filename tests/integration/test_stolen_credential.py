@@ -37,7 +37,8 @@ ENDS = {"process": {"exit_code": 1, "cpu_user_us": 1, "exit_uid": 0},
         "endpoint": {"bytes_sent": 1, "bytes_received": 0},
         "file_access": {"operations": "read", "opens": 1, "mode": 33188, "size": 0}}
 SETTLES = {"process": {"comm": "x", "exe": "", "arguments": "", "login_uid": 0, "argc": 0,
-                       "tty": ""},
+                       "tty": "", "exe_sha256": "", "exe_size": 0,
+                       "exe_modified_at": datetime.datetime(1970, 1, 1)},
            "endpoint": {"status": "closed", "local_address": "", "local_port": 0, "local_name": "",
                         "remote_name": ""}}
 # A session in which everything that a session can switch off is off.

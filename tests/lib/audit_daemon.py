@@ -104,11 +104,17 @@ class AuditDaemon:
         """End it, delete its rules, put back what it set in the kernel."""
         if self.process is None:
             return
-        run("auditctl", "-D")
+        # An agent that deletes its own rules at the same time makes this one fail.
+        if run("auditctl", "-D", check=False).returncode:
+            run("auditctl", "-D", check=False)
         run("auditctl", "-e", str(self.before["enabled"]))
         self.process.send_signal(signal.SIGTERM)
-        self.process.wait(30)
-        self.process = None
+        try:
+            self.process.wait(30)
+        finally:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
         run("auditctl", "-b", str(self.before["backlog_limit"]))
         run("auditctl", "--backlog_wait_time", str(self.before["backlog_wait_time"]))
         run("auditctl", "-f", str(self.before["failure"]))

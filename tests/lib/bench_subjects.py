@@ -60,7 +60,9 @@ class VestigeToMariaDB(Subject):
             self.vestige.remove()
 
     def start(self):
+        """The programs that run already are read once, at the start: that is not an exec's cost."""
         self.vestige.start_agent()
+        self.vestige.sync()
 
     def stop(self):
         self.vestige.stop_agent()

@@ -30,11 +30,21 @@
  *   --resolv-conf PATH     and the file that names the name servers,
  *   --servers LIST         name servers instead of those,
  *   --name-timeout MS      how long one may take to answer
+ *   --trees LIST           of inotify: directories by blanks,
+ *   --watches N            how many of them at most,
+ *   --include LIST         of fanotify: globs of paths of which alone something is told,
+ *   --exclude LIST         globs of paths of which nothing is told, and
+ *   --exclude-reads LIST   of which only changes are,
+ *   --own DIR              the recorder's own directory,
+ *   --fanotify             as if fanotify watched what it can
+ *   --looks N              before the mark, ask for N looks at open files, one after the other
  *
  * The end of a scan of sockets is shown with the CPU time of all this program until then.
  */
 #include "collectors/bpf/bpf_source.h"
 #include "collectors/connector/connector_source.h"
+#include "collectors/fanotify/fanotify_source.h"
+#include "collectors/inotify/inotify_source.h"
 #include "collectors/resolver/resolver_source.h"
 #include "collectors/rtnetlink/rtnetlink_source.h"
 #include "collectors/sock_diag/sock_diag_source.h"
@@ -62,8 +72,8 @@
 
 /* One line a collector; see also CMakeLists.txt. */
 static const struct source_ops *const known[] = {
-    &connector_source,     &taskstats_source, &bpf_source,
-    &sock_diag_source_ops, &rtnetlink_source, &resolver_source_ops,
+    &connector_source, &taskstats_source,    &bpf_source,         &sock_diag_source_ops,
+    &rtnetlink_source, &resolver_source_ops, &inotify_source_ops, &fanotify_source_ops,
 };
 #define KNOWN_N (sizeof(known) / sizeof(known[0]))
 
@@ -78,8 +88,13 @@ struct tool {
     unsigned interval_ms, stall_ms, settle_ms;
     struct resolver_paths paths;
     const char *servers;
+    const char *include;
     unsigned name_timeout_ms;
-    struct source *resolver;
+    struct source *resolver, *inotify;
+    const char *trees, *exclude, *exclude_reads, *own_directory;
+    uint32_t watches;
+    bool fanotify;
+    unsigned n_looks, n_looks_wanted;
     struct buffer input;
     bool ask;
     size_t receive_buffer;
@@ -259,6 +274,62 @@ static void print_host_name(struct tool *tool, const struct fact_host_name *name
            (const char *)field.data);
 }
 
+static const char *field(struct tool *tool, struct slice bytes)
+{
+    struct buffer escaped CLEANUP(buffer_deinit) = BUFFER_NULL;
+    if (slice_is_null(bytes))
+        return "-";
+    evidence_field_append(&escaped, slice_text(evidence(tool, bytes)));
+    buffer_clear(&tool->text);
+    buffer_append_slice(&tool->text, buffer_slice(&escaped));
+    buffer_append_byte(&tool->text, 0);
+    return tool->text.failed ? "?" : (const char *)tool->text.data;
+}
+
+static void print_status(const struct file_status *status)
+{
+    char size[24];
+    printf(" device=%" PRIu64 " inode=%" PRIu64 " mode=0x%x size=%s", status->device, status->inode,
+           status->mode, bytes_text(status->size, size, sizeof(size)));
+}
+
+static void print_events(uint32_t events)
+{
+    static const char *const names[] = {"opened",    "executed", "modified", "closed_after_write",
+                                        "closed",    "created",  "deleted",  "renamed",
+                                        "attributes"};
+    const char *before = " events=";
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (events & 1U << i) {
+            printf("%s%s", before, names[i]);
+            before = ",";
+        }
+}
+
+static void print_file_fact(struct tool *tool, const struct fact *fact)
+{
+    const struct fact_file *file = &fact->file;
+    const struct fact_file_open *open_file = &fact->file_open;
+    if (fact->kind == FACT_FILE) {
+        printf("FILE pid=%u since_ns=%" PRIu64 " directory=%d path_at_read=%d", file->pid,
+               file->since_ns, file->directory, file->path_at_read);
+        print_events(file->events);
+        print_status(&file->status);
+        printf(" path=%s", field(tool, file->path));
+        printf(" new_path=%s", field(tool, file->new_path));
+    } else if (fact->kind == FACT_FILE_OPEN) {
+        printf("FILE_OPEN pid=%u descriptors=%u writable=%d deleted=%d", open_file->pid,
+               open_file->descriptors, open_file->writable, open_file->deleted);
+        print_status(&open_file->status);
+        printf(" path=%s", field(tool, open_file->path));
+    } else {
+        struct timespec used;
+        clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+        printf("FILE_SCAN begin=%d complete=%d cpu_ns=%" PRId64, fact->file_scan.begin,
+               fact->file_scan.complete, (int64_t)used.tv_sec * 1000000000 + used.tv_nsec);
+    }
+}
+
 static void print_task_fact(struct tool *tool, const struct fact *fact)
 {
     switch (fact->kind) {
@@ -384,12 +455,16 @@ static void take_fact(void *user, const struct fact *fact)
     tool->n_scans += fact->kind == FACT_SOCKET_SCAN && !fact->socket_scan.begin &&
                      fact->socket_scan.netns == tool->netns;
     tool->n_notes += fact->kind == FACT_NOTE;
-    if (tool->no_facts && fact->kind != FACT_NOTE && fact->kind != FACT_SOCKET_SCAN)
+    tool->n_looks += fact->kind == FACT_FILE_SCAN && !fact->file_scan.begin;
+    if (tool->no_facts && fact->kind != FACT_NOTE && fact->kind != FACT_SOCKET_SCAN &&
+        fact->kind != FACT_FILE_SCAN)
         return;
     if (fact->kind >= FACT_FORK && fact->kind <= FACT_EXIT)
         print_task_fact(tool, fact);
     else if (fact->kind >= FACT_LINK && fact->kind <= FACT_NETWORK_SCAN)
         print_network_fact(tool, fact);
+    else if (fact->kind >= FACT_FILE && fact->kind <= FACT_FILE_SCAN)
+        print_file_fact(tool, fact);
     else
         print_other_fact(tool, fact);
     printf(" source=%s boot_ns=%" PRIu64 "\n", source_name(fact->source), fact->boot_ns);
@@ -466,6 +541,8 @@ static int open_source(struct tool *tool, const struct source_ops *ops,
     source->ops = ops;
     if (ops == &resolver_source_ops)
         tool->resolver = source->source;
+    if (ops == &inotify_source_ops)
+        tool->inotify = source->source;
     tool->n_sources++;
     return 0;
 }
@@ -480,6 +557,13 @@ static int open_sources(struct tool *tool, char *names, int wake_fd)
                                            .bpf_active = tool->bpf,
                                            .name_servers = tool->servers,
                                            .name_timeout_ms = tool->name_timeout_ms,
+                                           .files_trees = tool->trees,
+                                           .files_watches = tool->watches,
+                                           .files_include = tool->include,
+                                           .files_exclude = tool->exclude,
+                                           .files_exclude_reads = tool->exclude_reads,
+                                           .own_directory = tool->own_directory,
+                                           .fanotify_active = tool->fanotify,
                                            .counters = &tool->counters,
                                            .wake_fd = wake_fd};
     char *rest = NULL;
@@ -596,6 +680,10 @@ static int record_sources(struct tool *tool, int wake_fd, char **command)
         r = take_until(tool, &tool->n_ends, tool->n_ends_wanted);
     if (r == 0)
         r = take_until(tool, &tool->n_scans, tool->n_scans + tool->n_scans_wanted);
+    for (unsigned i = 0; r == 0 && tool->inotify && i < tool->n_looks_wanted; i++) {
+        inotify_source_scan(tool->inotify);
+        r = take_until(tool, &tool->n_looks, tool->n_looks + 1);
+    }
     for (unsigned waited = 0; waited < tool->settle_ms; waited += 10)
         (void)take_gulp(tool, 10);
     if (r == 0 && reader_mark(reader, MARK_TOKEN) < 0)
@@ -695,6 +783,14 @@ int main(int argc, char **argv)
         {"resolv-conf",      required_argument, NULL, 'R'},
         {"servers",          required_argument, NULL, 'V'},
         {"name-timeout",     required_argument, NULL, 'T'},
+        {"trees",            required_argument, NULL, 'D'},
+        {"watches",          required_argument, NULL, 'W'},
+        {"include",          required_argument, NULL, 'I'},
+        {"exclude",          required_argument, NULL, 'x'},
+        {"exclude-reads",    required_argument, NULL, 'X'},
+        {"own",              required_argument, NULL, 'O'},
+        {"fanotify",         no_argument,       NULL, 'F'},
+        {"looks",            required_argument, NULL, 'L'},
         {NULL,               0,                 NULL, 0  },
     };
     struct tool tool = {
@@ -755,6 +851,30 @@ int main(int argc, char **argv)
             break;
         case 'T':
             tool.name_timeout_ms = (unsigned)strtoul(optarg, NULL, 10);
+            break;
+        case 'D':
+            tool.trees = optarg;
+            break;
+        case 'W':
+            tool.watches = (uint32_t)strtoul(optarg, NULL, 10);
+            break;
+        case 'I':
+            tool.include = optarg;
+            break;
+        case 'x':
+            tool.exclude = optarg;
+            break;
+        case 'X':
+            tool.exclude_reads = optarg;
+            break;
+        case 'O':
+            tool.own_directory = optarg;
+            break;
+        case 'F':
+            tool.fanotify = true;
+            break;
+        case 'L':
+            tool.n_looks_wanted = (unsigned)strtoul(optarg, NULL, 10);
             break;
         default:
             return 2;

@@ -82,8 +82,10 @@ def audit_rules():
 
 
 def audit_state():
-    """Settings and rules, without what only counts."""
+    """Settings and rules, without what only counts. The kernel may still name an owner that is gone."""
     status = audit_status()
+    if not os.path.exists(f"/proc/{status['pid']}"):
+        status["pid"] = 0
     return {name: status[name] for name in status if name not in AUDIT_COUNTERS}, audit_rules()
 
 

@@ -30,9 +30,10 @@ static void texts_follow_the_catalogue(void **state)
                      "UPDATE boot_end SET `destroyed_at` = ?, `end_cause` = ?, end_batch = ? "
                      "WHERE host_id = 7 AND id = ? AND day = ?");
     assert_statement(TABLE_PROCESS, VERB_SETTLE,
-                     "UPDATE process_settle SET `comm` = ?, `exe` = ?, `exe_sha256` = ?, "
-                     "`argv0` = ?, `arguments` = ?, `argc` = ?, `cwd` = ?, `tty` = ?, "
-                     "`session_id` = ?, `login_uid` = ?, `login_username` = ?, settle_batch = ? "
+                     "UPDATE process_settle SET `comm` = ?, `exe` = ?, `argv0` = ?, "
+                     "`arguments` = ?, `argc` = ?, `cwd` = ?, `tty` = ?, `exe_sha256` = ?, "
+                     "`exe_size` = ?, `exe_modified_at` = ?, `session_id` = ?, `login_uid` = ?, "
+                     "`login_username` = ?, settle_batch = ? "
                      "WHERE host_id = 7 AND id = ? AND day = ?");
 }
 

@@ -1,0 +1,42 @@
+#pragma once
+/*
+ * The reading of one file for its digest, piece by piece, and the requests that wait for it. What
+ * was read counts only when the file is the same version at the end as it was at the look.
+ */
+#include "collectors/programs/program_cache.h"
+
+#include <sys/queue.h>
+
+enum { READING_ASKERS_MOST = 32 };
+
+/* A request for this file, and how it was found. */
+struct program_asker {
+    uint64_t request, looked_ns;
+    unsigned evidence;
+};
+
+struct program_reading {
+    TAILQ_ENTRY(program_reading) in_order;
+    struct program_version version;
+    bool local;
+    struct program_asker askers[READING_ASKERS_MOST];
+    size_t n_askers;
+    struct program_hash *hash;
+};
+
+/** Outcomes of a step. */
+enum { READING_DONE = 0, READING_MORE = 1 };
+
+/** Returns 0 or a negative errno: it cannot be read. */
+int program_reading_new(struct program_reading **readingp, const struct program_file *file,
+                        uint64_t request) MUST_CHECK;
+struct program_reading *program_reading_free(struct program_reading *reading);
+/** False: it is another version, or there is no room. */
+bool program_reading_join(struct program_reading *reading, const struct program_file *file,
+                          uint64_t request);
+/** Read up to @p *budget bytes, which are taken off. Returns READING_MORE, READING_DONE with the
+ *  @p digest, -ESTALE when the file was changed, or another error. */
+int program_reading_step(struct program_reading *reading, size_t *budget,
+                         uint8_t digest[PROGRAM_DIGEST_SIZE]) MUST_CHECK;
+/** Its last change is so long before the reading that another one would have another time. */
+bool program_reading_lasting(const struct program_reading *reading);

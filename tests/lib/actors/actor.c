@@ -11,7 +11,7 @@
 
 static const struct actor *const families[] = {
     life_actors,     identity_actors, image_actors,  storm_actors,
-    listener_actors, network_actors,  compat_actors,
+    listener_actors, network_actors,  compat_actors, files_actors,
 };
 static const size_t n_families = sizeof(families) / sizeof(families[0]);
 

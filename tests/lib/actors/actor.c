@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 static const struct actor *const families[] = {
-    life_actors,     identity_actors, image_actors,  storm_actors,
-    listener_actors, network_actors,  compat_actors, file_storm_actors,
+    life_actors,    identity_actors, image_actors, storm_actors,      listener_actors,
+    network_actors, compat_actors,   files_actors, file_storm_actors,
 };
 static const size_t n_families = sizeof(families) / sizeof(families[0]);
 

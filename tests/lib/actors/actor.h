@@ -18,7 +18,7 @@ struct actor {
 
 /* The tables of the families, each terminated by an empty entry. */
 extern const struct actor life_actors[], identity_actors[], image_actors[], storm_actors[],
-    listener_actors[], network_actors[], compat_actors[], file_storm_actors[];
+    listener_actors[], network_actors[], compat_actors[], files_actors[], file_storm_actors[];
 
 /** Print {"role":...} with what wait(2) gave for the process. @p ppid is the parent at birth. */
 void actor_report(const char *role, pid_t pid, pid_t ppid, int status);

@@ -1,0 +1,274 @@
+"""Files in use on the real kernel: each is a row, with its process and login user, and the questions
+that are asked of them are answered by SQL alone."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+from vestige_test import ACTOR, VestigeTest, act, brief, main, now_us, wait_for
+
+N, GLANCES = 997, 1000
+READER, LOGIN = 1001, 1000
+
+
+class Files(VestigeTest):
+    """Questions about rows of file_access."""
+
+    def setUp(self):
+        super().setUp()
+        # Not below the instance's directory: what is in there is the recorder's own.
+        self.directory = tempfile.mkdtemp(prefix="vestige-files-")
+        os.chmod(self.directory, 0o755)
+        self.addCleanup(shutil.rmtree, self.directory)
+
+    def path(self, *names):
+        return os.path.join(self.directory, *names)
+
+    def accesses(self, condition, *parameters):
+        return self.vestige.query(
+            f"SELECT * FROM file_access WHERE id >= {self.since} AND ({condition}) ORDER BY id",
+            *parameters)
+
+    def of(self, pid):
+        return self.accesses("pid = %s AND path LIKE CONCAT(%s, '/%%')", pid, self.directory)
+
+    def image(self, pid, comm):
+        """The one row of the program in this process."""
+        return self.only(self.processes("pid = %s AND comm = %s", pid, comm), f"{comm} in {pid}")
+
+    def assert_all(self, rows, **expected):
+        for row in rows:
+            self.assert_ended(row, **expected)
+
+    def assert_nothing_lost(self):
+        lost = [gap for gap in self.gaps() if gap["source"] in ("fanotify", "inotify", "files")]
+        self.assertEqual([], lost, brief(lost))
+
+
+def as_reader(program, *parameters):
+    """A user who logged in as another one."""
+    return act("login", LOGIN, "setpriv", f"--reuid={READER}", f"--regid={READER}",
+               "--clear-groups", program, *parameters)
+
+
+class TestDeeds(Files):
+    def setUp(self):
+        super().setUp()
+        for name in ("here", "there"):
+            os.mkdir(self.path(name))
+        self.program = shutil.copy(ACTOR, self.path("deeds"))
+        os.chmod(self.program, 0o755)
+
+    def run_deeds(self, *parameters):
+        process = subprocess.run([self.program, *map(str, parameters)], stdin=subprocess.DEVNULL,
+                                 check=True)
+        return process
+
+    def expected_paths(self, name, n=N):
+        return [self.path(name, f"file-{i:04}") for i in range(n)]
+
+    def test_made_read_changed(self):
+        maker, _ = act("login", LOGIN, self.program, "files-make", self.path("here"), N)
+        reader, _ = as_reader(self.program, "files-read", self.path("here"), N)
+        changer, _ = act("login", LOGIN, self.program, "files-change", self.path("here"),
+                         self.path("there"), N)
+        self.vestige.sync()
+        self.assert_nothing_lost()
+        here, there = self.expected_paths("here"), self.expected_paths("there")
+
+        made = self.of(maker)
+        self.assertEqual(here, [row["path"] for row in made if row["path"] != self.program])
+        self.check(made, maker, 0, "write,create", opens=1, inherited=0, new_path=None, size=7)
+
+        read = self.of(reader)
+        self.assertEqual(here, [row["path"] for row in read if row["path"] != self.program])
+        self.check(read, reader, READER, "read", opens=1, inherited=0, new_path=None, size=7)
+
+        changed = {}
+        for row in self.of(changer):
+            changed.setdefault(row["operations"], []).append(row)
+        self.assertEqual({"attributes", "rename", "delete", "execute"}, set(changed))
+        for operation, paths in (("attributes", here), ("rename", here), ("delete", there)):
+            rows = changed[operation]
+            self.assertEqual(paths, [row["path"] for row in rows])
+            self.check(rows, changer, 0, operation, opens=None)
+        self.assertEqual(there, [row["new_path"] for row in changed["rename"]])
+        self.assertEqual({None}, {row["new_path"] for row in changed["attributes"]
+                                  + changed["delete"]})
+
+    def check(self, rows, pid, uid, operations, **expected):
+        """All are of the program of that process, which ended them by itself."""
+        image = self.image(pid, "deeds")
+        rows = [row for row in rows if row["path"] != self.program]
+        self.assertEqual(N, len(rows))
+        self.assert_all(rows, process_id=image["id"], pid=pid, application="deeds", uid=uid,
+                        login_uid=LOGIN, operations=operations, end_cause="closed",
+                        seen_by="fanotify", path_at_read=0, **expected)
+        for row in rows:
+            self.assertGreaterEqual(row["created_at"], image["created_at"], brief([row]))
+            self.assertLessEqual(row["destroyed_at"], image["destroyed_at"], brief([row]))
+
+    def test_glances(self):
+        path = self.path("glanced at")
+        with open(path, "w") as stream:
+            stream.write("x")
+        self.vestige.sync()
+        self.since = now_us()
+        parent, _ = act("login", LOGIN, self.program, "files-glance", path, GLANCES)
+        self.vestige.sync()
+        self.assert_nothing_lost()
+        rows = self.accesses("path = %s", path)
+        self.assertEqual(GLANCES, len(rows))
+        self.assert_all(rows, operations="read", opens=1, inherited=0, uid=0, login_uid=LOGIN,
+                        application="deeds", end_cause="closed", seen_by="fanotify")
+        children = self.processes("ppid = %s", parent)
+        self.assertEqual(sorted(child["id"] for child in children),
+                         sorted(row["process_id"] for row in rows))
+        self.assertEqual(GLANCES, len(children))
+
+    def test_held_open(self):
+        path = self.path("held")
+        open(path, "w").close()
+        holder = subprocess.Popen([self.program, "files-hold", path], stdin=subprocess.PIPE,
+                                  stdout=subprocess.PIPE)
+        try:
+            holder.stdout.readline()
+            self.vestige.sync()
+            row = self.only(self.accesses("pid = %s AND path = %s", holder.pid, path), "the holder")
+            self.assert_row(row, destroyed_at=None, operations=None, opens=None, application="deeds",
+                            process_id=self.image(holder.pid, "deeds")["id"])
+        finally:
+            holder.communicate()
+        self.vestige.sync()
+        row = self.only(self.accesses("pid = %s AND path = %s", holder.pid, path), "the holder")
+        self.assert_ended(row, operations="read", opens=1, end_cause="closed")
+
+
+class TestNames(Files):
+    def test_odd_names(self):
+        names = [b"with\nnewline", b"with\ttab", b"with\\backslash", b"\\x41", b"\xff\xfe latin",
+                 "größe".encode(), b"%s %d 'quoted' \"twice\"", b" blank ", b"l" * 255]
+        for name in names:
+            with open(os.path.join(self.directory.encode(), name), "wb") as stream:
+                stream.write(b"x")
+        self.vestige.sync()
+        self.assert_nothing_lost()
+        found = [self.raw(row["path"]) for row in self.of(os.getpid())]
+        self.assertEqual(sorted(names), sorted(os.path.basename(path) for path in found))
+
+    def test_long_path(self):
+        """A path of 4,095 bytes."""
+        part = b"d" * 250
+        at = os.open(self.directory, os.O_RDONLY)
+        length = len(self.directory)
+        expected = self.directory.encode()
+        while length + 1 + len(part) < 4000:
+            os.mkdir(part, dir_fd=at)
+            below = os.open(part, os.O_RDONLY, dir_fd=at)
+            os.close(at)
+            at, length, expected = below, length + 1 + len(part), expected + b"/" + part
+        name = b"f" * (4095 - length - 1)
+        os.close(os.open(name, os.O_WRONLY | os.O_CREAT, dir_fd=at))
+        os.close(at)
+        self.vestige.sync()
+        rows = self.accesses("pid = %s AND LENGTH(path) = 4095", os.getpid())
+        row = self.only(rows, "the long path")
+        self.assertEqual(expected + b"/" + name, row["path"].encode())
+        self.assert_ended(row, operations="write,create", opens=1)
+
+    @staticmethod
+    def raw(text):
+        """The bytes that evidence text stands for."""
+        data, out, i = text.encode(), bytearray(), 0
+        while i < len(data):
+            if data[i:i + 2] == b"\\x" and len(data) >= i + 4:
+                try:
+                    out.append(int(data[i + 2:i + 4], 16))
+                    i += 4
+                    continue
+                except ValueError:
+                    pass
+            out.append(data[i])
+            i += 1
+        return bytes(out)
+
+
+class TestQuestions(Files):
+    """What an investigator asks; the answers are what a shell did a moment ago."""
+
+    def setUp(self):
+        super().setUp()
+        self.work = self.path("work")
+        os.mkdir(self.work)
+        self.script = self.path("script")
+        with open(self.script, "w") as script:
+            script.write(f"cd {self.work}\n"
+                         "echo one > first\n"
+                         "( echo two > second; sh -c 'echo three > third' )\n"
+                         "cat first second > /dev/null\n"
+                         "cat /etc/shadow > /dev/null\n")
+        self.shell, _ = act("login", LOGIN, "bash", self.script)
+        self.vestige.sync()
+
+    def test_who_read_shadow_today(self):
+        rows = self.vestige.query(
+            "SELECT f.login_uid, f.username, p.comm, p.exe FROM file_access f"
+            " JOIN process p ON p.host_id = f.host_id AND p.id = f.process_id"
+            " WHERE f.path = '/etc/shadow' AND f.created_at >= UTC_DATE()"
+            "   AND (FIND_IN_SET('read', f.operations) OR f.operations IS NULL)"
+            f"  AND f.id >= {self.since} AND f.login_uid = {LOGIN}")
+        row = self.only(rows, "who read it")
+        self.assertEqual((LOGIN, "root", "cat"), (row["login_uid"], row["username"], row["comm"]))
+        self.assertTrue(row["exe"].endswith("/bin/cat"), row)
+
+    def test_what_a_process_and_its_descendants_wrote(self):
+        shell = self.image(self.shell, "bash")
+        rows = self.vestige.query(
+            "WITH RECURSIVE family (host_id, id) AS ("
+            " SELECT host_id, id FROM process WHERE id = %s UNION"
+            " SELECT p.host_id, p.id FROM process p JOIN family f"
+            "   ON p.host_id = f.host_id AND f.id IN (p.parent_id, p.previous_id))"
+            "SELECT DISTINCT path FROM file_access a JOIN family f"
+            "  ON f.host_id = a.host_id AND f.id = a.process_id"
+            " WHERE FIND_IN_SET('write', a.operations) ORDER BY path", shell["id"])
+        self.assertEqual([os.path.join(self.work, name) for name in ("first", "second", "third")],
+                         [row["path"] for row in rows if row["path"].startswith(self.directory)])
+
+    def test_what_a_login_user_touched_below_a_path(self):
+        rows = self.vestige.query(
+            "SELECT path, GROUP_CONCAT(DISTINCT operations ORDER BY operations) AS done"
+            " FROM file_access WHERE login_uid = %s AND path LIKE CONCAT(%s, '/%%') AND id >= %s"
+            " GROUP BY path ORDER BY path", LOGIN, self.work, self.since)
+        self.assertEqual({"first": "read,write,create", "second": "read,write,create",
+                          "third": "write,create"},
+                         {os.path.basename(row["path"]): row["done"] for row in rows})
+
+    def test_what_a_program_opened_in_order(self):
+        cat = self.processes("comm = 'cat' AND login_uid = %s AND argc = 3", LOGIN)
+        rows = self.vestige.query(
+            "SELECT path FROM file_access WHERE process_id = %s AND opens > 0"
+            " ORDER BY created_at, id", self.only(cat, "cat first second")["id"])
+        self.assertEqual([os.path.join(self.work, name) for name in ("first", "second")],
+                         [row["path"] for row in rows])
+
+
+class TestLimits(Files):
+    def test_own_files(self):
+        """The recorder's own writing feeds nothing back."""
+        self.vestige.sync()
+        own = self.accesses("path LIKE CONCAT(%s, '/%%')", self.vestige.state)
+        self.assertEqual([], own, brief(own[:3]))
+
+    def test_coverage_says_what_is_left_out(self):
+        rows = self.vestige.query("SELECT source, mode, detail FROM coverage WHERE source IN "
+                                  "('fanotify', 'inotify') AND destroyed_at IS NULL")
+        self.assertEqual({"fanotify", "inotify"}, {row["source"] for row in rows})
+        for row in rows:
+            self.assertNotIn(row["mode"], ("off", "failed"), row)
+
+
+if __name__ == "__main__":
+    main()

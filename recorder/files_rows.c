@@ -317,7 +317,7 @@ static bool has_waited(const struct file_queue *queue, uint64_t wait_ns, uint64_
 bool files_settled_until(const struct files *f, uint64_t boot_ns)
 {
     const struct file_actor *actor = TAILQ_FIRST(&f->ended);
-    return STAILQ_EMPTY(&f->early) && TAILQ_EMPTY(&f->refused.rows) && TAILQ_EMPTY(&f->limited) &&
+    return STAILQ_EMPTY(&f->held) && TAILQ_EMPTY(&f->refused.rows) && TAILQ_EMPTY(&f->limited) &&
            !(actor && actor->noticed_ns <= boot_ns) &&
            !has_waited(&f->waiting, f->options.settle_ns, boot_ns) &&
            !has_waited(&f->quiet, f->options.quiet_ns, boot_ns);

@@ -34,14 +34,27 @@ struct actors *actors_free(struct actors *actors)
     return NULL;
 }
 
+static void keep(struct actor_set *set, unsigned way, const struct actor *actor)
+{
+    shared_text_unref(set->exe[way]);
+    set->exe[way] = slice_is_null(actor->exe) ? NULL : shared_text_new(actor->exe);
+    set->actors[way] = *actor;
+    set->actors[way].exe = shared_text_slice(set->exe[way]);
+}
+
 void actors_remember(struct actors *actors, const struct actor *actor)
 {
     struct actor_set *set = &actors->sets[actor->pid % SETS];
-    shared_text_unref(set->exe[set->next]);
-    set->exe[set->next] = slice_is_null(actor->exe) ? NULL : shared_text_new(actor->exe);
-    set->actors[set->next] = *actor;
-    set->actors[set->next].exe = shared_text_slice(set->exe[set->next]);
+    keep(set, set->next, actor);
     set->next = (set->next + 1) % WAYS;
+}
+
+void actors_refresh(struct actors *actors, const struct actor *actor)
+{
+    struct actor_set *set = &actors->sets[actor->pid % SETS];
+    for (unsigned way = 0; way < WAYS; way++)
+        if (set->actors[way].process_id == actor->process_id && !set->actors[way].comm[0])
+            keep(set, way, actor);
 }
 
 const struct actor *actors_find(const struct actors *actors, uint32_t pid, uint64_t from_ns,

@@ -25,6 +25,8 @@ int actors_new(struct actors **actorsp) MUST_CHECK;
 struct actors *actors_free(struct actors *actors);
 /** Keeps a copy, also of the text. */
 void actors_remember(struct actors *actors, const struct actor *actor);
+/** Something more is known of an image that is remembered. */
+void actors_refresh(struct actors *actors, const struct actor *actor);
 /** The last image of @p pid that ran at some moment between these two, inclusive, or NULL. */
 const struct actor *actors_find(const struct actors *actors, uint32_t pid, uint64_t from_ns,
                                 uint64_t until_ns);

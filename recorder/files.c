@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-enum { EARLY_MOST = 8192, EARLY_BYTES_MOST = 4 << 20 };
+enum { HELD_BYTES_MOST = 4 << 20 };
 
 static const uint32_t closing = FILE_CLOSED | FILE_CLOSED_AFTER_WRITE;
 static const uint32_t opening = FILE_OPENED | FILE_EXECUTED;
@@ -49,7 +49,7 @@ int files_new(struct files **filesp, const struct files_options *options)
     TAILQ_INIT(&f->ended);
     TAILQ_INIT(&f->all_programs);
     TAILQ_INIT(&f->limited);
-    STAILQ_INIT(&f->early);
+    STAILQ_INIT(&f->held);
     f->by_key = OPENSSL_LH_new(key_hash, key_compare);
     if (!f->by_key || file_actor_init(f) < 0 || file_program_init(f) < 0 ||
         file_restore_init(f) < 0) {
@@ -67,12 +67,25 @@ static void free_queue(struct files *f, struct file_queue *queue)
         file_release(f, row);
 }
 
-static void forget_early(struct files *f, struct file_early_fact *early)
+static uint32_t pid_of(const struct fact *fact)
 {
-    STAILQ_REMOVE_HEAD(&f->early, in_list);
-    f->n_early--;
-    f->early_bytes -= early->n_bytes;
-    free(early);
+    return fact->kind == FACT_FILE        ? fact->file.pid
+           : fact->kind == FACT_FILE_OPEN ? fact->file_open.pid
+                                          : 0;
+}
+
+uint16_t *file_n_held(struct files *f, uint32_t pid)
+{
+    return &f->n_held[pid % FILE_PIDS];
+}
+
+static void free_held(struct files *f)
+{
+    struct file_held_fact *held;
+    while ((held = STAILQ_FIRST(&f->held))) {
+        STAILQ_REMOVE_HEAD(&f->held, in_list);
+        free(held);
+    }
 }
 
 struct files *files_free(struct files *f)
@@ -83,8 +96,7 @@ struct files *files_free(struct files *f)
     free_queue(f, &f->quiet);
     free_queue(f, &f->refused);
     free_queue(f, &f->open);
-    while (!STAILQ_EMPTY(&f->early))
-        forget_early(f, STAILQ_FIRST(&f->early));
+    free_held(f);
     file_restore_deinit(f);
     file_program_deinit(f);
     OPENSSL_LH_free(f->by_key);
@@ -347,7 +359,15 @@ static void dispatch(struct files *f, const struct fact *fact)
         file_scan_fact(f, fact);
 }
 
-/* -- the first facts -- */
+/* -- facts that wait -- */
+
+static void release_held(struct files *f, struct file_held_fact *held)
+{
+    --*file_n_held(f, pid_of(&held->fact));
+    f->held_bytes -= held->n_bytes;
+    dispatch(f, &held->fact);
+    free(held);
+}
 
 static struct slice keep(uint8_t *to, struct slice text)
 {
@@ -357,62 +377,88 @@ static struct slice keep(uint8_t *to, struct slice text)
 }
 
 /* False when there is no room: then the fact is taken as it is. */
-static bool keep_early(struct files *f, const struct fact *fact)
+static bool hold(struct files *f, const struct fact *fact)
 {
-    bool file = fact->kind == FACT_FILE;
-    struct slice path = file                           ? fact->file.path
-                        : fact->kind == FACT_FILE_OPEN ? fact->file_open.path
-                                                       : SLICE_NULL;
+    bool file = fact->kind == FACT_FILE, open = fact->kind == FACT_FILE_OPEN;
+    struct slice path = file ? fact->file.path : open ? fact->file_open.path : SLICE_NULL;
     struct slice new_path = file ? fact->file.new_path : SLICE_NULL;
-    size_t n_bytes = sizeof(struct file_early_fact) + path.length + new_path.length;
-    if (f->n_early >= EARLY_MOST || f->early_bytes + n_bytes > EARLY_BYTES_MOST)
+    size_t n_bytes = sizeof(struct file_held_fact) + path.length + new_path.length;
+    if (f->held_bytes + n_bytes > HELD_BYTES_MOST)
         return false;
-    struct file_early_fact *early = malloc(n_bytes);
-    if (!early)
+    struct file_held_fact *held = malloc(n_bytes);
+    if (!held)
         return false;
-    early->fact = *fact;
-    early->n_bytes = n_bytes;
+    held->fact = *fact;
+    held->n_bytes = n_bytes;
     if (file) {
-        early->fact.file.path = keep(early->bytes, path);
-        early->fact.file.new_path = keep(early->bytes + path.length, new_path);
-    } else if (fact->kind == FACT_FILE_OPEN) {
-        early->fact.file_open.path = keep(early->bytes, path);
+        held->fact.file.path = keep(held->bytes, path);
+        held->fact.file.new_path = keep(held->bytes + path.length, new_path);
+    } else if (open) {
+        held->fact.file_open.path = keep(held->bytes, path);
     }
-    STAILQ_INSERT_TAIL(&f->early, early, in_list);
-    f->n_early++;
-    f->early_bytes += n_bytes;
+    STAILQ_INSERT_TAIL(&f->held, held, in_list);
+    f->held_bytes += n_bytes;
+    ++*file_n_held(f, pid_of(fact));
     return true;
 }
 
-static bool is_early(const struct files *f, uint64_t now_ns)
+static bool is_early(const struct files *f)
 {
-    return !processes_last_scan_ns(f->options.processes) && now_ns < f->early_until_ns;
+    return !processes_last_scan_ns(f->options.processes) && files_now(f) < f->early_until_ns;
 }
 
-/* Who was there before the recorder is known when /proc has been looked at once. */
-static void take_early(struct files *f)
+/* Who was there before the recorder is known when /proc has been looked at once. Which of several
+ * images it was is known when audit has spoken of them. */
+static bool must_wait(struct files *f, const struct fact *fact)
 {
-    struct file_early_fact *early;
-    while ((early = STAILQ_FIRST(&f->early))) {
-        dispatch(f, &early->fact);
-        forget_early(f, early);
+    return is_early(f) ||
+           (files_now(f) < fact->boot_ns + f->options.settle_ns && file_who_is_open(f, fact));
+}
+
+/* Those that need not wait any more; facts of one pid stay in their order. */
+static void take_held(struct files *f, bool all)
+{
+    struct file_held_facts facts = STAILQ_HEAD_INITIALIZER(facts);
+    bool waits[FILE_PIDS] = {0};
+    struct file_held_fact *held;
+    STAILQ_CONCAT(&facts, &f->held);
+    while ((held = STAILQ_FIRST(&facts))) {
+        bool *behind = &waits[pid_of(&held->fact) % FILE_PIDS];
+        STAILQ_REMOVE_HEAD(&facts, in_list);
+        *behind = *behind || (!all && must_wait(f, &held->fact));
+        if (*behind) {
+            STAILQ_INSERT_TAIL(&f->held, held, in_list);
+            continue;
+        }
+        release_held(f, held);
     }
+}
+
+/* A look does not wait for others: the next one will show it again. */
+static bool is_passed_over(struct files *f, const struct fact *fact)
+{
+    if (fact->kind != FACT_FILE_OPEN || is_early(f) || !*file_n_held(f, pid_of(fact)))
+        return false;
+    f->scan_passed_over = true;
+    return true;
 }
 
 void files_fact(struct files *f, const struct fact *fact)
 {
     if (!f->early_until_ns)
         f->early_until_ns = fact->boot_ns + f->options.processes_ns;
-    if (is_early(f, fact->boot_ns) && keep_early(f, fact))
+    if (is_passed_over(f, fact))
         return;
-    take_early(f);
+    bool behind = fact->kind == FACT_FILE && *file_n_held(f, fact->file.pid);
+    if ((behind || must_wait(f, fact)) && hold(f, fact))
+        return;
     dispatch(f, fact);
 }
 
 void files_tick(struct files *f)
 {
-    if (!is_early(f, files_now(f)))
-        take_early(f);
+    if (!STAILQ_EMPTY(&f->held))
+        take_held(f, false);
     file_rows_tick(f, files_now(f));
     file_program_tick(f, false);
 }
@@ -425,7 +471,7 @@ void files_hurry(struct files *f, uint64_t boot_ns)
 
 void files_flush(struct files *f)
 {
-    take_early(f);
+    take_held(f, true);
     file_rows_flush(f);
     file_program_tick(f, true);
 }

@@ -50,16 +50,29 @@ static bool is_exe(const struct actor *image, struct slice path)
     return !text.failed && !field.failed && slice_equal(buffer_slice(&field), image->exe);
 }
 
+static bool is_unknown(const struct actor *image)
+{
+    return !image->comm[0] && slice_is_null(image->exe);
+}
+
 /* A script is executed by its own name, which is the image's, before its interpreter is. */
 static bool is_file_of(const struct actor *image, struct slice path)
 {
     struct slice comm = slice_of(image->comm, strnlen(image->comm, sizeof(image->comm)));
     struct slice name = base_name(path);
-    if (comm.length == 0 && slice_is_null(image->exe))
-        return true; /* nobody has said yet what it is */
     if (name.length > sizeof(image->comm) - 1)
         name.length = sizeof(image->comm) - 1;
     return slice_equal(name, comm) || is_exe(image, path);
+}
+
+/* The image that begins with this execution; when none does for certain, the next one if nothing is
+ * known of it; else @p at. */
+static size_t executed(const struct actor *images, size_t at, size_t n, struct slice path)
+{
+    for (size_t next = at + 1; next < n; next++)
+        if (is_file_of(&images[next], path))
+            return next;
+    return at + 1 < n && is_unknown(&images[at + 1]) ? at + 1 : at;
 }
 
 static size_t image_of(struct files *f, const struct fact *fact, const struct actor *images,
@@ -73,12 +86,8 @@ static size_t image_of(struct files *f, const struct fact *fact, const struct ac
     if (span->pid == file->pid && span->since_ns == file->since_ns)
         while (at + 1 < n && images[at].process_id != span->process_id)
             at++;
-    for (size_t next = at + 1; file->events & FILE_EXECUTED && next < n; next++) {
-        if (!is_file_of(&images[next], file->path))
-            continue;
-        at = next;
-        break;
-    }
+    if (file->events & FILE_EXECUTED)
+        at = executed(images, at, n, file->path);
     *span = (struct file_span){file->pid, file->since_ns, images[at].process_id};
     return at;
 }
@@ -94,6 +103,20 @@ void file_who(struct files *f, const struct fact *fact, struct actor *who)
         .pid = file->pid, .until_ns = UINT64_MAX, .uid = ID_UNSET, .login_uid = ID_UNSET};
     if (n)
         *who = images[n > 1 ? image_of(f, fact, images, n) : 0];
+}
+
+bool file_who_is_open(struct files *f, const struct fact *fact)
+{
+    struct actor images[PROCESSES_ACTORS_MOST];
+    const struct fact_file *file = &fact->file;
+    bool open = false;
+    if (fact->kind != FACT_FILE || !file->pid)
+        return false;
+    size_t n =
+        processes_actors(f->options.processes, file->pid, file->since_ns, fact->boot_ns, images);
+    for (size_t i = 0; i < n; i++)
+        open |= is_unknown(&images[i]);
+    return n > 1 && open;
 }
 
 /* -- images with rows -- */

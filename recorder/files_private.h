@@ -6,7 +6,7 @@
 
 #include <openssl/lhash.h>
 
-enum { FILE_RECENT_ENDS = 16384, FILE_SPANS = 256 };
+enum { FILE_RECENT_ENDS = 16384, FILE_SPANS = 256, FILE_PIDS = 1024 };
 
 /* A direct-mapped memory of the last ends: what a look at /proc says may be older than the end. */
 struct file_recent_end {
@@ -19,9 +19,9 @@ struct file_span {
     uint64_t since_ns, process_id;
 };
 
-/* A fact that waits for the first look at /proc. */
-struct file_early_fact {
-    STAILQ_ENTRY(file_early_fact) in_list;
+/* A fact that waits until it is known whose it is. */
+struct file_held_fact {
+    STAILQ_ENTRY(file_held_fact) in_list;
     struct fact fact;
     size_t n_bytes;
     uint8_t bytes[];
@@ -64,15 +64,17 @@ struct files {
     struct file_queue open;         /* inserted, and lives */
     TAILQ_HEAD(, file_actor) ended; /* images that have ended, the first one first */
     TAILQ_HEAD(, file_program) all_programs, limited;
-    STAILQ_HEAD(, file_early_fact) early;
-    size_t n_early, early_bytes;
-    uint64_t early_until_ns; /* 0: no fact has come yet */
+    STAILQ_HEAD(file_held_facts, file_held_fact) held;
+    size_t held_bytes;
+    uint64_t early_until_ns;    /* the end of waiting for the first look at /proc; 0: no fact yet */
+    uint16_t n_held[FILE_PIDS]; /* facts, by a part of the pid: later ones stay behind them */
     size_t n_rows, n_bytes;
     int refused_error;      /* why the last of the refused ones waits */
     uint64_t last_real_us;  /* of the earlier run */
     uint64_t beyond;        /* events for which there was no room, not yet in a gap */
     uint32_t generation;    /* of the look at all descriptors that is under way */
     uint64_t scan_begin_ns; /* 0: none is */
+    bool scan_passed_over;  /* it showed something that had to be passed over */
     struct file_recent_end recent[FILE_RECENT_ENDS];
     struct file_span spans[FILE_SPANS];
 };
@@ -85,6 +87,8 @@ static inline uint64_t files_now(const struct files *f)
 uint64_t file_hash(struct slice bytes, uint64_t seed);
 
 /* files.c */
+/** How many facts of such pids wait. */
+uint16_t *file_n_held(struct files *f, uint32_t pid);
 /** A row that lives, of this image and path; one of an earlier run is taken up. NULL: none. */
 struct file_row *file_find(struct files *f, struct file_actor *actor, struct slice path);
 /** A row of the image that is about this file under another name, or NULL. */
@@ -108,6 +112,8 @@ bool file_had_ended(struct files *f, const struct file_actor *actor, struct slic
 int file_actor_init(struct files *f) MUST_CHECK;
 /** Who did it, as far as anybody knows; the pid alone when nobody does. */
 void file_who(struct files *f, const struct fact *fact, struct actor *who);
+/** One of several images did it, and which ones they are has not been said yet. */
+bool file_who_is_open(struct files *f, const struct fact *fact);
 /** The image's entry; NULL when memory is exhausted. */
 struct file_actor *file_actor_get(struct files *f, const struct actor *who);
 /** Forget it when it has no rows. */

@@ -128,14 +128,13 @@ static int write_end(struct files *f, struct file_row *row)
     return send_line(f, row);
 }
 
-/* What was not known of the image when the row began; it may be that nothing of it is told. */
-static bool is_told(struct files *f, struct file_row *row)
+/* What was not known of the image when the row began. */
+static void recall(struct files *f, struct file_row *row)
 {
     struct file_actor *actor = row->key.actor;
     struct actor images[PROCESSES_ACTORS_MOST];
-    if (row->inserted || row->birth || (actor->program_certain && row->comm[0]) ||
-        !actor->process_id)
-        return !file_program_is_excluded(actor);
+    if (row->inserted || !actor->process_id || (actor->program_certain && row->comm[0]))
+        return;
     size_t n =
         processes_actors(f->options.processes, row->pid, row->created_ns, row->created_ns, images);
     for (size_t i = 0; i < n; i++) {
@@ -145,13 +144,13 @@ static bool is_told(struct files *f, struct file_row *row)
         if (!row->comm[0])
             memcpy(row->comm, images[i].comm, sizeof(row->comm));
     }
-    return !file_program_is_excluded(actor);
 }
 
 /* Returns the sink's error; then the row waits among the refused ones. */
 static int write_row(struct files *f, struct file_row *row)
 {
-    if (!is_told(f, row)) {
+    recall(f, row);
+    if (!row->inserted && file_program_is_excluded(row->key.actor)) {
         file_release(f, row);
         return 0;
     }
@@ -173,9 +172,11 @@ static int write_row(struct files *f, struct file_row *row)
 /* -- when -- */
 
 /* Whoever asks is told later what a user is called. */
-static bool names_known(struct files *f, const struct file_row *row)
+static bool names_known(struct files *f, struct file_row *row)
 {
     struct slice name;
+    if (!row->comm[0])
+        recall(f, row);
     bool user = user_names_find(f->options.names, row->uid, files_now(f), &name);
     return user_names_find(f->options.names, row->login_uid, files_now(f), &name) && user &&
            (row->comm[0] || !row->key.actor->process_id);
@@ -317,7 +318,7 @@ static bool has_waited(const struct file_queue *queue, uint64_t wait_ns, uint64_
 bool files_settled_until(const struct files *f, uint64_t boot_ns)
 {
     const struct file_actor *actor = TAILQ_FIRST(&f->ended);
-    return STAILQ_EMPTY(&f->early) && TAILQ_EMPTY(&f->refused.rows) && TAILQ_EMPTY(&f->limited) &&
+    return STAILQ_EMPTY(&f->held) && TAILQ_EMPTY(&f->refused.rows) && TAILQ_EMPTY(&f->limited) &&
            !(actor && actor->noticed_ns <= boot_ns) &&
            !has_waited(&f->waiting, f->options.settle_ns, boot_ns) &&
            !has_waited(&f->quiet, f->options.quiet_ns, boot_ns);

@@ -107,8 +107,9 @@ static void on_scan(struct files *f, const struct fact *fact)
     if (scan->begin) {
         f->generation++;
         f->scan_begin_ns = fact->boot_ns;
+        f->scan_passed_over = false;
     } else if (f->scan_begin_ns) {
-        if (scan->complete) {
+        if (scan->complete && !f->scan_passed_over) {
             sweep(f, &f->open);
             file_restore_end(f, timeline_real_us(f->output->timeline, f->scan_begin_ns),
                              END_RECONCILED);

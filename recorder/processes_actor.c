@@ -38,6 +38,32 @@ void processes_remember_actor(struct processes *p, const struct process_row *row
         p->options.image_ended(p->options.user, &actor);
 }
 
+void processes_refresh_actor(struct processes *p, const struct process_row *row)
+{
+    struct actor actor = actor_of(row);
+    if (row->ended_ns)
+        actors_refresh(p->actors, &actor);
+}
+
+static const struct process_row *row_of(const struct process *process, uint64_t id)
+{
+    const struct process_row *row = process ? process->row : NULL;
+    while (row && row->id != id)
+        row = row->older;
+    return row;
+}
+
+/* What it was called may have been said after its end, while its row waited for that. */
+static void look_again(struct processes *p, struct actor *actor)
+{
+    const struct process_row *row = row_of(processes_find(p, actor->pid), actor->process_id);
+    const struct process *life = row ? NULL : processes_find_ended(p, actor->pid);
+    for (; !row && life; life = life->older_life)
+        row = row_of(life, actor->process_id);
+    if (row)
+        *actor = actor_of(row);
+}
+
 bool processes_actor_between(struct processes *p, uint32_t pid, uint64_t from_ns, uint64_t until_ns,
                              struct actor *actor)
 {
@@ -76,6 +102,9 @@ size_t processes_actors(struct processes *p, uint32_t pid, uint64_t since_ns, ui
     const struct process *process = processes_find(p, pid);
     size_t n =
         actors_between(p->actors, pid, since_ns, until_ns, actors, PROCESSES_ACTORS_MOST - 1);
+    for (size_t i = 0; i < n; i++)
+        if (!actors[i].comm[0])
+            look_again(p, &actors[i]);
     if (process && process->row && !process->row->ended_ns && process->row->created_ns <= until_ns)
         actors[n++] = actor_of(process->row);
     qsort(actors, n, sizeof(*actors), compare_begin);

@@ -94,6 +94,8 @@ void processes_release(struct processes *p, struct process *process);
 /* processes_actor.c */
 /** An image has ended: keep who it was. */
 void processes_remember_actor(struct processes *p, const struct process_row *row);
+/** The last that is known of a row which is about to be forgotten. */
+void processes_refresh_actor(struct processes *p, const struct process_row *row);
 
 /* processes_rows.c */
 struct process_row *rows_begin(struct processes *p, struct process *process, uint64_t created_ns);

@@ -208,6 +208,7 @@ static bool birth_spoken(struct processes *p, const struct process_row *row)
 static void row_finish(struct processes *p, struct process_row *row)
 {
     struct process *process = process_ref(row->process);
+    processes_refresh_actor(p, row);
     process_row_finish(row);
     processes_release(p, process);
     process_unref(process);

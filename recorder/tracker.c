@@ -345,6 +345,20 @@ static bool is_unwatched(const char *mode)
     return !strcmp(mode, "off") || !strcmp(mode, "failed");
 }
 
+/* What of files is left out here, behind what the source leaves out. */
+static void append_files_left_out(const struct tracker *t, const struct fact *fact,
+                                  struct buffer *detail)
+{
+    const char *programs = t->options.files_exclude_programs;
+    if (fact->source != SOURCE_FANOTIFY && fact->source != SOURCE_INOTIFY)
+        return;
+    if (programs && *programs)
+        buffer_printf(detail, "%sprograms left out: %s", detail->length ? "; " : "", programs);
+    if (t->options.file_rate)
+        buffer_printf(detail, "%sat most %" PRIu32 " rows a second of one program",
+                      detail->length ? "; " : "", t->options.file_rate);
+}
+
 static void on_note(struct tracker *t, const struct fact *fact)
 {
     struct buffer mode CLEANUP(buffer_deinit) = BUFFER_NULL;
@@ -352,6 +366,8 @@ static void on_note(struct tracker *t, const struct fact *fact)
     buffer_append_slice(&mode, fact->note.mode);
     buffer_append_byte(&mode, '\0');
     buffer_append_slice(&detail, fact->note.detail);
+    if (!slice_is(fact->note.mode, "off"))
+        append_files_left_out(t, fact, &detail);
     buffer_append_byte(&detail, '\0');
     if (mode.failed || detail.failed)
         return;

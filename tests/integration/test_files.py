@@ -161,16 +161,15 @@ class TestNames(Files):
 
     def test_long_path(self):
         """A path of 4,095 bytes."""
-        part = b"d" * 250
         at = os.open(self.directory, os.O_RDONLY)
-        length = len(self.directory)
         expected = self.directory.encode()
-        while length + 1 + len(part) < 4000:
+        while (left := 4095 - len(expected) - 1) > 255:
+            part = b"d" * min(250, left - 2)
             os.mkdir(part, dir_fd=at)
             below = os.open(part, os.O_RDONLY, dir_fd=at)
             os.close(at)
-            at, length, expected = below, length + 1 + len(part), expected + b"/" + part
-        name = b"f" * (4095 - length - 1)
+            at, expected = below, expected + b"/" + part
+        name = b"f" * left
         os.close(os.open(name, os.O_WRONLY | os.O_CREAT, dir_fd=at))
         os.close(at)
         self.vestige.sync()

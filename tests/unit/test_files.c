@@ -530,6 +530,67 @@ static void test_two_images_untold(void **state)
     expect(s, "+1 fanotify cat 0 1000 /etc/shadow | closed read 1\n");
 }
 
+/* Audit speaks of three images behind fanotify: until then it is open whose a fact is. */
+static void test_images_that_are_told_late(void **state)
+{
+    struct stage *s = *state;
+    fork_process(s->world, SHELL, CHILD);
+    for (unsigned i = 0; i < 3; i++) {
+        after(s, 5);
+        exec_process(s->world, CHILD);
+    }
+    after(s, 5);
+    file(s, CHILD, FILE_OPENED | FILE_CLOSED, "/a");
+    file(s, CHILD, FILE_OPENED | FILE_EXECUTED | FILE_CLOSED, "/home/e/third");
+    file(s, CHILD, FILE_OPENED | FILE_CLOSED, "/b");
+    files_hurry(s->files, s->world->now);
+    assert_false(files_settled_until(s->files, s->world->now));
+    audit_tells_of(s, s->world->now - 15 * MS, CHILD, "first", "/home/e/first");
+    audit_tells_of(s, s->world->now - 10 * MS, CHILD, "second", "/usr/bin/second");
+    audit_tells_of(s, s->world->now - 5 * MS, CHILD, "third", "/home/e/third");
+    after(s, 5);
+    files_hurry(s->files, s->world->now);
+    assert_true(files_settled_until(s->files, s->world->now));
+    expect(s, "+1 fanotify second 0 1000 /a | closed read 1\n"
+              "+2 fanotify third 0 1000 /home/e/third | closed execute 1\n"
+              "+3 fanotify third 0 1000 /b | closed read 1\n");
+}
+
+/* Nobody tells: after a while it is what it is. */
+static void test_images_that_are_never_told(void **state)
+{
+    struct stage *s = *state;
+    fork_process(s->world, SHELL, CHILD);
+    exec_process(s->world, CHILD);
+    after(s, 5);
+    exec_process(s->world, CHILD);
+    file(s, CHILD, FILE_DELETED, "/a");
+    after(s, 249);
+    expect(s, "");
+    after(s, 1);
+    after(s, 250);
+    expect(s, "+1 fanotify - 0 1000 /a | closed delete -\n");
+}
+
+/* The image of a child that has ended is its parent's, of which audit has yet to speak. */
+static void test_called_after_its_end(void **state)
+{
+    struct stage *s = *state;
+    fork_process(s->world, SHELL, CHILD);
+    exec_process(s->world, CHILD);
+    uint64_t executed_ns = s->world->now;
+    fork_process(s->world, CHILD, CHILD + 1);
+    exits(s, CHILD + 1);
+    after(s, 10);
+    file(s, CHILD + 1, FILE_OPENED | FILE_CLOSED, "/a");
+    files_hurry(s->files, s->world->now);
+    expect(s, "");
+    audit_tells_of(s, executed_ns, CHILD, "parent", "/home/e/parent");
+    after(s, 10);
+    files_hurry(s->files, s->world->now);
+    expect(s, "+1 fanotify parent 0 1000 /a | closed read 1\n");
+}
+
 /* A file that an image leaves open over an exec: its row ends with it, the next one inherits. */
 static void test_exec_ends_the_row(void **state)
 {
@@ -913,6 +974,9 @@ int main(void)
         RUNNING(test_unknown_pid),
         RUNNING(test_two_images),
         RUNNING(test_two_images_untold),
+        RUNNING(test_images_that_are_told_late),
+        RUNNING(test_images_that_are_never_told),
+        RUNNING(test_called_after_its_end),
         RUNNING(test_exec_ends_the_row),
         cmocka_unit_test_setup_teardown(test_before_the_first_scan, begin, end),
         cmocka_unit_test_setup_teardown(test_without_first_scan, begin, end),

@@ -7,6 +7,11 @@
  * path; the path, as the host sees it, is judged by itself when the directory's verdict is not the
  * same for all that is in it; and the file is looked at.
  *
+ * The kernel merges equal events that wait unread, so of a directory that is renamed to and fro
+ * within one nap nobody knows where it was last: from then until all has been read, the places are
+ * those that the kernel says at that moment, and say so. A file's events that merge have the path
+ * of the first of them.
+ *
  * A directory whose events were dropped for nothing twice is passed over by the kernel from then
  * on, until it, or one above it, has another name. */
 #include "collectors/fanotify/fanotify_source.h"
@@ -47,6 +52,7 @@ struct source {
     uint32_t own_pid;
     uint64_t since_ns; /* no event that waited was older at the last reading */
     uint64_t read_ns;  /* the reading that is under way */
+    bool unsure;       /* a directory may be elsewhere than what was read says */
     struct buffer told_note;
     struct buffer path, new_path; /* of the event */
     struct buffer real_path;      /* what is looked at: before the overlay's view */
@@ -287,25 +293,50 @@ static void learn_end(struct source *source, const struct fanotify_event *event)
     gone->deleted = true;
 }
 
+/* One of 64 bits, which two places may share. */
+static uint64_t bit_of(const struct fanotify_place *place)
+{
+    uint64_t hash = place->name.length;
+    for (size_t i = 0; i < place->directory.handle.length; i++)
+        hash = hash * 31 + place->directory.handle.data[i];
+    for (size_t i = 0; i < place->name.length; i++)
+        hash = hash * 31 + place->name.data[i];
+    return UINT64_C(1) << (hash >> 3 ^ hash) % 64;
+}
+
+/* Has it come back within one reading? Then another rename may have merged with the first. */
+static bool came_back(const struct source *source, struct directory *moved,
+                      const struct fanotify_event *event)
+{
+    if (moved->moved_ns != source->since_ns)
+        moved->origins = 0;
+    moved->moved_ns = source->since_ns;
+    moved->origins |= bit_of(&event->place);
+    return (moved->origins & bit_of(&event->new_place)) != 0;
+}
+
 /* Without the directory's own id nobody knows which of those that are known it was. */
 static void learn_move(struct source *source, const struct fanotify_event *event)
 {
-    const struct file_id *id = &event->place.directory;
-    const struct filesystem *filesystem = filesystem_of(source, id);
-    if (!file_id_known(&event->target) || !file_id_known(&event->new_place.directory)) {
-        if (filesystem)
-            forget_directories(source, filesystem);
+    const struct filesystem *filesystem = filesystem_of(source, &event->place.directory);
+    if (!filesystem)
+        return;
+    if (source->unsure || !file_id_known(&event->target) ||
+        !file_id_known(&event->new_place.directory)) {
+        forget_directories(source, filesystem);
         return;
     }
     struct directory *moved = directory_tree_find(source->tree, &event->target);
     if (moved)
         directory_tree_each_pinned(source->tree, moved, heed, source);
     struct directory *parent = locate(source, &event->new_place.directory);
-    if (parent)
-        moved = directory_tree_put(source->tree, &event->target, parent, event->new_place.name, 0);
-    else if (moved && filesystem)
-        forget_directories(source, filesystem);
+    moved = parent
+                ? directory_tree_put(source->tree, &event->target, parent, event->new_place.name, 0)
+                : NULL;
     source->generation++;
+    source->unsure = moved && came_back(source, moved, event);
+    if (!moved || source->unsure)
+        forget_directories(source, filesystem);
 }
 
 static void learn(struct source *source, const struct fanotify_event *event)
@@ -522,6 +553,9 @@ static void read_events(struct source *source)
     if (n < 0)
         log_error("fanotify", "cannot read: %s", strerror(-n));
     source->since_ns = empty_ns;
+    if (source->unsure)
+        forget_all(source);
+    source->unsure = false;
 }
 
 /* ---- mounts ---- */

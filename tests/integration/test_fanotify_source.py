@@ -180,20 +180,47 @@ os.mkdir("first")  # from then on the directory above is known
 pause()
 deep = "/".join(f"d{i}" for i in range(40))
 os.makedirs(deep)
+rest = deep[3:]
 for i in range(n):
-    write(f"{deep}/before{i}")
-    os.rename("d0", "x0")
-    write(f"x0{deep[2:]}/after{i}")
-    os.rename("x0", "d0")
+    write(f"d{i}/{rest}/before{i}")
+    os.rename(f"d{i}", f"d{i + 1}")
+    write(f"d{i + 1}/{rest}/after{i}")
 """, self.directory, FILES)
-        deep = "/".join(f"d{i}" for i in range(1, 40))
-        expected = {self.path("d0", deep, f"before{i}"): WRITTEN for i in range(FILES)}
-        expected.update({self.path("x0", deep, f"after{i}"): WRITTEN for i in range(FILES)})
+        rest = "/".join(f"d{i}" for i in range(1, 40))
+        expected = {self.path(f"d{i}", rest, f"before{i}"): WRITTEN for i in range(FILES)}
+        expected.update({self.path(f"d{i + 1}", rest, f"after{i}"): WRITTEN
+                         for i in range(FILES)})
         self.assertEqual(expected, {path: events for (_, path), events in files.union().items()})
-        self.assertEqual([(self.path("d0"), self.path("x0")), (self.path("x0"), self.path("d0"))]
-                         * FILES, files.renames())
+        self.assertEqual([(self.path(f"d{i}"), self.path(f"d{i + 1}")) for i in range(FILES)],
+                         files.renames())
         self.assertEqual([self.path("first")], [e.path for e in files.events if e.path_at_read])
         self.assertEqual(41, sum(1 for e in files.events if e.directory and e.events & CREATED))
+
+    def test_to_and_fro(self):
+        """Equal renames merge: what is told meanwhile says that it is of the moment of reading."""
+        os.makedirs(self.path("a", "below"))
+        files = self.files("""
+os.chdir(sys.argv[1])
+os.mkdir("first")
+write("a/below/f")
+pause()
+for i in range(int(sys.argv[2])):
+    os.rename("a", "b")
+    write(f"b/below/b{i}")
+    if i < int(sys.argv[2]) - 1:
+        os.rename("b", "a")
+        write(f"a/below/a{i}")
+pause()
+write("b/below/last")
+""", self.directory, FILES)
+        done = {os.path.basename(e.path): e for e in files.events
+                if e.events & CLOSED_AFTER_WRITE}
+        self.assertEqual(2 * FILES + 1, len(done))
+        for name, event in done.items():
+            right = "a" if name[0] in "af" else "b"
+            if event.path != self.path(right, "below", name):
+                self.assertTrue(event.path_at_read, event)
+        self.assertEqual(self.path("b", "below", "last"), done["last"].path)
 
     def test_depth_unknown(self):
         """Others have the path of the moment of reading, and say so; later the right one."""

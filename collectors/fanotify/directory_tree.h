@@ -29,8 +29,6 @@ struct directory {
     enum file_verdict verdict; /* of all paths below */
     const void *layer;
     uint64_t marked_ns; /* of a pinned one */
-    uint64_t moved_ns;  /* since_ns of the reading in which it was last renamed */
-    uint64_t origins;   /* in that reading: a bit for each place that it left */
     uint32_t n_dropped; /* events that were for nothing */
 };
 

@@ -35,6 +35,7 @@ enum {
     QUEUE_BYTES = 1 << 20,
     TREE_BYTES = 8 << 20,
     IGNORED_MOST = 8192,
+    ORIGINS_MOST = 1024,
     DROPS_BEFORE_IGNORED = 2
 };
 
@@ -52,7 +53,10 @@ struct source {
     uint32_t own_pid;
     uint64_t since_ns; /* no event that waited was older at the last reading */
     uint64_t read_ns;  /* the reading that is under way */
-    bool unsure;       /* a directory may be elsewhere than what was read says */
+    /* Of that reading: */
+    bool unsure;                    /* a directory may be elsewhere than what was read says */
+    uint64_t origins[ORIGINS_MOST]; /* hashes of directories and the places that they left */
+    size_t n_origins;
     struct buffer told_note;
     struct buffer path, new_path; /* of the event */
     struct buffer real_path;      /* what is looked at: before the overlay's view */
@@ -293,26 +297,30 @@ static void learn_end(struct source *source, const struct fanotify_event *event)
     gone->deleted = true;
 }
 
-/* One of 64 bits, which two places may share. */
-static uint64_t bit_of(const struct fanotify_place *place)
+static uint64_t add_to_hash(uint64_t hash, struct slice bytes)
 {
-    uint64_t hash = place->name.length;
-    for (size_t i = 0; i < place->directory.handle.length; i++)
-        hash = hash * 31 + place->directory.handle.data[i];
-    for (size_t i = 0; i < place->name.length; i++)
-        hash = hash * 31 + place->name.data[i];
-    return UINT64_C(1) << (hash >> 3 ^ hash) % 64;
+    for (size_t i = 0; i < bytes.length; i++)
+        hash = (hash ^ bytes.data[i]) * UINT64_C(0x100000001b3);
+    return hash ^ bytes.length;
+}
+
+static uint64_t hash_place(const struct file_id *id, const struct fanotify_place *place)
+{
+    uint64_t hash = add_to_hash(id->filesystem, id->handle);
+    return add_to_hash(add_to_hash(hash, place->directory.handle), place->name);
 }
 
 /* Has it come back within one reading? Then another rename may have merged with the first. */
-static bool came_back(const struct source *source, struct directory *moved,
-                      const struct fanotify_event *event)
+static bool may_have_come_back(struct source *source, const struct fanotify_event *event)
 {
-    if (moved->moved_ns != source->since_ns)
-        moved->origins = 0;
-    moved->moved_ns = source->since_ns;
-    moved->origins |= bit_of(&event->place);
-    return (moved->origins & bit_of(&event->new_place)) != 0;
+    uint64_t place = hash_place(&event->target, &event->new_place);
+    for (size_t i = 0; i < source->n_origins; i++)
+        if (source->origins[i] == place)
+            return true;
+    if (source->n_origins == ORIGINS_MOST)
+        return true;
+    source->origins[source->n_origins++] = hash_place(&event->target, &event->place);
+    return false;
 }
 
 /* Without the directory's own id nobody knows which of those that are known it was. */
@@ -334,7 +342,7 @@ static void learn_move(struct source *source, const struct fanotify_event *event
                 ? directory_tree_put(source->tree, &event->target, parent, event->new_place.name, 0)
                 : NULL;
     source->generation++;
-    source->unsure = moved && came_back(source, moved, event);
+    source->unsure = may_have_come_back(source, event);
     if (!moved || source->unsure)
         forget_directories(source, filesystem);
 }
@@ -556,6 +564,7 @@ static void read_events(struct source *source)
     if (source->unsure)
         forget_all(source);
     source->unsure = false;
+    source->n_origins = 0;
 }
 
 /* ---- mounts ---- */

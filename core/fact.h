@@ -48,9 +48,10 @@ enum fact_kind {
     /* resolver */
     FACT_HOST_NAME,
     /* fanotify, inotify */
-    FACT_FILE,      /* something was done with a file */
-    FACT_FILE_OPEN, /* a process has it open now: of a look at /proc/PID/fd */
-    FACT_FILE_SCAN, /* a look at all /proc/PID/fd began or ended */
+    FACT_FILE,         /* something was done with a file */
+    FACT_FILE_OPEN,    /* a process has it open now: of a look at /proc/PID/fd */
+    FACT_FILE_REFUSED, /* a process that a look may not look at, in whole or in part */
+    FACT_FILE_SCAN,    /* a look at all /proc/PID/fd began or ended */
     /* programs */
     FACT_PROGRAM,
     /* any source */
@@ -348,7 +349,11 @@ struct fact_file_open {
 };
 
 struct fact_file_scan {
-    bool begin, complete; /* end: complete unless processes had to be left out */
+    bool begin, complete; /* end: complete unless more than the refused processes is left out */
+};
+
+struct fact_file_refused {
+    uint32_t pid;
 };
 
 /* Why a file is taken for the one that a process executed: a set. */
@@ -408,6 +413,7 @@ struct fact {
         struct fact_file file;
         struct fact_file_open file_open;
         struct fact_file_scan file_scan;
+        struct fact_file_refused file_refused;
         struct fact_program program;
         struct fact_note note;
     };

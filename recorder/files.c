@@ -355,7 +355,8 @@ static void dispatch(struct files *f, const struct fact *fact)
 {
     if (fact->kind == FACT_FILE)
         on_file(f, fact);
-    else if (fact->kind == FACT_FILE_OPEN || fact->kind == FACT_FILE_SCAN)
+    else if (fact->kind == FACT_FILE_OPEN || fact->kind == FACT_FILE_SCAN ||
+             fact->kind == FACT_FILE_REFUSED)
         file_scan_fact(f, fact);
 }
 

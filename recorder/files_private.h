@@ -6,7 +6,7 @@
 
 #include <openssl/lhash.h>
 
-enum { FILE_RECENT_ENDS = 16384, FILE_SPANS = 256, FILE_PIDS = 1024 };
+enum { FILE_RECENT_ENDS = 16384, FILE_SPANS = 256, FILE_PIDS = 1024, FILE_REFUSED_MOST = 64 };
 
 /* A direct-mapped memory of the last ends: what a look at /proc says may be older than the end. */
 struct file_recent_end {
@@ -75,6 +75,8 @@ struct files {
     uint32_t generation;    /* of the look at all descriptors that is under way */
     uint64_t scan_begin_ns; /* 0: none is */
     bool scan_passed_over;  /* it showed something that had to be passed over */
+    uint32_t refused_pids[FILE_REFUSED_MOST]; /* into which it may not look */
+    size_t n_refused_pids;
     struct file_recent_end recent[FILE_RECENT_ENDS];
     struct file_span spans[FILE_SPANS];
 };
@@ -151,6 +153,8 @@ int file_restore_init(struct files *f) MUST_CHECK;
 void file_restore_deinit(struct files *f);
 /** A row that an earlier run left open, of this image and path, or NULL. */
 struct file_row *file_restore_adopt(struct files *f, struct file_actor *actor, struct slice path);
+/** What this process had open stays open: nobody may look whether it still is. */
+void file_restore_keep(struct files *f, uint32_t pid);
 /** End what is left. */
 void file_restore_end(struct files *f, uint64_t ended_us, enum end_cause cause);
 void file_restore_checkpoint(struct files *f);

@@ -8,6 +8,8 @@
 
 #include <stdlib.h>
 
+enum { KEPT_MOST = 256 };
+
 static unsigned long id_hash(const void *item)
 {
     const struct restored_file *row = item;
@@ -268,4 +270,39 @@ struct file_row *file_restore_adopt(struct files *f, struct file_actor *actor, s
     struct file_row *row = revive(f, actor, left);
     forget(left);
     return row;
+}
+
+/* -- what nobody may look at -- */
+
+struct kept {
+    uint32_t pid;
+    size_t n;
+    struct restored_file *rows[KEPT_MOST];
+};
+
+static void collect_kept(void *item, void *user)
+{
+    struct kept *kept = user;
+    struct restored_file *row = item;
+    if (row->pid == kept->pid && kept->n < KEPT_MOST)
+        kept->rows[kept->n++] = row;
+}
+
+void file_restore_keep(struct files *f, uint32_t pid)
+{
+    struct kept kept = {.pid = pid};
+    struct actor who;
+    if (OPENSSL_LH_num_items(f->left_open) == 0 ||
+        !processes_living_actor(f->options.processes, pid, &who))
+        return;
+    OPENSSL_LH_doall_arg(f->left_open, collect_kept, &kept);
+    struct file_actor *actor = kept.n ? file_actor_get(f, &who) : NULL;
+    if (!actor)
+        return;
+    actor->busy = true;
+    for (size_t i = 0; i < kept.n; i++)
+        if (kept.rows[i]->process_id == who.process_id)
+            (void)file_restore_adopt(f, actor, kept.rows[i]->path);
+    actor->busy = false;
+    file_actor_release(f, actor);
 }

@@ -77,6 +77,27 @@ static void on_open(struct files *f, const struct fact *fact)
 
 /* -- the end of a look -- */
 
+/* A look says nothing of a process into which it may not look, nor of what is nobody's, which may
+ * be such a process's. */
+static bool is_refused(const struct files *f, const struct file_row *row)
+{
+    for (size_t i = 0; i < f->n_refused_pids; i++)
+        if (row->pid == f->refused_pids[i] || !row->pid)
+            return true;
+    return false;
+}
+
+static void on_refused(struct files *f, const struct fact *fact)
+{
+    uint32_t pid = fact->file_refused.pid;
+    if (f->n_refused_pids == FILE_REFUSED_MOST) {
+        f->scan_passed_over = true;
+        return;
+    }
+    f->refused_pids[f->n_refused_pids++] = pid;
+    file_restore_keep(f, pid);
+}
+
 /* Nothing was heard of it since the look began, which did not show it. */
 static bool has_gone(const struct files *f, const struct file_row *row)
 {
@@ -96,7 +117,7 @@ static void sweep(struct files *f, struct file_queue *queue)
     struct file_row *row, *next;
     for (row = TAILQ_FIRST(&queue->rows); row; row = next) {
         next = TAILQ_NEXT(row, in_queue);
-        if (!row->ended_ns && has_gone(f, row))
+        if (!row->ended_ns && !is_refused(f, row) && has_gone(f, row))
             file_rows_end(f, row, last_sign(row), row->closed_ns ? END_CLOSED : END_REMOVED);
     }
 }
@@ -108,6 +129,7 @@ static void on_scan(struct files *f, const struct fact *fact)
         f->generation++;
         f->scan_begin_ns = fact->boot_ns;
         f->scan_passed_over = false;
+        f->n_refused_pids = 0;
     } else if (f->scan_begin_ns) {
         if (scan->complete && !f->scan_passed_over) {
             sweep(f, &f->open);
@@ -122,6 +144,8 @@ void file_scan_fact(struct files *f, const struct fact *fact)
 {
     if (fact->kind == FACT_FILE_SCAN)
         on_scan(f, fact);
+    else if (fact->kind == FACT_FILE_REFUSED)
+        on_refused(f, fact);
     else
         on_open(f, fact);
 }

@@ -424,6 +424,7 @@ static void on_fact(void *user, const struct fact *fact)
     case FACT_FILE:
     case FACT_FILE_OPEN:
     case FACT_FILE_SCAN:
+    case FACT_FILE_REFUSED:
         files_fact(t->files, fact);
         break;
     case FACT_LINK:

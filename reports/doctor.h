@@ -20,4 +20,5 @@ static inline void doctor_add(struct doctor *doctor, enum finding_level level, c
 void doctor_check_audit(struct doctor *doctor);
 void doctor_check_kernel(struct doctor *doctor);
 void doctor_check_network(struct doctor *doctor);
+void doctor_check_files(struct doctor *doctor);
 void doctor_check_host(struct doctor *doctor);

@@ -7,6 +7,11 @@
  * path; the path, as the host sees it, is judged by itself when the directory's verdict is not the
  * same for all that is in it; and the file is looked at.
  *
+ * The kernel merges equal events that wait unread, so of a directory that is renamed to and fro
+ * within one nap nobody knows where it was last: from then until all has been read, the places are
+ * those that the kernel says at that moment, and say so. A file's events that merge have the path
+ * of the first of them.
+ *
  * A directory whose events were dropped for nothing twice is passed over by the kernel from then
  * on, until it, or one above it, has another name. */
 #include "collectors/fanotify/fanotify_source.h"
@@ -31,6 +36,7 @@ enum {
     QUEUE_BYTES = 1 << 20,
     TREE_BYTES = 8 << 20,
     IGNORED_MOST = 8192,
+    ORIGINS_MOST = 1024,
     DROPS_BEFORE_IGNORED = 2
 };
 
@@ -49,6 +55,10 @@ struct source {
     uint32_t own_pid;
     uint64_t since_ns; /* no event that waited was older at the last reading */
     uint64_t read_ns;  /* the reading that is under way */
+    /* Of that reading: */
+    bool unsure;                    /* a directory may be elsewhere than what was read says */
+    uint64_t origins[ORIGINS_MOST]; /* hashes of directories and the places that they left */
+    size_t n_origins;
     struct buffer told_note;
     struct buffer path, new_path; /* of the event */
     struct buffer real_path;      /* what is looked at: before the overlay's view */
@@ -289,25 +299,54 @@ static void learn_end(struct source *source, const struct fanotify_event *event)
     gone->deleted = true;
 }
 
+static uint64_t add_to_hash(uint64_t hash, struct slice bytes)
+{
+    for (size_t i = 0; i < bytes.length; i++)
+        hash = (hash ^ bytes.data[i]) * UINT64_C(0x100000001b3);
+    return hash ^ bytes.length;
+}
+
+static uint64_t hash_place(const struct file_id *id, const struct fanotify_place *place)
+{
+    uint64_t hash = add_to_hash(id->filesystem, id->handle);
+    return add_to_hash(add_to_hash(hash, place->directory.handle), place->name);
+}
+
+/* Has it come back within one reading? Then another rename may have merged with the first. */
+static bool may_have_come_back(struct source *source, const struct fanotify_event *event)
+{
+    uint64_t place = hash_place(&event->target, &event->new_place);
+    for (size_t i = 0; i < source->n_origins; i++)
+        if (source->origins[i] == place)
+            return true;
+    if (source->n_origins == ORIGINS_MOST)
+        return true;
+    source->origins[source->n_origins++] = hash_place(&event->target, &event->place);
+    return false;
+}
+
 /* Without the directory's own id nobody knows which of those that are known it was. */
 static void learn_move(struct source *source, const struct fanotify_event *event)
 {
-    const struct file_id *id = &event->place.directory;
-    const struct filesystem *filesystem = filesystem_of(source, id);
-    if (!file_id_known(&event->target) || !file_id_known(&event->new_place.directory)) {
-        if (filesystem)
-            forget_directories(source, filesystem);
+    const struct filesystem *filesystem = filesystem_of(source, &event->place.directory);
+    if (!filesystem)
+        return;
+    if (source->unsure || !file_id_known(&event->target) ||
+        !file_id_known(&event->new_place.directory)) {
+        forget_directories(source, filesystem);
         return;
     }
     struct directory *moved = directory_tree_find(source->tree, &event->target);
     if (moved)
         directory_tree_each_pinned(source->tree, moved, heed, source);
     struct directory *parent = locate(source, &event->new_place.directory);
-    if (parent)
-        moved = directory_tree_put(source->tree, &event->target, parent, event->new_place.name, 0);
-    else if (moved && filesystem)
-        forget_directories(source, filesystem);
+    moved = parent
+                ? directory_tree_put(source->tree, &event->target, parent, event->new_place.name, 0)
+                : NULL;
     source->generation++;
+    source->unsure = may_have_come_back(source, event);
+    if (!moved || source->unsure)
+        forget_directories(source, filesystem);
 }
 
 static void learn(struct source *source, const struct fanotify_event *event)
@@ -524,6 +563,10 @@ static void read_events(struct source *source)
     if (n < 0)
         log_error("fanotify", "cannot read: %s", strerror(-n));
     source->since_ns = empty_ns;
+    if (source->unsure)
+        forget_all(source);
+    source->unsure = false;
+    source->n_origins = 0;
     atomic_store_explicit(&source->read_until_ns, empty_ns, memory_order_release);
 }
 

@@ -251,9 +251,12 @@ static int look_at_process(void *user, uint32_t pid)
     scan->pid = pid;
     scan->denied = false;
     int r = proc_descriptors_walk(&scan->descriptors, pid, look_at_descriptor, scan);
-    scan->result->n_refused += r == PROC_DESCRIPTORS_REFUSED || scan->denied;
+    bool refused = r == PROC_DESCRIPTORS_REFUSED || scan->denied;
+    scan->result->n_refused += refused;
     if (r >= 0)
         r = tell_files(scan);
+    if (r >= 0 && refused)
+        r = scan->handlers->refuse(scan->handlers->user, pid);
     if (r == 0)
         r = scan->handlers->pause(scan->handlers->user);
     return r < 0 ? r : 0;

@@ -16,6 +16,8 @@ struct descriptor_scan;
 /* A negative result of one ends the look. */
 struct descriptor_scan_handlers {
     int (*take)(void *user, uint64_t boot_ns, const struct fact_file_open *open);
+    /* A process that may not be looked at, in whole or in part. */
+    int (*refuse)(void *user, uint32_t pid);
     /* Between two processes, and within a process with many descriptors: a moment for others. */
     int (*pause)(void *user);
     void *user;
@@ -32,7 +34,8 @@ int descriptor_scan_new(struct descriptor_scan **scanp, const struct file_select
                         struct error_text *error) MUST_CHECK;
 struct descriptor_scan *descriptor_scan_free(struct descriptor_scan *scan);
 /** One look, which takes @p most_ns at most, and the process that it is at. Returns 0, or the
- *  error of a handler or of reading /proc. It is complete when the result is all zeros. */
+ *  error of a handler or of reading /proc. It is complete, but for what was refused, when the
+ *  rest of the result is zero. */
 int descriptor_scan_run(struct descriptor_scan *scan, uint64_t most_ns,
                         const struct descriptor_scan_handlers *handlers,
                         struct descriptor_scan_result *result) MUST_CHECK;

@@ -27,6 +27,13 @@ void inotify_message_append_scan(struct buffer *to, const struct fact_file_scan 
                   scan->complete ? INOTIFY_COMPLETE : 0);
 }
 
+void inotify_message_append_refused(struct buffer *to, uint32_t pid)
+{
+    struct inotify_refused record = {.pid = pid};
+    append_header(to, INOTIFY_REFUSED, 0);
+    buffer_append(to, &record, sizeof(record));
+}
+
 void inotify_message_append_open(struct buffer *to, const struct fact_file_open *open)
 {
     struct inotify_open record = {
@@ -75,6 +82,17 @@ static int decode_scan(const struct inotify_header *header, size_t more, struct 
     fact->kind = FACT_FILE_SCAN;
     fact->file_scan = (struct fact_file_scan){.begin = begin, .complete = header->flags != 0};
     return 0;
+}
+
+static int decode_refused(const struct inotify_header *header, struct bounded_reader *reader,
+                          struct fact *fact)
+{
+    struct inotify_refused record;
+    bounded_reader_copy(reader, &record, sizeof(record));
+    fact->kind = FACT_FILE_REFUSED;
+    fact->file_refused.pid = record.pid;
+    bool good = !header->flags && record.pid && !record.unused && reader->left == 0;
+    return good ? 0 : -EBADMSG;
 }
 
 static int decode_open(const struct inotify_header *header, struct bounded_reader *reader,
@@ -127,6 +145,8 @@ static int decode_data(struct slice bytes, struct fact *fact)
     case INOTIFY_SCAN_BEGIN:
     case INOTIFY_SCAN_END:
         return decode_scan(&header, reader.left, fact);
+    case INOTIFY_REFUSED:
+        return decode_refused(&header, &reader, fact);
     case INOTIFY_OPEN:
         return decode_open(&header, &reader, fact);
     case INOTIFY_FILE:

@@ -4,14 +4,21 @@
  * host order. Types and flags are part of recorded input: never used again for something else.
  *
  *   INOTIFY_SCAN_BEGIN  a look at the descriptors of all processes begins
- *   INOTIFY_SCAN_END    it has ended; INOTIFY_COMPLETE: no process was left out
+ *   INOTIFY_SCAN_END    it has ended; INOTIFY_COMPLETE: no more was left out
+ *   INOTIFY_REFUSED     struct inotify_refused
  *   INOTIFY_OPEN        struct inotify_open, the path
  *   INOTIFY_FILE        struct inotify_file, the path, and with INOTIFY_NEW_PATH the new one
  */
 #include "collectors/source.h"
 #include "core/buffer.h"
 
-enum inotify_type { INOTIFY_SCAN_BEGIN = 1, INOTIFY_SCAN_END, INOTIFY_OPEN, INOTIFY_FILE };
+enum inotify_type {
+    INOTIFY_SCAN_BEGIN = 1,
+    INOTIFY_SCAN_END,
+    INOTIFY_OPEN,
+    INOTIFY_FILE,
+    INOTIFY_REFUSED
+};
 
 enum inotify_flag {
     INOTIFY_COMPLETE = 1 << 0,
@@ -36,6 +43,10 @@ struct inotify_open {
     uint32_t pid, descriptors;
 };
 
+struct inotify_refused {
+    uint32_t pid, unused; /* unused: 0 */
+};
+
 struct inotify_file {
     struct inotify_status status;
     uint64_t since_ns;
@@ -45,9 +56,12 @@ struct inotify_file {
 _Static_assert(sizeof(struct inotify_header) == 8, "layout of recorded messages");
 _Static_assert(sizeof(struct inotify_open) == 40, "layout of recorded messages");
 _Static_assert(sizeof(struct inotify_file) == 48, "layout of recorded messages");
+_Static_assert(sizeof(struct inotify_refused) == 8, "layout of recorded messages");
 
-/** Append the message of a FACT_FILE_SCAN, a FACT_FILE_OPEN, or a FACT_FILE of no known process. */
+/** Append the message of a FACT_FILE_SCAN, a FACT_FILE_REFUSED, a FACT_FILE_OPEN, or a FACT_FILE of
+ *  no known process. */
 void inotify_message_append_scan(struct buffer *to, const struct fact_file_scan *scan);
+void inotify_message_append_refused(struct buffer *to, uint32_t pid);
 void inotify_message_append_open(struct buffer *to, const struct fact_file_open *open);
 void inotify_message_append_file(struct buffer *to, const struct fact_file *file);
 

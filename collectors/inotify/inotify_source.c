@@ -70,6 +70,14 @@ static int put_open(void *user, uint64_t boot_ns, const struct fact_file_open *o
     return put(source, MESSAGE_DATA, boot_ns);
 }
 
+static int put_refused(void *user, uint32_t pid)
+{
+    struct source *source = user;
+    buffer_clear(&source->message);
+    inotify_message_append_refused(&source->message, pid);
+    return put(source, MESSAGE_DATA, clock_boot_ns());
+}
+
 static int put_scan(struct source *source, bool begin, bool complete)
 {
     struct fact_file_scan scan = {.begin = begin, .complete = complete};
@@ -126,16 +134,14 @@ static int put_note(struct source *source)
 static int look(struct source *source)
 {
     const struct descriptor_scan_handlers handlers = {
-        .take = put_open, .pause = take_events, .user = source};
-    const struct descriptor_scan_result none = {0};
+        .take = put_open, .refuse = put_refused, .pause = take_events, .user = source};
     struct descriptor_scan_result *last = &source->last;
     int r = put_scan(source, true, false);
     if (r < 0)
         return r;
     r = descriptor_scan_run(source->scan, source->interval_s * UINT64_C(500000000), &handlers,
                             last);
-    bool complete = r == 0 && last->n_refused == none.n_refused &&
-                    last->n_nameless == none.n_nameless && last->late == none.late;
+    bool complete = r == 0 && last->n_nameless == 0 && !last->late;
     int end = put_scan(source, false, complete);
     return r < 0 ? r : end;
 }

@@ -16,19 +16,6 @@ N = 97
 QUEUE = "/proc/sys/fs/inotify/max_queued_events"
 
 
-def readable_by_all_looks():
-    """Can every process be looked at? (some hosts have one that root may not look at)"""
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            for name in os.listdir(f"/proc/{pid}/fd"):
-                os.readlink(f"/proc/{pid}/fd/{name}")
-        except (FileNotFoundError, ProcessLookupError):
-            pass
-        except PermissionError:
-            return False
-    return True
-
-
 class TestInotifySource(unittest.TestCase):
     def setUp(self):
         self.place = os.path.realpath(tempfile.mkdtemp(prefix="vestige-test-"))
@@ -216,7 +203,7 @@ for name in ("own", "out", "quiet", "in"):
             os.close(fd)
         self.assertEqual(mine, expected)
         self.assertFalse([p for p in paths if p.startswith(("/proc/", "/dev/", "pipe:"))])
-        self.assertEqual(run.of("FILE_SCAN", begin=0)[-1]["complete"], int(readable_by_all_looks()))
+        self.assertEqual(run.of("FILE_SCAN", begin=0)[-1]["complete"], 1)
 
     def test_many_descriptors(self):
         n = 10000
@@ -250,12 +237,11 @@ sys.stdin.read()
             storm.kill()
             storm.wait()
         self.assertEqual(run.status, 0, run.error)
-        self.assertEqual({f["complete"] for f in run.of("FILE_SCAN", begin=0)},
-                         {int(readable_by_all_looks())})
+        self.assertEqual({f["complete"] for f in run.of("FILE_SCAN", begin=0)}, {1})
 
     def test_without_privilege(self):
         run, _ = self.look(prefix=("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"))
-        self.assertEqual({f["complete"] for f in run.of("FILE_SCAN", begin=0)}, {0})
+        self.assertIn(os.getpid(), {f["pid"] for f in run.of("FILE_REFUSED")})
         self.assertRegex("\n".join(run.lines), r"NOTE mode=descriptors .*, not of \d+ processes")
 
 

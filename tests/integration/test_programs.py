@@ -110,7 +110,9 @@ class TestPrograms(VestigeTest):
                 row = wait_for(lambda: self.rows("pid = %s", process.pid), 10, "its row")[0]
             finally:
                 process.kill()
-        self.assert_row(row, exe=path, exe_sha256=digest, exe_size=status.st_size)
+        # It may be deleted before its exec has returned.
+        self.assertIn(row["exe"], (path, path + " (deleted)"))
+        self.assert_row(row, exe_sha256=digest, exe_size=status.st_size)
 
     def test_script(self):
         path = os.path.join(self.directory, "script")

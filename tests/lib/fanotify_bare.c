@@ -25,9 +25,9 @@ struct tally {
     unsigned long events, overflows;
 };
 
-static void count(struct tally *tally, const uint8_t *bytes, long length)
+static void count(struct tally *tally, void *bytes, long length)
 {
-    const struct fanotify_event_metadata *event = (const void *)bytes;
+    struct fanotify_event_metadata *event = bytes;
     for (; FAN_EVENT_OK(event, length); event = FAN_EVENT_NEXT(event, length)) {
         tally->events++;
         tally->overflows += (event->mask & FAN_Q_OVERFLOW) != 0;

@@ -322,6 +322,8 @@ static void print_file_fact(struct tool *tool, const struct fact *fact)
                open_file->descriptors, open_file->writable, open_file->deleted);
         print_status(&open_file->status);
         printf(" path=%s", field(tool, open_file->path));
+    } else if (fact->kind == FACT_FILE_REFUSED) {
+        printf("FILE_REFUSED pid=%u", fact->file_refused.pid);
     } else {
         struct timespec used;
         clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);

@@ -242,6 +242,15 @@ static void look(struct stage *s, bool begin_it, bool complete)
     files_fact(s->files, &fact);
 }
 
+static void refused(struct stage *s, uint32_t pid)
+{
+    struct fact fact = {.kind = FACT_FILE_REFUSED,
+                        .source = SOURCE_INOTIFY,
+                        .boot_ns = s->world->now,
+                        .file_refused = {pid}};
+    files_fact(s->files, &fact);
+}
+
 static void exits(struct stage *s, uint32_t pid)
 {
     exit_task(s->world, pid, pid, 0);
@@ -756,6 +765,27 @@ static void test_scan_only(void **state)
     assert_true(slice_is(last_value(s, 0), "2026-05-28 20:27:11.250000"));
 }
 
+/* A process into which nobody may look says nothing by not being shown. */
+static void test_scan_refused(void **state)
+{
+    struct stage *s = *state;
+    look(s, true, false);
+    shown(s, EDITOR, "/memfd:x");
+    look(s, false, true);
+    after(s, 250);
+    expect(s, "+1 proc editor 1000 1000 /memfd:x inherited\n");
+    after(s, 30000);
+    look(s, true, false);
+    refused(s, EDITOR);
+    look(s, false, true);
+    expect(s, "");
+    after(s, 30000);
+    look(s, true, false);
+    refused(s, SHELL);
+    look(s, false, true);
+    expect(s, "-1 removed - -\n");
+}
+
 /* Merged closes leave a row open; a look shows that it is not. A mapped file has no descriptor. */
 static void test_scan_ends_what_is_closed(void **state)
 {
@@ -934,7 +964,6 @@ static void test_restart_in_another_boot(void **state)
     leave_three_open(s);
     size_t first = s->n_seen - 3;
     restart(s, first, false);
-    struct buffer text CLEANUP(buffer_deinit) = BUFFER_NULL;
     size_t n = 0;
     for (; s->n_seen < s->world->memory.n_lines; s->n_seen++, n++) {
         struct slice line = row_sink_memory_line(&s->world->memory, s->n_seen);
@@ -985,6 +1014,7 @@ int main(void)
         RUNNING(test_rate_limit),
         RUNNING(test_memory_bound),
         RUNNING(test_scan_only),
+        RUNNING(test_scan_refused),
         RUNNING(test_scan_ends_what_is_closed),
         RUNNING(test_scan_is_late),
         RUNNING(test_scan_of_unowned),

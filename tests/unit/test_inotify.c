@@ -404,6 +404,21 @@ static void test_message_of_scan(void **state)
     }
 }
 
+static void test_message_of_refused(void **state)
+{
+    (void)state;
+    struct buffer message = BUFFER_NULL;
+    struct heard heard;
+    inotify_message_append_refused(&message, 4194304);
+    assert_int_equal(decode(&message, MESSAGE_DATA, &heard), 0);
+    assert_int_equal(heard.fact.kind, FACT_FILE_REFUSED);
+    assert_int_equal(heard.fact.file_refused.pid, 4194304);
+    expect_cuts_are_bad(&message, message.length);
+    buffer_append_byte(&message, 0);
+    assert_int_equal(decode(&message, MESSAGE_DATA, &heard), -EBADMSG);
+    buffer_deinit(&message);
+}
+
 static void test_overrun(void **state)
 {
     (void)state;
@@ -442,6 +457,7 @@ int main(void)
         cmocka_unit_test(test_message_of_file),
         cmocka_unit_test(test_message_of_open_file),
         cmocka_unit_test(test_message_of_scan),
+        cmocka_unit_test(test_message_of_refused),
         cmocka_unit_test(test_overrun),
         cmocka_unit_test(test_filesystem_types),
     };

@@ -4,11 +4,10 @@ that are asked of them are answered by SQL alone."""
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 
-from vestige_test import ACTOR, VestigeTest, act, brief, main, now_us, wait_for
+from vestige_test import ACTOR, VestigeTest, act, brief, main, now_us
 
 N, GLANCES = 997, 1000
 READER, LOGIN = 1001, 1000
@@ -61,11 +60,6 @@ class TestDeeds(Files):
             os.mkdir(self.path(name))
         self.program = shutil.copy(ACTOR, self.path("deeds"))
         os.chmod(self.program, 0o755)
-
-    def run_deeds(self, *parameters):
-        process = subprocess.run([self.program, *map(str, parameters)], stdin=subprocess.DEVNULL,
-                                 check=True)
-        return process
 
     def expected_paths(self, name, n=N):
         return [self.path(name, f"file-{i:04}") for i in range(n)]
@@ -254,7 +248,58 @@ class TestQuestions(Files):
                          [row["path"] for row in rows])
 
 
+class TestRestart(Files):
+    def test_open_over_a_restart(self):
+        """A row goes on after kill -9 of the agent, and ends with the close that the next one hears."""
+        path = self.path("held")
+        open(path, "w").close()
+        with subprocess.Popen([ACTOR, "files-hold", path], stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE) as holder:
+            holder.stdout.readline()
+            self.vestige.sync()
+            before = self.only(self.accesses("pid = %s AND path = %s", holder.pid, path), "it")
+            self.assertIsNone(before["destroyed_at"])
+            self.vestige.kill_agent()
+            self.vestige.sync()
+            again = self.only(self.accesses("pid = %s AND path = %s", holder.pid, path), "it")
+            self.assert_row(again, id=before["id"], destroyed_at=None)
+            holder.stdin.close()
+            holder.wait(30)
+        self.vestige.sync()
+        after = self.only(self.accesses("pid = %s AND path = %s", holder.pid, path), "it")
+        self.assert_ended(after, id=before["id"], end_cause="closed")
+
+
 class TestLimits(Files):
+    def test_programs(self):
+        """One program is left out, another one may begin ten rows a second, and a hundred at once."""
+        programs = {name: shutil.copy(ACTOR, self.path(name)) for name in ("quiet", "noisy")}
+        self.vestige.stop()
+        self.vestige.configure(files={"rate_per_program": 10,
+                                      "exclude_programs": programs["quiet"]})
+        self.addCleanup(self.vestige.start)
+        self.addCleanup(self.vestige.configure)
+        self.addCleanup(self.vestige.stop)
+        self.vestige.start()
+        begin = time.monotonic()
+        for name, program in programs.items():
+            os.mkdir(self.path(name + ".d"))
+            subprocess.run([program, "files-make", self.path(name + ".d"), str(N)], check=True)
+        self.vestige.sync()
+        most = 100 + 10 * (time.monotonic() - begin + 1)
+        of = {name: self.accesses("path LIKE CONCAT(%s, '/%%')", self.path(name + ".d"))
+              for name in programs}
+        self.assertEqual([], of["quiet"])
+        self.assertGreaterEqual(len(of["noisy"]), 99)
+        self.assertLessEqual(len(of["noisy"]), most)
+        gaps = [gap for gap in self.gaps() if gap["cause"] == "rate_limit"
+                and gap["detail"] == f"files used by {programs['noisy']}"]
+        self.assertEqual({("fanotify", "event")}, {(gap["source"], gap["unit"]) for gap in gaps})
+        self.assertGreaterEqual(sum(gap["count"] for gap in gaps), N - len(of["noisy"]))
+        detail = self.vestige.value("SELECT detail FROM coverage WHERE source = 'fanotify' "
+                                    "AND destroyed_at IS NULL")
+        self.assertIn(f"programs left out: {programs['quiet']}; at most 10 rows a second", detail)
+
     def test_own_files(self):
         """The recorder's own writing feeds nothing back."""
         self.vestige.sync()

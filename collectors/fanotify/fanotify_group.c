@@ -141,6 +141,29 @@ int fanotify_group_ignore(struct fanotify_group *group, int directory_fd, bool a
     return r;
 }
 
+/* A mark takes no O_PATH descriptor of a file, but its name. */
+static int mark_file(struct fanotify_group *group, unsigned flags, int fd)
+{
+    char path[64];
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    return fanotify_mark(group->fd, flags, READS, AT_FDCWD, path) < 0 ? -errno : 0;
+}
+
+int fanotify_group_ignore_file(struct fanotify_group *group, int fd)
+{
+    if (!group->ignores)
+        return -EOPNOTSUPP;
+    return mark_file(group,
+                     FAN_MARK_ADD | FAN_MARK_IGNORE | FAN_MARK_IGNORED_SURV_MODIFY |
+                         (group->evictable ? FAN_MARK_EVICTABLE : 0),
+                     fd);
+}
+
+void fanotify_group_heed_file(struct fanotify_group *group, int fd)
+{
+    (void)mark_file(group, FAN_MARK_REMOVE | FAN_MARK_IGNORE, fd);
+}
+
 void fanotify_group_heed(struct fanotify_group *group, int directory_fd)
 {
     const uint64_t mask = READS | CONTENT_CHANGES | NAME_CHANGES | FAN_EVENT_ON_CHILD;

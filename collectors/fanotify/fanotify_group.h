@@ -29,6 +29,9 @@ int fanotify_group_watch(struct fanotify_group *group, const char *point) MUST_C
 /** Pass over what is done with files directly in a directory: reads, or all but renames.
  *  @p directory_fd may be O_PATH. */
 int fanotify_group_ignore(struct fanotify_group *group, int directory_fd, bool all) MUST_CHECK;
+/** Pass over the reads of one file. @p fd may be O_PATH. */
+int fanotify_group_ignore_file(struct fanotify_group *group, int fd) MUST_CHECK;
+void fanotify_group_heed_file(struct fanotify_group *group, int fd);
 void fanotify_group_heed(struct fanotify_group *group, int directory_fd);
 /** No directory is passed over any more. */
 void fanotify_group_heed_all(struct fanotify_group *group);

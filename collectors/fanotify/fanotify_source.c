@@ -18,6 +18,7 @@
 
 #include "collectors/fanotify/directory_finder.h"
 #include "collectors/fanotify/fanotify_event.h"
+#include "collectors/fanotify/passed_files.h"
 #include "collectors/procfs/message_queue.h"
 #include "collectors/procfs/source_thread.h"
 #include "core/cleanup.h"
@@ -52,6 +53,7 @@ struct source {
     struct directory_tree *tree;
     uint64_t generation; /* of verdicts */
     size_t n_ignored;
+    struct passed_files passed;
     uint32_t own_pid;
     uint64_t since_ns; /* no event that waited was older at the last reading */
     uint64_t read_ns;  /* the reading that is under way */
@@ -141,12 +143,55 @@ static void unpin_any(void *user, struct directory *directory)
     unpin(user, directory);
 }
 
+static void heed_files(struct source *source)
+{
+    for (size_t i = 0; i < source->passed.n; i++) {
+        struct file_id id = passed_file_id(&source->passed.list[i]);
+        struct filesystem *filesystem = filesystem_of(source, &id);
+        AUTO_CLOSE int fd = filesystem ? directory_finder_open(filesystem, &id) : -1;
+        if (fd >= 0)
+            fanotify_group_heed_file(&source->group, fd);
+    }
+    source->passed.n = 0;
+}
+
+/* A file that is read for nothing, alone in a directory of which other files are told. With another
+ * name it would be another matter, so it may have but one. */
+static void ignore_file(struct source *source, const struct fanotify_event *event)
+{
+    struct filesystem *filesystem = filesystem_of(source, &event->target);
+    struct passed_file *known = passed_files_find(&source->passed, &event->target);
+    struct stat status;
+    if (!source->group.ignores || !filesystem || !file_id_known(&event->target) ||
+        (known && known->marked_ns >= source->since_ns))
+        return;
+    AUTO_CLOSE int fd = directory_finder_open(filesystem, &event->target);
+    if (fd < 0 || fstat(fd, &status) < 0 || !S_ISREG(status.st_mode) || status.st_nlink != 1)
+        return;
+    if (!known && source->passed.n == PASSED_FILES_MOST)
+        heed_files(source);
+    if (!known)
+        known = passed_files_add(&source->passed, &event->target);
+    if (known && fanotify_group_ignore_file(&source->group, fd) == 0)
+        known->marked_ns = clock_boot_ns();
+}
+
+/* It has another name, or one more, or none: what it is judged by is over. */
+static void learn_file(struct source *source, const struct fanotify_event *event)
+{
+    const uint64_t names = FAN_RENAME | FAN_MOVE | FAN_DELETE | FAN_CREATE | FAN_ATTRIB;
+    if (source->passed.n && (event->mask & names) &&
+        passed_files_find(&source->passed, &event->target))
+        heed_files(source);
+}
+
 /* Nothing that is known of a filesystem's directories is certain any more. */
 static void forget_directories(struct source *source, const struct filesystem *filesystem)
 {
     fanotify_group_heed_all(&source->group);
     directory_tree_each_pinned(source->tree, NULL, unpin_any, source);
     directory_tree_forget(source->tree, filesystem->id);
+    heed_files(source);
     source->generation++;
 }
 
@@ -155,6 +200,7 @@ static void forget_all(struct source *source)
     fanotify_group_heed_all(&source->group);
     directory_tree_each_pinned(source->tree, NULL, unpin_any, source);
     directory_tree_clear(source->tree);
+    heed_files(source);
     source->generation++;
 }
 
@@ -343,6 +389,7 @@ static void learn_move(struct source *source, const struct fanotify_event *event
     moved = parent
                 ? directory_tree_put(source->tree, &event->target, parent, event->new_place.name, 0)
                 : NULL;
+    heed_files(source);
     source->generation++;
     source->unsure = may_have_come_back(source, event);
     if (!moved || source->unsure)
@@ -351,8 +398,10 @@ static void learn_move(struct source *source, const struct fanotify_event *event
 
 static void learn(struct source *source, const struct fanotify_event *event)
 {
-    if (!(event->mask & FAN_ONDIR))
+    if (!(event->mask & FAN_ONDIR)) {
+        learn_file(source, event);
         return;
+    }
     if (event->mask & FAN_CREATE)
         learn_birth(source, event);
     if (event->mask & (FAN_RENAME | FAN_MOVE))
@@ -455,8 +504,13 @@ static void tell(struct source *source, const struct fanotify_event *event, uint
         return;
     }
     build_path(source, &event->place, &where, &source->path, &source->real_path);
-    if (source->path.failed || where.from_work || !file_verdict_tells(where.verdict, events))
+    if (source->path.failed || where.from_work)
         return;
+    if (!file_verdict_tells(where.verdict, events)) {
+        if (where.directory)
+            ignore_file(source, event);
+        return;
+    }
     struct fact_file file = fact_of(source, event, events);
     file.path_at_read = where.at_read;
     file.path = buffer_slice(&source->path);
@@ -619,6 +673,7 @@ static void follow_mounts(struct source *source)
     int r = filesystems_update(&source->filesystems);
     if (r < 0)
         log_error("fanotify", "cannot follow mounts: %s", strerror(-r));
+    heed_files(source);
     source->generation++;
     directory_tree_each_pinned(source->tree, NULL, judge_again, source);
     read_events(source);

@@ -323,6 +323,30 @@ subprocess.run(["umount", sys.argv[1] + "/c"], check=True)
         self.assertEqual({self.path("a", "f"): WRITTEN, self.path("a", "g"): WRITTEN},
                          {path: events for (_, path), events in files.union().items()})
 
+    def test_file_passed_over(self):
+        """A single file whose reads are excluded, until it has another name."""
+        files = self.files("""
+path = sys.argv[1]
+write(path)
+for i in range(5):
+    read(path)
+    pause()
+os.rename(path, path + ".other")
+pause()
+read(path + ".other")
+os.rename(path + ".other", path)
+for i in range(5):
+    read(path)
+    pause()
+os.link(path, path + ".link")
+pause()
+read(path + ".link")
+""", self.path("x"), options=("--exclude-reads", self.path("x")))
+        done = {path: events for (_, path), events in files.union().items()}
+        self.assertEqual(WRITTEN, done[self.path("x")] & ~CLOSED & ~ATTRIBUTES)
+        for other in (".other", ".link"):
+            self.assertEqual(OPENED | CLOSED, done[self.path("x" + other)] & (OPENED | CLOSED))
+
     def test_tmpfs(self):
         self.mount("-t", "tmpfs", "none", target=self.path("t"))
         files = self.files("""

@@ -3,6 +3,7 @@
  * not known come only before the first dump and after a loss: the dump that follows tells. */
 #include "recorder/networks_private.h"
 
+#include <linux/rtnetlink.h>
 #include <stdlib.h>
 
 static unsigned long link_hash(const void *item)
@@ -258,6 +259,13 @@ static struct network_row *find_hop(const struct network_place *place,
     return row;
 }
 
+/* An interface is said to be down before the kernel removes its routes, and to be up before it adds
+ * any: what a dump shows in between is about to go. */
+static bool is_about_to_go(const struct network_link *link, const struct fact_route *route)
+{
+    return link->index && !link->up && route->n_hops == 1 && route->type == RTN_UNICAST;
+}
+
 static void on_hop(struct networks *n, const struct fact *fact, const struct network_key *key)
 {
     const struct fact_route *route = &fact->route;
@@ -270,7 +278,7 @@ static void on_hop(struct networks *n, const struct fact *fact, const struct net
         network_row_end(n, row, real_us(n, fact->boot_ns), END_REMOVED);
         return;
     }
-    if (!row && !route->end)
+    if (!row && !route->end && !is_about_to_go(link, route))
         row = network_row_begin(n, key, &hop, link, fact->boot_ns);
     if (!row)
         return;

@@ -273,7 +273,11 @@ class TestOutage(VestigeTest):
                     self.vestige.agent.kill()
                     died.set()
                 setattr(proxy, ("before_commit", "after_commit")[i % 2], kill_agent)
-                act("show", self.tag)
+                # A COMMIT that comes in one piece with others is not noticed: then the next one is.
+                for _ in range(10):
+                    act("show", self.tag)
+                    if died.wait(3):
+                        break
                 self.wait_for_commit(died)
                 self.vestige.agent.wait(30)
                 self.vestige.start_agent()

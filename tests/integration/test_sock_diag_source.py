@@ -359,7 +359,8 @@ class SockDiag(unittest.TestCase):
         mine = [fact for fact in result.of("SOCKET", end=1, **values)
                 if str(port) in (fact["local"].rpartition(",")[2], fact["remote"].rpartition(",")[2])]
         by_name = collections.Counter(f"{fact['local']} {fact['remote']}" for fact in mine)
-        self.assertEqual([name for name, n in by_name.items() if n > 1], [])
+        if values.get("protocol") != UDP:  # the kernel gives out a port again as soon as it is free
+            self.assertEqual([name for name, n in by_name.items() if n > 1], [])
         for fact in mine:
             self.assertEqual((fact["inode"], fact["uid"], fact["error"]), (0, 0xffffffff, 0))
             self.assertGreater(fact["cookie"], 0)

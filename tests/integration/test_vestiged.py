@@ -243,6 +243,8 @@ class TestFullDisk(Fixture):
         wait_for(lambda: audit_status()["pid"] == agent.process.pid and
                  audit_status()["enabled"] and audit_rules().count("execve,") == 2, 10,
                  "audit is used")
+        wait_for(lambda: any(line.split("\t")[6:8] == ["audit", "owner"]
+                             for line in agent.journal_lines()), 10, "it is in the coverage")
         run("/bin/true", "with-room")
         agent.stop()
         assert_audit_state(self.machine)

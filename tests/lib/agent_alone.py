@@ -27,9 +27,11 @@ class Agent:
         return os.path.join(self.directory, *names)
 
     def set_server(self, **options):
-        with open(self.path("agent.cnf"), "w") as stream:
+        """At once: an agent that reads it meanwhile sees the old or the new one."""
+        with open(self.path("agent.cnf.new"), "w") as stream:
             stream.write("[vestige]\n")
             stream.writelines(f"{name} = {value}\n" for name, value in options.items())
+        os.rename(self.path("agent.cnf.new"), self.path("agent.cnf"))
 
     def write_configuration(self, text=None):
         """This text, or what `sections` says."""

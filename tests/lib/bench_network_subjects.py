@@ -3,12 +3,11 @@ recorded since a mark."""
 
 import os
 import re
-import shutil
 import signal
 import subprocess
-import tempfile
 import time
 
+import bench_subjects
 from audit_daemon import AuditDaemon
 from vestige_test import Standalone, now_us, wait_for
 
@@ -16,24 +15,7 @@ RULES = (("-a", "always,exit", "-F", "arch=b64", "-S", "connect", "-F", "saddr_f
          ("-a", "always,exit", "-F", "arch=b64", "-S", "accept,accept4", "-F", "success=1"))
 
 
-class Subject:
-    name = ""
-
-    def prepare(self):
-        self.directory = tempfile.mkdtemp(prefix="vestige-test-")
-
-    def finish(self):
-        shutil.rmtree(self.directory)
-
-    def start(self):
-        pass
-
-    def stop(self):
-        pass
-
-    def pids(self):
-        return []
-
+class Subject(bench_subjects.Subject):
     def runs(self):
         """False: it has ended by itself under the storm."""
         return True

@@ -472,6 +472,25 @@ static void test_interface_goes_down(void **state)
     expect(w, "+6 198.18.0.0 24 - v0 254 0 inet\n");
 }
 
+/* A dump between the word that the interface is down and the removal of its routes. */
+static void test_a_dump_shows_what_is_about_to_go(void **state)
+{
+    struct world *w = *state;
+    link_is(w, 2, "eth0", 0xa0, true);
+    route(w, route_of("10.0.0.0", 8, NULL, 2));
+    tick(w, 300);
+    size_t lines = w->memory.n_lines;
+    link_is(w, 2, "eth0", 0xa0, false);
+    assert_int_equal(w->memory.n_lines, lines + 1);
+    begin_scan(w, true);
+    route(w, route_of("10.0.0.0", 8, NULL, 2));
+    end_scan(w, true);
+    assert_int_equal(w->memory.n_lines, lines + 1);
+    link_is(w, 2, "eth0", 0xa0, true);
+    route(w, route_of("10.0.0.0", 8, NULL, 2));
+    assert_int_equal(w->memory.n_lines, lines + 2);
+}
+
 /* -- dumps -- */
 
 static void test_what_a_dump_does_not_name_is_gone(void **state)
@@ -816,6 +835,7 @@ int main(void)
         TEST(test_replacing_one_of_several),
         TEST(test_replacing_where_nothing_was),
         TEST(test_interface_goes_down),
+        TEST(test_a_dump_shows_what_is_about_to_go),
         TEST(test_what_a_dump_does_not_name_is_gone),
         TEST(test_a_dump_of_routes_ends_routes_only),
         TEST(test_an_incomplete_dump_ends_nothing),

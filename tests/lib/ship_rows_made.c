@@ -58,7 +58,6 @@ static void add_settle(struct line *line, uint64_t number, struct slice argument
     char text[160];
     line_word(line, "true");
     line_word(line, "/usr/bin/true");
-    line_null(line);
     line_word(line, "/usr/bin/true");
     if (slice_is_null(arguments)) {
         snprintf(text, sizeof(text), "tag-%llu --output /var/tmp/build/object-%llu.o 'a b\tc\\d'",
@@ -69,6 +68,9 @@ static void add_settle(struct line *line, uint64_t number, struct slice argument
     line_u64(line, 5);
     line_word(line, "/var/tmp/build");
     line_word(line, "pts/3");
+    line_word(line, MADE_EXE_SHA256);
+    line_u64(line, 35664);
+    line_time(line, MADE_EXE_MODIFIED_US);
     line_u64(line, 17);
     line_u64(line, 1000);
     line_word(line, "investigator");

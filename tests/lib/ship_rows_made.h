@@ -2,9 +2,11 @@
 /* Rows of `process` as a busy host makes them, all different, with known faults where asked for. */
 #include "recorder/row_sink.h"
 
-#define MADE_BOOT_ID  "01234567-89ab-4cde-8f01-23456789abcd"
-#define MADE_SPAN_US  UINT64_C(60000000) /* no call makes ids over more than this */
-#define MADE_FIRST_ID UINT64_C(1700000000000000)
+#define MADE_BOOT_ID         "01234567-89ab-4cde-8f01-23456789abcd"
+#define MADE_EXE_SHA256      "3b1f0a8d5c6e4f7092a1b4c3d8e7f6051a2b3c4d5e6f708192a3b4c5d6e7f809"
+#define MADE_EXE_MODIFIED_US UINT64_C(1663667890123456)
+#define MADE_SPAN_US         UINT64_C(60000000) /* no call makes ids over more than this */
+#define MADE_FIRST_ID        UINT64_C(1700000000000000)
 
 struct made_rows {
     uint64_t first_id;

@@ -13,7 +13,7 @@
 
 static const uint64_t interval_ns = 100000000;
 
-enum { ANCESTORS_MOST = 4 };
+enum { ANCESTORS_MOST = 4, ROOTS = 2 };
 
 static bool is_keeper(struct slice exe)
 {
@@ -60,19 +60,21 @@ static struct process *ended_parent(struct processes *p, const struct process *c
     return life;
 }
 
-static uint32_t root_pid(struct processes *p, const struct process_row *row)
+/* The nearest first: they may be gone when the file is looked for. */
+static void find_roots(struct processes *p, const struct process_row *row, uint32_t pids[ROOTS])
 {
-    for (unsigned i = 0; row && i < ANCESTORS_MOST; i++) {
+    size_t n = 0;
+    for (unsigned i = 0; row && n < ROOTS && i < ANCESTORS_MOST; i++) {
         const struct process *child = row->process;
         if (!images_before_kept_root(row) || !child->parent_birth_id)
-            return 0;
+            return;
         const struct process *parent = processes_find(p, child->ppid);
         if (parent && parent->birth_id == child->parent_birth_id)
-            return parent->pid;
-        parent = ended_parent(p, child);
+            pids[n++] = parent->pid;
+        else
+            parent = ended_parent(p, child);
         row = parent && parent->row && keeps_root(parent->row) ? parent->row : NULL;
     }
-    return 0;
 }
 
 /* Of a field of a line, the bytes that it was made of; those are in @p buffer where they differ. */
@@ -94,10 +96,14 @@ void program_ask(struct processes *p, struct process_row *row)
     if (!p->programs || !image || !image->fields || image->guessed ||
         image->program_state != PROGRAM_NOT_ASKED)
         return;
+    uint32_t roots[ROOTS] = {0};
+    if (row->audit_joined)
+        find_roots(p, row, roots);
     struct programs_exec exec = {
         .subject = image,
         .pid = row->process->pid,
-        .root_pid = row->audit_joined ? root_pid(p, row) : 0,
+        .root_pid = roots[0],
+        .other_root_pid = roots[1],
         .path = raw_path(p, exe_field(image)),
         .executed_ns = row->exec_ns ? row->exec_ns : row->created_ns,
         .began_real_ns = row->audit_joined ? row->word.real_ms * 1000000 : INT64_MIN,

@@ -4,7 +4,8 @@
  *
  *   asked     a request is under way
  *   resting   it was answered; asked for again after the interval if somebody waits, else dropped
- */
+ *
+ * The process whose root is looked below may end before the look; then another one is tried. */
 #include "recorder/programs.h"
 
 #include "core/buffer.h"
@@ -31,7 +32,7 @@ TAILQ_HEAD(exec_list, exec);
 struct target {
     TAILQ_ENTRY(target) in_state;
     bool shared; /* by all execs of this path and root */
-    uint32_t root_pid;
+    uint32_t root_pid, other_root_pid;
     struct shared_text *path;
     struct slice key_path; /* of a key that is only looked for */
     uint64_t request;      /* 0: resting */
@@ -210,6 +211,8 @@ bool programs_want(struct programs *programs, const struct programs_exec *wanted
     TAILQ_INSERT_TAIL(&target->execs, exec, in_target);
     TAILQ_INSERT_TAIL(&programs->execs, exec, in_order);
     programs->n_execs++;
+    if (wanted->other_root_pid)
+        target->other_root_pid = wanted->other_root_pid;
     if (!known)
         ask(programs, target);
     return true;
@@ -293,6 +296,13 @@ static void apply(struct programs *programs, struct target *target, const struct
     }
 }
 
+static void give_up(struct programs *programs, struct target *target)
+{
+    while (!TAILQ_EMPTY(&target->execs))
+        tell(programs, target, TAILQ_FIRST(&target->execs), NULL);
+    drop_target(programs, target);
+}
+
 static void rest(struct programs *programs, struct target *target)
 {
     OPENSSL_LH_delete(programs->by_request, target);
@@ -301,7 +311,20 @@ static void rest(struct programs *programs, struct target *target)
     target->request = 0;
     target->due_ns = programs->now_ns + programs->options.interval_ns;
     if (!target->shared)
-        drop_target(programs, target);
+        give_up(programs, target);
+}
+
+/* Who comes later finds another target, because the key of this one is another now. */
+static void ask_below_other_root(struct programs *programs, struct target *target)
+{
+    if (target->shared)
+        OPENSSL_LH_delete(programs->by_path, target);
+    OPENSSL_LH_delete(programs->by_request, target);
+    TAILQ_REMOVE(&programs->asked, target, in_state);
+    target->shared = false;
+    target->root_pid = target->other_root_pid;
+    target->other_root_pid = 0;
+    ask(programs, target);
 }
 
 void programs_answer(struct programs *programs, const struct fact *fact)
@@ -312,18 +335,15 @@ void programs_answer(struct programs *programs, const struct fact *fact)
         count(programs, COUNTER_PROGRAMS_LATE);
         return;
     }
+    if (!fact->program.known && target->other_root_pid) {
+        ask_below_other_root(programs, target);
+        return;
+    }
     struct shared_text *program =
         fact->program.known ? program_text(programs, &fact->program) : NULL;
     apply(programs, target, fact, program);
     shared_text_unref(program);
     rest(programs, target);
-}
-
-static void give_up(struct programs *programs, struct target *target)
-{
-    while (!TAILQ_EMPTY(&target->execs))
-        tell(programs, target, TAILQ_FIRST(&target->execs), NULL);
-    drop_target(programs, target);
 }
 
 void programs_tick(struct programs *programs, uint64_t now_ns)

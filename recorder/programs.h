@@ -36,7 +36,9 @@ struct programs_options {
 /* An exec. */
 struct programs_exec {
     void *subject; /* given back to `still_runs` and `told` */
-    uint32_t pid, root_pid;
+    uint32_t pid;
+    uint32_t root_pid;       /* a process with the same root; 0: nobody knows one */
+    uint32_t other_root_pid; /* another, in case that the first is gone; 0: none */
     struct slice path;
     uint64_t executed_ns; /* boot clock; not before the exec */
     int64_t

@@ -1,7 +1,9 @@
 """Files in use on the real kernel: each is a row, with its process and login user, and the questions
 that are asked of them are answered by SQL alone."""
 
+import collections
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -92,6 +94,39 @@ class TestDeeds(Files):
         self.assertEqual(there, [row["new_path"] for row in changed["rename"]])
         self.assertEqual({None}, {row["new_path"] for row in changed["attributes"]
                                   + changed["delete"]})
+
+    def test_as_strace_saw_it(self):
+        """Each call of the actors that did something to a file of theirs, and nothing else."""
+        output = self.path("strace")
+        for deed in (("files-make", self.path("here")), ("files-read", self.path("here")),
+                     ("files-change", self.path("here"), self.path("there"))):
+            act("login", LOGIN, "strace", "-f", "-qq", "-A", "-o", output, "-e",
+                "trace=openat,open,creat,rename,renameat,renameat2,unlink,unlinkat,chmod,fchmodat,"
+                "?fchmodat2", "-s", "4096", self.program, *deed, N)
+        self.vestige.sync()
+        self.assert_nothing_lost()
+        with open(output) as stream:
+            seen = collections.Counter(self.deeds_of_strace(stream.read()))
+        rows = self.accesses("path LIKE %s OR path LIKE %s", self.path("here/%"),
+                             self.path("there/%"))
+        stored = collections.Counter((row["pid"], row["operations"].split(",")[-1], row["path"],
+                                      row["new_path"]) for row in rows)
+        self.assertEqual(5 * N, len(rows))
+        self.assertEqual(seen, stored)
+
+    def deeds_of_strace(self, text):
+        """Process, last of its operations in the order of the column, path, new path."""
+        for line in text.splitlines():
+            pid, call, arguments = re.match(r"(\d+) +(\w+)\((.*)\) += [0-9]", line).groups()
+            paths = [path for path in re.findall(r'"([^"]*)"', arguments)
+                     if path.startswith((self.path("here/"), self.path("there/")))]
+            if not paths:
+                continue
+            if call.startswith("open"):
+                operation = "create" if "O_CREAT" in arguments else "read"
+            else:
+                operation = {"r": "rename", "u": "delete"}.get(call[0], "attributes")
+            yield int(pid), operation, paths[0], paths[1] if len(paths) > 1 else None
 
     def check(self, rows, pid, uid, operations, **expected):
         """All are of the program of that process, which ended them by itself."""

@@ -22,20 +22,27 @@ COMMIT_PACKET = b"\x07\x00\x00\x00\x03COMMIT"
 
 
 class Proxy:
-    """Passes on what agent and database say, through a socket of its own; `armed` is a function
-    which is called once, on COMMIT: before it reaches the server, or before its answer comes back."""
+    """Passes on what agent and database say, through a socket of its own. What is armed is called
+    once, on COMMIT: before it reaches the server, or before its answer comes back."""
 
     def __init__(self, path, server_path):
         self.path = path
         self.server_path = server_path
-        self.before_commit = None
-        self.after_commit = None
+        self._armed = {}
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(path)
         self._listener.listen()
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting.start()
+
+    def arm(self, moment, action):
+        """`before` or `after`."""
+        self._armed[moment] = action
 
     def close(self):
+        # A thread that still accepts would do so for the next listener with this descriptor.
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._accepting.join(30)
         self._listener.close()
         os.unlink(self.path)
 
@@ -69,12 +76,10 @@ class Proxy:
                 continue
             # Behind a command that has no answer, such as the close of a statement, it may come with it.
             commit = data.upper().endswith(COMMIT_PACKET)
-            if commit and self.before_commit:
-                action, self.before_commit = self.before_commit, None
+            if commit and (action := self._armed.pop("before", None)):
                 action()
             server.sendall(data)
-            if commit and self.after_commit:
-                action, self.after_commit = self.after_commit, None
+            if commit and (action := self._armed.pop("after", None)):
                 server.recv(1, socket.MSG_PEEK)
                 action()
         return True
@@ -170,7 +175,7 @@ class TestOutage(VestigeTest):
             def kill_database():
                 self.vestige.kill_database()
                 died.set()
-            proxy.before_commit = kill_database
+            proxy.arm("before", kill_database)
             storm = self.storm(4000)
             self.wait_for_commit(died)
             self.vestige.wait_for_database()
@@ -192,7 +197,7 @@ class TestOutage(VestigeTest):
                 died.set()
             act("storm", 1000, "first-" + self.tag)
             self.vestige.sync()
-            proxy.after_commit = kill_agent
+            proxy.arm("after", kill_agent)
             act("show", self.tag)
             self.wait_for_commit(died)
             self.vestige.agent.wait(30)
@@ -272,7 +277,7 @@ class TestOutage(VestigeTest):
                 def kill_agent(died=died):
                     self.vestige.agent.kill()
                     died.set()
-                setattr(proxy, ("before_commit", "after_commit")[i % 2], kill_agent)
+                proxy.arm(("before", "after")[i % 2], kill_agent)
                 # A COMMIT that comes in one piece with others is not noticed: then the next one is.
                 for _ in range(10):
                     act("show", self.tag)

@@ -30,7 +30,8 @@ def utc_now():
     return datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
 
 
-OF_THE_NETWORK = ("bpf", "resolver", "rtnetlink", "sock_diag")
+OTHERS = {"bpf": "on", "resolver": "on", "rtnetlink": "on", "sock_diag": "on",
+          "fanotify": "on", "inotify": "descriptors", "programs": "on"}
 
 
 class TestStandingRows(VestigeTest):
@@ -84,9 +85,10 @@ class TestStandingRows(VestigeTest):
                                f"receive buffer {BUFFER} bytes"),
             "proc": ("on", "new processes every 250 ms, all every 10 s")},
             {row["source"]: (row["mode"], row["detail"]) for row in rows
-             if row["source"] not in OF_THE_NETWORK})
-        self.assertEqual({"on"}, {row["mode"] for row in rows if row["source"] in OF_THE_NETWORK})
-        self.assertEqual(4 + len(OF_THE_NETWORK), len(rows), brief(rows))
+             if row["source"] not in OTHERS})
+        self.assertEqual(OTHERS, {row["source"]: row["mode"] for row in rows
+                                  if row["source"] in OTHERS})
+        self.assertEqual(4 + len(OTHERS), len(rows), brief(rows))
         return rows
 
     def stand(self):

@@ -255,7 +255,8 @@ class Standalone:
                 [*prefix, *self.client("standalone", *options)],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
                 start_new_session=True)
-        self.wait_for_line("recording", offset, seconds)
+        self.wait_for_line("recording this host" if "--no-agent" not in options else "recording",
+                           offset, seconds)
         self.agent_pid = self.child("vestiged") if "--no-agent" not in options else None
         self.database_pid = self.child("mariadbd")
 

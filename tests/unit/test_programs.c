@@ -190,6 +190,35 @@ static void a_path_is_another_one_under_another_root(void **state)
     assert_false(b->subjects[2].told);
 }
 
+static void another_root_is_tried_when_the_first_is_gone(void **state)
+{
+    struct bench *b = *state;
+    for (size_t i = 0; i < 2; i++) {
+        struct programs_exec exec = {.subject = &b->subjects[i],
+                                     .root_pid = 7,
+                                     .other_root_pid = 8,
+                                     .path = slice_text("/p"),
+                                     .executed_ns = 1000 * MS,
+                                     .began_real_ns = 1000 * MS};
+        assert_true(programs_want(b->programs, &exec, 1000 * MS));
+    }
+    assert_int_equal(b->asked.n, 1);
+    assert_int_equal(b->asked.root_pid, 7);
+    answer(b, 1010, 0, 0);
+    assert_false(b->subjects[0].told);
+    assert_int_equal(b->asked.n, 2);
+    assert_int_equal(b->asked.root_pid, 8);
+    assert_true(want(b, 2, "/p", 7, 1015)); /* a look of its own */
+    assert_int_equal(b->asked.n, 3);
+    answer(b, 1020, 0, 0);
+    assert_told(b, 2, false);
+    b->asked.request--;
+    answer(b, 1020, PROGRAM_AT_PATH, 500);
+    assert_told(b, 0, true);
+    assert_told(b, 1, true);
+    assert_true(programs_settled_until(b->programs, UINT64_MAX));
+}
+
 static void patience_and_room_have_bounds(void **state)
 {
     struct bench *b = *state;
@@ -327,6 +356,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_process_that_runs_proves_its_own_file_only, bench_setup,
                                         bench_teardown),
         cmocka_unit_test_setup_teardown(a_path_is_another_one_under_another_root, bench_setup,
+                                        bench_teardown),
+        cmocka_unit_test_setup_teardown(another_root_is_tried_when_the_first_is_gone, bench_setup,
                                         bench_teardown),
         cmocka_unit_test_setup_teardown(patience_and_room_have_bounds, bench_setup, bench_teardown),
         cmocka_unit_test_setup_teardown(a_row_waits_for_its_program, world_setup, teardown),

@@ -266,6 +266,29 @@ static bool is_about_to_go(const struct network_link *link, const struct fact_ro
     return link->index && !link->up && route->n_hops == 1 && route->type == RTN_UNICAST;
 }
 
+/* A part of a dump may be older than the removal that is heard before it. What is passed over wrongly
+ * is found by the next dump, which each removal brings about. */
+static void remember_removal(struct networks *n, const struct network_key *key)
+{
+    if (n->scanning && n->n_removed < NETWORK_REMOVED_MOST)
+        n->removed[n->n_removed++] = network_hash(key, sizeof(*key));
+}
+
+static bool may_be_gone(const struct networks *n, const struct network_key *key)
+{
+    uint64_t hash = network_hash(key, sizeof(*key));
+    for (size_t i = 0; i < n->n_removed; i++)
+        if (n->removed[i] == hash)
+            return true;
+    return n->n_removed == NETWORK_REMOVED_MOST;
+}
+
+static bool is_stale(const struct networks *n, const struct network_link *link,
+                     const struct network_key *key, const struct fact_route *route)
+{
+    return is_about_to_go(link, route) || (route->dumped && may_be_gone(n, key));
+}
+
 static void on_hop(struct networks *n, const struct fact *fact, const struct network_key *key)
 {
     const struct fact_route *route = &fact->route;
@@ -274,11 +297,13 @@ static void on_hop(struct networks *n, const struct fact *fact, const struct net
     if (!link)
         return;
     struct network_row *row = find_hop(network_place_find(n, key), link, &hop);
+    if (route->end)
+        remember_removal(n, key);
     if (row && route->end) {
         network_row_end(n, row, real_us(n, fact->boot_ns), END_REMOVED);
         return;
     }
-    if (!row && !route->end && !is_about_to_go(link, route))
+    if (!row && !route->end && !is_stale(n, link, key, route))
         row = network_row_begin(n, key, &hop, link, fact->boot_ns);
     if (!row)
         return;
@@ -369,6 +394,7 @@ static void on_scan(struct networks *n, const struct fact *fact)
         n->routes_only = scan->routes_only;
         n->scan_began_ns = fact->boot_ns;
         n->scan_beyond = 0;
+        n->n_removed = 0;
         n->generation++;
     } else if (n->scanning) {
         if (scan->complete)

@@ -64,6 +64,8 @@ struct network_link {
 
 TAILQ_HEAD(network_links, network_link);
 
+enum { NETWORK_REMOVED_MOST = 256 };
+
 struct networks {
     struct row_output *output;
     size_t most;
@@ -79,6 +81,8 @@ struct networks {
     size_t n_rows;
     uint32_t generation; /* of the last dump that began */
     bool scan_wanted, scanning, routes_only;
+    uint64_t removed[NETWORK_REMOVED_MOST]; /* hashes of routes that went since the dump began */
+    size_t n_removed;                       /* of which only so many are held */
     uint64_t scan_began_ns, last_real_us;
     uint64_t beyond;                    /* rows for which there was no room, not yet in a gap */
     uint64_t scan_beyond, known_beyond; /* likewise, of this full dump and of the one before */

@@ -317,6 +317,7 @@ static int decode_route(const struct output *output, const struct nlmsghdr *mess
         return 0;
     fact.route.end = message->nlmsg_type == RTM_DELROUTE;
     fact.route.replaces = !fact.route.end && message->nlmsg_flags & NLM_F_REPLACE;
+    fact.route.dumped = message->nlmsg_flags & NLM_F_MULTI;
     struct slice hops = attributes.payload[RTA_MULTIPATH];
     if (!slice_is_null(hops))
         return give_hops(output, &fact, hops);

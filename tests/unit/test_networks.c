@@ -472,6 +472,31 @@ static void test_interface_goes_down(void **state)
     expect(w, "+6 198.18.0.0 24 - v0 254 0 inet\n");
 }
 
+/* The dump's part was made before the removal, and came behind it. */
+static void test_a_dump_shows_what_has_just_gone(void **state)
+{
+    struct world *w = *state;
+    struct fact_route gone = route_of("10.0.0.0", 8, NULL, 2), other = gone;
+    other.metric = 7;
+    link_is(w, 2, "eth0", 0xa0, true);
+    route(w, gone);
+    begin_scan(w, true);
+    gone.end = true;
+    route(w, gone);
+    size_t lines = w->memory.n_lines;
+    gone.end = false;
+    gone.dumped = other.dumped = true;
+    route(w, gone);
+    assert_int_equal(w->memory.n_lines, lines);
+    route(w, other);
+    assert_int_equal(w->memory.n_lines, lines + 1);
+    gone.dumped = false; /* it is there again */
+    route(w, gone);
+    assert_int_equal(w->memory.n_lines, lines + 2);
+    end_scan(w, true);
+    assert_int_equal(w->memory.n_lines, lines + 2);
+}
+
 /* A dump between the word that the interface is down and the removal of its routes. */
 static void test_a_dump_shows_what_is_about_to_go(void **state)
 {
@@ -835,6 +860,7 @@ int main(void)
         TEST(test_replacing_one_of_several),
         TEST(test_replacing_where_nothing_was),
         TEST(test_interface_goes_down),
+        TEST(test_a_dump_shows_what_has_just_gone),
         TEST(test_a_dump_shows_what_is_about_to_go),
         TEST(test_what_a_dump_does_not_name_is_gone),
         TEST(test_a_dump_of_routes_ends_routes_only),

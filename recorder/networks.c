@@ -266,8 +266,8 @@ static bool is_about_to_go(const struct network_link *link, const struct fact_ro
     return link->index && !link->up && route->n_hops == 1 && route->type == RTN_UNICAST;
 }
 
-/* A part of a dump may be older than the removal that is heard before it. What is passed over wrongly
- * is found by the next dump, which each removal brings about. */
+/* A part of a dump may be older than the removal that is heard before it. What is passed over
+ * wrongly is found by the next dump, which each removal brings about. */
 static void remember_removal(struct networks *n, const struct network_key *key)
 {
     if (n->scanning && n->n_removed < NETWORK_REMOVED_MOST)

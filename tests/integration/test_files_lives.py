@@ -93,7 +93,11 @@ class TestWithoutName(OwnInstance):
         for kind, condition in kinds.items():
             rows = self.accesses(f"pid = {holder.pid} AND {condition} "
                                  "AND NOT operations <=> 'delete'")
-            self.assertEqual(HELD, len(rows), f"{kind}: {brief(rows)}")
+            rows.sort(key=lambda row: (row["path"], row["id"]))
+            self.assertEqual(HELD, len(rows), kind + "\n" + "\n".join(
+                f"{row['id']} {row['created_at']} {row['destroyed_at']} {row['end_cause']} "
+                f"{row['seen_by']} {row['path']} {row['operations']} {row['opens']} {row['mode']} "
+                f"{row['inherited']}" for row in rows))
             for row in rows:
                 self.assertIsNotNone(row["destroyed_at"], brief([row]))
 

@@ -9,6 +9,8 @@
 
 #include <stdlib.h>
 
+static const uint64_t exiting_ns = 2000000000;
+
 static unsigned long actor_hash(const void *item)
 {
     const struct file_actor *actor = item;
@@ -92,6 +94,17 @@ static size_t image_of(struct files *f, const struct fact *fact, const struct ac
     return at;
 }
 
+/* The kernel tells the end of a process before it closes the process's files. */
+static size_t exiting(struct files *f, const struct fact *fact, struct actor *images)
+{
+    const struct fact_file *file = &fact->file;
+    uint64_t since_ns = file->since_ns > exiting_ns ? file->since_ns - exiting_ns : 0;
+    size_t n = processes_actors(f->options.processes, file->pid, since_ns, fact->boot_ns, images);
+    if (n > 1)
+        images[0] = images[n - 1];
+    return n > 0;
+}
+
 void file_who(struct files *f, const struct fact *fact, struct actor *who)
 {
     struct actor images[PROCESSES_ACTORS_MOST];
@@ -99,6 +112,8 @@ void file_who(struct files *f, const struct fact *fact, struct actor *who)
     size_t n = file->pid ? processes_actors(f->options.processes, file->pid, file->since_ns,
                                             fact->boot_ns, images)
                          : 0;
+    if (n == 0 && file->pid)
+        n = exiting(f, fact, images);
     *who = (struct actor){
         .pid = file->pid, .until_ns = UINT64_MAX, .uid = ID_UNSET, .login_uid = ID_UNSET};
     if (n)

@@ -277,6 +277,27 @@ static void test_opened_read_closed(void **state)
     expect(s, "+2 fanotify editor 1000 1000 /a | closed read 1\n");
 }
 
+/* What an exiting process had open is closed after the word of its end. */
+static void test_closed_after_the_end(void **state)
+{
+    struct stage *s = *state;
+    file(s, EDITOR, FILE_OPENED, "/a");
+    file(s, EDITOR, FILE_OPENED, "/b");
+    after(s, 100);
+    exits(s, EDITOR);
+    after(s, 1);
+    file(s, EDITOR, FILE_CLOSED_AFTER_WRITE, "/b");
+    after(s, 30);
+    file(s, EDITOR, FILE_CLOSED_AFTER_WRITE, "/a"); /* of a reading that began after the end */
+    after(s, 1000);
+    expect(s, "+1 fanotify editor 1000 1000 /a | closed write 1\n"
+              "+2 fanotify editor 1000 1000 /b | closed write 1\n");
+    after(s, 5000);
+    file(s, EDITOR, FILE_CLOSED_AFTER_WRITE, "/a");
+    after(s, 1000);
+    expect(s, "+3 fanotify - - - /a inherited | closed write 0\n");
+}
+
 static void test_open_is_inserted_before_its_end(void **state)
 {
     struct stage *s = *state;
@@ -989,6 +1010,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         RUNNING(test_opened_read_closed),
+        RUNNING(test_closed_after_the_end),
         RUNNING(test_open_is_inserted_before_its_end),
         RUNNING(test_busy_file),
         RUNNING(test_merged_events),

@@ -1,5 +1,6 @@
 /* What an earlier run left open. While the lines of the journal come in, rows are known by their
- * ids; then they are open rows like others, marked, until something names them. */
+ * ids and kept in order; then they are open rows like others, marked, until something names them.
+ */
 #include "recorder/devices_private.h"
 
 #include <stdlib.h>
@@ -24,6 +25,15 @@ static void remember(struct devices *d, uint64_t id, const struct slice *values)
     OPENSSL_LH_insert(d->by_id, row);
     if (OPENSSL_LH_error(d->by_id))
         device_row_free(d, row);
+    else
+        TAILQ_INSERT_TAIL(&d->open, row, in_open);
+}
+
+static void forget(struct devices *d, struct device_row *row)
+{
+    OPENSSL_LH_delete(d->by_id, row);
+    TAILQ_REMOVE(&d->open, row, in_open);
+    device_row_free(d, row);
 }
 
 static void restore_driver(struct device_row *row, struct slice driver)
@@ -39,7 +49,7 @@ void devices_restore(struct devices *d, enum verb verb, uint64_t id, const struc
 {
     struct device_row *row = find(d, id);
     if (verb == VERB_END && row)
-        device_row_free(d, OPENSSL_LH_delete(d->by_id, row));
+        forget(d, row);
     else if (verb == VERB_SETTLE && row && n_values > 0)
         restore_driver(row, values[0]);
     else if (verb == VERB_INSERT && !row && n_values == DEVICE_COLUMN_N &&
@@ -47,16 +57,10 @@ void devices_restore(struct devices *d, enum verb verb, uint64_t id, const struc
         remember(d, id, values);
 }
 
-/* Of two that have one path, the older has been left behind. */
-static void list_restored(void *item, void *user)
+/* Of two that have one path, the earlier one has been left behind. */
+static void list_restored(struct devices *d, struct device_row *row)
 {
-    struct devices *d = user;
-    struct device_row *row = item;
     struct device_row *other = device_row_find(d, row->values[DEVICE_VALUE_DEVPATH]);
-    if (other && other->id > row->id) {
-        device_row_end(d, row, d->last_real_us, END_UNKNOWN);
-        return;
-    }
     if (other)
         device_row_end(d, other, d->last_real_us, END_UNKNOWN);
     (void)device_row_list(d, row);
@@ -64,12 +68,16 @@ static void list_restored(void *item, void *user)
 
 void devices_restored(struct devices *d, bool same_boot, uint64_t last_real_us)
 {
-    struct device_row *row, *next;
+    struct device_list restored = TAILQ_HEAD_INITIALIZER(restored);
+    struct device_row *row;
     d->last_real_us = last_real_us;
-    OPENSSL_LH_doall_arg(d->by_id, list_restored, d);
     OPENSSL_LH_flush(d->by_id);
-    for (row = TAILQ_FIRST(&d->open); row && !same_boot; row = next) {
-        next = TAILQ_NEXT(row, in_open);
-        device_row_end(d, row, last_real_us, END_REBOOT);
+    TAILQ_CONCAT(&restored, &d->open, in_open);
+    while ((row = TAILQ_FIRST(&restored))) {
+        TAILQ_REMOVE(&restored, row, in_open);
+        if (same_boot)
+            list_restored(d, row);
+        else
+            device_row_end(d, row, last_real_us, END_REBOOT);
     }
 }

@@ -13,6 +13,7 @@
 
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 enum {
     QUEUE_BYTES = 256 << 10,

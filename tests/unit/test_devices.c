@@ -473,8 +473,11 @@ static void restore_line(struct world *w, struct slice line)
     assert_int_equal(sscanf(copy, "%15s device %lu", verb, &id), 2);
     for (struct slice value;
          n < DEVICE_COLUMN_N && !slice_is_null(value = row_sink_memory_value(line, n)); n++) {
+        values[n] = SLICE_NULL;
+        if (slice_is(value, "\\N"))
+            continue;
         assert_int_equal(evidence_field_unescape(&bytes[n], value), 0);
-        values[n] = slice_is(value, "\\N") ? SLICE_NULL : buffer_slice(&bytes[n]);
+        values[n] = buffer_slice(&bytes[n]);
     }
     devices_restore(w->devices, verb_find(slice_text(verb)), id, values, n);
     for (size_t i = 0; i < n; i++)

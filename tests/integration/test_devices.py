@@ -63,7 +63,7 @@ def listed():
         if not os.path.exists(os.path.join(path, "uevent")):
             continue
         with open(os.path.join(path, "uevent")) as stream:
-            words = dict(line.split("=", 1) for line in stream.read().splitlines())
+            words = dict(line.partition("=")[::2] for line in stream.read().splitlines())
         node = words.get("DEVNAME")
         subsystem = link_name(os.path.join(path, "subsystem"))
         number = f"{words['MAJOR']}:{words['MINOR']}" if subsystem == "block" else None

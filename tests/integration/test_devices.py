@@ -18,6 +18,7 @@ OTHER_BOOT = "11111111-2222-4333-8444-555555555555"
 UDEVD = "/lib/systemd/systemd-udevd"
 RUN_UDEV = "/run/udev"
 UTMP = "/run/utmp"
+STICK = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib", "usb_stick.py")
 LOOP_CTL_ADD, LOOP_CTL_REMOVE = 0x4C80, 0x4C81
 USER_PROCESS, DEAD_PROCESS = 7, 8
 UTMP_RECORD = struct.Struct("<hxxi32s4s32s256shhiii4i20x")
@@ -232,6 +233,68 @@ class TestDevices(VestigeTest):
             self.wait_for_rows(net_path("vd_"), 4, 2)
             self.assertEqual(["valice,vbob"] * 2 + [""] * 2,
                              [row["users_logged_in"] for row in self.found])
+
+    def deed(self, word):
+        self.stick.stdin.write(word + "\n")
+        self.stick.stdin.flush()
+        self.assertEqual("done\n", self.stick.stdout.readline())
+
+    @contextlib.contextmanager
+    def agent_with_stick(self):
+        """The agent alone, in whose /sys there is nothing but what usb_stick.py makes."""
+        self.vestige.stop()
+        self.vestige.configure(taskstats={"mode": "off"})
+        self.vestige.start("--no-agent")
+        self.addCleanup(self.restart)
+        path = os.path.join(self.vestige.directory, "stick.log")
+        with open(path, "wb") as log:
+            self.stick = subprocess.Popen(
+                ["umockdev-wrapper", "/usr/bin/python3", "-B", STICK, VESTIGED, "--config",
+                 self.vestige.path("vestiged.conf")],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True)
+
+        def records():
+            with open(path) as stream:
+                return "agent: recording" in stream.read()
+        try:
+            wait_for(records, 20, f"the agent records: {path}")
+            yield
+        finally:
+            self.stick.stdin.close()
+            status = self.stick.wait(70)
+            self.stick.stdout.close()
+        self.assertEqual(0, status)
+
+    def test_usb_stick(self):
+        """Plugged and pulled while two users are logged in: one row with both, and both ends."""
+        users = (USER_PROCESS, "vbob", os.getpid()), (USER_PROCESS, "valice", os.getpid())
+        with self.agent_with_stick():
+            with self.utmp(*users):
+                self.deed("plug")
+                self.wait_for_rows("/devices/usb1/%", 3, 0)
+                self.deed("change")
+            self.wait_for_rows("/devices/usb1/1-1", 1, 0)
+            self.deed("pull")
+            stick, disk, partition = self.wait_for_rows("/devices/usb1/%", 3, 3)
+            self.assert_row(self.only(self.rows("devpath = '/devices/usb1'"), "the hub"),
+                            destroyed_at=None, vendor_id="1d6b", driver="usb")
+        names = {"vendor": "Example_Corp", "model": "Flash_Stick", "serial": "0123456789",
+                 "vendor_id": "0951", "model_id": "1666", "users_logged_in": "valice,vbob",
+                 "end_cause": "removed", "seen_by": "udev"}
+        self.assert_ended(stick, subsystem="usb", devpath="/devices/usb1/1-1", driver="usb",
+                          devnode="/dev/bus/usb/001/002", device=None, **names)
+        self.assert_ended(disk, subsystem="block", devnode="/dev/sdz", device="65:144", **names)
+        # What only the USB device knows, by sysfs.
+        names.update(vendor="Example Corp.", model="Flash Stick")
+        self.assert_ended(partition, subsystem="block", devnode="/dev/sdz1", device="65:145",
+                          **names)
+        joined = self.vestige.query(
+            "SELECT part.devnode FROM device stick JOIN device part"
+            "   ON part.host_id = stick.host_id AND part.subsystem = 'block'"
+            r"  AND part.devpath LIKE CONCAT(REPLACE(stick.devpath, '_', '\_'), '/%')"
+            "  AND part.created_at >= stick.created_at AND part.created_at <= stick.destroyed_at"
+            " WHERE stick.subsystem = 'usb' AND stick.serial = '0123456789' ORDER BY 1")
+        self.assertEqual(["/dev/sdz", "/dev/sdz1"], [row["devnode"] for row in joined])
 
     def test_rename(self):
         with self.links("link add vda type veth peer vdb"):

@@ -1,139 +1,25 @@
 """Devices: rows of what was there, came and went, compared with what /sys lists; first without a udev
 daemon, as the kernel tells, then with a real one that is started for the test and stopped again."""
 
-import collections
 import contextlib
-import fcntl
 import os
-import re
 import shutil
-import signal
 import struct
 import subprocess
 
-from vestige_test import VESTIGED, VestigeTest, main, run, wait_for
+from device_test import (LOOP_CTL_ADD, LOOP_CTL_REMOVE, DeviceTest, batch, loop_control, net_path)
+from vestige_test import VESTIGED, main, run, wait_for
 
-BOOT_ID = "/proc/sys/kernel/random/boot_id"
-OTHER_BOOT = "11111111-2222-4333-8444-555555555555"
 UDEVD = "/lib/systemd/systemd-udevd"
 RUN_UDEV = "/run/udev"
 UTMP = "/run/utmp"
 STICK = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib", "usb_stick.py")
-LOOP_CTL_ADD, LOOP_CTL_REMOVE = 0x4C80, 0x4C81
 USER_PROCESS, DEAD_PROCESS = 7, 8
 UTMP_RECORD = struct.Struct("<hxxi32s4s32s256shhiii4i20x")
 N = 50
 
-Device = collections.namedtuple("Device", "subsystem devpath devnode device driver")
 
-
-def batch(lines):
-    """Many commands of `ip` by one process, as fast as it can."""
-    done = subprocess.run(["ip", "-batch", "-"], input="\n".join(lines) + "\n", text=True,
-                          capture_output=True, timeout=60)
-    if done.returncode:
-        raise AssertionError(f"ip -batch: {done.stderr}")
-
-
-def net_path(name):
-    return f"/devices/virtual/net/{name}"
-
-
-def loop_control(command, number):
-    with open("/dev/loop-control", "rb") as control:
-        fcntl.ioctl(control, command, number)
-
-
-def link_name(path):
-    """The last part of where a link points to; None: there is no such link."""
-    try:
-        return os.path.basename(os.readlink(path))
-    except FileNotFoundError:
-        return None
-
-
-def listed():
-    """What the open rows have to say, as /sys lists it now."""
-    places = [f"/sys/{of}/{name}" for of in ("class", "bus") for name in os.listdir(f"/sys/{of}")]
-    paths = set()
-    for place in places:
-        place = os.path.join(place, "devices") if place.startswith("/sys/bus") else place
-        paths |= {os.path.realpath(os.path.join(place, name)) for name in os.listdir(place)
-                  if os.path.isdir(os.path.join(place, name))}
-    for path in paths:
-        if not os.path.exists(os.path.join(path, "uevent")):
-            continue
-        with open(os.path.join(path, "uevent")) as stream:
-            words = dict(line.partition("=")[::2] for line in stream.read().splitlines())
-        node = words.get("DEVNAME")
-        subsystem = link_name(os.path.join(path, "subsystem"))
-        number = f"{words['MAJOR']}:{words['MINOR']}" if subsystem == "block" else None
-        yield Device(subsystem, path.removeprefix("/sys"), node and f"/dev/{node}", number,
-                     link_name(os.path.join(path, "driver")))
-
-
-class TestDevices(VestigeTest):
-    def rows(self, condition="TRUE", *parameters):
-        return self.vestige.query(f"SELECT * FROM device WHERE {condition} ORDER BY id", *parameters)
-
-    def new_rows(self, path):
-        """Of one path or a pattern of paths, since the test began."""
-        return self.rows(f"id >= {self.since} AND devpath LIKE %s", path)
-
-    def open_rows(self):
-        return self.rows("destroyed_at IS NULL")
-
-    def mode(self):
-        return self.vestige.value(
-            "SELECT mode FROM coverage WHERE source = 'udev' AND destroyed_at IS NULL")
-
-    def wait_for_mode(self, mode):
-        def is_so():
-            self.vestige.sync()
-            found = self.vestige.query(
-                "SELECT mode FROM coverage WHERE source = 'udev' AND destroyed_at IS NULL")
-            return [row["mode"] for row in found] == [mode]
-        wait_for(is_so, 20, f"devices by {mode}", 0.1)
-
-    def wait_for_rows(self, path, n_rows, n_ended):
-        """Until so many rows are there, and so many of them ended."""
-        def is_so():
-            self.vestige.sync()
-            self.found = self.new_rows(path)
-            return (len(self.found), sum(row["destroyed_at"] is not None for row in self.found)) \
-                == (n_rows, n_ended)
-        try:
-            wait_for(is_so, 10, f"{n_rows} rows of {path}, {n_ended} ended", 0.1)
-        except AssertionError as failure:
-            found = [(row["devpath"], row["destroyed_at"]) for row in self.found]
-            raise AssertionError(f"{failure}: there are {found}") from None
-        return self.found
-
-    def assert_as_listed(self):
-        self.vestige.sync()
-        found = sorted(Device(*(row[name] for name in Device._fields)) for row in map(
-            lambda row: {name: row[name] or "" for name in row}, self.open_rows()))
-        expected = sorted(Device(*(value or "" for value in device)) for device in listed())
-        self.assertEqual(expected, found)
-        self.assertGreater(len(found), 20)
-
-    def restart(self, **sections):
-        self.vestige.stop()
-        self.vestige.configure(**sections)
-        self.vestige.start()
-        self.vestige.sync()
-
-    @contextlib.contextmanager
-    def links(self, *lines):
-        """Network interfaces that are made by these commands, and are gone afterwards."""
-        names = [line.split()[2] if line.startswith("link add") else line.split()[3]
-                 for line in lines]
-        batch(lines)
-        try:
-            yield
-        finally:
-            batch([f"link del {name}" for name in names if os.path.exists(f"/sys/class/net/{name}")])
-
+class TestDevices(DeviceTest):
     # Without a daemon, and with one
 
     def come_and_go(self):
@@ -296,6 +182,47 @@ class TestDevices(VestigeTest):
             " WHERE stick.subsystem = 'usb' AND stick.serial = '0123456789' ORDER BY 1")
         self.assertEqual(["/dev/sdz", "/dev/sdz1"], [row["devnode"] for row in joined])
 
+    @contextlib.contextmanager
+    def mounted_loop(self):
+        """A filesystem on a loop device that is made for it; where it is mounted."""
+        image, place = (os.path.join(self.vestige.directory, name) for name in ("image", "place"))
+        run("truncate", "--size", "16M", image)
+        run("mkfs.ext4", "-q", image)
+        os.mkdir(place)
+        loop_control(LOOP_CTL_ADD, 100)
+        try:
+            run("losetup", "/dev/loop100", image)
+            try:
+                run("mount", "/dev/loop100", place)
+                try:
+                    yield place
+                finally:
+                    run("umount", place)
+            finally:
+                run("losetup", "--detach", "/dev/loop100")
+        finally:
+            loop_control(LOOP_CTL_REMOVE, 100)
+
+    def paths_on(self, node):
+        self.vestige.sync()
+        return [row["path"] for row in self.vestige.query(
+            "SELECT f.path FROM device d"
+            "  JOIN file_access f ON f.host_id = d.host_id AND f.device = d.device"
+            "   AND f.created_at <= COALESCE(d.destroyed_at, UTC_TIMESTAMP(6))"
+            "   AND COALESCE(f.destroyed_at, UTC_TIMESTAMP(6)) >= d.created_at"
+            f" WHERE d.id >= {self.since} AND d.devnode = %s", node)]
+
+    def test_files_of_a_device(self):
+        """What was done on a filesystem is found by the number of its device."""
+        with self.mounted_loop() as place:
+            def is_found():
+                with open(os.path.join(place, "evidence"), "w") as stream:
+                    stream.write("x")
+                return os.path.join(place, "evidence") in self.paths_on("/dev/loop100")
+            wait_for(is_found, 10, "a file on the new mount", 0.1)
+        rows = self.rows(f"id >= {self.since} AND device = '7:100'")
+        self.assertEqual("removed", self.only(rows, "loop100")["end_cause"])
+
     def test_rename(self):
         with self.links("link add vda type veth peer vdb"):
             batch(["link set vda name vdz"])
@@ -304,109 +231,6 @@ class TestDevices(VestigeTest):
         old, new = rows[net_path("vda")], rows[net_path("vdz")]
         self.assert_ended(old, end_cause="removed")
         self.assert_row(new, created_at=old["destroyed_at"])
-
-    # Losses
-
-    def test_overrun(self):
-        """With a small buffer an agent that does not read loses events: a gap, and all are looked
-        at again."""
-        self.restart(reader={"receive_buffer_kib": 4})
-        self.addCleanup(self.restart)
-        os.kill(self.vestige.agent_pid, signal.SIGSTOP)
-        try:
-            batch([f"link add vd{i}a type veth peer vd{i}b" for i in range(N)])
-            batch([f"link del vd{i}a" for i in range(1, N)])
-        finally:
-            os.kill(self.vestige.agent_pid, signal.SIGCONT)
-        try:
-            self.assert_as_listed()
-            gap = self.only([gap for gap in self.gaps() if gap["source"] == "udev"], "udev's gap")
-            self.assert_row(gap, cause="overrun", unit="event", count=None)
-            self.assertLess(len(self.new_rows(net_path("vd%"))), 2 * N)
-        finally:
-            batch(["link del vd0a"])
-
-    # Over a restart
-
-    def test_restart(self):
-        """kill -9: what stays goes on, what went meanwhile is reconciled, what came is found."""
-        with self.links("link add vda type veth peer vdb", "link add vdc type veth peer vdd"):
-            before = {row["devpath"]: row for row in self.wait_for_rows(net_path("vd_"), 4, 0)}
-            self.vestige.kill_all()
-            batch(["link del vdc", "link add vde type veth peer vdf"])
-            try:
-                self.vestige.start()
-                self.assert_as_listed()
-                rows = {row["devpath"]: row for row in self.new_rows(net_path("vd_"))}
-            finally:
-                batch(["link del vde"])
-        self.assertEqual(6, len(rows))
-        for name in ("vda", "vdb"):
-            self.assertEqual(before[net_path(name)], rows[net_path(name)])
-        for name in ("vdc", "vdd"):
-            self.assert_ended(rows[net_path(name)], end_cause="reconciled",
-                              id=before[net_path(name)]["id"])
-        for name in ("vde", "vdf"):
-            self.assert_row(rows[net_path(name)], destroyed_at=None)
-
-    def test_reboot(self):
-        self.vestige.sync()
-        before = self.open_rows()
-        self.vestige.kill_all()
-        with open(self.vestige.path("boot_id"), "w") as stream:
-            stream.write(OTHER_BOOT + "\n")
-        self.vestige.start(prefix=(
-            "unshare", "--mount", "--propagation", "private", "/bin/sh", "-c",
-            f'mount --bind "$0" {BOOT_ID} && exec "$@"', self.vestige.path("boot_id")))
-        self.addCleanup(self.restart)
-        self.assert_as_listed()
-        ids = [row["id"] for row in before]
-        ended = self.rows(f"id <= {max(ids)} AND id >= {min(ids)} AND end_cause = 'reboot'")
-        self.assertEqual(ids, [row["id"] for row in ended])
-        self.assertEqual([], self.rows(f"destroyed_at IS NULL AND id <= {max(ids)}"))
-
-    def test_switched_off(self):
-        """Without udev nothing is claimed to be there."""
-        self.vestige.sync()
-        before = self.open_rows()
-        self.restart(devices={"mode": "off"})
-        self.addCleanup(self.restart)
-        self.assertEqual("off", self.mode())
-        self.assertEqual([], self.open_rows())
-        ids = [row["id"] for row in before]
-        ended = self.rows(f"id <= {max(ids)} AND id >= {min(ids)} AND end_cause = 'unknown'")
-        self.assertEqual(ids, [row["id"] for row in ended])
-
-    # Recordings
-
-    def test_record_and_replay(self):
-        """A recording gives the same rows as the run that made it."""
-        self.vestige.stop()
-        self.addCleanup(self.vestige.start)
-        state, place = (os.path.join(self.vestige.directory, name) for name in ("own", "recording"))
-        command = [VESTIGED, "--config", self.vestige.path("vestiged.conf"), "--state", state,
-                   "--record", place]
-        with open(os.path.join(self.vestige.directory, "recording.log"), "wb") as log:
-            agent = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        try:
-            wait_for(lambda: os.path.exists(os.path.join(state, "vestiged.sock")), 30,
-                     "vestiged records")
-            with self.links("link add vda type veth peer vdb"):
-                batch(["link set vda name vdz", "link set vdz name vda"])
-        finally:
-            agent.terminate()
-            self.assertEqual(agent.wait(60), 0)
-        journal = os.path.join(state, "journal")
-        files = [os.path.join(journal, name) for name in os.listdir(journal)]
-        shown = run("zstdcat", *(path for path in files if path.endswith(".sealed.zst"))).stdout
-        replayed = run(VESTIGED, "--replay", place).stdout
-
-        def lines(text):
-            return sorted(line for line in text.splitlines() if re.match(r"\w+\tdevice\t", line))
-        self.assertGreater(len(lines(shown)), 20)
-        self.assertEqual(lines(shown), lines(replayed))
-        self.assertIn(f"\t{net_path('vdz')}\t", replayed)
-
 
 if __name__ == "__main__":
     main()

@@ -54,6 +54,9 @@ enum fact_kind {
     FACT_FILE_SCAN,    /* a look at all /proc/PID/fd began or ended */
     /* programs */
     FACT_PROGRAM,
+    /* udev */
+    FACT_DEVICE,      /* a device that is there, or (end) was until now */
+    FACT_DEVICE_SCAN, /* a look at all devices began or ended */
     /* any source */
     FACT_OVERRUN, /* messages were lost, number unknown */
     FACT_NOTE,    /* mode and detail of the source, for `coverage` */
@@ -375,6 +378,23 @@ struct fact_program {
     int64_t changed_real_ns;  /* st_ctime; INT64_MAX: it is not of this host's clock */
 };
 
+/* Slices: SLICE_NULL: there is none, or it is not known. */
+struct fact_device {
+    bool end;
+    struct slice subsystem;
+    struct slice devpath;     /* in /sys, from the first slash on; never empty */
+    struct slice old_devpath; /* it was called this until now */
+    struct slice devnode;
+    bool block; /* a block device, with a number */
+    uint32_t device_major, device_minor;
+    struct slice vendor, model, serial, vendor_id, model_id, driver;
+    struct slice users; /* of a device that is there: who is logged in, by commas; empty: nobody */
+};
+
+struct fact_device_scan {
+    bool begin, complete; /* end: complete when nothing was passed over */
+};
+
 struct fact_note {
     struct slice mode, detail;
 };
@@ -416,6 +436,8 @@ struct fact {
         struct fact_file_scan file_scan;
         struct fact_file_refused file_refused;
         struct fact_program program;
+        struct fact_device device;
+        struct fact_device_scan device_scan;
         struct fact_note note;
     };
 };

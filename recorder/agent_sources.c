@@ -14,6 +14,7 @@
 #include "collectors/rtnetlink/rtnetlink_source.h"
 #include "collectors/sock_diag/sock_diag_source.h"
 #include "collectors/taskstats/taskstats_source.h"
+#include "collectors/udev/udev_source.h"
 
 #include "core/log.h"
 
@@ -22,7 +23,8 @@
 static const struct source_ops *const all[] = {
     &bpf_source,           &connector_source,    &taskstats_source,   &audit_source,
     &sock_diag_source_ops, &rtnetlink_source,    &names_source_ops,   &resolver_source_ops,
-    &programs_source_ops,  &fanotify_source_ops, &inotify_source_ops, &proc_source_ops,
+    &programs_source_ops,  &fanotify_source_ops, &inotify_source_ops, &udev_source_ops,
+    &proc_source_ops,
 };
 
 const struct source_ops *const *agent_sources_all(size_t *n)
@@ -52,6 +54,8 @@ bool agent_sources_want(const struct config *config, enum source_id id)
         return strcmp(config->files_mode, "auto") == 0;
     case SOURCE_INOTIFY:
         return strcmp(config->files_mode, "off") != 0;
+    case SOURCE_UDEV:
+        return strcmp(config->devices_mode, "off") != 0;
     case SOURCE_PROGRAMS:
         return strcmp(config->programs_hash, "off") != 0;
     default:

@@ -127,6 +127,14 @@ static const struct column file_access_columns[] = {
 _Static_assert(N_ELEMENTS(file_access_columns) == FILE_ACCESS_COLUMN_N,
                "catalogue.h names the positions");
 
+static const struct column device_columns[] = {
+    BIRTH_COMMON,       BIRTH("subsystem"), BIRTH("devpath"),  BIRTH("devnode"),
+    BIRTH("device"),    BIRTH("vendor"),    BIRTH("model"),    BIRTH("serial"),
+    BIRTH("vendor_id"), BIRTH("model_id"),  BIRTH("users_logged_in"),
+    SETTLE("driver"),   END_COMMON,
+};
+_Static_assert(N_ELEMENTS(device_columns) == DEVICE_COLUMN_N, "catalogue.h names the positions");
+
 #define TABLE(table)                                                                               \
     {                                                                                              \
 #table, table##_columns, N_ELEMENTS(table##_columns)                                       \
@@ -144,6 +152,7 @@ static const struct table tables[] = {
     [TABLE_INTERFACE_ADDRESS] = TABLE(interface_address),
     [TABLE_ROUTE] = TABLE(route),
     [TABLE_FILE_ACCESS] = TABLE(file_access),
+    [TABLE_DEVICE] = TABLE(device),
 };
 _Static_assert(N_ELEMENTS(tables) == TABLE_N, "describe each table");
 

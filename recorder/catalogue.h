@@ -30,6 +30,7 @@ enum table_id {
     TABLE_INTERFACE_ADDRESS,
     TABLE_ROUTE,
     TABLE_FILE_ACCESS,
+    TABLE_DEVICE,
     TABLE_N
 };
 
@@ -163,4 +164,26 @@ enum file_access_column {
     FILE_ACCESS_MODE,
     FILE_ACCESS_SIZE,
     FILE_ACCESS_COLUMN_N
+};
+
+/* Likewise of TABLE_DEVICE. */
+enum device_column {
+    DEVICE_CREATED_AT,
+    DEVICE_SEEN_BY,
+    DEVICE_SUBSYSTEM,
+    DEVICE_DEVPATH,
+    DEVICE_DEVNODE,
+    DEVICE_DEVICE,
+    DEVICE_VENDOR,
+    DEVICE_MODEL,
+    DEVICE_SERIAL,
+    DEVICE_VENDOR_ID,
+    DEVICE_MODEL_ID,
+    DEVICE_USERS_LOGGED_IN,
+    /* settle */
+    DEVICE_DRIVER,
+    /* end */
+    DEVICE_DESTROYED_AT,
+    DEVICE_END_CAUSE,
+    DEVICE_COLUMN_N
 };

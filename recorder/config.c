@@ -128,6 +128,9 @@ static const struct key keys[] = {
     NUMBER(KEY_U32, "files", "scan_interval_s", files_scan_interval_s, 1, 3600, 30, "seconds",
            "Time between two looks at all open files in /proc"),
 
+    WORD("devices", "mode", devices_mode, "on off",
+         "Devices that are there, come and go, from udev or the kernel"),
+
     NUMBER(KEY_U32, "journal", "limit_mib", journal_limit_mib, 0, 1048576, 0, "MiB",
            "Most disk space; 0: 8192 or a tenth of the filesystem, whichever is less"),
 

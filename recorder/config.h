@@ -56,6 +56,8 @@ struct config {
     uint32_t files_rate_per_program; /* 0: no limit */
     uint32_t files_scan_interval_s;
 
+    const char *devices_mode; /* on, off */
+
     uint32_t journal_limit_mib; /* 0: automatic */
 
     uint32_t settle_ms;

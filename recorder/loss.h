@@ -25,6 +25,8 @@ enum loss_kind {
     LOSS_FANOTIFY_EVENTS,
     LOSS_INOTIFY_EVENTS,
     LOSS_FILE_EVENTS, /* beyond the bound of memory */
+    LOSS_UDEV_EVENTS,
+    LOSS_DEVICE_ROWS,
     LOSS_KIND_N
 };
 

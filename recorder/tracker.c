@@ -4,6 +4,7 @@
 #include "recorder/tracker.h"
 
 #include "core/log.h"
+#include "recorder/devices.h"
 #include "recorder/endpoints.h"
 #include "recorder/files.h"
 #include "recorder/gap.h"
@@ -21,6 +22,8 @@ enum {
     TOKENS_MOST = 64,
     STANDING_VALUES_MOST = 16,
     NETWORK_ROWS_MOST = 32768,
+    DEVICE_ROWS_MOST = 32768,
+    DEVICE_BYTES_MOST = 24 << 20,
     HOST_NAMES_MOST = 16384
 };
 
@@ -58,6 +61,7 @@ struct tracker {
     struct endpoints *endpoints;
     struct networks *networks;
     struct files *files;
+    struct devices *devices;
     struct standing_rows standing;
     struct loss loss;
     struct cursors before; /* of the earlier run */
@@ -185,6 +189,16 @@ static int make_files(struct tracker *t)
     return files_new(&t->files, &options);
 }
 
+static int make_devices(struct tracker *t)
+{
+    struct devices_options options = {
+        .output = &t->output,
+        .most = DEVICE_ROWS_MOST,
+        .bytes_most = DEVICE_BYTES_MOST,
+    };
+    return devices_new(&t->devices, &options);
+}
+
 static int make_host_names(struct tracker *t)
 {
     const struct tracker_options *o = &t->options;
@@ -219,6 +233,8 @@ int tracker_new(struct tracker **trackerp, const struct tracker_options *options
     if (!error)
         error = make_files(t);
     if (!error)
+        error = make_devices(t);
+    if (!error)
         error = networks_new(&t->networks, &(struct networks_options){.output = &t->output,
                                                                       .most = NETWORK_ROWS_MOST});
     if (error) {
@@ -240,6 +256,7 @@ struct tracker *tracker_free(struct tracker *t)
     endpoints_free(t->endpoints);
     files_free(t->files);
     networks_free(t->networks);
+    devices_free(t->devices);
     processes_free(t->processes);
     host_names_free(t->host_names);
     user_names_free(t->names);
@@ -291,6 +308,8 @@ void tracker_restore(struct tracker *t, enum verb verb, enum table_id table, uin
         networks_restore(t->networks, verb, table, id, values, n_values);
     else if (table == TABLE_FILE_ACCESS)
         files_restore(t->files, verb, id, values, n_values);
+    else if (table == TABLE_DEVICE)
+        devices_restore(t->devices, verb, id, values, n_values);
     else if (table == TABLE_ADDRESS_NAME)
         host_names_restore(t->host_names, verb, id, values, n_values);
     else if (table == TABLE_HOST || table == TABLE_BOOT || table == TABLE_COVERAGE)
@@ -304,6 +323,7 @@ void tracker_restored(struct tracker *t)
     endpoints_restored(t->endpoints, same_boot, t->last_time_us);
     networks_restored(t->networks, same_boot, t->last_time_us);
     files_restored(t->files, same_boot, t->last_time_us);
+    devices_restored(t->devices, same_boot, t->last_time_us);
     host_names_restored(t->host_names, t->last_time_us);
     standing_rows_end_restored(&t->standing, TABLE_COVERAGE, t->last_time_us, END_RECONCILED);
 }
@@ -379,6 +399,8 @@ static void on_note(struct tracker *t, const struct fact *fact)
         processes_set_audit(t->processes, heard);
     if (fact->source == SOURCE_RTNETLINK && !heard)
         networks_unwatched(t->networks);
+    if (fact->source == SOURCE_UDEV && !heard)
+        devices_unwatched(t->devices);
     if (fact->source == SOURCE_INOTIFY && !heard)
         files_unscanned(t->files);
 }
@@ -432,6 +454,10 @@ static void on_fact(void *user, const struct fact *fact)
     case FACT_ROUTE:
     case FACT_NETWORK_SCAN:
         networks_fact(t->networks, fact);
+        break;
+    case FACT_DEVICE:
+    case FACT_DEVICE_SCAN:
+        devices_fact(t->devices, fact);
         break;
     default:
         if (fact->kind == FACT_AUDIT_EXEC) {
@@ -490,7 +516,8 @@ static void checkpoint(struct tracker *t)
         !processes_last_scan_ns(t->processes))
         return;
     size_t n_rows = processes_living(t->processes) + endpoints_living(t->endpoints) +
-                    networks_rows(t->networks) + files_rows(t->files);
+                    networks_rows(t->networks) + files_rows(t->files) +
+                    devices_rows(t->devices);
     t->next_checkpoint_ns =
         now + checkpoint_ns + n_rows * 10000000 + host_names_open_rows(t->host_names) * 1000000;
     t->options.checkpoint(t->options.user, true);
@@ -498,6 +525,7 @@ static void checkpoint(struct tracker *t)
     endpoints_checkpoint(t->endpoints);
     networks_checkpoint(t->networks);
     files_checkpoint(t->files);
+    devices_checkpoint(t->devices);
     host_names_checkpoint(t->host_names);
     standing_rows_checkpoint(&t->standing);
     t->options.checkpoint(t->options.user, false);
@@ -514,7 +542,8 @@ static bool is_written(struct tracker *t, const struct pending_sync *sync)
             t->timeline.now_boot_ns > sync->at_ns + sync_loss_ns) &&
            (endpoints_settled_until(t->endpoints, sync->at_ns) ||
             t->timeline.now_boot_ns > sync->at_ns + sync_loss_ns) &&
-           ((loss_settled(&t->loss) && networks_settled(t->networks)) ||
+           ((loss_settled(&t->loss) && networks_settled(t->networks) &&
+             devices_settled(t->devices)) ||
             t->timeline.now_boot_ns > sync->at_ns + sync_loss_ns);
 }
 
@@ -554,7 +583,9 @@ void tracker_gulp(struct tracker *t, const struct gulp *gulp)
     endpoints_tick(t->endpoints);
     networks_tick(t->networks);
     files_tick(t->files);
+    devices_tick(t->devices);
     loss_rows(&t->loss, LOSS_FILE_EVENTS, files_take_beyond(t->files));
+    loss_rows(&t->loss, LOSS_DEVICE_ROWS, devices_take_beyond(t->devices));
     loss_rows(&t->loss, LOSS_NETWORK_ROWS, networks_take_beyond(t->networks));
     loss_rows(&t->loss, LOSS_ENDPOINT_ROWS, endpoints_take_dropped(t->endpoints));
     loss_tick(&t->loss);
@@ -582,6 +613,7 @@ void tracker_finish(struct tracker *t)
     endpoints_flush(t->endpoints);
     networks_flush(t->networks);
     files_flush(t->files);
+    devices_flush(t->devices);
     loss_finish(&t->loss);
     standing_rows_end(&t->standing, TABLE_COVERAGE,
                       timeline_real_us(&t->timeline, t->timeline.now_boot_ns), END_CLOSED);

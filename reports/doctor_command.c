@@ -37,6 +37,7 @@ static const struct missing {
     {"source_sock_diag_off", "sock_diag",
      "connections that are older than the agent, and who has them, are not known"                },
     {"source_rtnetlink_off", "rtnetlink", "addresses and routes are not recorded"                },
+    {"source_udev_off",      "udev",      "devices are not recorded"                             },
     {"source_resolver_off",  "resolver",  "names of addresses are missing"                       },
 };
 
@@ -51,10 +52,13 @@ static void take_value(void *user, const char *key, const char *value)
             continue;
         snprintf(what, sizeof(what), "source %s", one->source);
         snprintf(found, sizeof(found), "off: %s", value);
-        bool resolver = !strcmp(one->source, "resolver");
+        bool resolver = !strcmp(one->source, "resolver"), udev = !strcmp(one->source, "udev");
         snprintf(advice, sizeof(advice),
                  "set %s in section [%s] of the configuration, and start the agent again",
-                 resolver ? "resolve" : "mode", resolver ? "names" : one->source);
+                 resolver ? "resolve" : "mode",
+                 resolver ? "names"
+                 : udev   ? "devices"
+                          : one->source);
         doctor_add(doctor, FINDING_WRONG, what, found, one->why,
                    strstr(value, "by configuration") ? advice
                                                      : "mend it, and start the agent again");

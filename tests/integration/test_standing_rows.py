@@ -30,7 +30,8 @@ def utc_now():
     return datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
 
 
-OTHERS = {"bpf": "on", "resolver": "on", "rtnetlink": "on", "sock_diag": "on",
+OTHERS = {"udev": "udev" if os.path.exists("/run/udev/control") else "kernel",
+          "bpf": "on", "resolver": "on", "rtnetlink": "on", "sock_diag": "on",
           "fanotify": "on", "inotify": "descriptors", "programs": "on"}
 
 

@@ -21,7 +21,8 @@ NO_ROUTINE_RIGHT = 1370
 
 BOOT = "11111111-2222-4333-8444-555555555555"
 TABLES = ("process", "process_change", "host", "boot", "coverage", "gap", "endpoint",
-          "address_name", "interface_address", "route", "file_access", "batch", "rejected", "enrolment",
+          "address_name", "interface_address", "route", "file_access", "device",
+          "batch", "rejected", "enrolment",
           "maintenance_run")
 # What a row needs besides the common columns.
 NEEDS = {"process": {"boot_id": BOOT, "pid": 1}, "process_change": {"process_id": 1, "kind": "uid"},
@@ -31,7 +32,8 @@ NEEDS = {"process": {"boot_id": BOOT, "pid": 1}, "process_change": {"process_id"
          "endpoint": {"protocol": "tcp"}, "address_name": {"address": "198.18.0.1"},
          "interface_address": {"interface": "v0"},
          "route": {"destination": "198.18.0.0", "prefix_length": 24},
-         "file_access": {"path": "/x"}}
+         "file_access": {"path": "/x"},
+         "device": {"devpath": "/devices/x"}}
 # The columns of an end besides the common ones, and those that are settled, with values.
 ENDS = {"process": {"exit_code": 1, "cpu_user_us": 1, "exit_uid": 0},
         "endpoint": {"bytes_sent": 1, "bytes_received": 0},
@@ -40,7 +42,8 @@ SETTLES = {"process": {"comm": "x", "exe": "", "arguments": "", "login_uid": 0, 
                        "tty": "", "exe_sha256": "", "exe_size": 0,
                        "exe_modified_at": datetime.datetime(1970, 1, 1)},
            "endpoint": {"status": "closed", "local_address": "", "local_port": 0, "local_name": "",
-                        "remote_name": ""}}
+                        "remote_name": ""},
+           "device": {"driver": ""}}
 # A session in which everything that a session can switch off is off.
 SWITCHED_OFF = ("SET sql_mode = 'ALLOW_INVALID_DATES'", "SET check_constraint_checks = 0",
                 "SET foreign_key_checks = 0", "SET unique_checks = 0", "SET time_zone = '-12:00'",

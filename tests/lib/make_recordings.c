@@ -1,11 +1,14 @@
 /*
  * Writes recordings of a kernel that never was, for tests/replay:
  *
- *   make_recordings DIR     DIR/threads, DIR/changes, DIR/late, DIR/loss; each is made if missing
+ *   make_recordings DIR     DIR/threads, DIR/changes, DIR/late, DIR/loss, DIR/devices; each is
+ *                           made if missing
+ * if missing
  *
  * They hold what a recording of a real kernel has only by chance. The same program gives the same
  * bytes, but those that the headers of its system decide: so the recordings are kept, and this says
  * what is in them. */
+#include "collectors/udev/udev_message.h"
 #include "kernel_messages.h"
 #include "recorder/recording.h"
 
@@ -302,6 +305,72 @@ static void tell_loss(const char *directory)
     end(&story);
 }
 
+/* A look or an event at one device; properties in pairs of name and value. */
+static void device(struct kernel *k, bool present, const char *const *properties)
+{
+    struct buffer message = BUFFER_NULL;
+    udev_message_append_device(&message, present);
+    for (; *properties; properties += 2)
+        udev_message_append_property(&message, properties[0], properties[1]);
+    kernel_add(k, SOURCE_UDEV, MESSAGE_DATA, message.data, message.length);
+    buffer_deinit(&message);
+}
+
+#define DEVICE(k, present, ...) device(k, present, (const char *const[]){__VA_ARGS__, NULL})
+
+static void device_scan(struct kernel *k, bool begin, bool complete)
+{
+    struct fact_device_scan scan = {.begin = begin, .complete = complete};
+    struct buffer message = BUFFER_NULL;
+    udev_message_append_scan(&message, &scan);
+    kernel_add(k, SOURCE_UDEV, MESSAGE_DATA, message.data, message.length);
+    buffer_deinit(&message);
+}
+
+static void look_at_devices(struct kernel *k, bool loop)
+{
+    device_scan(k, true, false);
+    DEVICE(k, true, "SUBSYSTEM", "usb", "DEVPATH", "/devices/usb1", "DRIVER", "usb", "@vendor_id",
+           "1d6b", "@users", "");
+    if (loop)
+        DEVICE(k, true, "SUBSYSTEM", "block", "DEVPATH", "/devices/virtual/block/loop0", "DEVNAME",
+               "/dev/loop0", "MAJOR", "7", "MINOR", "0", "@users", "");
+    device_scan(k, false, true);
+}
+
+/* A stick is plugged, bound, and pulled; an interface is renamed; one whose end was lost is not
+ * found any more; what is no device, or malformed, is passed over. */
+static void tell_devices(const char *directory)
+{
+    struct story story;
+    struct kernel *k = &story.kernel;
+    begin(&story, directory, "devices");
+    first_scan(&story);
+    look_at_devices(k, true);
+    kernel_note(k, SOURCE_UDEV, "kernel\tno udev daemon runs: by the kernel and sysfs");
+    turn(&story, 20);
+    DEVICE(k, false, "ACTION", "add", "SUBSYSTEM", "usb", "DEVPATH", "/devices/usb1/1-1", "DEVNAME",
+           "/dev/bus/usb/001/002", "@vendor", "Example Corp.", "@serial", "S\x80\xff", "@vendor_id",
+           "0951", "@users", "alice,root");
+    DEVICE(k, false, "ACTION", "add", "SUBSYSTEM", "net", "DEVPATH", "/devices/virtual/net/v0",
+           "@users", "alice,root");
+    DEVICE(k, false, "ACTION", "add", "SUBSYSTEM", "queues", "DEVPATH",
+           "/devices/virtual/net/v0/queues/rx-0");
+    DEVICE(k, false, "ACTION", "add", "SUBSYSTEM", "net");
+    turn(&story, 20);
+    DEVICE(k, false, "ACTION", "bind", "SUBSYSTEM", "usb", "DEVPATH", "/devices/usb1/1-1", "DRIVER",
+           "usb", "@serial", "S\x80\xff");
+    DEVICE(k, false, "ACTION", "move", "SUBSYSTEM", "net", "DEVPATH", "/devices/virtual/net/wan",
+           "DEVPATH_OLD", "/devices/virtual/net/v0", "@users", "root");
+    turn(&story, 1000);
+    DEVICE(k, false, "ACTION", "remove", "SUBSYSTEM", "usb", "DEVPATH", "/devices/usb1/1-1");
+    kernel_overrun(k, SOURCE_UDEV);
+    look_at_devices(k, false);
+    turn(&story, 20);
+    quiet(&story, 12);
+    end(&story);
+}
+
 int main(int argc, char *argv[])
 {
     if (argc != 2)
@@ -310,5 +379,6 @@ int main(int argc, char *argv[])
     tell_changes(argv[1]);
     tell_late(argv[1]);
     tell_loss(argv[1]);
+    tell_devices(argv[1]);
     return 0;
 }

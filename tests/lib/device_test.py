@@ -1,0 +1,121 @@
+"""What the tests of devices share: devices that come and go, and what /sys lists."""
+
+import collections
+import contextlib
+import fcntl
+import os
+import subprocess
+
+from vestige_test import VestigeTest, wait_for
+
+LOOP_CTL_ADD, LOOP_CTL_REMOVE = 0x4C80, 0x4C81
+
+Device = collections.namedtuple("Device", "subsystem devpath devnode device driver")
+
+
+def batch(lines):
+    """Many commands of `ip` by one process, as fast as it can."""
+    done = subprocess.run(["ip", "-batch", "-"], input="\n".join(lines) + "\n", text=True,
+                          capture_output=True, timeout=60)
+    if done.returncode:
+        raise AssertionError(f"ip -batch: {done.stderr}")
+
+
+def net_path(name):
+    return f"/devices/virtual/net/{name}"
+
+
+def loop_control(command, number):
+    with open("/dev/loop-control", "rb") as control:
+        fcntl.ioctl(control, command, number)
+
+
+def link_name(path):
+    """The last part of where a link points to; None: there is no such link."""
+    try:
+        return os.path.basename(os.readlink(path))
+    except FileNotFoundError:
+        return None
+
+
+def listed():
+    """What the open rows have to say, as /sys lists it now."""
+    places = [f"/sys/{of}/{name}" for of in ("class", "bus") for name in os.listdir(f"/sys/{of}")]
+    paths = set()
+    for place in places:
+        place = os.path.join(place, "devices") if place.startswith("/sys/bus") else place
+        paths |= {os.path.realpath(os.path.join(place, name)) for name in os.listdir(place)
+                  if os.path.isdir(os.path.join(place, name))}
+    for path in paths:
+        if not os.path.exists(os.path.join(path, "uevent")):
+            continue
+        with open(os.path.join(path, "uevent")) as stream:
+            words = dict(line.partition("=")[::2] for line in stream.read().splitlines())
+        node = words.get("DEVNAME")
+        subsystem = link_name(os.path.join(path, "subsystem"))
+        number = f"{words['MAJOR']}:{words['MINOR']}" if subsystem == "block" else None
+        yield Device(subsystem, path.removeprefix("/sys"), node and f"/dev/{node}", number,
+                     link_name(os.path.join(path, "driver")))
+
+
+class DeviceTest(VestigeTest):
+    def rows(self, condition="TRUE", *parameters):
+        return self.vestige.query(f"SELECT * FROM device WHERE {condition} ORDER BY id", *parameters)
+
+    def new_rows(self, path):
+        """Of one path or a pattern of paths, since the test began."""
+        return self.rows(f"id >= {self.since} AND devpath LIKE %s", path)
+
+    def open_rows(self):
+        return self.rows("destroyed_at IS NULL")
+
+    def mode(self):
+        return self.vestige.value(
+            "SELECT mode FROM coverage WHERE source = 'udev' AND destroyed_at IS NULL")
+
+    def wait_for_mode(self, mode):
+        def is_so():
+            self.vestige.sync()
+            found = self.vestige.query(
+                "SELECT mode FROM coverage WHERE source = 'udev' AND destroyed_at IS NULL")
+            return [row["mode"] for row in found] == [mode]
+        wait_for(is_so, 20, f"devices by {mode}", 0.1)
+
+    def wait_for_rows(self, path, n_rows, n_ended):
+        """Until so many rows are there, and so many of them ended."""
+        def is_so():
+            self.vestige.sync()
+            self.found = self.new_rows(path)
+            return (len(self.found), sum(row["destroyed_at"] is not None for row in self.found)) \
+                == (n_rows, n_ended)
+        try:
+            wait_for(is_so, 10, f"{n_rows} rows of {path}, {n_ended} ended", 0.1)
+        except AssertionError as failure:
+            found = [(row["devpath"], row["destroyed_at"]) for row in self.found]
+            raise AssertionError(f"{failure}: there are {found}") from None
+        return self.found
+
+    def assert_as_listed(self):
+        self.vestige.sync()
+        found = sorted(Device(*(row[name] for name in Device._fields)) for row in map(
+            lambda row: {name: row[name] or "" for name in row}, self.open_rows()))
+        expected = sorted(Device(*(value or "" for value in device)) for device in listed())
+        self.assertEqual(expected, found)
+        self.assertGreater(len(found), 20)
+
+    def restart(self, **sections):
+        self.vestige.stop()
+        self.vestige.configure(**sections)
+        self.vestige.start()
+        self.vestige.sync()
+
+    @contextlib.contextmanager
+    def links(self, *lines):
+        """Network interfaces that are made by these commands, and are gone afterwards."""
+        names = [line.split()[2] if line.startswith("link add") else line.split()[3]
+                 for line in lines]
+        batch(lines)
+        try:
+            yield
+        finally:
+            batch([f"link del {name}" for name in names if os.path.exists(f"/sys/class/net/{name}")])

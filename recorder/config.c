@@ -128,6 +128,11 @@ static const struct key keys[] = {
     NUMBER(KEY_U32, "files", "scan_interval_s", files_scan_interval_s, 1, 3600, 30, "seconds",
            "Time between two looks at all open files in /proc"),
 
+    WORD("accounts", "mode", accounts_mode, "on off",
+         "Accounts, groups and members, from passwd, shadow, group and gshadow"),
+    PATH("accounts", "directory", accounts_directory, "/etc",
+         "Where these files are"),
+
     NUMBER(KEY_U32, "journal", "limit_mib", journal_limit_mib, 0, 1048576, 0, "MiB",
            "Most disk space; 0: 8192 or a tenth of the filesystem, whichever is less"),
 

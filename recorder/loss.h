@@ -25,6 +25,9 @@ enum loss_kind {
     LOSS_FANOTIFY_EVENTS,
     LOSS_INOTIFY_EVENTS,
     LOSS_FILE_EVENTS, /* beyond the bound of memory */
+    LOSS_ACCOUNT_EVENTS,
+    LOSS_ACCOUNT_ROWS,
+    LOSS_FINDING_ROWS,
     LOSS_KIND_N
 };
 

@@ -1,7 +1,7 @@
-/* Events of the directory are read with all other sources, so that a change of before a mark of
- * `vestige sync` is announced before it; the thread does what may wait for a disk. The files are
- * looked at every two seconds besides: a symbolic link or a mount may bring another one without an
- * event. */
+/* The thread reads events as soon as they come, so that two changes after each other are hardly
+ * taken for one, and does what may wait for a disk. The reader looks for events, too, so that a
+ * change of before a mark of `vestige sync` is announced before it. The files are looked at every
+ * two seconds besides: a symbolic link or a mount may bring another one without an event. */
 #include "collectors/accounts/accounts_source.h"
 
 #include "collectors/accounts/account_changes.h"
@@ -36,7 +36,7 @@ struct source {
     int inotify;
     /* Of the reader: */
     uint32_t announced[ACCOUNT_PART_N]; /* the last change that was */
-    bool overrun;                       /* to be told */
+    uint64_t n_told;                    /* overruns */
     /* Of the thread, once it runs: */
     int directory;
     int watch;
@@ -47,10 +47,11 @@ struct source {
 
     pthread_mutex_t lock; /* of what follows */
     struct account_changes changes;
-    bool unwatched; /* the directory went away */
+    bool unwatched;      /* the directory went away */
+    uint64_t n_overruns; /* of the queue of events */
 };
 
-/* -- the reader -- */
+/* -- events: the reader and the thread -- */
 
 static void mark_all(struct source *source, uint64_t now_ns)
 {
@@ -61,7 +62,7 @@ static void mark_all(struct source *source, uint64_t now_ns)
 static void take_event(struct source *source, const struct inotify_event *event, uint64_t now_ns)
 {
     if (event->mask & IN_Q_OVERFLOW) {
-        source->overrun = true;
+        source->n_overruns++;
         mark_all(source, now_ns);
     } else if (event->mask & (IN_IGNORED | IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT)) {
         source->unwatched |= event->mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT);
@@ -102,36 +103,35 @@ static bool announce(struct source *source, enum account_part part, uint32_t seq
     return true;
 }
 
-static bool tell_overrun(struct source *source, struct gulp *gulp)
+/* Likewise. */
+static bool tell_overruns(struct source *source, uint64_t n_overruns, struct gulp *gulp)
 {
-    if (!source->overrun)
-        return true;
-    if (gulp_add(gulp, SOURCE_ACCOUNTS, MESSAGE_OVERRUN, clock_boot_ns(), SLICE_NULL) < 0)
-        return false;
-    source->overrun = false;
-    if (source->counters)
-        counter_add(source->counters, COUNTER_RECEIVE_OVERRUNS, 1);
+    for (; source->n_told < n_overruns; source->n_told++) {
+        if (gulp_add(gulp, SOURCE_ACCOUNTS, MESSAGE_OVERRUN, clock_boot_ns(), SLICE_NULL) < 0)
+            return false;
+        if (source->counters)
+            counter_add(source->counters, COUNTER_RECEIVE_OVERRUNS, 1);
+    }
     return true;
 }
 
 static int source_drain(struct source *source, struct gulp *gulp)
 {
     uint32_t sequence[ACCOUNT_PART_N];
-    bool waits = false, room;
+    bool news = false;
     pthread_mutex_lock(&source->lock);
     read_events(source);
+    uint64_t n_overruns = source->n_overruns;
     for (enum account_part part = 0; part < ACCOUNT_PART_N; part++) {
         sequence[part] = source->changes.part[part].sequence;
-        waits |= source->announced[part] != sequence[part];
+        news |= source->announced[part] != sequence[part] || source->changes.part[part].released;
     }
-    for (enum account_part part = 0; part < ACCOUNT_PART_N; part++)
-        waits |= source->changes.part[part].released;
     pthread_mutex_unlock(&source->lock);
-    room = tell_overrun(source, gulp);
+    if (news)
+        source_thread_request(source->thread);
+    bool room = tell_overruns(source, n_overruns, gulp);
     for (enum account_part part = 0; part < ACCOUNT_PART_N; part++)
         room = room && announce(source, part, sequence[part], gulp);
-    if (waits)
-        source_thread_request(source->thread);
     return room && message_queue_drain(source->queue, gulp) ? SOURCE_DRAINED : SOURCE_MORE;
 }
 
@@ -336,10 +336,14 @@ static void run(void *user)
             watch_again(source);
             look_at_files(source);
         }
+        pthread_mutex_lock(&source->lock);
+        read_events(source);
+        pthread_mutex_unlock(&source->lock);
         r = read_parts(source, &wait_ms);
         if (r < 0 && r != -ECANCELED)
             log_error("accounts", "a message is lost: %s", strerror(-r));
-    } while (r != -ECANCELED && source_thread_wait(source->thread, wait_ms, &requested));
+    } while (r != -ECANCELED &&
+             source_thread_wait_for(source->thread, source->inotify, wait_ms, &requested));
 }
 
 /* -- the source -- */

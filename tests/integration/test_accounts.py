@@ -92,15 +92,16 @@ class TestMachine(AccountsTest):
         self.assert_row(coverage, mode="on")
 
     def doer(self, row, at):
-        """The program that put another passwd (or group) in its place at the moment of the row."""
+        """The program that put another passwd (or group) in its place and was alive at the moment
+        of the row. The time of file_access is that of a reading, which may be of several renames."""
         file = "/etc/passwd" if "uid" in row else "/etc/group"
-        found = self.vestige.query(
-            "SELECT DISTINCT p.pid, p.comm, p.exe, p.uid, p.cmdline FROM file_access AS f"
+        return self.only(self.vestige.query(
+            "SELECT p.pid, p.comm, p.uid FROM file_access AS f"
             " JOIN process AS p ON p.host_id = f.host_id AND p.id = f.process_id"
             " WHERE f.host_id = %s AND f.new_path = %s AND FIND_IN_SET('rename', f.operations)"
-            "   AND f.created_at <= %s AND f.destroyed_at >= %s - INTERVAL 100000 MICROSECOND",
-            row["host_id"], file, at, at)
-        return self.only(found, f"who changed {file} at {at}")
+            "   AND f.created_at BETWEEN %s - INTERVAL 1 SECOND AND %s + INTERVAL 1 SECOND"
+            "   AND p.created_at <= %s AND (p.destroyed_at >= %s OR p.destroyed_at IS NULL)",
+            row["host_id"], file, at, at, at, at), f"who changed {file} at {at}")
 
     def test_tools(self):
         """30 of each: added, changed, made members, removed."""

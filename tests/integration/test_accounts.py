@@ -7,9 +7,10 @@ import grp
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 
-from vestige_test import VestigeTest, main, run
+from vestige_test import VESTIGED, VestigeTest, main, run, wait_for
 
 N = 30
 PREFIX = f"vst{os.getpid() % 10000}-"
@@ -348,6 +349,62 @@ class TestDirectory(AccountsTest):
                               self.rows(table, f"id >= {self.since} AND end_cause = 'reboot'")])
         self.vestige.stop()
         self.vestige.start()
+
+    def test_overrun(self):
+        """More events than the kernel keeps: a gap, and what happened meanwhile is known all the same."""
+        with open("/proc/sys/fs/inotify/max_queued_events") as stream:
+            n = int(stream.read()) // 2 + 100
+        os.kill(self.vestige.agent_pid, signal.SIGSTOP)
+        try:
+            for i in range(n):
+                with open(self.path("other"), "w"):
+                    pass
+                os.unlink(self.path("other"))
+            self.append("passwd", f"{name(6)}:x:5006:1:::\n".encode())
+        finally:
+            os.kill(self.vestige.agent_pid, signal.SIGCONT)
+        self.vestige.sync()
+        gap = self.only([gap for gap in self.gaps() if gap["source"] == "accounts"], "gap")
+        self.assert_row(gap, cause="overrun", unit="event", count=None)
+        self.assert_row(self.only(self.lives("account", "username")[name(6)], name(6)), uid=5006)
+
+    def lines(self, text):
+        """Of the tables of this test, in their order."""
+        return [line for line in text.splitlines()
+                if line.split("\t")[1:2] and line.split("\t")[1] in (*TABLES, "finding")]
+
+    def test_record_and_replay(self):
+        """A recording gives the same rows as the run that made it, and has no hash in it."""
+        self.vestige.stop()
+        self.addCleanup(self.vestige.start)
+        state, place = (os.path.join(self.vestige.directory, name) for name in ("own", "recording"))
+
+        def shown():
+            journal = os.path.join(state, "journal")
+            files = [os.path.join(journal, name) for name in os.listdir(journal)]
+            sealed = [path for path in files if path.endswith(".sealed.zst")]
+            return run("zstdcat", *sealed).stdout if sealed else ""
+        with open(os.path.join(self.vestige.directory, "recording.log"), "wb") as log:
+            agent = subprocess.Popen([VESTIGED, "--config", self.vestige.path("vestiged.conf"),
+                                      "--state", state, "--record", place],
+                                     stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        try:
+            wait_for(lambda: os.path.exists(os.path.join(state, "vestiged.sock")), 30,
+                     "vestiged records")
+            self.append("passwd", f"{name(8)}:x:5008:1:::\n".encode())
+            self.append("shadow", f"{name(8)}:$6$a$first:1::::::\n".encode())
+            wait_for(lambda: f"\t{name(8)}\t5008\t" in shown(), 30, "the account is recorded", 0.2)
+            self.replace("passwd", self.before["passwd"])
+        finally:
+            agent.terminate()
+            self.assertEqual(agent.wait(60), 0)
+        replayed = run(VESTIGED, "--replay", place).stdout
+        self.assertGreater(len(self.lines(shown())), 20)
+        self.assertEqual(self.lines(shown()), self.lines(replayed))
+        self.assertIn(f"\t{name(8)}\t5008\t", replayed)
+        for file in os.listdir(place):
+            with open(os.path.join(place, file), "rb") as stream:
+                self.assertNotIn(b"$6$a$first", stream.read())
 
     def test_killed(self):
         before = self.begin_two()

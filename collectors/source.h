@@ -52,6 +52,7 @@ struct source_options {
     const char *own_directory;       /* of the recorder itself: nothing in it is told; NULL: none */
     uint32_t files_scan_interval_s;  /* of looks at /proc/PID/fd; 0: 30 */
     uint64_t program_largest;        /* bytes of a program that is hashed; 0: 256 MiB */
+    const char *accounts_directory;  /* that of passwd, shadow, group and gshadow; NULL: /etc */
     struct counters *counters;
     int wake_fd; /* eventfd of the reader, for sources with a thread of their own; or -1 */
 };

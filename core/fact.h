@@ -57,6 +57,11 @@ enum fact_kind {
     /* udev */
     FACT_DEVICE,      /* a device that is there, or (end) was until now */
     FACT_DEVICE_SCAN, /* a look at all devices began or ended */
+    /* accounts */
+    FACT_ACCOUNT, /* what there is at a reading of the files */
+    FACT_ACCOUNT_GROUP,
+    FACT_GROUP_MEMBER,
+    FACT_ACCOUNT_SCAN, /* a reading is wanted, began, ended */
     /* any source */
     FACT_OVERRUN, /* messages were lost, number unknown */
     FACT_NOTE,    /* mode and detail of the source, for `coverage` */
@@ -395,6 +400,53 @@ struct fact_device_scan {
     bool begin, complete; /* end: complete when nothing was passed over */
 };
 
+enum password_state {
+    PASSWORD_UNKNOWN,
+    PASSWORD_EMPTY,  /* there is none, and none is asked for */
+    PASSWORD_LOCKED, /* none opens it */
+    PASSWORD_SET,
+    PASSWORD_ABSENT, /* it is said to be in shadow, and is not there */
+    PASSWORD_STATE_N
+};
+
+enum { ACCOUNT_DIGEST_BYTES = 8 };
+
+/* Never the hash of a password: the digest is keyed, and says only whether it is another one. */
+struct account_password {
+    enum password_state state;
+    bool has_digest;
+    uint8_t digest[ACCOUNT_DIGEST_BYTES];
+};
+
+struct fact_account {
+    struct slice name;
+    uint32_t uid, gid;               /* ID_UNSET: none */
+    struct slice gecos, home, shell; /* SLICE_NULL: missing */
+    struct account_password password;
+};
+
+struct fact_account_group {
+    struct slice name;
+    uint32_t gid; /* ID_UNSET: none */
+    struct account_password password;
+};
+
+struct fact_group_member {
+    struct slice group, name;
+};
+
+/* What is read together. */
+enum account_part { ACCOUNT_PART_ACCOUNTS, ACCOUNT_PART_GROUPS, ACCOUNT_PART_N };
+
+enum account_scan_step { ACCOUNT_SCAN_WANTED, ACCOUNT_SCAN_BEGAN, ACCOUNT_SCAN_ENDED };
+
+struct fact_account_scan {
+    enum account_scan_step step;
+    enum account_part part;
+    uint32_t sequence; /* of the last change that was known then */
+    bool complete;     /* ended: what was not named does not exist */
+};
+
 struct fact_note {
     struct slice mode, detail;
 };
@@ -438,6 +490,10 @@ struct fact {
         struct fact_program program;
         struct fact_device device;
         struct fact_device_scan device_scan;
+        struct fact_account account;
+        struct fact_account_group account_group;
+        struct fact_group_member group_member;
+        struct fact_account_scan account_scan;
         struct fact_note note;
     };
 };

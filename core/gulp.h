@@ -24,6 +24,7 @@ enum source_id {
     SOURCE_INOTIFY,  /* files of filesystems that fanotify does not watch, and open descriptors */
     SOURCE_PROGRAMS, /* digests of the files that were executed */
     SOURCE_UDEV,     /* devices */
+    SOURCE_ACCOUNTS, /* passwd, shadow, group and gshadow */
     SOURCE_N
 };
 

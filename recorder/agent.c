@@ -218,6 +218,7 @@ static int open_sources(struct agent *agent, struct error_text *error)
         .files_trees = agent->config->files_trees,
         .files_scan_interval_s = agent->config->files_scan_interval_s,
         .own_directory = agent->own_directory,
+        .accounts_directory = agent->config->accounts_directory,
         .counters = &agent->counters,
         .wake_fd = agent->wake_fd,
     };

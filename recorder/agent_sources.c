@@ -2,6 +2,7 @@
  * the last, so that everything it does not find any more has been heard by the others. */
 #include "recorder/agent_sources.h"
 
+#include "collectors/accounts/accounts_source.h"
 #include "collectors/audit/audit_source.h"
 #include "collectors/bpf/bpf_source.h"
 #include "collectors/connector/connector_source.h"
@@ -24,7 +25,7 @@ static const struct source_ops *const all[] = {
     &bpf_source,           &connector_source,    &taskstats_source,   &audit_source,
     &sock_diag_source_ops, &rtnetlink_source,    &names_source_ops,   &resolver_source_ops,
     &programs_source_ops,  &fanotify_source_ops, &inotify_source_ops, &udev_source_ops,
-    &proc_source_ops,
+    &accounts_source_ops,  &proc_source_ops,
 };
 
 const struct source_ops *const *agent_sources_all(size_t *n)
@@ -58,6 +59,8 @@ bool agent_sources_want(const struct config *config, enum source_id id)
         return strcmp(config->devices_mode, "off") != 0;
     case SOURCE_PROGRAMS:
         return strcmp(config->programs_hash, "off") != 0;
+    case SOURCE_ACCOUNTS:
+        return strcmp(config->accounts_mode, "off") != 0;
     default:
         return true;
     }

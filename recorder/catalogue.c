@@ -134,6 +134,32 @@ static const struct column device_columns[] = {
     SETTLE("driver"),   END_COMMON,
 };
 _Static_assert(N_ELEMENTS(device_columns) == DEVICE_COLUMN_N, "catalogue.h names the positions");
+static const struct column account_columns[] = {
+    BIRTH_COMMON,   BIRTH("username"),       BIRTH("uid"),
+    BIRTH("gid"),   BIRTH("gecos"),          BIRTH("home"),
+    BIRTH("shell"), BIRTH("password_state"), BIRTH("password_digest"),
+    END_COMMON,
+};
+
+static const struct column account_group_columns[] = {
+    BIRTH_COMMON,
+    BIRTH("groupname"),
+    BIRTH("gid"),
+    BIRTH("password_state"),
+    BIRTH("password_digest"),
+    END_COMMON,
+};
+
+static const struct column group_member_columns[] = {
+    BIRTH_COMMON,
+    BIRTH("groupname"),
+    BIRTH("username"),
+    END_COMMON,
+};
+
+static const struct column finding_columns[] = {
+    BIRTH_COMMON, BIRTH("class"), BIRTH("subject"), BIRTH("detail"), END_COMMON,
+};
 
 #define TABLE(table)                                                                               \
     {                                                                                              \
@@ -153,6 +179,10 @@ static const struct table tables[] = {
     [TABLE_ROUTE] = TABLE(route),
     [TABLE_FILE_ACCESS] = TABLE(file_access),
     [TABLE_DEVICE] = TABLE(device),
+    [TABLE_ACCOUNT] = TABLE(account),
+    [TABLE_ACCOUNT_GROUP] = TABLE(account_group),
+    [TABLE_GROUP_MEMBER] = TABLE(group_member),
+    [TABLE_FINDING] = TABLE(finding),
 };
 _Static_assert(N_ELEMENTS(tables) == TABLE_N, "describe each table");
 

@@ -130,6 +130,10 @@ static const struct key keys[] = {
 
     WORD("devices", "mode", devices_mode, "on off",
          "Devices that are there, come and go, from udev or the kernel"),
+    WORD("accounts", "mode", accounts_mode, "on off",
+         "Accounts, groups and members, from passwd, shadow, group and gshadow"),
+    PATH("accounts", "directory", accounts_directory, "/etc",
+         "Where these files are"),
 
     NUMBER(KEY_U32, "journal", "limit_mib", journal_limit_mib, 0, 1048576, 0, "MiB",
            "Most disk space; 0: 8192 or a tenth of the filesystem, whichever is less"),

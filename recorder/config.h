@@ -57,6 +57,8 @@ struct config {
     uint32_t files_scan_interval_s;
 
     const char *devices_mode; /* on, off */
+    const char *accounts_mode; /* on, off */
+    char accounts_directory[CONFIG_PATH_SIZE];
 
     uint32_t journal_limit_mib; /* 0: automatic */
 

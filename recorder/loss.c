@@ -31,6 +31,9 @@ void loss_init(struct loss *loss, struct row_output *output, struct processes *p
         [LOSS_FILE_EVENTS] = {.source = "files",     .cause = "memory_bound",      .unit = "event" },
         [LOSS_UDEV_EVENTS] = {.source = "udev",      .cause = "overrun",           .unit = "event" },
         [LOSS_DEVICE_ROWS] = {.source = "udev",      .cause = "memory_bound",      .unit = "row"   },
+        [LOSS_ACCOUNT_EVENTS] = {.source = "accounts",  .cause = "overrun",           .unit = "event" },
+        [LOSS_ACCOUNT_ROWS] = {.source = "accounts",  .cause = "memory_bound",      .unit = "row"   },
+        [LOSS_FINDING_ROWS] = {.source = "findings",  .cause = "memory_bound",      .unit = "row"   },
         [LOSS_ARGUMENTS] = {.source = "agent",     .cause = "arguments_dropped", .unit = "record"},
     };
     *loss = (struct loss){.output = output, .processes = processes, .counts_births = counts_births};
@@ -105,6 +108,7 @@ static int on_overrun(struct loss *loss, enum source_id source)
         [SOURCE_RTNETLINK] = LOSS_RTNETLINK_EVENTS, [SOURCE_SOCK_DIAG] = LOSS_SOCK_DIAG_EVENTS,
         [SOURCE_FANOTIFY] = LOSS_FANOTIFY_EVENTS,   [SOURCE_INOTIFY] = LOSS_INOTIFY_EVENTS,
         [SOURCE_UDEV] = LOSS_UDEV_EVENTS,
+        [SOURCE_ACCOUNTS] = LOSS_ACCOUNT_EVENTS,
     };
     if (source == SOURCE_CONNECTOR)
         return connector_hole(loss, 0);

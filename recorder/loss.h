@@ -27,6 +27,9 @@ enum loss_kind {
     LOSS_FILE_EVENTS, /* beyond the bound of memory */
     LOSS_UDEV_EVENTS,
     LOSS_DEVICE_ROWS,
+    LOSS_ACCOUNT_EVENTS,
+    LOSS_ACCOUNT_ROWS,
+    LOSS_FINDING_ROWS,
     LOSS_KIND_N
 };
 

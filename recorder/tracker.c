@@ -5,8 +5,10 @@
 
 #include "core/log.h"
 #include "recorder/devices.h"
+#include "recorder/accounts.h"
 #include "recorder/endpoints.h"
 #include "recorder/files.h"
+#include "recorder/findings.h"
 #include "recorder/gap.h"
 #include "recorder/host_names.h"
 #include "recorder/loss.h"
@@ -24,6 +26,8 @@ enum {
     NETWORK_ROWS_MOST = 32768,
     DEVICE_ROWS_MOST = 32768,
     DEVICE_BYTES_MOST = 24 << 20,
+    ACCOUNT_ROWS_MOST = 131072,
+    FINDINGS_MOST = 4096,
     HOST_NAMES_MOST = 16384
 };
 
@@ -62,6 +66,8 @@ struct tracker {
     struct networks *networks;
     struct files *files;
     struct devices *devices;
+    struct findings *findings;
+    struct accounts *accounts;
     struct standing_rows standing;
     struct loss loss;
     struct cursors before; /* of the earlier run */
@@ -212,6 +218,15 @@ static int make_host_names(struct tracker *t)
     return host_names_new(&t->host_names, &options);
 }
 
+static int make_accounts(struct tracker *t)
+{
+    int error = findings_new(
+        &t->findings, &(struct findings_options){.output = &t->output, .most = FINDINGS_MOST});
+    const struct accounts_options options = {
+        .output = &t->output, .findings = t->findings, .most = ACCOUNT_ROWS_MOST};
+    return error ? error : accounts_new(&t->accounts, &options);
+}
+
 int tracker_new(struct tracker **trackerp, const struct tracker_options *options)
 {
     struct tracker *t = calloc(1, sizeof(*t));
@@ -237,6 +252,8 @@ int tracker_new(struct tracker **trackerp, const struct tracker_options *options
     if (!error)
         error = networks_new(&t->networks, &(struct networks_options){.output = &t->output,
                                                                       .most = NETWORK_ROWS_MOST});
+    if (!error)
+        error = make_accounts(t);
     if (error) {
         tracker_free(t);
         return error;
@@ -257,6 +274,8 @@ struct tracker *tracker_free(struct tracker *t)
     files_free(t->files);
     networks_free(t->networks);
     devices_free(t->devices);
+    accounts_free(t->accounts);
+    findings_free(t->findings);
     processes_free(t->processes);
     host_names_free(t->host_names);
     user_names_free(t->names);
@@ -306,6 +325,10 @@ void tracker_restore(struct tracker *t, enum verb verb, enum table_id table, uin
         endpoints_restore(t->endpoints, verb, id, values, n_values);
     else if (table == TABLE_INTERFACE_ADDRESS || table == TABLE_ROUTE)
         networks_restore(t->networks, verb, table, id, values, n_values);
+    else if (table == TABLE_ACCOUNT || table == TABLE_ACCOUNT_GROUP || table == TABLE_GROUP_MEMBER)
+        accounts_restore(t->accounts, verb, table, id, values, n_values);
+    else if (table == TABLE_FINDING)
+        findings_restore(t->findings, verb, id, values, n_values);
     else if (table == TABLE_FILE_ACCESS)
         files_restore(t->files, verb, id, values, n_values);
     else if (table == TABLE_DEVICE)
@@ -324,6 +347,7 @@ void tracker_restored(struct tracker *t)
     networks_restored(t->networks, same_boot, t->last_time_us);
     files_restored(t->files, same_boot, t->last_time_us);
     devices_restored(t->devices, same_boot, t->last_time_us);
+    accounts_restored(t->accounts, t->last_time_us);
     host_names_restored(t->host_names, t->last_time_us);
     standing_rows_end_restored(&t->standing, TABLE_COVERAGE, t->last_time_us, END_RECONCILED);
 }
@@ -401,6 +425,8 @@ static void on_note(struct tracker *t, const struct fact *fact)
         networks_unwatched(t->networks);
     if (fact->source == SOURCE_UDEV && !heard)
         devices_unwatched(t->devices);
+    if (fact->source == SOURCE_ACCOUNTS && !heard)
+        accounts_unwatched(t->accounts);
     if (fact->source == SOURCE_INOTIFY && !heard)
         files_unscanned(t->files);
 }
@@ -459,6 +485,12 @@ static void on_fact(void *user, const struct fact *fact)
     case FACT_DEVICE_SCAN:
         devices_fact(t->devices, fact);
         break;
+    case FACT_ACCOUNT:
+    case FACT_ACCOUNT_GROUP:
+    case FACT_GROUP_MEMBER:
+    case FACT_ACCOUNT_SCAN:
+        accounts_fact(t->accounts, fact);
+        break;
     default:
         if (fact->kind == FACT_AUDIT_EXEC) {
             t->audit_serial = fact->audit_exec.serial;
@@ -516,14 +548,16 @@ static void checkpoint(struct tracker *t)
         !processes_last_scan_ns(t->processes))
         return;
     size_t n_rows = processes_living(t->processes) + endpoints_living(t->endpoints) +
-                    networks_rows(t->networks) + files_rows(t->files) +
-                    devices_rows(t->devices);
+                    networks_rows(t->networks) + files_rows(t->files) + accounts_rows(t->accounts) +
+                    findings_rows(t->findings) + devices_rows(t->devices);
     t->next_checkpoint_ns =
         now + checkpoint_ns + n_rows * 10000000 + host_names_open_rows(t->host_names) * 1000000;
     t->options.checkpoint(t->options.user, true);
     processes_checkpoint(t->processes);
     endpoints_checkpoint(t->endpoints);
     networks_checkpoint(t->networks);
+    accounts_checkpoint(t->accounts);
+    findings_checkpoint(t->findings);
     files_checkpoint(t->files);
     devices_checkpoint(t->devices);
     host_names_checkpoint(t->host_names);
@@ -543,7 +577,7 @@ static bool is_written(struct tracker *t, const struct pending_sync *sync)
            (endpoints_settled_until(t->endpoints, sync->at_ns) ||
             t->timeline.now_boot_ns > sync->at_ns + sync_loss_ns) &&
            ((loss_settled(&t->loss) && networks_settled(t->networks) &&
-             devices_settled(t->devices)) ||
+             devices_settled(t->devices) && accounts_settled(t->accounts)) ||
             t->timeline.now_boot_ns > sync->at_ns + sync_loss_ns);
 }
 
@@ -582,11 +616,15 @@ void tracker_gulp(struct tracker *t, const struct gulp *gulp)
     processes_tick(t->processes);
     endpoints_tick(t->endpoints);
     networks_tick(t->networks);
+    accounts_tick(t->accounts);
+    findings_tick(t->findings);
     files_tick(t->files);
     devices_tick(t->devices);
     loss_rows(&t->loss, LOSS_FILE_EVENTS, files_take_beyond(t->files));
     loss_rows(&t->loss, LOSS_DEVICE_ROWS, devices_take_beyond(t->devices));
     loss_rows(&t->loss, LOSS_NETWORK_ROWS, networks_take_beyond(t->networks));
+    loss_rows(&t->loss, LOSS_ACCOUNT_ROWS, accounts_take_beyond(t->accounts));
+    loss_rows(&t->loss, LOSS_FINDING_ROWS, findings_take_beyond(t->findings));
     loss_rows(&t->loss, LOSS_ENDPOINT_ROWS, endpoints_take_dropped(t->endpoints));
     loss_tick(&t->loss);
     if (t->timeline.now_boot_ns - t->last_mark_ns >= mark_ns)
@@ -612,6 +650,8 @@ void tracker_finish(struct tracker *t)
     processes_flush(t->processes);
     endpoints_flush(t->endpoints);
     networks_flush(t->networks);
+    accounts_flush(t->accounts);
+    findings_flush(t->findings);
     files_flush(t->files);
     devices_flush(t->devices);
     loss_finish(&t->loss);

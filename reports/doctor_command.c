@@ -38,6 +38,7 @@ static const struct missing {
      "connections that are older than the agent, and who has them, are not known"                },
     {"source_rtnetlink_off", "rtnetlink", "addresses and routes are not recorded"                },
     {"source_udev_off",      "udev",      "devices are not recorded"                             },
+    {"source_accounts_off",  "accounts",  "accounts, groups and members are not recorded"        },
     {"source_resolver_off",  "resolver",  "names of addresses are missing"                       },
 };
 

@@ -19,10 +19,11 @@ sys.path.insert(0, os.path.join(ROOT, "tests", "lib"))
 from private_server import PrivateServer, Session
 from vestige_test import VESTIGE, run, wait_for
 
+ACCOUNTS = ("account", "account_group", "group_member", "finding")
 NETWORK = ("endpoint", "address_name", "interface_address", "route")
 TABLES = ("process", "process_change", "host", "boot", "coverage", "gap", *NETWORK, "file_access",
-          "device")
-PARTITIONED = ("process", "process_change", *NETWORK, "file_access", "device")
+          *ACCOUNTS, "device")
+PARTITIONED = ("process", "process_change", *NETWORK, "file_access", *ACCOUNTS, "device")
 SETTLED = ("process", "endpoint", "device")
 FILES = sorted(name for name in os.listdir(os.path.join(ROOT, "server-schema"))
                if name.endswith(".sql"))

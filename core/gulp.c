@@ -103,7 +103,8 @@ const char *source_name(enum source_id id)
 {
     static const char *const names[] = {
         "agent", "connector", "taskstats", "audit",    "proc",    "names",   "sock_diag",
-        "bpf",   "rtnetlink", "resolver",  "fanotify", "inotify", "programs"};
+        "bpf",   "rtnetlink", "resolver",  "fanotify", "inotify", "programs",
+        "utmp"};
     _Static_assert(sizeof(names) / sizeof(names[0]) == SOURCE_N, "name each source");
     return names[id];
 }

@@ -127,6 +127,20 @@ static const struct column file_access_columns[] = {
 _Static_assert(N_ELEMENTS(file_access_columns) == FILE_ACCESS_COLUMN_N,
                "catalogue.h names the positions");
 
+static const struct column session_columns[] = {
+    BIRTH_COMMON,         BIRTH("boot_id"),
+    BIRTH("session_id"),  BIRTH("login_uid"),
+    BIRTH("username"),    BIRTH("tty"),
+    BIRTH("service"),     BIRTH("leader_pid"),
+    BIRTH("process_id"),  BIRTH("remote_address"),
+    BIRTH("remote_name"), END_COMMON,
+};
+
+static const struct column auth_attempt_columns[] = {
+    BIRTH_COMMON, BIRTH("username"),   BIRTH("service"), BIRTH("result"), BIRTH("remote_address"),
+    BIRTH("tty"), BIRTH("process_id"), END_COMMON,
+};
+
 #define TABLE(table)                                                                               \
     {                                                                                              \
 #table, table##_columns, N_ELEMENTS(table##_columns)                                       \
@@ -144,6 +158,8 @@ static const struct table tables[] = {
     [TABLE_INTERFACE_ADDRESS] = TABLE(interface_address),
     [TABLE_ROUTE] = TABLE(route),
     [TABLE_FILE_ACCESS] = TABLE(file_access),
+    [TABLE_SESSION] = TABLE(session),
+    [TABLE_AUTH_ATTEMPT] = TABLE(auth_attempt),
 };
 _Static_assert(N_ELEMENTS(tables) == TABLE_N, "describe each table");
 

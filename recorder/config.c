@@ -128,6 +128,15 @@ static const struct key keys[] = {
     NUMBER(KEY_U32, "files", "scan_interval_s", files_scan_interval_s, 1, 3600, 30, "seconds",
            "Time between two looks at all open files in /proc"),
 
+    WORD("sessions", "mode", sessions_mode, "on off",
+         "Logins and failed logins that are written down in the files below"),
+    PATH("sessions", "utmp", sessions_utmp, "/var/run/utmp",
+         "Who is logged in"),
+    PATH("sessions", "wtmp", sessions_wtmp, "/var/log/wtmp",
+         "Who was logged in; read from its beginning at the first start"),
+    PATH("sessions", "btmp", sessions_btmp, "/var/log/btmp",
+         "Who could not log in; likewise"),
+
     NUMBER(KEY_U32, "journal", "limit_mib", journal_limit_mib, 0, 1048576, 0, "MiB",
            "Most disk space; 0: 8192 or a tenth of the filesystem, whichever is less"),
 

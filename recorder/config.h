@@ -56,6 +56,11 @@ struct config {
     uint32_t files_rate_per_program; /* 0: no limit */
     uint32_t files_scan_interval_s;
 
+    const char *sessions_mode; /* on, off */
+    char sessions_utmp[CONFIG_PATH_SIZE];
+    char sessions_wtmp[CONFIG_PATH_SIZE];
+    char sessions_btmp[CONFIG_PATH_SIZE];
+
     uint32_t journal_limit_mib; /* 0: automatic */
 
     uint32_t settle_ms;

@@ -29,6 +29,8 @@ void loss_init(struct loss *loss, struct row_output *output, struct processes *p
         [LOSS_FANOTIFY_EVENTS] = {.source = "fanotify",  .cause = "overrun",           .unit = "event" },
         [LOSS_INOTIFY_EVENTS] = {.source = "inotify",   .cause = "overrun",           .unit = "event" },
         [LOSS_FILE_EVENTS] = {.source = "files",     .cause = "memory_bound",      .unit = "event" },
+        [LOSS_LOGIN_RECORDS] = {.source = "utmp",      .cause = "file_gone",         .unit = "record"},
+        [LOSS_SESSION_ROWS] = {.source = "sessions",  .cause = "memory_bound",      .unit = "row"   },
         [LOSS_ARGUMENTS] = {.source = "agent",     .cause = "arguments_dropped", .unit = "record"},
     };
     *loss = (struct loss){.output = output, .processes = processes, .counts_births = counts_births};
@@ -102,6 +104,7 @@ static int on_overrun(struct loss *loss, enum source_id source)
         [SOURCE_TASKSTATS] = LOSS_TASKSTATS_EVENTS, [SOURCE_AUDIT] = LOSS_AUDIT_OVERRUN,
         [SOURCE_RTNETLINK] = LOSS_RTNETLINK_EVENTS, [SOURCE_SOCK_DIAG] = LOSS_SOCK_DIAG_EVENTS,
         [SOURCE_FANOTIFY] = LOSS_FANOTIFY_EVENTS,   [SOURCE_INOTIFY] = LOSS_INOTIFY_EVENTS,
+        [SOURCE_UTMP] = LOSS_LOGIN_RECORDS,
     };
     if (source == SOURCE_CONNECTOR)
         return connector_hole(loss, 0);

@@ -24,7 +24,9 @@ enum loss_kind {
     LOSS_ENDPOINT_ROWS,
     LOSS_FANOTIFY_EVENTS,
     LOSS_INOTIFY_EVENTS,
-    LOSS_FILE_EVENTS, /* beyond the bound of memory */
+    LOSS_FILE_EVENTS,   /* beyond the bound of memory */
+    LOSS_LOGIN_RECORDS, /* of a file of logins that was gone before it was read */
+    LOSS_SESSION_ROWS,
     LOSS_KIND_N
 };
 

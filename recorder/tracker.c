@@ -11,6 +11,7 @@
 #include "recorder/loss.h"
 #include "recorder/networks.h"
 #include "recorder/processes.h"
+#include "recorder/sessions.h"
 #include "recorder/standing_rows.h"
 
 #include <inttypes.h>
@@ -21,7 +22,9 @@ enum {
     TOKENS_MOST = 64,
     STANDING_VALUES_MOST = 16,
     NETWORK_ROWS_MOST = 32768,
-    HOST_NAMES_MOST = 16384
+    HOST_NAMES_MOST = 16384,
+    SESSIONS_MOST = 4096,
+    ATTEMPTS_MOST = 4096
 };
 
 static const uint64_t checkpoint_ns = UINT64_C(10000000000);
@@ -37,6 +40,9 @@ enum { ENDPOINTS_MOST = 200000, FILES_MOST = 100000, FILES_BYTES_MOST = 24 << 20
 static const uint64_t file_quiet_ns = UINT64_C(1000000000);
 /* How long files wait for the first look at /proc. */
 static const uint64_t file_processes_ns = UINT64_C(5000000000);
+
+/* What different sources say of one login, or of one attempt to log in, comes within this time. */
+static const uint64_t login_ns = UINT64_C(2000000000);
 
 /* How long a sync waits for files that are read. */
 static const uint64_t sync_program_ns = UINT64_C(2000000000);
@@ -58,6 +64,7 @@ struct tracker {
     struct endpoints *endpoints;
     struct networks *networks;
     struct files *files;
+    struct sessions *sessions;
     struct standing_rows standing;
     struct loss loss;
     struct cursors before; /* of the earlier run */
@@ -89,7 +96,9 @@ static int make_decoders(struct tracker *t)
 
 static void on_image_ended(void *user, const struct actor *image)
 {
-    files_image_ended(((struct tracker *)user)->files, image);
+    struct tracker *t = user;
+    files_image_ended(t->files, image);
+    sessions_image_ended(t->sessions, image);
 }
 
 static void ask_program(void *user, uint64_t request, uint32_t pid, uint32_t root_pid,
@@ -185,6 +194,40 @@ static int make_files(struct tracker *t)
     return files_new(&t->files, &options);
 }
 
+static bool find_actor(void *user, uint32_t pid, uint64_t from_ns, uint64_t until_ns,
+                       struct actor *actor)
+{
+    return processes_actor_between(((struct tracker *)user)->processes, pid, from_ns, until_ns,
+                                   actor);
+}
+
+static bool find_living(void *user, uint32_t pid, struct actor *actor)
+{
+    return processes_living_actor(((struct tracker *)user)->processes, pid, actor);
+}
+
+static bool are_processes_known(void *user)
+{
+    return processes_last_scan_ns(((struct tracker *)user)->processes) != 0;
+}
+
+static int make_sessions(struct tracker *t)
+{
+    struct sessions_options options = {
+        .output = &t->output,
+        .names = t->names,
+        .merge_ns = login_ns,
+        .sessions_most = SESSIONS_MOST,
+        .attempts_most = ATTEMPTS_MOST,
+        .utmp_active = t->options.utmp_active,
+        .user = t,
+        .actor = find_actor,
+        .living = find_living,
+        .processes_known = are_processes_known,
+    };
+    return sessions_new(&t->sessions, &options);
+}
+
 static int make_host_names(struct tracker *t)
 {
     const struct tracker_options *o = &t->options;
@@ -219,6 +262,8 @@ int tracker_new(struct tracker **trackerp, const struct tracker_options *options
     if (!error)
         error = make_files(t);
     if (!error)
+        error = make_sessions(t);
+    if (!error)
         error = networks_new(&t->networks, &(struct networks_options){.output = &t->output,
                                                                       .most = NETWORK_ROWS_MOST});
     if (error) {
@@ -240,6 +285,7 @@ struct tracker *tracker_free(struct tracker *t)
     endpoints_free(t->endpoints);
     files_free(t->files);
     networks_free(t->networks);
+    sessions_free(t->sessions);
     processes_free(t->processes);
     host_names_free(t->host_names);
     user_names_free(t->names);
@@ -268,6 +314,7 @@ int tracker_begin(struct tracker *t, const struct tracker_recovery *recovery)
 {
     cursors_parse(&t->before, recovery->cursors);
     t->last_time_us = recovery->last_time_us;
+    sessions_set_cursors(t->sessions, t->before.wtmp, t->before.btmp);
     bool same_boot = t->before.known && !strcmp(t->before.boot_id, t->output.boot_id);
     int outcome = timeline_init(&t->timeline, t->options.boot_ns, t->options.real_ns,
                                 t->before.last_id, same_boot ? t->before.offset_ns : INT64_MIN);
@@ -291,6 +338,8 @@ void tracker_restore(struct tracker *t, enum verb verb, enum table_id table, uin
         networks_restore(t->networks, verb, table, id, values, n_values);
     else if (table == TABLE_FILE_ACCESS)
         files_restore(t->files, verb, id, values, n_values);
+    else if (table == TABLE_SESSION || table == TABLE_AUTH_ATTEMPT)
+        sessions_restore(t->sessions, verb, table, id, values, n_values);
     else if (table == TABLE_ADDRESS_NAME)
         host_names_restore(t->host_names, verb, id, values, n_values);
     else if (table == TABLE_HOST || table == TABLE_BOOT || table == TABLE_COVERAGE)
@@ -304,6 +353,7 @@ void tracker_restored(struct tracker *t)
     endpoints_restored(t->endpoints, same_boot, t->last_time_us);
     networks_restored(t->networks, same_boot, t->last_time_us);
     files_restored(t->files, same_boot, t->last_time_us);
+    sessions_restored(t->sessions, same_boot, t->last_time_us);
     host_names_restored(t->host_names, t->last_time_us);
     standing_rows_end_restored(&t->standing, TABLE_COVERAGE, t->last_time_us, END_RECONCILED);
 }
@@ -427,6 +477,11 @@ static void on_fact(void *user, const struct fact *fact)
     case FACT_FILE_REFUSED:
         files_fact(t->files, fact);
         break;
+    case FACT_AUDIT_USER:
+    case FACT_LOGIN_RECORD:
+    case FACT_LOGIN_LOG:
+        sessions_fact(t->sessions, fact);
+        break;
     case FACT_LINK:
     case FACT_ADDRESS:
     case FACT_ROUTE:
@@ -440,6 +495,8 @@ static void on_fact(void *user, const struct fact *fact)
                 return;
         }
         processes_fact(t->processes, fact);
+        if (fact->kind == FACT_AUDIT_LOGIN)
+            sessions_fact(t->sessions, fact);
         break;
     }
 }
@@ -475,6 +532,7 @@ static void write_mark(struct tracker *t, bool clean)
     memcpy(cursors.boot_id, t->output.boot_id, sizeof(cursors.boot_id));
     processes_get_state(t->processes, &cursors.processes);
     loss_state(&t->loss, &cursors.processes);
+    sessions_cursors(t->sessions, &cursors.wtmp, &cursors.btmp);
     buffer_clear(&t->mark);
     cursors_append(&t->mark, &cursors);
     if (!t->mark.failed)
@@ -490,7 +548,7 @@ static void checkpoint(struct tracker *t)
         !processes_last_scan_ns(t->processes))
         return;
     size_t n_rows = processes_living(t->processes) + endpoints_living(t->endpoints) +
-                    networks_rows(t->networks) + files_rows(t->files);
+                    networks_rows(t->networks) + files_rows(t->files) + sessions_rows(t->sessions);
     t->next_checkpoint_ns =
         now + checkpoint_ns + n_rows * 10000000 + host_names_open_rows(t->host_names) * 1000000;
     t->options.checkpoint(t->options.user, true);
@@ -498,6 +556,7 @@ static void checkpoint(struct tracker *t)
     endpoints_checkpoint(t->endpoints);
     networks_checkpoint(t->networks);
     files_checkpoint(t->files);
+    sessions_checkpoint(t->sessions);
     host_names_checkpoint(t->host_names);
     standing_rows_checkpoint(&t->standing);
     t->options.checkpoint(t->options.user, false);
@@ -513,6 +572,8 @@ static bool is_written(struct tracker *t, const struct pending_sync *sync)
            (files_settled_until(t->files, sync->at_ns) ||
             t->timeline.now_boot_ns > sync->at_ns + sync_loss_ns) &&
            (endpoints_settled_until(t->endpoints, sync->at_ns) ||
+            t->timeline.now_boot_ns > sync->at_ns + sync_loss_ns) &&
+           (sessions_settled_until(t->sessions, sync->at_ns) ||
             t->timeline.now_boot_ns > sync->at_ns + sync_loss_ns) &&
            ((loss_settled(&t->loss) && networks_settled(t->networks)) ||
             t->timeline.now_boot_ns > sync->at_ns + sync_loss_ns);
@@ -554,6 +615,8 @@ void tracker_gulp(struct tracker *t, const struct gulp *gulp)
     endpoints_tick(t->endpoints);
     networks_tick(t->networks);
     files_tick(t->files);
+    sessions_tick(t->sessions);
+    loss_rows(&t->loss, LOSS_SESSION_ROWS, sessions_take_beyond(t->sessions));
     loss_rows(&t->loss, LOSS_FILE_EVENTS, files_take_beyond(t->files));
     loss_rows(&t->loss, LOSS_NETWORK_ROWS, networks_take_beyond(t->networks));
     loss_rows(&t->loss, LOSS_ENDPOINT_ROWS, endpoints_take_dropped(t->endpoints));
@@ -582,6 +645,7 @@ void tracker_finish(struct tracker *t)
     endpoints_flush(t->endpoints);
     networks_flush(t->networks);
     files_flush(t->files);
+    sessions_flush(t->sessions);
     loss_finish(&t->loss);
     standing_rows_end(&t->standing, TABLE_COVERAGE,
                       timeline_real_us(&t->timeline, t->timeline.now_boot_ns), END_CLOSED);

@@ -37,6 +37,7 @@ static const struct missing {
     {"source_sock_diag_off", "sock_diag",
      "connections that are older than the agent, and who has them, are not known"                },
     {"source_rtnetlink_off", "rtnetlink", "addresses and routes are not recorded"                },
+    {"source_utmp_off",      "utmp",      "failed and past logins are not recorded"              },
     {"source_resolver_off",  "resolver",  "names of addresses are missing"                       },
 };
 

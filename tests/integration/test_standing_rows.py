@@ -31,7 +31,8 @@ def utc_now():
 
 
 OTHERS = {"bpf": "on", "resolver": "on", "rtnetlink": "on", "sock_diag": "on",
-          "fanotify": "on", "inotify": "descriptors", "programs": "on"}
+          "fanotify": "on", "inotify": "descriptors", "programs": "on",
+          "utmp": "on"}
 
 
 class TestStandingRows(VestigeTest):

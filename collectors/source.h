@@ -32,6 +32,8 @@ enum {
 /* From where a file that grows is read on; inode 0: from its beginning. */
 struct login_cursor {
     uint64_t inode, offset; /* bytes */
+    uint64_t first,
+        last; /* digests of the first record and of the one before the offset; 0: unknown */
 };
 
 struct source_options {

@@ -413,6 +413,7 @@ struct fact_login_record {
     bool old;                      /* it was there before the agent began to follow the file */
     uint64_t inode;                /* of the file */
     uint64_t begin, end;           /* bytes of the file: where the record stands */
+    uint64_t digest;               /* of its bytes, not 0 */
     uint16_t type;                 /* USER_PROCESS ... */
     uint32_t pid;                  /* 0: none */
     struct slice line, user, host; /* without the zeros behind them; may be empty */

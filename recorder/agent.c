@@ -272,6 +272,7 @@ static int start_tracker(struct agent *agent, struct error_text *error)
         .resolver_active = agent->sources.resolver != NULL,
         .programs_active = agent->sources.programs != NULL,
         .utmp_active = agent->sources.utmp != NULL,
+        .login_ms = config->sessions_merge_ms,
         .host_names_most = config->name_cache_entries,
         .file_rate = config->files_rate_per_program,
         .files_exclude_programs = config->files_exclude_programs,
@@ -493,12 +494,13 @@ static int start_recording(struct agent *agent, struct error_text *error)
     snprintf(header.settings, sizeof(header.settings),
              "connector=%d taskstats=%d audit=%d settle_ms=%u fork_ms=%u unaudited_before=%" PRIu64
              " remember_s=%u remember_mib=%u resolver=%d host_names=%u bpf=%d programs=%d"
-             " utmp=%d",
+             " utmp=%d login_ms=%u",
              agent->sources.connector, agent->sources.taskstats, agent->sources.audit,
              agent->config->settle_ms, agent->config->fork_ms, agent->unaudited_before_ns,
              agent->config->remember_s, agent->config->remember_mib,
              agent->sources.resolver != NULL, agent->config->name_cache_entries, agent->sources.bpf,
-             agent->sources.programs != NULL, agent->sources.utmp != NULL);
+             agent->sources.programs != NULL, agent->sources.utmp != NULL,
+             agent->config->sessions_merge_ms);
     add_file_settings(agent->config, header.settings, sizeof(header.settings));
     return recording_writer_open(&agent->recording, agent->record_directory, &header, error);
 }

@@ -136,6 +136,8 @@ static const struct key keys[] = {
          "Who was logged in; read from its beginning at the first start"),
     PATH("sessions", "btmp", sessions_btmp, "/var/log/btmp",
          "Who could not log in; likewise"),
+    NUMBER(KEY_U32, "sessions", "merge_ms", sessions_merge_ms, 50, 10000, 2000, "milliseconds",
+           "What audit and these files say of one login comes within this time"),
 
     NUMBER(KEY_U32, "journal", "limit_mib", journal_limit_mib, 0, 1048576, 0, "MiB",
            "Most disk space; 0: 8192 or a tenth of the filesystem, whichever is less"),

@@ -60,6 +60,7 @@ struct config {
     char sessions_utmp[CONFIG_PATH_SIZE];
     char sessions_wtmp[CONFIG_PATH_SIZE];
     char sessions_btmp[CONFIG_PATH_SIZE];
+    uint32_t sessions_merge_ms;
 
     uint32_t journal_limit_mib; /* 0: automatic */
 

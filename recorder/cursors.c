@@ -8,16 +8,21 @@
 static void append_login(struct buffer *to, const char *name, const struct login_cursor *cursor)
 {
     if (cursor->inode)
-        buffer_printf(to, " %s=%" PRIu64 ":%" PRIu64, name, cursor->inode, cursor->offset);
+        buffer_printf(to, " %s=%" PRIu64 ":%" PRIu64 ":%" PRIu64 ":%" PRIu64, name, cursor->inode,
+                      cursor->offset, cursor->first, cursor->last);
 }
 
 static struct login_cursor parse_login(const char *value)
 {
-    char *end;
-    struct login_cursor cursor = {.inode = strtoull(value, &end, 10)};
-    if (*end == ':')
-        cursor.offset = strtoull(end + 1, NULL, 10);
-    return cursor;
+    uint64_t numbers[4] = {0};
+    for (size_t i = 0; i < 4; i++) {
+        char *end;
+        numbers[i] = strtoull(value, &end, 10);
+        if (*end != ':')
+            break;
+        value = end + 1;
+    }
+    return (struct login_cursor){numbers[0], numbers[1], numbers[2], numbers[3]};
 }
 
 void cursors_append(struct buffer *to, const struct cursors *c)

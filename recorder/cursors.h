@@ -4,7 +4,7 @@
  * counts what was lost while nobody listened. One line of "key=value" words:
  *
  *   boot=UUID offset=NS id=N at=NS forks=N unstored=N threads=N serial=N clean=0|1
- * wtmp=INODE:OFFSET btmp=INODE:OFFSET
+ * wtmp=INODE:OFFSET:FIRST:LAST btmp=...
  * sequence=CPU:N,..
  */
 #include "collectors/source.h"

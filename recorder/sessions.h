@@ -4,8 +4,8 @@
  * `auth_attempt`. One thread; no system calls; the same facts give the same rows.
  *
  * A session has one row, whoever told of it: what audit and utmp say of one login is merged when it
- * comes within `merge_ns` (2 s as the tracker sets it), and `seen_by` names who spoke by then. So a
- * row is written that long after its login. A partner is who names the same leader, or the same
+ * comes within `merge_ns` (2 s unless it is configured), and `seen_by` names who spoke by then. So
+ * a row is written that long after its login. A partner is who names the same leader, or the same
  * audit session, or the same user and terminal within that time. su and sudo have rows of their
  * own, with the audit session that they are in.
  *

@@ -243,6 +243,14 @@ void sessions_set_cursors(struct sessions *s, struct login_cursor wtmp, struct l
     s->btmp = btmp;
 }
 
+static void hold_back(struct login_cursor *cursor, uint64_t hold)
+{
+    if (hold >= cursor->offset)
+        return;
+    cursor->offset = hold;
+    cursor->last = 0;
+}
+
 void sessions_cursors(const struct sessions *s, struct login_cursor *wtmp,
                       struct login_cursor *btmp)
 {
@@ -251,9 +259,7 @@ void sessions_cursors(const struct sessions *s, struct login_cursor *wtmp,
     *wtmp = s->wtmp;
     *btmp = s->btmp;
     TAILQ_FOREACH(session, &s->open, in_list)
-    if (session->hold < wtmp->offset)
-        wtmp->offset = session->hold;
+    hold_back(wtmp, session->hold);
     TAILQ_FOREACH(attempt, &s->attempts, in_list)
-    if (attempt->hold < btmp->offset)
-        btmp->offset = attempt->hold;
+    hold_back(btmp, attempt->hold);
 }

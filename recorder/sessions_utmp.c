@@ -280,11 +280,20 @@ static void on_record(struct sessions *s, const struct login *login)
     }
 }
 
+static void advance(struct login_cursor *cursor, const struct fact_login_record *record)
+{
+    cursor->inode = record->inode;
+    cursor->offset = record->end;
+    cursor->last = record->digest;
+    if (record->begin == 0)
+        cursor->first = record->digest;
+}
+
 void utmp_record(struct sessions *s, const struct fact *fact)
 {
     const struct fact_login_record *record = &fact->login_record;
     if (record->file == LOGIN_FILE_BTMP) {
-        s->btmp = (struct login_cursor){.inode = record->inode, .offset = record->end};
+        advance(&s->btmp, record);
         attempts_btmp(s, fact);
         return;
     }
@@ -294,7 +303,7 @@ void utmp_record(struct sessions *s, const struct fact *fact)
     login_text_set(&login.user, record->user);
     on_record(s, &login);
     if (record->file == LOGIN_FILE_WTMP)
-        s->wtmp = (struct login_cursor){.inode = record->inode, .offset = record->end};
+        advance(&s->wtmp, record);
 }
 
 /* -- the files themselves -- */
@@ -327,8 +336,9 @@ static void on_other_file(struct sessions *s, const struct fact_login_log *log)
     const char *name = wtmp ? "wtmp" : "btmp";
     *cursor = (struct login_cursor){.inode = log->inode};
     if (log->event == LOGIN_LOG_SHRANK)
-        sessions_report(s, wtmp ? "wtmp_shrank" : "btmp_shrank", name, "from %llu to %llu bytes",
-                        (unsigned long long)log->before, (unsigned long long)log->now);
+        sessions_report(s, wtmp ? "wtmp_shrank" : "btmp_shrank", name,
+                        "%llu bytes were read, now it has %llu", (unsigned long long)log->before,
+                        (unsigned long long)log->now);
     else
         sessions_report(s, wtmp ? "wtmp_changed_inode" : "btmp_changed_inode", name,
                         "%s; inode %llu, before %llu",

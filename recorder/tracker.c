@@ -41,9 +41,6 @@ static const uint64_t file_quiet_ns = UINT64_C(1000000000);
 /* How long files wait for the first look at /proc. */
 static const uint64_t file_processes_ns = UINT64_C(5000000000);
 
-/* What different sources say of one login, or of one attempt to log in, comes within this time. */
-static const uint64_t login_ns = UINT64_C(2000000000);
-
 /* How long a sync waits for files that are read. */
 static const uint64_t sync_program_ns = UINT64_C(2000000000);
 
@@ -216,7 +213,7 @@ static int make_sessions(struct tracker *t)
     struct sessions_options options = {
         .output = &t->output,
         .names = t->names,
-        .merge_ns = login_ns,
+        .merge_ns = (t->options.login_ms ? t->options.login_ms : 2000) * UINT64_C(1000000),
         .sessions_most = SESSIONS_MOST,
         .attempts_most = ATTEMPTS_MOST,
         .utmp_active = t->options.utmp_active,

@@ -21,8 +21,9 @@ struct login_log {
     char *path, *directory, *name;
     int fd; /* -1: not open */
     uint64_t inode, offset;
-    bool old;   /* what is read now was there before the first look */
-    bool again; /* it was written anew: records that are known are passed over */
+    uint64_t last; /* digest of the record before the offset; 0: unknown */
+    bool old;      /* what is read now was there before the first look */
+    bool again;    /* it was written anew: records that are known are passed over */
     bool started, caught_up;
     struct record_memory *memory;
     uint8_t block[UTMP_RECORDS_MOST * UTMP_RECORD_SIZE];
@@ -42,8 +43,9 @@ int login_log_new(struct login_log **logp, const struct login_log_options *optio
         login_log_free(log);
         return -ENOMEM;
     }
-    log->inode = options->inode;
-    log->offset = options->offset - options->offset % UTMP_RECORD_SIZE;
+    log->inode = options->cursor.inode;
+    log->offset = options->cursor.offset - options->cursor.offset % UTMP_RECORD_SIZE;
+    log->last = options->cursor.last;
     log->old = true;
     *logp = log;
     return 0;
@@ -106,6 +108,7 @@ static int take_block(struct login_log *log, size_t n)
     if (r == 0)
         r = give(log, log->offset + first * UTMP_RECORD_SIZE, n - first);
     log->offset += n * UTMP_RECORD_SIZE;
+    log->last = record_digest(slice_of(log->block + (n - 1) * UTMP_RECORD_SIZE, UTMP_RECORD_SIZE));
     return r;
 }
 
@@ -134,9 +137,23 @@ static int read_on(struct login_log *log)
     return 0;
 }
 
-/* Of what an earlier run has read. */
+/* The record that ends at @p end is still the one with this digest. */
+static bool is_record(const struct login_log *log, uint64_t end, uint64_t digest)
+{
+    uint8_t record[UTMP_RECORD_SIZE];
+    return end < UTMP_RECORD_SIZE ||
+           (read_block(log, record, sizeof(record), end - UTMP_RECORD_SIZE) == 1 &&
+            (digest == 0 || record_digest(slice_of(record, sizeof(record))) == digest));
+}
+
+/* What an earlier run has read, as far as it still stands there: all of it, or, when the end was
+ * cut off, what begins with the same record. */
 static void remember_before(struct login_log *log)
 {
+    uint64_t first = log->options.cursor.first;
+    if (!is_record(log, log->offset, log->last) &&
+        (first == 0 || !is_record(log, UTMP_RECORD_SIZE, first)))
+        return;
     for (uint64_t at = 0; at < log->offset;) {
         uint64_t left = log->offset - at;
         size_t size = left < sizeof(log->block) ? (size_t)left : sizeof(log->block);
@@ -211,7 +228,7 @@ static int change_file(struct login_log *log, int fd, const struct stat *status)
     }
     log->fd = fd;
     log->inode = status->st_ino;
-    log->offset = 0;
+    log->offset = log->last = 0;
     log->again = before != 0;
     if (r == 0 && before)
         r = tell(log, renamed ? LOGIN_LOG_ROTATED : LOGIN_LOG_REPLACED, before, log->inode);
@@ -220,12 +237,13 @@ static int change_file(struct login_log *log, int fd, const struct stat *status)
     return r;
 }
 
-static int check_length(struct login_log *log, const struct stat *status)
+/* It shrank, and may have grown again since. */
+static int check_contents(struct login_log *log, const struct stat *status)
 {
     uint64_t before = log->offset, now = (uint64_t)status->st_size;
-    if (now >= before)
+    if (now == before || (now > before && is_record(log, before, log->last)))
         return 0;
-    log->offset = 0;
+    log->offset = log->last = 0;
     log->again = true;
     return tell(log, LOGIN_LOG_SHRANK, before, now);
 }
@@ -246,7 +264,7 @@ static int open_path(struct login_log *log)
             if (!log->started)
                 remember_before(log);
         }
-        r = check_length(log, &status);
+        r = check_contents(log, &status);
     }
     return r < 0 ? r : read_on(log);
 }

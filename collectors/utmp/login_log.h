@@ -22,7 +22,7 @@ struct login_log_handlers {
 struct login_log_options {
     enum login_file file; /* wtmp or btmp */
     const char *path;
-    uint64_t inode, offset; /* from where to go on; inode 0: from the beginning */
+    struct login_cursor cursor; /* from where to go on */
     const struct login_log_handlers *handlers;
 };
 

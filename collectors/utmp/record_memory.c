@@ -28,12 +28,12 @@ static int digest_compare(const void *a, const void *b)
 }
 
 /* FNV-1a */
-static uint64_t digest(struct slice record)
+uint64_t record_digest(struct slice record)
 {
     uint64_t hash = UINT64_C(0xcbf29ce484222325);
     for (size_t i = 0; i < record.length; i++)
         hash = (hash ^ record.data[i]) * UINT64_C(0x100000001b3);
-    return hash;
+    return hash ? hash : 1;
 }
 
 static void table_deinit(struct table *table)
@@ -81,7 +81,7 @@ static bool table_has(const struct table *table, uint64_t key)
 
 bool record_memory_has(const struct record_memory *memory, struct slice record)
 {
-    uint64_t key = digest(record);
+    uint64_t key = record_digest(record);
     return table_has(&memory->now, key) || table_has(&memory->before, key);
 }
 
@@ -96,6 +96,6 @@ void record_memory_add(struct record_memory *memory, struct slice record)
     if (memory->now.n == TABLE_MOST)
         return;
     uint64_t *key = &memory->now.digests[memory->now.n++];
-    *key = digest(record);
+    *key = record_digest(record);
     OPENSSL_LH_insert(memory->now.hash, key);
 }

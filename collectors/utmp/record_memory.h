@@ -8,6 +8,8 @@
 
 struct record_memory;
 
+/** Never 0. */
+uint64_t record_digest(struct slice record);
 int record_memory_new(struct record_memory **memoryp) MUST_CHECK;
 struct record_memory *record_memory_free(struct record_memory *memory);
 bool record_memory_has(const struct record_memory *memory, struct slice record);

@@ -3,6 +3,7 @@
 #include "collectors/utmp/utmp_message.h"
 
 #include "collectors/netlink/common_message.h"
+#include "collectors/utmp/record_memory.h"
 #include "core/bounded_reader.h"
 
 #include <sys/socket.h>
@@ -56,6 +57,7 @@ static void hand_out(const struct message *message, const struct utmp_message_he
                          .inode = header->inode,
                          .begin = begin,
                          .end = begin + UTMP_RECORD_SIZE,
+                         .digest = record_digest(slice_of(record, sizeof(*record))),
                          .type = (uint16_t)record->ut_type,
                          .pid = record->ut_pid > 0 ? (uint32_t)record->ut_pid : 0,
                          .line = text_of(record->ut_line, sizeof(record->ut_line)),

@@ -280,11 +280,8 @@ static struct source *source_free(struct source *source)
 
 static int open_log(struct source *source, enum login_file file, struct login_cursor cursor)
 {
-    const struct login_log_options options = {.file = file,
-                                              .path = source->path[file],
-                                              .inode = cursor.inode,
-                                              .offset = cursor.offset,
-                                              .handlers = &source->handlers};
+    const struct login_log_options options = {
+        .file = file, .path = source->path[file], .cursor = cursor, .handlers = &source->handlers};
     return login_log_new(&source->logs[file], &options);
 }
 

@@ -16,6 +16,9 @@ from vestige_test import (Standalone, VestigeTest, act, assert_audit_state, audi
 
 DAY = 86400
 N_RECORDS = 10000
+MERGE_MS = 300
+with open("/proc/sys/kernel/random/boot_id") as stream:
+    BOOT_ID = stream.read().strip()
 COLUMNS = ("username", "tty", "service", "leader_pid", "session_id", "login_uid",
            "remote_address", "remote_name", "seen_by")
 
@@ -37,8 +40,8 @@ class LoginTest(VestigeTest):
                *failures(N_RECORDS, now - 60 * DAY, now - 30 * DAY))
         instance.start()
         instance.stop()
-        instance.configure(sessions={name: os.path.join(directory, name)
-                                     for name in ("utmp", "wtmp", "btmp")})
+        files = {name: os.path.join(directory, name) for name in ("utmp", "wtmp", "btmp")}
+        instance.configure(sessions={"merge_ms": MERGE_MS, **files})
         instance.start()
         return instance
 
@@ -213,7 +216,7 @@ class TestLogins(LoginTest):
             self.assert_row(row, username=self.tag, tty="pts/77", service="sshd",
                             remote_address="198.18.0.9", remote_name="client.example",
                             seen_by="audit,utmp", destroyed_at=None,
-                            boot_id=open("/proc/sys/kernel/random/boot_id").read().strip(),
+                            boot_id=BOOT_ID,
                             process_id=self.row_of(sshd.pid)["id"])
             sshd.pam(END, "session_close", self.tag)
             append(self.path("wtmp"), record(DEAD, sshd.pid, "pts/77", "", "", time.time()))

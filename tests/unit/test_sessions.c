@@ -593,7 +593,7 @@ static void test_findings(void **state)
     log_event(w, LOGIN_LOG_SHRANK, LOGIN_FILE_WTMP, 3840, 384);
     log_event(w, LOGIN_LOG_ROTATED, LOGIN_FILE_WTMP, 5, 6);
     log_event(w, LOGIN_LOG_REPLACED, LOGIN_FILE_BTMP, 7, 8);
-    expect_findings(w, "wtmp_shrank wtmp: from 3840 to 384 bytes\n"
+    expect_findings(w, "wtmp_shrank wtmp: 3840 bytes were read, now it has 384\n"
                        "wtmp_changed_inode wtmp: the one before was renamed; inode 6, before 5\n"
                        "btmp_changed_inode btmp: the one before is gone; inode 8, before 7\n");
     assert_int_equal(sessions_findings(w->sessions), 6);

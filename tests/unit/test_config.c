@@ -93,11 +93,12 @@ static void test_unknown_and_doubled(void **state)
             "defaults_file");
     refused("[agent]\nhost_id = 1\n[proc]\n[agent]\nhost_id = 1\n",
             "f.conf:5: host_id is given twice in [agent]; remove one");
-    refused("[agnet]\nhost_id = 1\n",
-            "f.conf:1: unknown section [agnet]; there are: agent, reader, audit, connector, "
-            "taskstats, proc, sock_diag, bpf, rtnetlink, names, programs, files, sessions, journal, "
-            "process, "
-            "database");
+    refused(
+        "[agnet]\nhost_id = 1\n",
+        "f.conf:1: unknown section [agnet]; there are: agent, reader, audit, connector, "
+        "taskstats, proc, sock_diag, bpf, rtnetlink, names, programs, files, sessions, journal, "
+        "process, "
+        "database");
     refused("# a\n[empty]\n", "f.conf:2: unknown section [empty]; there are: agent, reader, audit, "
                               "connector, taskstats, proc, sock_diag, bpf, rtnetlink, "
                               "names, programs, files, sessions, journal, process, database");

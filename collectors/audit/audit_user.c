@@ -166,6 +166,8 @@ int audit_user_decode(struct audit_user_scratch *scratch, const struct audit_rec
         else if (!add_sender(&fact.audit_user, &field))
             return -EBADMSG;
     }
+    if (slice_is_null(words))
+        return -EBADMSG;
     while (audit_field_next(&words, &field))
         add_word(&said, &field);
     if (scratch->account.failed || scratch->exe.failed)

@@ -29,6 +29,13 @@ enum {
     SOURCE_MORE = 1     /* the gulp is full, there is more */
 };
 
+/* From where a file that grows is read on; inode 0: from its beginning. */
+struct login_cursor {
+    uint64_t inode, offset; /* bytes */
+    uint64_t first,
+        last; /* digests of the first record and of the one before the offset; 0: unknown */
+};
+
 struct source_options {
     size_t receive_buffer;         /* bytes for SO_RCVBUFFORCE */
     const char *state_directory;   /* where a source may keep what it must restore; NULL: nowhere */
@@ -53,6 +60,8 @@ struct source_options {
     uint32_t files_scan_interval_s;  /* of looks at /proc/PID/fd; 0: 30 */
     uint64_t program_largest;        /* bytes of a program that is hashed; 0: 256 MiB */
     const char *accounts_directory;  /* that of passwd, shadow, group and gshadow; NULL: /etc */
+    const char *utmp_path, *wtmp_path, *btmp_path; /* NULL: the system's */
+    struct login_cursor wtmp_cursor, btmp_cursor;
     struct counters *counters;
     int wake_fd; /* eventfd of the reader, for sources with a thread of their own; or -1 */
 };

@@ -62,6 +62,11 @@ enum fact_kind {
     FACT_ACCOUNT_GROUP,
     FACT_GROUP_MEMBER,
     FACT_ACCOUNT_SCAN, /* a reading is wanted, began, ended */
+    /* audit: what programs say of logins */
+    FACT_AUDIT_USER,
+    /* utmp */
+    FACT_LOGIN_RECORD,
+    FACT_LOGIN_LOG, /* something happened to the file itself */
     /* any source */
     FACT_OVERRUN, /* messages were lost, number unknown */
     FACT_NOTE,    /* mode and detail of the source, for `coverage` */
@@ -447,6 +452,65 @@ struct fact_account_scan {
     bool complete;     /* ended: what was not named does not exist */
 };
 
+/* What a program that lets people in says, as audit calls it. */
+enum audit_user_event {
+    AUDIT_USER_AUTHENTICATED, /* USER_AUTH: a proof of identity was accepted or not */
+    AUDIT_USER_ACCOUNT,       /* USER_ACCT: the account may be used or not */
+    AUDIT_USER_LOGIN,         /* USER_LOGIN: the program's own word on the login */
+    AUDIT_USER_COMMAND,       /* USER_CMD: sudo */
+    AUDIT_USER_START,         /* USER_START: a session was opened */
+    AUDIT_USER_END,           /* USER_END: and closed */
+    AUDIT_USER_LOGOUT,        /* USER_LOGOUT */
+    AUDIT_USER_EVENT_N
+};
+
+/* All text may come from who tries to get in. SLICE_NULL: not said. */
+struct fact_audit_user {
+    uint32_t serial;
+    int64_t real_ms; /* the record's time, milliseconds since 1970 */
+    enum audit_user_event event;
+    uint32_t pid;                     /* who sent it */
+    uint32_t uid, login_uid, session; /* of the sender; ID_UNSET */
+    bool success;
+    struct slice operation; /* "PAM:session_open", "login" */
+    struct slice account;
+    uint32_t account_uid; /* when it is named by number; ID_UNSET */
+    struct slice exe, host_name, address, terminal;
+};
+
+enum login_file { LOGIN_FILE_UTMP, LOGIN_FILE_WTMP, LOGIN_FILE_BTMP, LOGIN_FILE_N };
+
+/* A record of utmp(5). */
+struct fact_login_record {
+    enum login_file file;
+    bool old;                      /* it was there before the agent began to follow the file */
+    uint64_t inode;                /* of the file */
+    uint64_t begin, end;           /* bytes of the file: where the record stands */
+    uint64_t digest;               /* of its bytes, not 0 */
+    uint16_t type;                 /* USER_PROCESS ... */
+    uint32_t pid;                  /* 0: none */
+    struct slice line, user, host; /* without the zeros behind them; may be empty */
+    struct inet_address address;   /* family 0: none; port 0 */
+    int64_t real_us;               /* microseconds since 1970, as the record says */
+};
+
+enum login_log_event {
+    LOGIN_LOG_SCAN_BEGAN, /* utmp is read from its beginning */
+    LOGIN_LOG_SCAN_ENDED,
+    LOGIN_LOG_CAUGHT_UP, /* all that was there at the start has been read */
+    LOGIN_LOG_SHRANK,    /* it has fewer bytes than were read of it */
+    LOGIN_LOG_ROTATED,   /* there is another file; the one before was read to its end */
+    LOGIN_LOG_REPLACED,  /* there is another file; the one before is gone, not renamed */
+    LOGIN_LOG_EVENT_N
+};
+
+struct fact_login_log {
+    enum login_log_event event;
+    enum login_file file;
+    uint64_t inode;       /* of the file as it is now */
+    uint64_t before, now; /* shrank: bytes; rotated, replaced: inodes */
+};
+
 struct fact_note {
     struct slice mode, detail;
 };
@@ -494,6 +558,9 @@ struct fact {
         struct fact_account_group account_group;
         struct fact_group_member group_member;
         struct fact_account_scan account_scan;
+        struct fact_audit_user audit_user;
+        struct fact_login_record login_record;
+        struct fact_login_log login_log;
         struct fact_note note;
     };
 };

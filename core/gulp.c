@@ -104,7 +104,7 @@ const char *source_name(enum source_id id)
     static const char *const names[] = {
         "agent", "connector", "taskstats", "audit",    "proc",    "names",   "sock_diag",
         "bpf",   "rtnetlink", "resolver",  "fanotify", "inotify", "programs",
-        "udev", "accounts"};
+        "udev", "accounts", "utmp"};
     _Static_assert(sizeof(names) / sizeof(names[0]) == SOURCE_N, "name each source");
     return names[id];
 }

@@ -24,6 +24,7 @@
 #include "collectors/programs/programs_source.h"
 #include "collectors/resolver/resolver_source.h"
 #include "collectors/sock_diag/sock_diag_source.h"
+#include "collectors/utmp/utmp_source.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
@@ -219,9 +220,16 @@ static int open_sources(struct agent *agent, struct error_text *error)
         .files_scan_interval_s = agent->config->files_scan_interval_s,
         .own_directory = agent->own_directory,
         .accounts_directory = agent->config->accounts_directory,
+        .utmp_path = agent->config->sessions_utmp,
+        .wtmp_path = agent->config->sessions_wtmp,
+        .btmp_path = agent->config->sessions_btmp,
         .counters = &agent->counters,
         .wake_fd = agent->wake_fd,
     };
+    struct cursors before;
+    cursors_parse(&before, agent->recovery.cursors);
+    options.wtmp_cursor = before.wtmp;
+    options.btmp_cursor = before.btmp;
     agent->unaudited_before_ns =
         unaudited_before(agent->config->state_directory, agent->host.boot_id);
     return agent_sources_open(&agent->sources, agent->config, &options, error);
@@ -264,6 +272,8 @@ static int start_tracker(struct agent *agent, struct error_text *error)
         .sock_diag_active = agent->sources.sock_diag != NULL,
         .resolver_active = agent->sources.resolver != NULL,
         .programs_active = agent->sources.programs != NULL,
+        .utmp_active = agent->sources.utmp != NULL,
+        .login_ms = config->sessions_merge_ms,
         .host_names_most = config->name_cache_entries,
         .file_rate = config->files_rate_per_program,
         .files_exclude_programs = config->files_exclude_programs,
@@ -409,6 +419,16 @@ static void read_files(const struct agent *agent, uint64_t deadline)
         poll(NULL, 0, 1);
 }
 
+static void read_logins(const struct agent *agent, uint64_t deadline)
+{
+    uint64_t now = clock_boot_ns();
+    if (!agent->sources.utmp)
+        return;
+    utmp_source_request(agent->sources.utmp);
+    while (utmp_source_read_until(agent->sources.utmp) < now && clock_boot_ns() < deadline)
+        poll(NULL, 0, 1);
+}
+
 /* Everything seen before the call is in rows when the tracker has answered the mark; then what was
  * appended is sealed, shipped and committed. */
 static int run_sync(void *user, unsigned timeout_ms, struct buffer *out)
@@ -416,6 +436,7 @@ static int run_sync(void *user, unsigned timeout_ms, struct buffer *out)
     struct agent *agent = user;
     uint64_t deadline = clock_boot_ns() + timeout_ms * UINT64_C(1000000);
     read_files(agent, deadline);
+    read_logins(agent, deadline);
     int error = agent_sync_wait(agent->sync, agent->reader, deadline);
     if (error) {
         buffer_printf(out,
@@ -473,12 +494,14 @@ static int start_recording(struct agent *agent, struct error_text *error)
              agent->host.kernel ? agent->host.kernel : "");
     snprintf(header.settings, sizeof(header.settings),
              "connector=%d taskstats=%d audit=%d settle_ms=%u fork_ms=%u unaudited_before=%" PRIu64
-             " remember_s=%u remember_mib=%u resolver=%d host_names=%u bpf=%d programs=%d",
+             " remember_s=%u remember_mib=%u resolver=%d host_names=%u bpf=%d programs=%d"
+             " utmp=%d login_ms=%u",
              agent->sources.connector, agent->sources.taskstats, agent->sources.audit,
              agent->config->settle_ms, agent->config->fork_ms, agent->unaudited_before_ns,
              agent->config->remember_s, agent->config->remember_mib,
              agent->sources.resolver != NULL, agent->config->name_cache_entries, agent->sources.bpf,
-             agent->sources.programs != NULL);
+             agent->sources.programs != NULL, agent->sources.utmp != NULL,
+             agent->config->sessions_merge_ms);
     add_file_settings(agent->config, header.settings, sizeof(header.settings));
     return recording_writer_open(&agent->recording, agent->record_directory, &header, error);
 }

@@ -49,6 +49,8 @@ static void read_settings(struct tracker_options *options, const char *settings)
     options->bpf_active = setting(settings, "bpf", 0);
     options->resolver_active = setting(settings, "resolver", 0);
     options->programs_active = setting(settings, "programs", 0);
+    options->login_ms = (unsigned)setting(settings, "login_ms", 0);
+    options->utmp_active = setting(settings, "utmp", 0);
     options->host_names_most = (uint32_t)setting(settings, "host_names", 0);
     options->settle_ms = (unsigned)setting(settings, "settle_ms", 250);
     options->fork_ms = (unsigned)setting(settings, "fork_ms", 100);

@@ -16,6 +16,7 @@
 #include "collectors/sock_diag/sock_diag_source.h"
 #include "collectors/taskstats/taskstats_source.h"
 #include "collectors/udev/udev_source.h"
+#include "collectors/utmp/utmp_source.h"
 
 #include "core/log.h"
 
@@ -25,7 +26,7 @@ static const struct source_ops *const all[] = {
     &bpf_source,           &connector_source,    &taskstats_source,   &audit_source,
     &sock_diag_source_ops, &rtnetlink_source,    &names_source_ops,   &resolver_source_ops,
     &programs_source_ops,  &fanotify_source_ops, &inotify_source_ops, &udev_source_ops,
-    &accounts_source_ops,  &proc_source_ops,
+    &accounts_source_ops,  &utmp_source_ops,     &proc_source_ops,
 };
 
 const struct source_ops *const *agent_sources_all(size_t *n)
@@ -57,6 +58,8 @@ bool agent_sources_want(const struct config *config, enum source_id id)
         return strcmp(config->files_mode, "off") != 0;
     case SOURCE_UDEV:
         return strcmp(config->devices_mode, "off") != 0;
+    case SOURCE_UTMP:
+        return strcmp(config->sessions_mode, "off") != 0;
     case SOURCE_PROGRAMS:
         return strcmp(config->programs_hash, "off") != 0;
     case SOURCE_ACCOUNTS:
@@ -96,6 +99,8 @@ static void note_open(struct agent_sources *sources, const struct source_ops *op
         sources->fanotify = source;
     if (ops->id == SOURCE_INOTIFY)
         sources->inotify = source;
+    if (ops->id == SOURCE_UTMP)
+        sources->utmp = source;
 }
 
 int agent_sources_open(struct agent_sources *sources, const struct config *config,
@@ -132,4 +137,5 @@ void agent_sources_close(struct agent_sources *sources)
     }
     sources->proc = sources->names = sources->sock_diag = sources->resolver = NULL;
     sources->programs = sources->fanotify = sources->inotify = NULL;
+    sources->utmp = NULL;
 }

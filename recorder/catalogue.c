@@ -159,6 +159,18 @@ static const struct column group_member_columns[] = {
 
 static const struct column finding_columns[] = {
     BIRTH_COMMON, BIRTH("class"), BIRTH("subject"), BIRTH("detail"), END_COMMON,
+static const struct column session_columns[] = {
+    BIRTH_COMMON,         BIRTH("boot_id"),
+    BIRTH("session_id"),  BIRTH("login_uid"),
+    BIRTH("username"),    BIRTH("tty"),
+    BIRTH("service"),     BIRTH("leader_pid"),
+    BIRTH("process_id"),  BIRTH("remote_address"),
+    BIRTH("remote_name"), END_COMMON,
+};
+
+static const struct column auth_attempt_columns[] = {
+    BIRTH_COMMON, BIRTH("username"),   BIRTH("service"), BIRTH("result"), BIRTH("remote_address"),
+    BIRTH("tty"), BIRTH("process_id"), END_COMMON,
 };
 
 #define TABLE(table)                                                                               \
@@ -183,6 +195,8 @@ static const struct table tables[] = {
     [TABLE_ACCOUNT_GROUP] = TABLE(account_group),
     [TABLE_GROUP_MEMBER] = TABLE(group_member),
     [TABLE_FINDING] = TABLE(finding),
+    [TABLE_SESSION] = TABLE(session),
+    [TABLE_AUTH_ATTEMPT] = TABLE(auth_attempt),
 };
 _Static_assert(N_ELEMENTS(tables) == TABLE_N, "describe each table");
 

@@ -59,6 +59,11 @@ struct config {
     const char *devices_mode; /* on, off */
     const char *accounts_mode; /* on, off */
     char accounts_directory[CONFIG_PATH_SIZE];
+    const char *sessions_mode; /* on, off */
+    char sessions_utmp[CONFIG_PATH_SIZE];
+    char sessions_wtmp[CONFIG_PATH_SIZE];
+    char sessions_btmp[CONFIG_PATH_SIZE];
+    uint32_t sessions_merge_ms;
 
     uint32_t journal_limit_mib; /* 0: automatic */
 

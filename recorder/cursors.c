@@ -5,6 +5,26 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+static void append_login(struct buffer *to, const char *name, const struct login_cursor *cursor)
+{
+    if (cursor->inode)
+        buffer_printf(to, " %s=%" PRIu64 ":%" PRIu64 ":%" PRIu64 ":%" PRIu64, name, cursor->inode,
+                      cursor->offset, cursor->first, cursor->last);
+}
+
+static struct login_cursor parse_login(const char *value)
+{
+    uint64_t numbers[4] = {0};
+    for (size_t i = 0; i < 4; i++) {
+        char *end;
+        numbers[i] = strtoull(value, &end, 10);
+        if (*end != ':')
+            break;
+        value = end + 1;
+    }
+    return (struct login_cursor){numbers[0], numbers[1], numbers[2], numbers[3]};
+}
+
 void cursors_append(struct buffer *to, const struct cursors *c)
 {
     buffer_append_text(to, "boot=");
@@ -23,6 +43,8 @@ void cursors_append(struct buffer *to, const struct cursors *c)
     buffer_append_u64(to, c->processes.threads);
     buffer_append_text(to, " serial=");
     buffer_append_u64(to, c->audit_serial);
+    append_login(to, "wtmp", &c->wtmp);
+    append_login(to, "btmp", &c->btmp);
     buffer_append_text(to, c->clean ? " clean=1" : " clean=0");
 }
 
@@ -54,6 +76,10 @@ void cursors_parse(struct cursors *c, const char *text)
             c->processes.threads = number;
         } else if (!strncmp(word, "serial", length)) {
             c->audit_serial = (uint32_t)number;
+        } else if (!strncmp(word, "wtmp", length)) {
+            c->wtmp = parse_login(value);
+        } else if (!strncmp(word, "btmp", length)) {
+            c->btmp = parse_login(value);
         } else if (!strncmp(word, "clean", length)) {
             c->clean = number == 1;
         }

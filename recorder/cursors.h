@@ -4,8 +4,10 @@
  * counts what was lost while nobody listened. One line of "key=value" words:
  *
  *   boot=UUID offset=NS id=N at=NS forks=N unstored=N threads=N serial=N clean=0|1
+ * wtmp=INODE:OFFSET:FIRST:LAST btmp=...
  * sequence=CPU:N,..
  */
+#include "collectors/source.h"
 #include "core/buffer.h"
 #include "recorder/processes.h"
 
@@ -17,9 +19,10 @@ struct cursors {
     uint64_t last_id;
     uint64_t at_ns; /* boot clock */
     struct processes_state processes;
-    uint32_t audit_serial; /* last heard; 0: none */
-    bool clean;            /* the agent ended in order */
-    bool known;            /* there was a mark */
+    uint32_t audit_serial;          /* last heard; 0: none */
+    struct login_cursor wtmp, btmp; /* what is before is in rows; inode 0: nothing */
+    bool clean;                     /* the agent ended in order */
+    bool known;                     /* there was a mark */
 };
 
 void cursors_append(struct buffer *to, const struct cursors *cursors);

@@ -30,6 +30,8 @@ enum loss_kind {
     LOSS_ACCOUNT_EVENTS,
     LOSS_ACCOUNT_ROWS,
     LOSS_FINDING_ROWS,
+    LOSS_LOGIN_RECORDS, /* of a file of logins that was gone before it was read */
+    LOSS_SESSION_ROWS,
     LOSS_KIND_N
 };
 

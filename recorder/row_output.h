@@ -18,6 +18,7 @@ enum seen_by {
     SEEN_BY_FANOTIFY = 1 << 6,
     SEEN_BY_INOTIFY = 1 << 7,
     SEEN_BY_UDEV = 1 << 8,
+    SEEN_BY_UTMP = 1 << 9,
     SEEN_BY_AGENT = 1 << 10,
     SEEN_BY_RTNETLINK = 1 << 11
 };

@@ -14,6 +14,7 @@
 #include "recorder/loss.h"
 #include "recorder/networks.h"
 #include "recorder/processes.h"
+#include "recorder/sessions.h"
 #include "recorder/standing_rows.h"
 
 #include <inttypes.h>
@@ -28,6 +29,8 @@ enum {
     DEVICE_BYTES_MOST = 24 << 20,
     ACCOUNT_ROWS_MOST = 131072,
     FINDINGS_MOST = 4096,
+    SESSIONS_MOST = 4096,
+    ATTEMPTS_MOST = 4096,
     HOST_NAMES_MOST = 16384
 };
 
@@ -68,6 +71,7 @@ struct tracker {
     struct devices *devices;
     struct findings *findings;
     struct accounts *accounts;
+    struct sessions *sessions;
     struct standing_rows standing;
     struct loss loss;
     struct cursors before; /* of the earlier run */
@@ -99,7 +103,9 @@ static int make_decoders(struct tracker *t)
 
 static void on_image_ended(void *user, const struct actor *image)
 {
-    files_image_ended(((struct tracker *)user)->files, image);
+    struct tracker *t = user;
+    files_image_ended(t->files, image);
+    sessions_image_ended(t->sessions, image);
 }
 
 static void ask_program(void *user, uint64_t request, uint32_t pid, uint32_t root_pid,
@@ -195,14 +201,13 @@ static int make_files(struct tracker *t)
     return files_new(&t->files, &options);
 }
 
-static int make_devices(struct tracker *t)
-{
-    struct devices_options options = {
-        .output = &t->output,
-        .most = DEVICE_ROWS_MOST,
-        .bytes_most = DEVICE_BYTES_MOST,
-    };
-    return devices_new(&t->devices, &options);
+    DEVICE_ROWS_MOST = 32768,
+    DEVICE_BYTES_MOST = 24 << 20,
+    ACCOUNT_ROWS_MOST = 131072,
+    FINDINGS_MOST = 4096,
+    SESSIONS_MOST = 4096,
+    ATTEMPTS_MOST = 4096,
+    HOST_NAMES_MOST = 16384
 }
 
 static int make_host_names(struct tracker *t)
@@ -250,6 +255,8 @@ int tracker_new(struct tracker **trackerp, const struct tracker_options *options
     if (!error)
         error = make_devices(t);
     if (!error)
+        error = make_sessions(t);
+    if (!error)
         error = networks_new(&t->networks, &(struct networks_options){.output = &t->output,
                                                                       .most = NETWORK_ROWS_MOST});
     if (!error)
@@ -276,6 +283,7 @@ struct tracker *tracker_free(struct tracker *t)
     devices_free(t->devices);
     accounts_free(t->accounts);
     findings_free(t->findings);
+    sessions_free(t->sessions);
     processes_free(t->processes);
     host_names_free(t->host_names);
     user_names_free(t->names);
@@ -304,6 +312,7 @@ int tracker_begin(struct tracker *t, const struct tracker_recovery *recovery)
 {
     cursors_parse(&t->before, recovery->cursors);
     t->last_time_us = recovery->last_time_us;
+    sessions_set_cursors(t->sessions, t->before.wtmp, t->before.btmp);
     bool same_boot = t->before.known && !strcmp(t->before.boot_id, t->output.boot_id);
     int outcome = timeline_init(&t->timeline, t->options.boot_ns, t->options.real_ns,
                                 t->before.last_id, same_boot ? t->before.offset_ns : INT64_MIN);
@@ -333,6 +342,8 @@ void tracker_restore(struct tracker *t, enum verb verb, enum table_id table, uin
         files_restore(t->files, verb, id, values, n_values);
     else if (table == TABLE_DEVICE)
         devices_restore(t->devices, verb, id, values, n_values);
+    else if (table == TABLE_SESSION || table == TABLE_AUTH_ATTEMPT)
+        sessions_restore(t->sessions, verb, table, id, values, n_values);
     else if (table == TABLE_ADDRESS_NAME)
         host_names_restore(t->host_names, verb, id, values, n_values);
     else if (table == TABLE_HOST || table == TABLE_BOOT || table == TABLE_COVERAGE)
@@ -348,6 +359,7 @@ void tracker_restored(struct tracker *t)
     files_restored(t->files, same_boot, t->last_time_us);
     devices_restored(t->devices, same_boot, t->last_time_us);
     accounts_restored(t->accounts, t->last_time_us);
+    sessions_restored(t->sessions, same_boot, t->last_time_us);
     host_names_restored(t->host_names, t->last_time_us);
     standing_rows_end_restored(&t->standing, TABLE_COVERAGE, t->last_time_us, END_RECONCILED);
 }
@@ -475,6 +487,11 @@ static void on_fact(void *user, const struct fact *fact)
     case FACT_FILE_REFUSED:
         files_fact(t->files, fact);
         break;
+    case FACT_AUDIT_USER:
+    case FACT_LOGIN_RECORD:
+    case FACT_LOGIN_LOG:
+        sessions_fact(t->sessions, fact);
+        break;
     case FACT_LINK:
     case FACT_ADDRESS:
     case FACT_ROUTE:
@@ -498,6 +515,8 @@ static void on_fact(void *user, const struct fact *fact)
                 return;
         }
         processes_fact(t->processes, fact);
+        if (fact->kind == FACT_AUDIT_LOGIN)
+            sessions_fact(t->sessions, fact);
         break;
     }
 }
@@ -533,6 +552,7 @@ static void write_mark(struct tracker *t, bool clean)
     memcpy(cursors.boot_id, t->output.boot_id, sizeof(cursors.boot_id));
     processes_get_state(t->processes, &cursors.processes);
     loss_state(&t->loss, &cursors.processes);
+    sessions_cursors(t->sessions, &cursors.wtmp, &cursors.btmp);
     buffer_clear(&t->mark);
     cursors_append(&t->mark, &cursors);
     if (!t->mark.failed)
@@ -549,7 +569,7 @@ static void checkpoint(struct tracker *t)
         return;
     size_t n_rows = processes_living(t->processes) + endpoints_living(t->endpoints) +
                     networks_rows(t->networks) + files_rows(t->files) + accounts_rows(t->accounts) +
-                    findings_rows(t->findings) + devices_rows(t->devices);
+                    findings_rows(t->findings) + devices_rows(t->devices) + sessions_rows(t->sessions);
     t->next_checkpoint_ns =
         now + checkpoint_ns + n_rows * 10000000 + host_names_open_rows(t->host_names) * 1000000;
     t->options.checkpoint(t->options.user, true);
@@ -560,6 +580,7 @@ static void checkpoint(struct tracker *t)
     findings_checkpoint(t->findings);
     files_checkpoint(t->files);
     devices_checkpoint(t->devices);
+    sessions_checkpoint(t->sessions);
     host_names_checkpoint(t->host_names);
     standing_rows_checkpoint(&t->standing);
     t->options.checkpoint(t->options.user, false);
@@ -575,6 +596,8 @@ static bool is_written(struct tracker *t, const struct pending_sync *sync)
            (files_settled_until(t->files, sync->at_ns) ||
             t->timeline.now_boot_ns > sync->at_ns + sync_loss_ns) &&
            (endpoints_settled_until(t->endpoints, sync->at_ns) ||
+            t->timeline.now_boot_ns > sync->at_ns + sync_loss_ns) &&
+           (sessions_settled_until(t->sessions, sync->at_ns) ||
             t->timeline.now_boot_ns > sync->at_ns + sync_loss_ns) &&
            ((loss_settled(&t->loss) && networks_settled(t->networks) &&
              devices_settled(t->devices) && accounts_settled(t->accounts)) ||
@@ -620,6 +643,8 @@ void tracker_gulp(struct tracker *t, const struct gulp *gulp)
     findings_tick(t->findings);
     files_tick(t->files);
     devices_tick(t->devices);
+    sessions_tick(t->sessions);
+    loss_rows(&t->loss, LOSS_SESSION_ROWS, sessions_take_beyond(t->sessions));
     loss_rows(&t->loss, LOSS_FILE_EVENTS, files_take_beyond(t->files));
     loss_rows(&t->loss, LOSS_DEVICE_ROWS, devices_take_beyond(t->devices));
     loss_rows(&t->loss, LOSS_NETWORK_ROWS, networks_take_beyond(t->networks));
@@ -654,6 +679,7 @@ void tracker_finish(struct tracker *t)
     findings_flush(t->findings);
     files_flush(t->files);
     devices_flush(t->devices);
+    sessions_flush(t->sessions);
     loss_finish(&t->loss);
     standing_rows_end(&t->standing, TABLE_COVERAGE,
                       timeline_real_us(&t->timeline, t->timeline.now_boot_ns), END_CLOSED);

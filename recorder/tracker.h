@@ -25,6 +25,8 @@ struct tracker_options {
     bool connector_active, taskstats_active, audit_active, bpf_active, sock_diag_active;
     bool resolver_active;               /* names of addresses are looked up */
     bool programs_active;               /* files of programs are looked at */
+    unsigned login_ms;                  /* see sessions.h; 0: 2000 */
+    bool utmp_active;                   /* files of logins are read */
     uint32_t host_names_most;           /* remembered; 0: 16384 */
     uint32_t file_rate;                 /* rows a second of one program; 0: no limit */
     const char *files_exclude_programs; /* globs by blanks; NULL: none */

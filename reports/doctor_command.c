@@ -39,6 +39,7 @@ static const struct missing {
     {"source_rtnetlink_off", "rtnetlink", "addresses and routes are not recorded"                },
     {"source_udev_off",      "udev",      "devices are not recorded"                             },
     {"source_accounts_off",  "accounts",  "accounts, groups and members are not recorded"        },
+    {"source_utmp_off",      "utmp",      "failed and past logins are not recorded"              },
     {"source_resolver_off",  "resolver",  "names of addresses are missing"                       },
 };
 

@@ -7,6 +7,7 @@
 #include "collectors/audit/audit_serial.h"
 #include "collectors/audit/audit_socket.h"
 #include "collectors/audit/audit_type.h"
+#include "collectors/audit/audit_user.h"
 #include "collectors/netlink/common_message.h"
 
 #include <stdlib.h>
@@ -17,6 +18,7 @@ struct audit_decoder {
     struct audit_event_set *events;
     struct audit_socket_set *sockets;
     struct audit_serial serials;
+    struct audit_user_scratch scratch;
 };
 
 struct hole_context {
@@ -46,6 +48,7 @@ struct decoder *audit_decoder_free(struct decoder *decoder)
     if (self) {
         audit_event_set_free(self->events);
         audit_socket_set_free(self->sockets);
+        audit_user_scratch_deinit(&self->scratch);
     }
     free(self);
     return NULL;
@@ -144,6 +147,8 @@ static int decode_data(struct audit_decoder *self, const struct message *message
         return audit_socket_set_add(self->sockets, &record, message->boot_ns, handler, user);
     case AUDIT_USE_LOGIN:
         return decode_login(&record, message->boot_ns, handler, user);
+    case AUDIT_USE_USER:
+        return audit_user_decode(&self->scratch, &record, message->boot_ns, handler, user);
     case AUDIT_USE_SKIP:
     case AUDIT_USE_CONTROL:
         break;

@@ -50,6 +50,23 @@ static const struct type_row kernel_types[] = {
 #undef ROW
 };
 
+/* Of those below, what is said of logins. */
+static bool is_of_logins(uint16_t type)
+{
+    switch (type - AUDIT_FIRST_USER_MSG) {
+    case 0:  /* USER_AUTH */
+    case 1:  /* USER_ACCT */
+    case 5:  /* USER_START */
+    case 6:  /* USER_END */
+    case 12: /* USER_LOGIN */
+    case 13: /* USER_LOGOUT */
+    case 23: /* USER_CMD */
+        return true;
+    default:
+        return false;
+    }
+}
+
 /* Records of user programs, as libaudit numbers them; the kernel passes them on. */
 static const char *const user_types[] = {
     "USER_AUTH",     "USER_ACCT",    "USER_MGMT",        "CRED_ACQ",        "CRED_DISP",
@@ -75,6 +92,8 @@ enum audit_use audit_type_use(uint16_t type)
         return AUDIT_USE_LOGIN;
     if (type < FIRST_RECORD)
         return AUDIT_USE_CONTROL;
+    if (is_of_logins(type))
+        return AUDIT_USE_USER;
     const struct type_row *row = kernel_type(type);
     return row ? row->use : AUDIT_USE_SKIP;
 }

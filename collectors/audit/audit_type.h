@@ -10,6 +10,7 @@ enum audit_use {
     AUDIT_USE_SKIP,    /* counted as unknown; its serial counts for holes */
     AUDIT_USE_EXEC,    /* a piece of an exec event */
     AUDIT_USE_LOGIN,   /* a login user id was set */
+    AUDIT_USE_USER,    /* a program says something of a login */
     AUDIT_USE_SOCKET,  /* addresses of calls on sockets */
     AUDIT_USE_CONTROL, /* not a record: answers to requests, and the kernel's probe of its daemon */
 };

@@ -4,8 +4,8 @@
  * -EBADMSG, and never more arguments than declared.
  *
  * The input is lines. The first letter is the record's type (S SYSCALL, E EXECVE, C CWD, O EOE,
- * L LOGIN, A CONFIG_CHANGE, N a note, T time passes), the second its serial. A small letter gives
- * the text without "audit(...): ", which then has to be in the line.
+ * L LOGIN, U USER_AUTH, A CONFIG_CHANGE, N a note, T time passes), the second its serial. A small
+ * letter gives the text without "audit(...): ", which then has to be in the line.
  */
 #include "collectors/audit/audit_decoder.h"
 
@@ -25,6 +25,18 @@ static void read_slice(struct slice slice)
         sum += slice.data[i];
 }
 
+static void read_user(const struct fact_audit_user *said)
+{
+    if (said->pid == 0)
+        abort();
+    read_slice(said->operation);
+    read_slice(said->account);
+    read_slice(said->exe);
+    read_slice(said->host_name);
+    read_slice(said->address);
+    read_slice(said->terminal);
+}
+
 static void take_fact(void *user, const struct fact *fact)
 {
     (void)user;
@@ -32,6 +44,8 @@ static void take_fact(void *user, const struct fact *fact)
         read_slice(fact->note.mode);
         read_slice(fact->note.detail);
     }
+    if (fact->kind == FACT_AUDIT_USER)
+        read_user(&fact->audit_user);
     if (fact->kind != FACT_AUDIT_EXEC)
         return;
     const struct fact_audit_exec *exec = &fact->audit_exec;
@@ -59,6 +73,8 @@ static uint16_t type_of(uint8_t letter)
         return AUDIT_EOE;
     case 'L':
         return AUDIT_LOGIN;
+    case 'U':
+        return AUDIT_FIRST_USER_MSG;
     default:
         return AUDIT_CONFIG_CHANGE;
     }

@@ -29,6 +29,11 @@ static inline void fuzz_read_fact(void *user, const struct fact *fact)
         fuzz_read(fact->link.name);
     if (fact->kind == FACT_SOCKET)
         fuzz_read(fact->socket.socket.path);
+    if (fact->kind == FACT_LOGIN_RECORD) {
+        fuzz_read(fact->login_record.line);
+        fuzz_read(fact->login_record.user);
+        fuzz_read(fact->login_record.host);
+    }
     if (fact->kind == FACT_NOTE) {
         fuzz_read(fact->note.mode);
         fuzz_read(fact->note.detail);

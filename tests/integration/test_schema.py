@@ -21,9 +21,10 @@ from vestige_test import VESTIGE, run, wait_for
 
 ACCOUNTS = ("account", "account_group", "group_member", "finding")
 NETWORK = ("endpoint", "address_name", "interface_address", "route")
+LOGINS = ("session", "auth_attempt")
 TABLES = ("process", "process_change", "host", "boot", "coverage", "gap", *NETWORK, "file_access",
-          *ACCOUNTS, "device")
-PARTITIONED = ("process", "process_change", *NETWORK, "file_access", *ACCOUNTS, "device")
+          *ACCOUNTS, "device", *LOGINS)
+PARTITIONED = ("process", "process_change", *NETWORK, "file_access", *ACCOUNTS, "device", *LOGINS)
 SETTLED = ("process", "endpoint", "device")
 FILES = sorted(name for name in os.listdir(os.path.join(ROOT, "server-schema"))
                if name.endswith(".sql"))

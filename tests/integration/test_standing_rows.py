@@ -33,7 +33,7 @@ def utc_now():
 OTHERS = {"udev": "udev" if os.path.exists("/run/udev/control") else "kernel",
           "bpf": "on", "resolver": "on", "rtnetlink": "on", "sock_diag": "on",
           "fanotify": "on", "inotify": "descriptors", "programs": "on",
-          "accounts": "on"}
+          "accounts": "on", "utmp": "on"}
 
 
 class TestStandingRows(VestigeTest):

@@ -1,15 +1,16 @@
 /*
  * Writes recordings of a kernel that never was, for tests/replay:
  *
- *   make_recordings DIR     DIR/threads, DIR/changes, DIR/late, DIR/loss, DIR/devices; each is
+ *   make_recordings DIR     DIR/threads, DIR/changes, DIR/late, DIR/loss, DIR/devices, DIR/logins; each is
  *                           made if missing
- * if missing
  *
  * They hold what a recording of a real kernel has only by chance. The same program gives the same
  * bytes, but those that the headers of its system decide: so the recordings are kept, and this says
  * what is in them. */
 #include "collectors/udev/udev_message.h"
 #include "kernel_messages.h"
+
+#include "collectors/utmp/utmp_message.h"
 #include "recorder/recording.h"
 
 #include <limits.h>
@@ -368,6 +369,86 @@ static void tell_devices(const char *directory)
     look_at_devices(k, false);
     turn(&story, 20);
     quiet(&story, 12);
+}
+
+static void say(struct kernel *k, uint16_t type, uint32_t pid, const char *operation,
+                const char *program, const char *result)
+{
+    char fields[512];
+    k->serial++;
+    snprintf(fields, sizeof(fields),
+             "pid=%u uid=0 auid=1000 ses=3 subj=unconfined msg='op=PAM:%s grantors=pam_unix "
+             "acct=\"alice\" exe=\"%s\" hostname=198.18.0.7 addr=198.18.0.7 terminal=ssh res=%s'",
+             pid, operation, program, result);
+    kernel_record(k, type, kernel_stamp_ms(k), fields);
+}
+
+static void write_down(struct kernel *k, enum login_file file, int16_t type, int32_t pid,
+                       const char *line, const char *user, int64_t ago_s, uint64_t at)
+{
+    struct buffer message = BUFFER_NULL;
+    int64_t real_us = (k->wall_ns + (int64_t)k->boot_ns) / 1000 - ago_s * 1000000;
+    struct utmp record = {.ut_type = type, .ut_pid = pid};
+    const struct utmp_message_header header = {
+        .file = (uint8_t)file, .old = ago_s != 0, .inode = 7, .before = at * UTMP_RECORD_SIZE};
+    memcpy(record.ut_line, line, strlen(line));
+    memcpy(record.ut_user, user, strlen(user));
+    record.ut_tv.tv_sec = (int32_t)(real_us / 1000000);
+    record.ut_tv.tv_usec = (int32_t)(real_us % 1000000);
+    utmp_message_append_records(&message, &header, slice_of(&record, sizeof(record)));
+    kernel_add(k, SOURCE_UTMP, MESSAGE_DATA, message.data, message.length);
+    buffer_deinit(&message);
+}
+
+static void tell_event(struct kernel *k, enum login_log_event event, enum login_file file)
+{
+    struct buffer message = BUFFER_NULL;
+    const struct fact_login_log log = {.event = event, .file = file, .inode = 8};
+    utmp_message_append_log(&message, &log);
+    kernel_add(k, SOURCE_UTMP, MESSAGE_DATA, message.data, message.length);
+    buffer_deinit(&message);
+}
+
+enum { USER_AUTH = 1100, USER_ACCT, USER_START = 1105, USER_END };
+
+/* What was there before; a login by all sources; failures; su without an end. */
+static void tell_logins(const char *directory)
+{
+    struct story story;
+    struct kernel *k = &story.kernel;
+    begin(&story, directory, "logins");
+    write_down(k, LOGIN_FILE_WTMP, BOOT_TIME, 0, "~", "reboot", 7000, 0);
+    write_down(k, LOGIN_FILE_WTMP, USER_PROCESS, 91, "pts/0", "bob", 6000, 1);
+    write_down(k, LOGIN_FILE_WTMP, DEAD_PROCESS, 91, "pts/0", "", 5000, 2);
+    write_down(k, LOGIN_FILE_WTMP, USER_PROCESS, 92, "pts/1", "carol", 4000, 3);
+    write_down(k, LOGIN_FILE_WTMP, USER_PROCESS, 500, "tty1", "alice", 60, 4);
+    write_down(k, LOGIN_FILE_WTMP, USER_PROCESS, 93, "tty2", "dave", 60, 5);
+    tell_event(k, LOGIN_LOG_CAUGHT_UP, LOGIN_FILE_WTMP);
+    write_down(k, LOGIN_FILE_BTMP, USER_PROCESS, 94, "ssh:notty", "guess", 3000, 0);
+    first_scan(&story);
+    int64_t stamp = start(k, 500, 601);
+    kernel_audit_exec(k, 601, stamp, "sshd", "x");
+    turn(&story, 20);
+    say(k, USER_AUTH, 601, "authentication", "/usr/sbin/sshd", "failed");
+    write_down(k, LOGIN_FILE_BTMP, LOGIN_PROCESS, 601, "ssh:notty", "alice", 0, 1);
+    turn(&story, 20);
+    say(k, USER_AUTH, 601, "authentication", "/usr/sbin/sshd", "success");
+    say(k, USER_ACCT, 601, "accounting", "/usr/sbin/sshd", "success");
+    kernel_login(k, 601, kernel_stamp_ms(k), 1000);
+    say(k, USER_START, 601, "session_open", "/usr/sbin/sshd", "success");
+    turn(&story, 20);
+    write_down(k, LOGIN_FILE_WTMP, USER_PROCESS, 601, "pts/3", "alice", 0, 6);
+    quiet(&story, 25);
+    stamp = start(k, 601, 602);
+    kernel_audit_exec(k, 602, stamp, "su", "x");
+    say(k, USER_START, 602, "session_open", "/usr/bin/su", "success");
+    quiet(&story, 25);
+    kernel_end(k, 602, "su", 2500, 9);
+    say(k, USER_END, 601, "session_close", "/usr/sbin/sshd", "success");
+    write_down(k, LOGIN_FILE_WTMP, DEAD_PROCESS, 601, "pts/3", "", 0, 7);
+    kernel_end(k, 601, "sshd", 5000, 0);
+    quiet(&story, 25);
+    tell_event(k, LOGIN_LOG_ROTATED, LOGIN_FILE_WTMP);
     end(&story);
 }
 
@@ -380,5 +461,6 @@ int main(int argc, char *argv[])
     tell_late(argv[1]);
     tell_loss(argv[1]);
     tell_devices(argv[1]);
+    tell_logins(argv[1]);
     return 0;
 }

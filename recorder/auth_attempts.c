@@ -1,0 +1,242 @@
+/* Attempts wait in the order in which they were heard of, until what else is told of them must have
+ * come; then they are written, beginning and end in one line. What happened before the agent began
+ * does not wait. */
+#include "recorder/sessions_private.h"
+
+#include <stdlib.h>
+
+static bool compatible(const struct login_text *a, const struct login_text *b)
+{
+    return a->length == 0 || b->length == 0 || login_text_same(a, b);
+}
+
+static bool compatible_address(const char *a, const char *b)
+{
+    return !a[0] || !b[0] || strcmp(a, b) == 0;
+}
+
+/* The attempt that waits and is the same as @p said, of which these words have not spoken yet. */
+static struct attempt *find(const struct sessions *s, const struct attempt *said)
+{
+    struct attempt *attempt;
+    TAILQ_FOREACH(attempt, &s->attempts, in_list)
+    {
+        if ((attempt->words & said->words) || attempt->success != said->success ||
+            !sessions_near(s, attempt->created_us, said->created_us) ||
+            !compatible(&attempt->username, &said->username))
+            continue;
+        if (attempt->pid == said->pid)
+            return attempt;
+        if (compatible(&attempt->service, &said->service) &&
+            compatible_address(attempt->remote_address, said->remote_address) &&
+            (attempt->words | said->words) & ATTEMPT_BTMP)
+            return attempt;
+    }
+    return NULL;
+}
+
+/* A password that was right is of no use when the account may not be used. */
+static struct attempt *find_accepted(const struct sessions *s, const struct attempt *said)
+{
+    struct attempt *attempt;
+    TAILQ_FOREACH(attempt, &s->attempts, in_list)
+    if (attempt->pid == said->pid && attempt->words == ATTEMPT_AUTHENTICATED && attempt->success &&
+        !said->success && said->words == ATTEMPT_ACCOUNT)
+        return attempt;
+    return NULL;
+}
+
+static int write_attempt(struct sessions *s, const struct attempt *attempt)
+{
+    struct line *line = &s->output->line;
+    line_begin(line, VERB_INSERT, TABLE_AUTH_ATTEMPT, timeline_id(s->output->timeline));
+    line_time(line, attempt->created_us);
+    row_output_seen_by(s->output, attempt->seen_by);
+    line_evidence(line, login_text_slice(&attempt->username));
+    line_evidence(line, login_text_slice(&attempt->service));
+    line_word(line, attempt->success ? "success" : "failure");
+    line_word(line, attempt->remote_address[0] ? attempt->remote_address : NULL);
+    line_evidence(line, login_text_slice(&attempt->tty));
+    if (attempt->process_id)
+        line_u64(line, attempt->process_id);
+    else
+        line_null(line);
+    line_time(line, attempt->created_us);
+    line_word(line, end_cause_name(END_CLOSED));
+    return row_output_send(s->output);
+}
+
+static void drop(struct sessions *s, struct attempt *attempt)
+{
+    TAILQ_REMOVE(&s->attempts, attempt, in_list);
+    s->n_attempts--;
+    free(attempt);
+}
+
+static void find_process(struct sessions *s, struct attempt *attempt)
+{
+    struct actor actor;
+    if (attempt->process_id || attempt->deadline_ns == 0 ||
+        !sessions_actor(s, attempt->pid, attempt->created_us, attempt->heard_ns, &actor))
+        return;
+    attempt->process_id = actor.process_id;
+    if (attempt->service.length == 0 && actor.comm[0])
+        login_service(&attempt->service, slice_of(actor.comm, strnlen(actor.comm, 16)));
+}
+
+void attempts_tick(struct sessions *s, uint64_t now_ns)
+{
+    struct attempt *attempt;
+    while ((attempt = TAILQ_FIRST(&s->attempts)) && attempt->deadline_ns <= now_ns) {
+        find_process(s, attempt);
+        int error = write_attempt(s, attempt);
+        if (error && now_ns != UINT64_MAX)
+            return;
+        if (error)
+            row_output_refused(s->output, false, error);
+        drop(s, attempt);
+    }
+}
+
+void attempts_free(struct sessions *s)
+{
+    struct attempt *attempt;
+    while ((attempt = TAILQ_FIRST(&s->attempts)))
+        drop(s, attempt);
+}
+
+static void make_room(struct sessions *s)
+{
+    struct attempt *oldest = TAILQ_FIRST(&s->attempts);
+    if (s->n_attempts < s->options.attempts_most || !oldest)
+        return;
+    int error = write_attempt(s, oldest);
+    if (error)
+        row_output_refused(s->output, false, error);
+    drop(s, oldest);
+}
+
+static void add(struct sessions *s, const struct attempt *said)
+{
+    make_room(s);
+    struct attempt *attempt = malloc(sizeof(*attempt));
+    if (!attempt) {
+        s->beyond++;
+        return;
+    }
+    *attempt = *said;
+    TAILQ_INSERT_TAIL(&s->attempts, attempt, in_list);
+    s->n_attempts++;
+}
+
+/* One more has spoken of @p attempt. */
+static void merge(struct attempt *attempt, const struct attempt *said)
+{
+    attempt->words |= said->words;
+    attempt->seen_by |= said->seen_by;
+    attempt->success = said->success;
+    if (attempt->username.length == 0)
+        attempt->username = said->username;
+    if (attempt->tty.length == 0)
+        attempt->tty = said->tty;
+    if (attempt->service.length == 0 || ((said->seen_by & SEEN_BY_AUDIT) && said->service.length))
+        attempt->service = said->service;
+    if (!attempt->remote_address[0])
+        memcpy(attempt->remote_address, said->remote_address, sizeof(attempt->remote_address));
+    if (said->words == ATTEMPT_BTMP) { /* its clock is the finer one */
+        attempt->created_us = said->created_us;
+        attempt->hold = said->hold;
+    }
+    if (attempt->pid == 0)
+        attempt->pid = said->pid;
+}
+
+/* -- audit -- */
+
+/* Who takes what its program may do for an attempt: cron and systemd ask for no proof. */
+static bool proves_nothing(const struct attempt *said)
+{
+    return said->success && said->words != ATTEMPT_AUTHENTICATED &&
+           (login_text_is(&said->service, "cron") || login_text_is(&said->service, "atd") ||
+            login_text_is(&said->service, "systemd-user"));
+}
+
+static void take_account(struct sessions *s, struct attempt *attempt,
+                         const struct fact_audit_user *said)
+{
+    struct slice name = said->account;
+    if (login_name_is_placeholder(name) && said->account_uid != ID_UNSET && s->options.names)
+        (void)user_names_find(s->options.names, said->account_uid, sessions_now(s), &name);
+    if (!login_name_is_placeholder(name))
+        login_text_set(&attempt->username, name);
+}
+
+void attempts_audit(struct sessions *s, const struct fact *fact)
+{
+    const struct fact_audit_user *said = &fact->audit_user;
+    const struct timeline *timeline = s->output->timeline;
+    struct attempt attempt = {.heard_ns = fact->boot_ns,
+                              .deadline_ns = fact->boot_ns + s->options.merge_ns,
+                              .hold = UINT64_MAX,
+                              .pid = said->pid,
+                              .words = 1U << said->event,
+                              .seen_by = SEEN_BY_AUDIT,
+                              .success = said->success};
+    attempt.created_us = timeline_real_us(
+        timeline, timeline_moment(timeline, said->real_ms * 1000000, fact->boot_ns).boot_ns);
+    take_account(s, &attempt, said);
+    login_service(&attempt.service, said->exe);
+    login_text_set(&attempt.tty, login_terminal(said->terminal));
+    login_address(attempt.remote_address, said->address);
+    if (!attempt.remote_address[0])
+        login_address(attempt.remote_address, said->host_name);
+    struct attempt *same = find(s, &attempt);
+    if (!same)
+        same = find_accepted(s, &attempt);
+    if (same) {
+        merge(same, &attempt);
+    } else if (!proves_nothing(&attempt)) {
+        find_process(s, &attempt);
+        add(s, &attempt);
+    }
+}
+
+/* -- btmp -- */
+
+void attempts_btmp(struct sessions *s, const struct fact *fact)
+{
+    const struct fact_login_record *record = &fact->login_record;
+    uint64_t heard_us = timeline_real_us(s->output->timeline, fact->boot_ns);
+    bool plausible =
+        record->real_us >= 0 && (uint64_t)record->real_us <= heard_us + UINT64_C(86400000000);
+    struct attempt attempt = {.created_us = plausible ? (uint64_t)record->real_us : heard_us,
+                              .heard_ns = fact->boot_ns,
+                              .deadline_ns = fact->boot_ns + s->options.merge_ns,
+                              .hold = record->begin,
+                              .pid = record->pid,
+                              .words = ATTEMPT_BTMP,
+                              .seen_by = SEEN_BY_UTMP};
+    bool old = record->old && attempt.created_us < s->started_us;
+    if (old && sessions_known(s, attempt.created_us, record->user))
+        return;
+    login_text_set(&attempt.username, record->user);
+    login_text_set(&attempt.tty, login_terminal(record->line));
+    if (record->line.length >= 4 && !memcmp(record->line.data, "ssh:", 4))
+        login_text_set(&attempt.service, slice_text("sshd"));
+    if (record->address.family)
+        inet_address_text(&record->address, attempt.remote_address);
+    else
+        login_address(attempt.remote_address, record->host);
+    struct attempt *same = old ? NULL : find(s, &attempt);
+    if (same) {
+        merge(same, &attempt);
+        return;
+    }
+    if (old)
+        attempt.deadline_ns = 0;
+    else
+        find_process(s, &attempt);
+    add(s, &attempt);
+    if (old)
+        attempts_tick(s, 0);
+}

@@ -1,0 +1,926 @@
+// links: vestige_tracker vestige_utmp
+/* What audit and utmp say of logins in, rows of session and auth_attempt out, without a kernel.
+ *
+ * What is expected is written as one line a row: "+1 seen_by boot session_id login_uid username tty
+ * service leader_pid process_id address name [second cause]" for a session, "! seen_by username
+ * service result address tty process_id" for an attempt, "-1 second cause" for an end; rows are
+ * numbered in the order in which they are first written, "-" is NULL, boot is "b" for this boot,
+ * and seconds are those since the test began. */
+#include "recorder/row_sink_memory.h"
+#include "recorder/sessions.h"
+
+#include <arpa/inet.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <utmp.h>
+
+#include <cmocka.h>
+
+#define MS   UINT64_C(1000000)
+#define BOOT "00000000-0000-0000-0000-000000000001"
+
+enum { ROWS_MOST = 64, PROCESSES_MOST = 16, SESSIONS_MOST = 8, ATTEMPTS_MOST = 8 };
+
+struct world {
+    struct row_sink_memory memory;
+    struct counters counters;
+    struct timeline timeline;
+    struct row_output output;
+    struct sessions *sessions;
+    uint64_t now;
+    uint64_t offset; /* in wtmp */
+    bool known;      /* all processes are */
+    struct actor processes[PROCESSES_MOST];
+    size_t n_processes;
+    size_t n_seen; /* lines that were looked at */
+    uint64_t ids[ROWS_MOST];
+    size_t n_ids;
+    struct buffer findings;
+};
+
+static const int64_t real_start = INT64_C(1780000000) * 1000000000;
+static const uint64_t boot_start = UINT64_C(1000000) * MS;
+
+static bool find_actor(void *user, uint32_t pid, uint64_t from_ns, uint64_t until_ns,
+                       struct actor *actor)
+{
+    const struct world *w = user;
+    for (size_t i = 0; i < w->n_processes; i++)
+        if (w->processes[i].pid == pid && w->processes[i].from_ns <= until_ns &&
+            w->processes[i].until_ns >= from_ns) {
+            *actor = w->processes[i];
+            return true;
+        }
+    return false;
+}
+
+static bool find_living(void *user, uint32_t pid, struct actor *actor)
+{
+    return find_actor(user, pid, UINT64_MAX, UINT64_MAX, actor);
+}
+
+static bool are_known(void *user)
+{
+    return ((struct world *)user)->known;
+}
+
+static void on_finding(void *user, const char *class, const char *subject, const char *detail)
+{
+    struct world *w = user;
+    buffer_printf(&w->findings, "%s %s: %s\n", class, subject, detail);
+}
+
+static void open_sessions(struct world *w)
+{
+    const struct sessions_options options = {.output = &w->output,
+                                             .merge_ns = 2000 * MS,
+                                             .sessions_most = SESSIONS_MOST,
+                                             .attempts_most = ATTEMPTS_MOST,
+                                             .utmp_active = true,
+                                             .user = w,
+                                             .actor = find_actor,
+                                             .living = find_living,
+                                             .processes_known = are_known,
+                                             .finding = on_finding};
+    assert_int_equal(sessions_new(&w->sessions, &options), 0);
+}
+
+static int setup(void **state)
+{
+    struct world *w = calloc(1, sizeof(*w));
+    w->now = boot_start;
+    w->known = true;
+    timeline_init(&w->timeline, boot_start, real_start, 0, INT64_MIN);
+    w->output = (struct row_output){.sink = row_sink_memory(&w->memory),
+                                    .timeline = &w->timeline,
+                                    .counters = &w->counters,
+                                    .boot_id = BOOT};
+    open_sessions(w);
+    *state = w;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct world *w = *state;
+    sessions_free(w->sessions);
+    line_deinit(&w->output.line);
+    row_sink_memory_deinit(&w->memory);
+    buffer_deinit(&w->findings);
+    free(w);
+    return 0;
+}
+
+/* -- what came out -- */
+
+static size_t number_of(struct world *w, uint64_t id)
+{
+    for (size_t i = 0; i < w->n_ids; i++)
+        if (w->ids[i] == id)
+            return i + 1;
+    assert_true(w->n_ids < ROWS_MOST);
+    w->ids[w->n_ids++] = id;
+    return w->n_ids;
+}
+
+static void append_value(struct buffer *text, struct slice value)
+{
+    buffer_append_byte(text, ' ');
+    if (slice_is(value, "\\N"))
+        buffer_append_byte(text, '-');
+    else if (slice_is(value, BOOT))
+        buffer_append_byte(text, 'b');
+    else
+        buffer_append_slice(text, value);
+}
+
+static void append_values(struct buffer *text, struct slice line, size_t first, size_t last)
+{
+    for (size_t i = first; i <= last; i++)
+        append_value(text, row_sink_memory_value(line, i));
+}
+
+static void append_end(struct buffer *text, struct slice line, size_t column)
+{
+    struct slice time = row_sink_memory_value(line, column);
+    if (slice_is(time, "\\N"))
+        return;
+    int64_t second = (int64_t)(line_parse_time(time) / 1000000) - real_start / 1000000000;
+    buffer_printf(text, " %lld", (long long)second);
+    append_value(text, row_sink_memory_value(line, column + 1));
+}
+
+static void append_line(struct world *w, struct buffer *text, struct slice line)
+{
+    char verb[16], table[32], copy[96] = "";
+    unsigned long id;
+    memcpy(copy, line.data, line.length < sizeof(copy) ? line.length : sizeof(copy) - 1);
+    assert_int_equal(sscanf(copy, "%15s %31s %lu", verb, table, &id), 3);
+    if (strcmp(table, "auth_attempt") == 0) {
+        buffer_append_byte(text, '!');
+        append_values(text, line, 1, 7);
+        assert_true(slice_equal(row_sink_memory_value(line, 0), row_sink_memory_value(line, 8)));
+    } else if (strcmp(verb, "end") == 0) {
+        buffer_printf(text, "-%zu", number_of(w, id));
+        append_end(text, line, 0);
+    } else {
+        buffer_printf(text, "+%zu", number_of(w, id));
+        append_values(text, line, 1, 11);
+        append_end(text, line, 12);
+    }
+    buffer_append_byte(text, '\n');
+}
+
+static void expect(struct world *w, const char *expected)
+{
+    struct buffer text CLEANUP(buffer_deinit) = BUFFER_NULL;
+    while (w->n_seen < w->memory.n_lines)
+        append_line(w, &text, row_sink_memory_line(&w->memory, w->n_seen++));
+    buffer_append_byte(&text, '\0');
+    assert_string_equal((const char *)text.data, expected);
+}
+
+static void expect_findings(struct world *w, const char *expected)
+{
+    buffer_append_byte(&w->findings, '\0');
+    assert_string_equal((const char *)w->findings.data, expected);
+    buffer_clear(&w->findings);
+}
+
+static void expect_users(struct world *w, const char *expected)
+{
+    struct buffer text CLEANUP(buffer_deinit) = BUFFER_NULL;
+    sessions_append_users(w->sessions, &text);
+    buffer_append_byte(&text, '\0');
+    assert_string_equal((const char *)text.data, expected);
+}
+
+/* -- what goes in -- */
+
+static void tick(struct world *w, uint64_t after_ms)
+{
+    w->now += after_ms * MS;
+    timeline_tick(&w->timeline, w->now, real_start + (int64_t)(w->now - boot_start), INT64_MIN);
+    sessions_tick(w->sessions);
+}
+
+static int64_t now_us(const struct world *w)
+{
+    return (real_start + (int64_t)(w->now - boot_start)) / 1000;
+}
+
+static struct actor *process(struct world *w, uint32_t pid, uint32_t session, const char *comm)
+{
+    assert_true(w->n_processes < PROCESSES_MOST);
+    struct actor *actor = &w->processes[w->n_processes++];
+    *actor = (struct actor){.pid = pid,
+                            .process_id = 7000 + pid,
+                            .from_ns = w->now,
+                            .until_ns = UINT64_MAX,
+                            .login_uid = session == ID_UNSET ? ID_UNSET : 1000,
+                            .session = session};
+    memcpy(actor->comm, comm, strlen(comm));
+    return actor;
+}
+
+static void process_ends(struct world *w, struct actor *actor)
+{
+    actor->until_ns = w->now;
+    actor->end_cause = END_EXIT;
+    sessions_image_ended(w->sessions, actor);
+}
+
+static struct fact_audit_user said(enum audit_user_event event, uint32_t pid, const char *exe,
+                                   const char *account)
+{
+    return (struct fact_audit_user){.event = event,
+                                    .pid = pid,
+                                    .uid = 0,
+                                    .login_uid = 1000,
+                                    .session = 5,
+                                    .success = true,
+                                    .account_uid = ID_UNSET,
+                                    .account = slice_text(account),
+                                    .exe = slice_text(exe)};
+}
+
+static void give_audit(struct world *w, struct fact_audit_user user)
+{
+    user.real_ms = now_us(w) / 1000;
+    const struct fact fact = {
+        .kind = FACT_AUDIT_USER, .source = SOURCE_AUDIT, .boot_ns = w->now, .audit_user = user};
+    sessions_fact(w->sessions, &fact);
+}
+
+static void audit(struct world *w, enum audit_user_event event, uint32_t pid, const char *exe,
+                  const char *account, const char *terminal)
+{
+    struct fact_audit_user user = said(event, pid, exe, account);
+    user.terminal = slice_text(terminal);
+    give_audit(w, user);
+}
+
+static void sshd(struct world *w, enum audit_user_event event, uint32_t pid, const char *account,
+                 bool success)
+{
+    struct fact_audit_user user = said(event, pid, "/usr/sbin/sshd", account);
+    user.terminal = slice_text("ssh");
+    user.host_name = slice_text("198.18.0.7");
+    user.address = slice_text("198.18.0.7");
+    user.success = success;
+    if (event == AUDIT_USER_AUTHENTICATED)
+        user.login_uid = user.session = ID_UNSET;
+    give_audit(w, user);
+}
+
+static struct fact_login_record record_of(uint16_t type, uint32_t pid, const char *line,
+                                          const char *user, const char *host)
+{
+    return (struct fact_login_record){.file = LOGIN_FILE_WTMP,
+                                      .type = type,
+                                      .pid = pid,
+                                      .line = slice_text(line),
+                                      .user = slice_text(user),
+                                      .host = slice_text(host)};
+}
+
+static void give_record(struct world *w, struct fact_login_record record)
+{
+    record.inode = 77;
+    record.begin = w->offset;
+    record.end = w->offset += 384;
+    if (!record.real_us)
+        record.real_us = now_us(w);
+    const struct fact fact = {.kind = FACT_LOGIN_RECORD,
+                              .source = SOURCE_UTMP,
+                              .boot_ns = w->now,
+                              .login_record = record};
+    sessions_fact(w->sessions, &fact);
+}
+
+static void wtmp(struct world *w, uint16_t type, uint32_t pid, const char *line, const char *user,
+                 const char *host)
+{
+    give_record(w, record_of(type, pid, line, user, host));
+}
+
+/* Of the past: so many seconds before the test began. */
+static void past(struct world *w, int64_t seconds, uint16_t type, uint32_t pid, const char *line,
+                 const char *user)
+{
+    struct fact_login_record record = record_of(type, pid, line, user, "");
+    record.old = true;
+    record.real_us = real_start / 1000 - seconds * 1000000;
+    give_record(w, record);
+}
+
+static void log_event(struct world *w, enum login_log_event event, enum login_file file,
+                      uint64_t before, uint64_t now)
+{
+    const struct fact fact = {
+        .kind = FACT_LOGIN_LOG,
+        .source = SOURCE_UTMP,
+        .boot_ns = w->now,
+        .login_log = {.event = event, .file = file, .inode = 77, .before = before, .now = now}
+    };
+    sessions_fact(w->sessions, &fact);
+}
+
+static void caught_up(struct world *w)
+{
+    log_event(w, LOGIN_LOG_CAUGHT_UP, LOGIN_FILE_WTMP, 0, 0);
+    tick(w, 10);
+}
+
+/* -- one row of both -- */
+
+static void test_ssh_by_both(void **state)
+{
+    struct world *w = *state;
+    caught_up(w);
+    process(w, 100, 5, "sshd");
+    process(w, 101, 5, "sshd");
+    sshd(w, AUDIT_USER_AUTHENTICATED, 100, "alice", true);
+    sshd(w, AUDIT_USER_ACCOUNT, 100, "alice", true);
+    tick(w, 5);
+    sshd(w, AUDIT_USER_START, 100, "alice", true);
+    tick(w, 5);
+    wtmp(w, USER_PROCESS, 101, "pts/3", "alice", "client.example");
+    sshd(w, AUDIT_USER_LOGIN, 100, "alice", true);
+    expect(w, "");
+    expect_users(w, "alice");
+    tick(w, 2000);
+    expect(w, "+1 audit,utmp b 5 1000 alice pts/3 sshd 100 7100 198.18.0.7 client.example\n"
+              "! audit alice sshd success 198.18.0.7 - 7100\n");
+    tick(w, 8000);
+    sshd(w, AUDIT_USER_END, 100, "alice", true);
+    wtmp(w, DEAD_PROCESS, 101, "pts/3", "", "");
+    expect(w, "-1 10 closed\n");
+    expect_users(w, "");
+    tick(w, 5000);
+    expect(w, "");
+    expect_findings(w, "");
+}
+
+static void test_utmp_first(void **state)
+{
+    struct world *w = *state;
+    caught_up(w);
+    process(w, 100, 5, "login");
+    wtmp(w, USER_PROCESS, 100, "tty1", "alice", "");
+    tick(w, 10);
+    audit(w, AUDIT_USER_START, 100, "/bin/login", "alice", "/dev/tty1");
+    tick(w, 2000);
+    expect(w, "+1 audit,utmp b 5 1000 alice tty1 login 100 7100 - -\n");
+    wtmp(w, DEAD_PROCESS, 100, "tty1", "", "");
+    audit(w, AUDIT_USER_END, 100, "/bin/login", "alice", "/dev/tty1");
+    expect(w, "-1 2 closed\n");
+    expect_findings(w, "");
+}
+
+/* Both files have the record. */
+static void test_utmp_and_wtmp(void **state)
+{
+    struct world *w = *state;
+    struct fact_login_record record = record_of(USER_PROCESS, 100, "pts/1", "bob", "");
+    caught_up(w);
+    process(w, 100, 6, "xterm");
+    record.real_us = now_us(w);
+    give_record(w, record);
+    record.file = LOGIN_FILE_UTMP;
+    log_event(w, LOGIN_LOG_SCAN_BEGAN, LOGIN_FILE_UTMP, 0, 0);
+    give_record(w, record);
+    log_event(w, LOGIN_LOG_SCAN_ENDED, LOGIN_FILE_UTMP, 0, 0);
+    tick(w, 2000);
+    expect(w, "+1 utmp b 6 1000 bob pts/1 xterm 100 7100 - -\n");
+    log_event(w, LOGIN_LOG_SCAN_BEGAN, LOGIN_FILE_UTMP, 0, 0);
+    log_event(w, LOGIN_LOG_SCAN_ENDED, LOGIN_FILE_UTMP, 0, 0);
+    expect(w, "-1 2 closed\n");
+    log_event(w, LOGIN_LOG_SCAN_BEGAN, LOGIN_FILE_UTMP, 0, 0);
+    give_record(w, record);
+    log_event(w, LOGIN_LOG_SCAN_ENDED, LOGIN_FILE_UTMP, 0, 0);
+    tick(w, 3000);
+    expect(w, "");
+}
+
+static void test_two_on_one_line(void **state)
+{
+    struct world *w = *state;
+    caught_up(w);
+    process(w, 100, 6, "sh");
+    process(w, 101, 7, "sh");
+    wtmp(w, USER_PROCESS, 100, "pts/1", "bob", "");
+    tick(w, 5000);
+    wtmp(w, USER_PROCESS, 101, "pts/1", "bob", "");
+    tick(w, 2000);
+    expect(w, "+1 utmp b 6 1000 bob pts/1 sh 100 7100 - -\n"
+              "-1 5 unknown\n"
+              "+2 utmp b 7 1000 bob pts/1 sh 101 7101 - -\n");
+}
+
+/* The audit session is that of the login, the row is another. */
+static void test_su(void **state)
+{
+    struct world *w = *state;
+    caught_up(w);
+    struct actor *su = process(w, 200, 5, "su");
+    process(w, 100, 5, "sshd");
+    sshd(w, AUDIT_USER_START, 100, "alice", true);
+    audit(w, AUDIT_USER_AUTHENTICATED, 200, "/usr/bin/su", "root", "/dev/pts/3");
+    audit(w, AUDIT_USER_ACCOUNT, 200, "/usr/bin/su", "root", "/dev/pts/3");
+    audit(w, AUDIT_USER_START, 200, "/usr/bin/su", "root", "/dev/pts/3");
+    tick(w, 2000);
+    expect(w, "+1 audit b 5 1000 alice - sshd 100 7100 198.18.0.7 -\n"
+              "+2 audit b 5 1000 root pts/3 su 200 7200 - -\n"
+              "! audit root su success - pts/3 7200\n");
+    expect_users(w, "alice");
+    audit(w, AUDIT_USER_END, 200, "/usr/bin/su", "root", "/dev/pts/3");
+    process_ends(w, su);
+    tick(w, 3000);
+    expect(w, "-2 2 closed\n");
+}
+
+static void test_sudo_without_password(void **state)
+{
+    struct world *w = *state;
+    caught_up(w);
+    process(w, 200, 5, "sudo");
+    audit(w, AUDIT_USER_ACCOUNT, 200, "/usr/bin/sudo", "alice", "/dev/pts/3");
+    audit(w, AUDIT_USER_COMMAND, 200, "/usr/bin/sudo", NULL, "pts/3");
+    audit(w, AUDIT_USER_START, 200, "/usr/bin/sudo", "root", "/dev/pts/3");
+    audit(w, AUDIT_USER_END, 200, "/usr/bin/sudo", "root", "/dev/pts/3");
+    expect(w, "");
+    tick(w, 2000);
+    expect(w, "+1 audit b 5 1000 root pts/3 sudo 200 7200 - - 0 closed\n"
+              "! audit alice sudo success - pts/3 7200\n");
+}
+
+static void test_cron_is_no_attempt(void **state)
+{
+    struct world *w = *state;
+    caught_up(w);
+    process(w, 300, 9, "cron");
+    audit(w, AUDIT_USER_ACCOUNT, 300, "/usr/sbin/cron", "root", "cron");
+    audit(w, AUDIT_USER_START, 300, "/usr/sbin/cron", "root", "cron");
+    const struct fact login = {
+        .kind = FACT_AUDIT_LOGIN,
+        .boot_ns = w->now,
+        .audit_login = {.pid = 300, .login_uid = 0, .session = 9}
+    };
+    sessions_fact(w->sessions, &login);
+    tick(w, 2000);
+    expect(w, "+1 audit b 9 0 root - cron 300 7300 - -\n");
+    expect_users(w, "");
+}
+
+/* -- ends -- */
+
+static void test_leader_killed(void **state)
+{
+    struct world *w = *state;
+    caught_up(w);
+    struct actor *leader = process(w, 100, 5, "sshd");
+    sshd(w, AUDIT_USER_START, 100, "alice", true);
+    tick(w, 4000);
+    process_ends(w, leader);
+    tick(w, 1000);
+    expect(w, "+1 audit b 5 1000 alice - sshd 100 7100 198.18.0.7 -\n");
+    tick(w, 1000);
+    expect(w, "-1 4 exit\n");
+}
+
+static void test_exec_of_the_leader_ends_nothing(void **state)
+{
+    struct world *w = *state;
+    caught_up(w);
+    struct actor *leader = process(w, 100, 5, "sshd");
+    sshd(w, AUDIT_USER_START, 100, "alice", true);
+    tick(w, 2000);
+    struct actor image = *leader;
+    image.until_ns = w->now;
+    image.end_cause = END_EXEC;
+    sessions_image_ended(w->sessions, &image);
+    tick(w, 5000);
+    expect(w, "+1 audit b 5 1000 alice - sshd 100 7100 198.18.0.7 -\n");
+}
+
+static void test_past_with_reboots(void **state)
+{
+    struct world *w = *state;
+    past(w, 9000, BOOT_TIME, 0, "~", "reboot");
+    past(w, 8000, USER_PROCESS, 10, "pts/0", "alice");
+    past(w, 7900, USER_PROCESS, 11, "pts/1", "bob");
+    past(w, 7000, DEAD_PROCESS, 10, "pts/0", "");
+    past(w, 6900, RUN_LVL, 0, "~", "runlevel");
+    past(w, 6000, BOOT_TIME, 0, "~", "reboot");
+    past(w, 5000, USER_PROCESS, 12, "pts/0", "carol");
+    past(w, 4000, RUN_LVL, 0, "~~", "shutdown");
+    past(w, 3900, OLD_TIME, 0, "|", "");
+    past(w, 3900, NEW_TIME, 0, "{", "");
+    past(w, 3000, LOGIN_PROCESS, 13, "tty1", "LOGIN");
+    past(w, 2000, USER_PROCESS, 14, "tty1", "dave");
+    expect(w, "+1 utmp - - - alice pts/0 - 10 - - -\n"
+              "+2 utmp - - - bob pts/1 - 11 - - -\n"
+              "-1 -7000 closed\n"
+              "-2 -6000 reboot\n"
+              "+3 utmp - - - carol pts/0 - 12 - - -\n"
+              "-3 -4000 reboot\n"
+              "+4 utmp - - - dave tty1 - 14 - - -\n");
+    caught_up(w);
+    expect(w, "-4 -1000 reboot\n"); /* the boot clock began then */
+    expect_findings(w, "");
+}
+
+/* Logged in before the agent began: by a process that lives, and by one that does not. */
+static void test_past_of_this_boot(void **state)
+{
+    struct world *w = *state;
+    w->known = false;
+    process(w, 10, 3, "sshd");
+    past(w, 500, USER_PROCESS, 10, "pts/0", "alice");
+    past(w, 400, USER_PROCESS, 11, "pts/1", "bob");
+    caught_up(w);
+    assert_false(sessions_settled_until(w->sessions, w->now));
+    expect(w, "");
+    w->known = true;
+    tick(w, 10);
+    tick(w, 10);
+    expect(w, "+1 utmp b - - bob pts/1 - 11 - - - 0 reconciled\n"
+              "+2 utmp b 3 1000 alice pts/0 sshd 10 7010 - -\n");
+    assert_true(sessions_settled_until(w->sessions, w->now));
+}
+
+/* A reboot that did not happen: its leader lives. */
+static void test_reboot_record(void **state)
+{
+    struct world *w = *state;
+    caught_up(w);
+    process(w, 100, 6, "sh");
+    wtmp(w, USER_PROCESS, 100, "pts/1", "bob", "");
+    wtmp(w, USER_PROCESS, 101, "pts/2", "eve", "");
+    tick(w, 3000);
+    expect(w, "+1 utmp b 6 1000 bob pts/1 sh 100 7100 - -\n"
+              "+2 utmp b - - eve pts/2 - 101 - - -\n");
+    wtmp(w, BOOT_TIME, 0, "~", "reboot", "6.1");
+    expect(w, "-2 3 reboot\n");
+}
+
+/* -- findings -- */
+
+static void test_findings(void **state)
+{
+    struct world *w = *state;
+    caught_up(w);
+    tick(w, 10);
+    wtmp(w, LOGIN_PROCESS, 50, "tty1", "LOGIN", "");
+    wtmp(w, DEAD_PROCESS, 50, "tty1", "", "");
+    expect_findings(w, "");
+    wtmp(w, DEAD_PROCESS, 51, "pts/9", "", "");
+    expect_findings(w, "logout_without_login wtmp: line pts/9, process 51: a logout of nobody who "
+                       "was logged in\n");
+    process(w, 52, 4, "sshd");
+    sshd(w, AUDIT_USER_END, 52, "alice", true);
+    expect_findings(w, "logout_without_login audit: sshd, process 52, closed a session that was "
+                       "not opened\n");
+    wtmp(w, USER_PROCESS, 53, "pts/8", "mallory", "");
+    tick(w, 2000);
+    expect(w, "+1 utmp b - - mallory pts/8 - 53 - - -\n");
+    expect_findings(w, "session_without_leader utmp: process 53, which a login names, was never "
+                       "there\n");
+    log_event(w, LOGIN_LOG_SHRANK, LOGIN_FILE_WTMP, 3840, 384);
+    log_event(w, LOGIN_LOG_ROTATED, LOGIN_FILE_WTMP, 5, 6);
+    log_event(w, LOGIN_LOG_REPLACED, LOGIN_FILE_BTMP, 7, 8);
+    expect_findings(w, "wtmp_shrank wtmp: 3840 bytes were read, now it has 384\n"
+                       "wtmp_changed_inode wtmp: the one before was renamed; inode 6, before 5\n"
+                       "btmp_changed_inode btmp: the one before is gone; inode 8, before 7\n");
+    assert_int_equal(sessions_findings(w->sessions), 6);
+}
+
+/* -- attempts -- */
+
+static struct fact_login_record btmp_of(uint32_t pid, const char *line, const char *user)
+{
+    struct fact_login_record record = record_of(LOGIN_PROCESS, pid, line, user, "198.18.0.7");
+    record.file = LOGIN_FILE_BTMP;
+    record.address.family = AF_INET;
+    inet_pton(AF_INET, "198.18.0.7", record.address.bytes);
+    return record;
+}
+
+/* PAM, sshd and btmp speak of one attempt; the name that does not exist is in btmp only. */
+static void test_attempt_by_three(void **state)
+{
+    struct world *w = *state;
+    caught_up(w);
+    process(w, 100, ID_UNSET, "sshd");
+    sshd(w, AUDIT_USER_AUTHENTICATED, 100, "?", false);
+    sshd(w, AUDIT_USER_LOGIN, 100, "(invalid user)", false);
+    give_record(w, btmp_of(100, "ssh:notty", "nobody-there"));
+    expect(w, "");
+    tick(w, 2000);
+    expect(w, "! audit,utmp nobody-there sshd failure 198.18.0.7 - 7100\n");
+}
+
+static void test_three_attempts_of_one_process(void **state)
+{
+    struct world *w = *state;
+    caught_up(w);
+    process(w, 100, ID_UNSET, "sshd");
+    for (int i = 0; i < 3; i++) {
+        sshd(w, AUDIT_USER_AUTHENTICATED, 100, "alice", i == 2);
+        if (i < 2)
+            give_record(w, btmp_of(100, "ssh:notty", "alice"));
+        tick(w, 100);
+    }
+    sshd(w, AUDIT_USER_ACCOUNT, 100, "alice", true);
+    tick(w, 2000);
+    expect(w, "! audit,utmp alice sshd failure 198.18.0.7 - 7100\n"
+              "! audit,utmp alice sshd failure 198.18.0.7 - 7100\n"
+              "! audit alice sshd success 198.18.0.7 - 7100\n");
+}
+
+/* Later than the bound, or of another user: another attempt. */
+static void test_attempts_that_are_two(void **state)
+{
+    struct world *w = *state;
+    caught_up(w);
+    process(w, 100, ID_UNSET, "sshd");
+    sshd(w, AUDIT_USER_AUTHENTICATED, 100, "alice", false);
+    give_record(w, btmp_of(101, "ssh:notty", "bob"));
+    tick(w, 2001);
+    expect(w, "! audit alice sshd failure 198.18.0.7 - 7100\n"
+              "! utmp bob sshd failure 198.18.0.7 - -\n");
+    give_record(w, btmp_of(100, "ssh:notty", "alice"));
+    tick(w, 2000);
+    expect(w, "! utmp alice sshd failure 198.18.0.7 - 7100\n");
+}
+
+static void test_account_refused(void **state)
+{
+    struct world *w = *state;
+    caught_up(w);
+    process(w, 100, ID_UNSET, "sshd");
+    sshd(w, AUDIT_USER_AUTHENTICATED, 100, "alice", true);
+    sshd(w, AUDIT_USER_ACCOUNT, 100, "alice", false);
+    tick(w, 2000);
+    expect(w, "! audit alice sshd failure 198.18.0.7 - 7100\n");
+}
+
+static void test_old_attempts_do_not_wait(void **state)
+{
+    struct world *w = *state;
+    struct fact_login_record record = btmp_of(9, "ssh:notty", "alice");
+    record.old = true;
+    record.real_us = real_start / 1000 - 3600 * INT64_C(1000000);
+    tick(w, 0);
+    const struct fact first = {.kind = FACT_LOGIN_LOG, .boot_ns = w->now};
+    sessions_fact(w->sessions, &first);
+    for (int i = 0; i < 20; i++)
+        give_record(w, record);
+    assert_int_equal(w->memory.n_lines, 20);
+    struct login_cursor wtmp_cursor, btmp_cursor;
+    sessions_cursors(w->sessions, &wtmp_cursor, &btmp_cursor);
+    assert_int_equal(btmp_cursor.offset, 20 * 384);
+    assert_int_equal(btmp_cursor.inode, 77);
+}
+
+/* -- bounds and hostile input -- */
+
+static void test_bounds(void **state)
+{
+    struct world *w = *state;
+    caught_up(w);
+    char line[16];
+    for (unsigned i = 0; i < SESSIONS_MOST + 3; i++) {
+        snprintf(line, sizeof(line), "pts/%u", i);
+        wtmp(w, USER_PROCESS, 100 + i, line, "alice", "");
+    }
+    assert_int_equal(sessions_take_beyond(w->sessions), 3);
+    for (unsigned i = 0; i < ATTEMPTS_MOST + 3; i++) {
+        snprintf(line, sizeof(line), "u%u", i);
+        give_record(w, btmp_of(500 + i, "ssh:notty", line));
+    }
+    assert_int_equal(w->memory.n_lines, 3); /* the oldest are written as they are */
+    expect_users(w, "alice");
+    tick(w, 2000);
+    assert_int_equal(w->memory.n_lines, SESSIONS_MOST + ATTEMPTS_MOST + 3);
+}
+
+static void test_hostile_text(void **state)
+{
+    struct world *w = *state;
+    char longest[1000];
+    caught_up(w);
+    struct fact_login_record record = record_of(USER_PROCESS, 0, "pts/1", "", "");
+    record.user = slice_of("a\tb\\N\n\xff\0c,d", 11);
+    record.real_us = INT64_MAX;
+    give_record(w, record);
+    memset(longest, 'x', sizeof(longest));
+    struct fact_audit_user user = said(AUDIT_USER_AUTHENTICATED, 100, "/usr/sbin/sshd", "");
+    user.account = user.host_name = slice_of(longest, sizeof(longest));
+    user.address = slice_text("198.18.0.7 or so");
+    give_audit(w, user);
+    tick(w, 2000);
+    struct slice line = row_sink_memory_line(&w->memory, 0);
+    assert_true(slice_is(row_sink_memory_value(line, 5), "a\\tb\\\\N\\n\\\\xff\\\\x00c,d"));
+    assert_true(slice_is(row_sink_memory_value(line, 8), "\\N"));
+    line = row_sink_memory_line(&w->memory, 1);
+    assert_int_equal(row_sink_memory_value(line, 2).length, 256);
+    assert_memory_equal(row_sink_memory_value(line, 2).data + 250, "xxx...", 6);
+    assert_true(slice_is(row_sink_memory_value(line, 5), "\\N"));
+}
+
+static void test_sink_refuses(void **state)
+{
+    struct world *w = *state;
+    caught_up(w);
+    process(w, 100, 5, "sshd");
+    sshd(w, AUDIT_USER_AUTHENTICATED, 100, "alice", true);
+    sshd(w, AUDIT_USER_START, 100, "alice", true);
+    w->memory.refuse = -ENOSPC;
+    tick(w, 2000);
+    sshd(w, AUDIT_USER_END, 100, "alice", true);
+    tick(w, 2000);
+    assert_int_equal(w->memory.n_lines, 0);
+    w->memory.refuse = 0;
+    tick(w, 10);
+    expect(w, "+1 audit b 5 1000 alice - sshd 100 7100 198.18.0.7 - 2 closed\n"
+              "! audit alice sshd success 198.18.0.7 - 7100\n");
+    assert_int_equal(w->output.refused_rows, 0);
+}
+
+/* -- restart -- */
+
+struct kept {
+    struct slice values[32];
+    size_t n;
+};
+
+/* The lines so far, to another run. */
+static void restore_lines(struct world *w)
+{
+    size_t n_lines = w->memory.n_lines;
+    for (size_t i = 0; i < n_lines; i++) {
+        struct slice line = row_sink_memory_line(&w->memory, i);
+        char verb[16], table[32], copy[96] = "";
+        unsigned long id;
+        memcpy(copy, line.data, line.length < sizeof(copy) ? line.length : sizeof(copy) - 1);
+        assert_int_equal(sscanf(copy, "%15s %31s %lu", verb, table, &id), 3);
+        struct kept kept = {.n = 0};
+        for (;; kept.n++) {
+            struct slice value = row_sink_memory_value(line, kept.n);
+            if (slice_is_null(value))
+                break;
+            kept.values[kept.n] = slice_is(value, "\\N") ? SLICE_NULL : value;
+        }
+        sessions_restore(w->sessions, verb_find(slice_text(verb)),
+                         catalogue_find(slice_text(table)), id, kept.values, kept.n);
+    }
+}
+
+static void restart(struct world *w, bool same_boot)
+{
+    sessions_free(w->sessions);
+    open_sessions(w);
+    restore_lines(w);
+    sessions_restored(w->sessions, same_boot, (uint64_t)now_us(w));
+}
+
+static void log_in_two(struct world *w)
+{
+    caught_up(w);
+    process(w, 100, 5, "sshd");
+    process(w, 101, 6, "sshd");
+    sshd(w, AUDIT_USER_START, 100, "alice", true);
+    wtmp(w, USER_PROCESS, 101, "pts/2", "bob", "");
+    tick(w, 2000);
+    expect(w, "+1 audit b 5 1000 alice - sshd 100 7100 198.18.0.7 -\n"
+              "+2 utmp b 6 1000 bob pts/2 sshd 101 7101 - -\n");
+}
+
+static void test_restart(void **state)
+{
+    struct world *w = *state;
+    log_in_two(w);
+    sshd(w, AUDIT_USER_AUTHENTICATED, 102, "carol", false);
+    tick(w, 2000);
+    expect(w, "! audit carol sshd failure 198.18.0.7 - -\n");
+    restart(w, true);
+    caught_up(w);
+    expect(w, "");
+    expect_users(w, "alice,bob");
+    sessions_checkpoint(w->sessions);
+    expect(w, "+1 audit b 5 1000 alice - sshd 100 7100 198.18.0.7 -\n"
+              "+2 utmp b 6 1000 bob pts/2 sshd 101 7101 - -\n");
+    sshd(w, AUDIT_USER_END, 100, "alice", true);
+    wtmp(w, DEAD_PROCESS, 101, "pts/2", "", "");
+    expect(w, "-1 4 closed\n"
+              "-2 4 closed\n");
+    expect_findings(w, "");
+}
+
+/* What a crash left behind the mark is read once more. */
+static void test_read_again(void **state)
+{
+    struct world *w = *state;
+    struct fact_login_record login = record_of(USER_PROCESS, 101, "pts/2", "bob", ""),
+                             logout = record_of(DEAD_PROCESS, 101, "pts/2", "", ""),
+                             failure = btmp_of(103, "ssh:notty", "eve");
+    caught_up(w);
+    process(w, 101, 6, "sshd");
+    login.real_us = failure.real_us = now_us(w);
+    give_record(w, login);
+    give_record(w, failure);
+    tick(w, 2000);
+    logout.real_us = now_us(w);
+    give_record(w, logout);
+    expect(w, "+1 utmp b 6 1000 bob pts/2 sshd 101 7101 - -\n"
+              "! utmp eve sshd failure 198.18.0.7 - -\n"
+              "-1 2 closed\n");
+    tick(w, 100);
+    restart(w, true);
+    login.old = logout.old = failure.old = true;
+    give_record(w, login);
+    give_record(w, failure);
+    give_record(w, logout);
+    caught_up(w);
+    tick(w, 2000);
+    expect(w, "");
+    expect_findings(w, "");
+}
+
+static void test_reconciled(void **state)
+{
+    struct world *w = *state;
+    log_in_two(w);
+    w->n_processes = 1; /* bob's is gone */
+    restart(w, true);
+    caught_up(w);
+    expect(w, "-2 2 reconciled\n");
+    expect_users(w, "alice");
+}
+
+static void test_reboot(void **state)
+{
+    struct world *w = *state;
+    log_in_two(w);
+    restart(w, false);
+    expect(w, "-1 2 reboot\n"
+              "-2 2 reboot\n");
+}
+
+/* A cursor does not pass what is not written. */
+static void test_cursors(void **state)
+{
+    struct world *w = *state;
+    struct login_cursor wtmp_cursor, btmp_cursor;
+    caught_up(w);
+    process(w, 101, 6, "sshd");
+    wtmp(w, LOGIN_PROCESS, 50, "tty1", "LOGIN", "");
+    wtmp(w, USER_PROCESS, 101, "pts/2", "bob", "");
+    wtmp(w, LOGIN_PROCESS, 51, "tty2", "LOGIN", "");
+    sessions_cursors(w->sessions, &wtmp_cursor, &btmp_cursor);
+    assert_int_equal(wtmp_cursor.offset, 384);
+    tick(w, 2000);
+    sessions_cursors(w->sessions, &wtmp_cursor, &btmp_cursor);
+    assert_int_equal(wtmp_cursor.offset, 3 * 384);
+    assert_int_equal(btmp_cursor.inode, 0);
+}
+
+#define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_ssh_by_both),
+        TEST(test_utmp_first),
+        TEST(test_utmp_and_wtmp),
+        TEST(test_two_on_one_line),
+        TEST(test_su),
+        TEST(test_sudo_without_password),
+        TEST(test_cron_is_no_attempt),
+        TEST(test_leader_killed),
+        TEST(test_exec_of_the_leader_ends_nothing),
+        TEST(test_past_with_reboots),
+        TEST(test_past_of_this_boot),
+        TEST(test_reboot_record),
+        TEST(test_findings),
+        TEST(test_attempt_by_three),
+        TEST(test_three_attempts_of_one_process),
+        TEST(test_attempts_that_are_two),
+        TEST(test_account_refused),
+        TEST(test_old_attempts_do_not_wait),
+        TEST(test_bounds),
+        TEST(test_hostile_text),
+        TEST(test_sink_refuses),
+        TEST(test_restart),
+        TEST(test_read_again),
+        TEST(test_reconciled),
+        TEST(test_reboot),
+        TEST(test_cursors),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -127,6 +127,14 @@ static const struct column file_access_columns[] = {
 _Static_assert(N_ELEMENTS(file_access_columns) == FILE_ACCESS_COLUMN_N,
                "catalogue.h names the positions");
 
+static const struct column kernel_event_columns[] = {
+    BIRTH_COMMON,  BIRTH("process_id"), BIRTH("pid"),       BIRTH("application"),
+    BIRTH("uid"),  BIRTH("username"),   BIRTH("login_uid"), BIRTH("login_username"),
+    BIRTH("kind"), BIRTH("target"),     BIRTH("result"),    END_COMMON,
+};
+_Static_assert(N_ELEMENTS(kernel_event_columns) == KERNEL_EVENT_COLUMN_N,
+               "catalogue.h names the positions");
+
 #define TABLE(table)                                                                               \
     {                                                                                              \
 #table, table##_columns, N_ELEMENTS(table##_columns)                                       \
@@ -144,6 +152,7 @@ static const struct table tables[] = {
     [TABLE_INTERFACE_ADDRESS] = TABLE(interface_address),
     [TABLE_ROUTE] = TABLE(route),
     [TABLE_FILE_ACCESS] = TABLE(file_access),
+    [TABLE_KERNEL_EVENT] = TABLE(kernel_event),
 };
 _Static_assert(N_ELEMENTS(tables) == TABLE_N, "describe each table");
 

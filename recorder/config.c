@@ -128,6 +128,11 @@ static const struct key keys[] = {
     NUMBER(KEY_U32, "files", "scan_interval_s", files_scan_interval_s, 1, 3600, 30, "seconds",
            "Time between two looks at all open files in /proc"),
 
+    WORD("kernel_events", "mode", kernel_events_mode, "on off",
+         "Modules, mounts, ptrace, namespaces, BPF, io_uring, kexec and the clock, from audit"),
+    WORD("kernel_events", "paths", kernel_events_paths, "on off",
+         "Where is mounted and unmounted; as owner of audit this costs two records more an exec"),
+
     NUMBER(KEY_U32, "journal", "limit_mib", journal_limit_mib, 0, 1048576, 0, "MiB",
            "Most disk space; 0: 8192 or a tenth of the filesystem, whichever is less"),
 

@@ -56,6 +56,9 @@ struct config {
     uint32_t files_rate_per_program; /* 0: no limit */
     uint32_t files_scan_interval_s;
 
+    const char *kernel_events_mode;  /* on, off */
+    const char *kernel_events_paths; /* on, off */
+
     uint32_t journal_limit_mib; /* 0: automatic */
 
     uint32_t settle_ms;

@@ -29,6 +29,7 @@ void loss_init(struct loss *loss, struct row_output *output, struct processes *p
         [LOSS_FANOTIFY_EVENTS] = {.source = "fanotify",  .cause = "overrun",           .unit = "event" },
         [LOSS_INOTIFY_EVENTS] = {.source = "inotify",   .cause = "overrun",           .unit = "event" },
         [LOSS_FILE_EVENTS] = {.source = "files",     .cause = "memory_bound",      .unit = "event" },
+        [LOSS_KERNEL_EVENTS] = {.source = "audit",     .cause = "rate_limit",        .unit = "event" },
         [LOSS_ARGUMENTS] = {.source = "agent",     .cause = "arguments_dropped", .unit = "record"},
     };
     *loss = (struct loss){.output = output, .processes = processes, .counts_births = counts_births};

@@ -24,7 +24,8 @@ enum loss_kind {
     LOSS_ENDPOINT_ROWS,
     LOSS_FANOTIFY_EVENTS,
     LOSS_INOTIFY_EVENTS,
-    LOSS_FILE_EVENTS, /* beyond the bound of memory */
+    LOSS_FILE_EVENTS,   /* beyond the bound of memory */
+    LOSS_KERNEL_EVENTS, /* beyond what one program may have */
     LOSS_KIND_N
 };
 

@@ -8,6 +8,7 @@
 #include "recorder/files.h"
 #include "recorder/gap.h"
 #include "recorder/host_names.h"
+#include "recorder/kernel_events.h"
 #include "recorder/loss.h"
 #include "recorder/networks.h"
 #include "recorder/processes.h"
@@ -58,6 +59,7 @@ struct tracker {
     struct endpoints *endpoints;
     struct networks *networks;
     struct files *files;
+    struct kernel_events *kernel_events;
     struct standing_rows standing;
     struct loss loss;
     struct cursors before; /* of the earlier run */
@@ -185,6 +187,19 @@ static int make_files(struct tracker *t)
     return files_new(&t->files, &options);
 }
 
+static int make_kernel_events(struct tracker *t)
+{
+    const struct tracker_options *o = &t->options;
+    struct kernel_events_options options = {
+        .output = &t->output,
+        .names = t->names,
+        .processes = t->processes,
+        .active = o->kernel_events_active,
+        .settle_ns = (o->settle_ms ? o->settle_ms : 250) * UINT64_C(1000000),
+    };
+    return kernel_events_new(&t->kernel_events, &options);
+}
+
 static int make_host_names(struct tracker *t)
 {
     const struct tracker_options *o = &t->options;
@@ -219,6 +234,8 @@ int tracker_new(struct tracker **trackerp, const struct tracker_options *options
     if (!error)
         error = make_files(t);
     if (!error)
+        error = make_kernel_events(t);
+    if (!error)
         error = networks_new(&t->networks, &(struct networks_options){.output = &t->output,
                                                                       .most = NETWORK_ROWS_MOST});
     if (error) {
@@ -239,6 +256,7 @@ struct tracker *tracker_free(struct tracker *t)
             t->ops[i]->decoder_free(t->decoders[i]);
     endpoints_free(t->endpoints);
     files_free(t->files);
+    kernel_events_free(t->kernel_events);
     networks_free(t->networks);
     processes_free(t->processes);
     host_names_free(t->host_names);
@@ -368,6 +386,8 @@ static void on_note(struct tracker *t, const struct fact *fact)
     buffer_append_slice(&detail, fact->note.detail);
     if (!slice_is(fact->note.mode, "off"))
         append_files_left_out(t, fact, &detail);
+    if (fact->source == SOURCE_AUDIT && !t->options.kernel_events_active)
+        buffer_printf(&detail, "%skernel events left out", detail.length ? "; " : "");
     buffer_append_byte(&detail, '\0');
     if (mode.failed || detail.failed)
         return;
@@ -426,6 +446,10 @@ static void on_fact(void *user, const struct fact *fact)
     case FACT_FILE_SCAN:
     case FACT_FILE_REFUSED:
         files_fact(t->files, fact);
+        break;
+    case FACT_KERNEL_EVENT:
+    case FACT_KERNEL_TARGET:
+        kernel_events_fact(t->kernel_events, fact);
         break;
     case FACT_LINK:
     case FACT_ADDRESS:
@@ -514,6 +538,8 @@ static bool is_written(struct tracker *t, const struct pending_sync *sync)
             t->timeline.now_boot_ns > sync->at_ns + sync_loss_ns) &&
            (endpoints_settled_until(t->endpoints, sync->at_ns) ||
             t->timeline.now_boot_ns > sync->at_ns + sync_loss_ns) &&
+           (kernel_events_settled_until(t->kernel_events, sync->at_ns) ||
+            t->timeline.now_boot_ns > sync->at_ns + sync_loss_ns) &&
            ((loss_settled(&t->loss) && networks_settled(t->networks)) ||
             t->timeline.now_boot_ns > sync->at_ns + sync_loss_ns);
 }
@@ -539,6 +565,7 @@ static void clock_tick(struct tracker *t, const struct gulp *gulp)
                              "the server's time confirms it");
     if (step != TIMELINE_STEADY)
         loss_clock_step(&t->loss);
+    kernel_events_clock(t->kernel_events, gulp->boot_ns, t->timeline.wall_ns);
 }
 
 void tracker_gulp(struct tracker *t, const struct gulp *gulp)
@@ -554,6 +581,8 @@ void tracker_gulp(struct tracker *t, const struct gulp *gulp)
     endpoints_tick(t->endpoints);
     networks_tick(t->networks);
     files_tick(t->files);
+    kernel_events_tick(t->kernel_events);
+    loss_rows(&t->loss, LOSS_KERNEL_EVENTS, kernel_events_take_beyond(t->kernel_events));
     loss_rows(&t->loss, LOSS_FILE_EVENTS, files_take_beyond(t->files));
     loss_rows(&t->loss, LOSS_NETWORK_ROWS, networks_take_beyond(t->networks));
     loss_rows(&t->loss, LOSS_ENDPOINT_ROWS, endpoints_take_dropped(t->endpoints));
@@ -582,6 +611,7 @@ void tracker_finish(struct tracker *t)
     endpoints_flush(t->endpoints);
     networks_flush(t->networks);
     files_flush(t->files);
+    kernel_events_flush(t->kernel_events);
     loss_finish(&t->loss);
     standing_rows_end(&t->standing, TABLE_COVERAGE,
                       timeline_real_us(&t->timeline, t->timeline.now_boot_ns), END_CLOSED);

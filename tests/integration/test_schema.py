@@ -20,8 +20,9 @@ from private_server import PrivateServer, Session
 from vestige_test import VESTIGE, run, wait_for
 
 NETWORK = ("endpoint", "address_name", "interface_address", "route")
-TABLES = ("process", "process_change", "host", "boot", "coverage", "gap", *NETWORK, "file_access")
-PARTITIONED = ("process", "process_change", *NETWORK, "file_access")
+TABLES = ("process", "process_change", "host", "boot", "coverage", "gap", *NETWORK, "file_access",
+          "kernel_event")
+PARTITIONED = ("process", "process_change", *NETWORK, "file_access", "kernel_event")
 SETTLED = ("process", "endpoint")
 FILES = sorted(name for name in os.listdir(os.path.join(ROOT, "server-schema"))
                if name.endswith(".sql"))

@@ -21,8 +21,8 @@ NO_ROUTINE_RIGHT = 1370
 
 BOOT = "11111111-2222-4333-8444-555555555555"
 TABLES = ("process", "process_change", "host", "boot", "coverage", "gap", "endpoint",
-          "address_name", "interface_address", "route", "file_access", "batch", "rejected", "enrolment",
-          "maintenance_run")
+          "address_name", "interface_address", "route", "file_access",
+          "kernel_event", "batch", "rejected", "enrolment", "maintenance_run")
 # What a row needs besides the common columns.
 NEEDS = {"process": {"boot_id": BOOT, "pid": 1}, "process_change": {"process_id": 1, "kind": "uid"},
          "host": {"name": "h"}, "boot": {"boot_id": BOOT},
@@ -31,7 +31,8 @@ NEEDS = {"process": {"boot_id": BOOT, "pid": 1}, "process_change": {"process_id"
          "endpoint": {"protocol": "tcp"}, "address_name": {"address": "198.18.0.1"},
          "interface_address": {"interface": "v0"},
          "route": {"destination": "198.18.0.0", "prefix_length": 24},
-         "file_access": {"path": "/x"}}
+         "file_access": {"path": "/x"},
+         "kernel_event": {"kind": "mount"}}
 # The columns of an end besides the common ones, and those that are settled, with values.
 ENDS = {"process": {"exit_code": 1, "cpu_user_us": 1, "exit_uid": 0},
         "endpoint": {"bytes_sent": 1, "bytes_received": 0},

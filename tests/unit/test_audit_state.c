@@ -173,7 +173,7 @@ static void test_types(void **state)
     assert_int_equal(audit_type_use(AUDIT_REPLACE), AUDIT_USE_CONTROL);
     assert_int_equal(audit_type_use(AUDIT_GET), AUDIT_USE_CONTROL);
     assert_int_equal(audit_type_use(AUDIT_LOGIN), AUDIT_USE_LOGIN);
-    assert_int_equal(audit_type_use(AUDIT_PATH), AUDIT_USE_SKIP);
+    assert_int_equal(audit_type_use(AUDIT_PATH), AUDIT_USE_KERNEL);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

@@ -46,6 +46,8 @@ struct source_options {
     uint32_t proc_interval_ms;     /* 0: 250 */
     uint32_t proc_full_interval_s; /* 0: 10 */
     uint32_t sock_diag_interval_s; /* 0: 30 */
+    bool kernel_events;            /* audit: rules of them are wanted */
+    bool kernel_event_paths;       /* audit: and PATH records, of every event */
     bool bpf_active;               /* ends of TCP sockets and who uses sockets come from BPF */
     const char *name_servers;      /* as c-ares takes them; NULL or "": the system's */
     uint32_t name_timeout_ms;      /* 0: 2000 */

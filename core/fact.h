@@ -40,6 +40,8 @@ enum fact_kind {
     FACT_BPF_LOST,     /* events that the ring had no room for */
     /* audit */
     FACT_AUDIT_SOCKET,
+    FACT_KERNEL_EVENT,  /* a call that changes the kernel or looks into another process */
+    FACT_KERNEL_TARGET, /* what such a call was done to: comes behind it, or not at all */
     /* rtnetlink */
     FACT_LINK,
     FACT_ADDRESS,
@@ -260,6 +262,42 @@ struct fact_audit_socket {
     uint32_t login_uid, session, uid;
     struct slice comm;
     struct inet_address address; /* family 0: the record has none */
+};
+
+enum kernel_event_kind {
+    KERNEL_MODULE_LOAD,
+    KERNEL_MODULE_UNLOAD,
+    KERNEL_MOUNT,
+    KERNEL_REMOUNT, /* flags or propagation of a mount that was there */
+    KERNEL_UMOUNT,
+    KERNEL_PTRACE, /* attached to another process */
+    KERNEL_SETNS,
+    KERNEL_UNSHARE,
+    KERNEL_CLONE, /* a child in namespaces of its own */
+    KERNEL_BPF_LOAD,
+    KERNEL_IO_URING_SETUP,
+    KERNEL_KEXEC_LOAD,
+    KERNEL_CLOCK_SET,
+    KERNEL_CLOCK_STEP, /* no call: the wall clock jumped */
+    KERNEL_EVENT_N
+};
+
+struct fact_kernel_event {
+    uint32_t serial;
+    int64_t real_ms;
+    enum kernel_event_kind kind;
+    bool known, success; /* known: how the call ended */
+    bool needs_target;   /* without one it only read */
+    uint32_t pid;        /* process */
+    uint32_t login_uid, uid;
+    struct slice comm;   /* SLICE_NULL: unknown */
+    struct slice target; /* as far as the call's own record says; SLICE_NULL: it does not */
+};
+
+struct fact_kernel_target {
+    uint32_t serial; /* of the call */
+    bool further;    /* belongs behind what other records of the call say; else in their place */
+    struct slice target;
 };
 
 enum { LINK_ADDRESS_MOST = 32 };
@@ -542,6 +580,8 @@ struct fact {
         struct fact_socket_state socket_state;
         struct fact_bpf_lost bpf_lost;
         struct fact_audit_socket audit_socket;
+        struct fact_kernel_event kernel_event;
+        struct fact_kernel_target kernel_target;
         struct fact_link link;
         struct fact_address address;
         struct fact_route route;

@@ -25,7 +25,7 @@ enum source_id {
     SOURCE_PROGRAMS, /* digests of the files that were executed */
     SOURCE_UDEV,     /* devices */
     SOURCE_ACCOUNTS, /* passwd, shadow, group and gshadow */
-    SOURCE_UTMP, /* logins: utmp, wtmp, btmp */
+    SOURCE_UTMP,     /* logins: utmp, wtmp, btmp */
     SOURCE_N
 };
 

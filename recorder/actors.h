@@ -16,6 +16,7 @@ struct actor {
     uint32_t uid, login_uid, session; /* ID_UNSET: unset, or unknown */
     char comm[16];                    /* filled up with zeros; "": unknown */
     struct slice exe; /* as the field of a line; SLICE_NULL: unknown. Until the next fact */
+    bool own;         /* it is the recorder's */
     int end_cause;    /* when it has ended: enum end_cause */
 };
 

@@ -204,6 +204,8 @@ static int open_sources(struct agent *agent, struct error_text *error)
         .state_directory = agent->config->state_directory,
         .audit_rules = agent->config->audit_rules,
         .audit_mode = agent->config->audit_mode,
+        .kernel_events = strcmp(agent->config->kernel_events_mode, "off") != 0,
+        .kernel_event_paths = strcmp(agent->config->kernel_events_paths, "off") != 0,
         .audit_backlog_limit = agent->config->audit_backlog_limit,
         .audit_guard = agent->guard.channel,
         .proc_interval_ms = agent->config->proc_interval_ms,
@@ -271,6 +273,7 @@ static int start_tracker(struct agent *agent, struct error_text *error)
         .bpf_active = agent->sources.bpf,
         .sock_diag_active = agent->sources.sock_diag != NULL,
         .resolver_active = agent->sources.resolver != NULL,
+        .kernel_events_active = strcmp(config->kernel_events_mode, "off") != 0,
         .programs_active = agent->sources.programs != NULL,
         .utmp_active = agent->sources.utmp != NULL,
         .login_ms = config->sessions_merge_ms,
@@ -474,6 +477,9 @@ static void add_file_settings(const struct config *config, char *settings, size_
 {
     size_t length = strlen(settings);
     snprintf(settings + length, size - length, " file_rate=%u", config->files_rate_per_program);
+    length = strlen(settings);
+    snprintf(settings + length, size - length, " kernel_events=%d",
+             strcmp(config->kernel_events_mode, "off") != 0);
     add_list("exclude_programs", config->files_exclude_programs, settings, size);
     add_list("exclude_reads", config->files_exclude_reads, settings, size);
 }

@@ -48,6 +48,7 @@ static void read_settings(struct tracker_options *options, const char *settings)
     options->audit_active = setting(settings, "audit", 1);
     options->bpf_active = setting(settings, "bpf", 0);
     options->resolver_active = setting(settings, "resolver", 0);
+    options->kernel_events_active = setting(settings, "kernel_events", 0);
     options->programs_active = setting(settings, "programs", 0);
     options->login_ms = (unsigned)setting(settings, "login_ms", 0);
     options->utmp_active = setting(settings, "utmp", 0);

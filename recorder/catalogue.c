@@ -128,10 +128,10 @@ _Static_assert(N_ELEMENTS(file_access_columns) == FILE_ACCESS_COLUMN_N,
                "catalogue.h names the positions");
 
 static const struct column device_columns[] = {
-    BIRTH_COMMON,       BIRTH("subsystem"), BIRTH("devpath"),  BIRTH("devnode"),
-    BIRTH("device"),    BIRTH("vendor"),    BIRTH("model"),    BIRTH("serial"),
-    BIRTH("vendor_id"), BIRTH("model_id"),  BIRTH("users_logged_in"),
-    SETTLE("driver"),   END_COMMON,
+    BIRTH_COMMON,       BIRTH("subsystem"), BIRTH("devpath"),         BIRTH("devnode"),
+    BIRTH("device"),    BIRTH("vendor"),    BIRTH("model"),           BIRTH("serial"),
+    BIRTH("vendor_id"), BIRTH("model_id"),  BIRTH("users_logged_in"), SETTLE("driver"),
+    END_COMMON,
 };
 _Static_assert(N_ELEMENTS(device_columns) == DEVICE_COLUMN_N, "catalogue.h names the positions");
 static const struct column account_columns[] = {
@@ -159,19 +159,32 @@ static const struct column group_member_columns[] = {
 
 static const struct column finding_columns[] = {
     BIRTH_COMMON, BIRTH("class"), BIRTH("subject"), BIRTH("detail"), END_COMMON,
-static const struct column session_columns[] = {
-    BIRTH_COMMON,         BIRTH("boot_id"),
-    BIRTH("session_id"),  BIRTH("login_uid"),
-    BIRTH("username"),    BIRTH("tty"),
-    BIRTH("service"),     BIRTH("leader_pid"),
-    BIRTH("process_id"),  BIRTH("remote_address"),
-    BIRTH("remote_name"), END_COMMON,
-};
+    static const struct column session_columns[] = {
+        BIRTH_COMMON,
+        BIRTH("boot_id"),
+        BIRTH("session_id"),
+        BIRTH("login_uid"),
+        BIRTH("username"),
+        BIRTH("tty"),
+        BIRTH("service"),
+        BIRTH("leader_pid"),
+        BIRTH("process_id"),
+        BIRTH("remote_address"),
+        BIRTH("remote_name"),
+        END_COMMON,
+    };
 
 static const struct column auth_attempt_columns[] = {
     BIRTH_COMMON, BIRTH("username"),   BIRTH("service"), BIRTH("result"), BIRTH("remote_address"),
     BIRTH("tty"), BIRTH("process_id"), END_COMMON,
 };
+static const struct column kernel_event_columns[] = {
+    BIRTH_COMMON,  BIRTH("process_id"), BIRTH("pid"),       BIRTH("application"),
+    BIRTH("uid"),  BIRTH("username"),   BIRTH("login_uid"), BIRTH("login_username"),
+    BIRTH("kind"), BIRTH("target"),     BIRTH("result"),    END_COMMON,
+};
+_Static_assert(N_ELEMENTS(kernel_event_columns) == KERNEL_EVENT_COLUMN_N,
+               "catalogue.h names the positions");
 
 #define TABLE(table)                                                                               \
     {                                                                                              \
@@ -197,6 +210,7 @@ static const struct table tables[] = {
     [TABLE_FINDING] = TABLE(finding),
     [TABLE_SESSION] = TABLE(session),
     [TABLE_AUTH_ATTEMPT] = TABLE(auth_attempt),
+    [TABLE_KERNEL_EVENT] = TABLE(kernel_event),
 };
 _Static_assert(N_ELEMENTS(tables) == TABLE_N, "describe each table");
 

@@ -144,6 +144,10 @@ static const struct key keys[] = {
          "Who could not log in; likewise"),
     NUMBER(KEY_U32, "sessions", "merge_ms", sessions_merge_ms, 50, 10000, 2000, "milliseconds",
            "What audit and these files say of one login comes within this time"),
+    WORD("kernel_events", "mode", kernel_events_mode, "on off",
+         "Modules, mounts, ptrace, namespaces, BPF, io_uring, kexec and the clock, from audit"),
+    WORD("kernel_events", "paths", kernel_events_paths, "on off",
+         "Where is mounted and unmounted; as owner of audit this costs two records more an exec"),
 
     NUMBER(KEY_U32, "journal", "limit_mib", journal_limit_mib, 0, 1048576, 0, "MiB",
            "Most disk space; 0: 8192 or a tenth of the filesystem, whichever is less"),

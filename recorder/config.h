@@ -56,7 +56,7 @@ struct config {
     uint32_t files_rate_per_program; /* 0: no limit */
     uint32_t files_scan_interval_s;
 
-    const char *devices_mode; /* on, off */
+    const char *devices_mode;  /* on, off */
     const char *accounts_mode; /* on, off */
     char accounts_directory[CONFIG_PATH_SIZE];
     const char *sessions_mode; /* on, off */
@@ -64,6 +64,8 @@ struct config {
     char sessions_wtmp[CONFIG_PATH_SIZE];
     char sessions_btmp[CONFIG_PATH_SIZE];
     uint32_t sessions_merge_ms;
+    const char *kernel_events_mode;  /* on, off */
+    const char *kernel_events_paths; /* on, off */
 
     uint32_t journal_limit_mib; /* 0: automatic */
 

@@ -36,6 +36,7 @@ void loss_init(struct loss *loss, struct row_output *output, struct processes *p
         [LOSS_FINDING_ROWS] = {.source = "findings",  .cause = "memory_bound",      .unit = "row"   },
         [LOSS_LOGIN_RECORDS] = {.source = "utmp",      .cause = "file_gone",         .unit = "record"},
         [LOSS_SESSION_ROWS] = {.source = "sessions",  .cause = "memory_bound",      .unit = "row"   },
+        [LOSS_KERNEL_EVENTS] = {.source = "audit",     .cause = "rate_limit",        .unit = "event" },
         [LOSS_ARGUMENTS] = {.source = "agent",     .cause = "arguments_dropped", .unit = "record"},
     };
     *loss = (struct loss){.output = output, .processes = processes, .counts_births = counts_births};
@@ -109,8 +110,7 @@ static int on_overrun(struct loss *loss, enum source_id source)
         [SOURCE_TASKSTATS] = LOSS_TASKSTATS_EVENTS, [SOURCE_AUDIT] = LOSS_AUDIT_OVERRUN,
         [SOURCE_RTNETLINK] = LOSS_RTNETLINK_EVENTS, [SOURCE_SOCK_DIAG] = LOSS_SOCK_DIAG_EVENTS,
         [SOURCE_FANOTIFY] = LOSS_FANOTIFY_EVENTS,   [SOURCE_INOTIFY] = LOSS_INOTIFY_EVENTS,
-        [SOURCE_UDEV] = LOSS_UDEV_EVENTS,
-        [SOURCE_ACCOUNTS] = LOSS_ACCOUNT_EVENTS,
+        [SOURCE_UDEV] = LOSS_UDEV_EVENTS,           [SOURCE_ACCOUNTS] = LOSS_ACCOUNT_EVENTS,
         [SOURCE_UTMP] = LOSS_LOGIN_RECORDS,
     };
     if (source == SOURCE_CONNECTOR)

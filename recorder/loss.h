@@ -32,6 +32,7 @@ enum loss_kind {
     LOSS_FINDING_ROWS,
     LOSS_LOGIN_RECORDS, /* of a file of logins that was gone before it was read */
     LOSS_SESSION_ROWS,
+    LOSS_KERNEL_EVENTS, /* beyond what one program may have */
     LOSS_KIND_N
 };
 

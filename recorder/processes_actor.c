@@ -24,6 +24,7 @@ static struct actor actor_of(const struct process_row *row)
                           .login_uid = current ? process->login_uid : row->login_uid,
                           .session = current ? process->session : row->session,
                           .exe = exe_of(row->image),
+                          .own = process->own,
                           .end_cause = (int)row->end_cause};
     comm_set(actor.comm, current ? comm_or_image(process->comm, process->image)
                                  : comm_or_image(row->comm, row->image));

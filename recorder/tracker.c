@@ -4,13 +4,14 @@
 #include "recorder/tracker.h"
 
 #include "core/log.h"
-#include "recorder/devices.h"
 #include "recorder/accounts.h"
+#include "recorder/devices.h"
 #include "recorder/endpoints.h"
 #include "recorder/files.h"
 #include "recorder/findings.h"
 #include "recorder/gap.h"
 #include "recorder/host_names.h"
+#include "recorder/kernel_events.h"
 #include "recorder/loss.h"
 #include "recorder/networks.h"
 #include "recorder/processes.h"
@@ -72,6 +73,7 @@ struct tracker {
     struct findings *findings;
     struct accounts *accounts;
     struct sessions *sessions;
+    struct kernel_events *kernel_events;
     struct standing_rows standing;
     struct loss loss;
     struct cursors before; /* of the earlier run */
@@ -201,13 +203,61 @@ static int make_files(struct tracker *t)
     return files_new(&t->files, &options);
 }
 
-    DEVICE_ROWS_MOST = 32768,
-    DEVICE_BYTES_MOST = 24 << 20,
-    ACCOUNT_ROWS_MOST = 131072,
-    FINDINGS_MOST = 4096,
-    SESSIONS_MOST = 4096,
-    ATTEMPTS_MOST = 4096,
-    HOST_NAMES_MOST = 16384
+static int make_devices(struct tracker *t)
+{
+    struct devices_options options = {
+        .output = &t->output,
+        .most = DEVICE_ROWS_MOST,
+        .bytes_most = DEVICE_BYTES_MOST,
+    };
+    return devices_new(&t->devices, &options);
+}
+
+static bool find_actor(void *user, uint32_t pid, uint64_t from_ns, uint64_t until_ns,
+                       struct actor *actor)
+{
+    return processes_actor_between(((struct tracker *)user)->processes, pid, from_ns, until_ns,
+                                   actor);
+}
+
+static bool find_living(void *user, uint32_t pid, struct actor *actor)
+{
+    return processes_living_actor(((struct tracker *)user)->processes, pid, actor);
+}
+
+static bool are_processes_known(void *user)
+{
+    return processes_last_scan_ns(((struct tracker *)user)->processes) != 0;
+}
+
+static int make_sessions(struct tracker *t)
+{
+    struct sessions_options options = {
+        .output = &t->output,
+        .names = t->names,
+        .merge_ns = (t->options.login_ms ? t->options.login_ms : 2000) * UINT64_C(1000000),
+        .sessions_most = SESSIONS_MOST,
+        .attempts_most = ATTEMPTS_MOST,
+        .utmp_active = t->options.utmp_active,
+        .user = t,
+        .actor = find_actor,
+        .living = find_living,
+        .processes_known = are_processes_known,
+    };
+    return sessions_new(&t->sessions, &options);
+}
+
+static int make_kernel_events(struct tracker *t)
+{
+    const struct tracker_options *o = &t->options;
+    struct kernel_events_options options = {
+        .output = &t->output,
+        .names = t->names,
+        .processes = t->processes,
+        .active = o->kernel_events_active,
+        .settle_ns = (o->settle_ms ? o->settle_ms : 250) * UINT64_C(1000000),
+    };
+    return kernel_events_new(&t->kernel_events, &options);
 }
 
 static int make_host_names(struct tracker *t)
@@ -257,6 +307,8 @@ int tracker_new(struct tracker **trackerp, const struct tracker_options *options
     if (!error)
         error = make_sessions(t);
     if (!error)
+        error = make_kernel_events(t);
+    if (!error)
         error = networks_new(&t->networks, &(struct networks_options){.output = &t->output,
                                                                       .most = NETWORK_ROWS_MOST});
     if (!error)
@@ -279,6 +331,7 @@ struct tracker *tracker_free(struct tracker *t)
             t->ops[i]->decoder_free(t->decoders[i]);
     endpoints_free(t->endpoints);
     files_free(t->files);
+    kernel_events_free(t->kernel_events);
     networks_free(t->networks);
     devices_free(t->devices);
     accounts_free(t->accounts);
@@ -424,6 +477,8 @@ static void on_note(struct tracker *t, const struct fact *fact)
     buffer_append_slice(&detail, fact->note.detail);
     if (!slice_is(fact->note.mode, "off"))
         append_files_left_out(t, fact, &detail);
+    if (fact->source == SOURCE_AUDIT && !t->options.kernel_events_active)
+        buffer_printf(&detail, "%skernel events left out", detail.length ? "; " : "");
     buffer_append_byte(&detail, '\0');
     if (mode.failed || detail.failed)
         return;
@@ -491,6 +546,10 @@ static void on_fact(void *user, const struct fact *fact)
     case FACT_LOGIN_RECORD:
     case FACT_LOGIN_LOG:
         sessions_fact(t->sessions, fact);
+        break;
+    case FACT_KERNEL_EVENT:
+    case FACT_KERNEL_TARGET:
+        kernel_events_fact(t->kernel_events, fact);
         break;
     case FACT_LINK:
     case FACT_ADDRESS:
@@ -569,7 +628,8 @@ static void checkpoint(struct tracker *t)
         return;
     size_t n_rows = processes_living(t->processes) + endpoints_living(t->endpoints) +
                     networks_rows(t->networks) + files_rows(t->files) + accounts_rows(t->accounts) +
-                    findings_rows(t->findings) + devices_rows(t->devices) + sessions_rows(t->sessions);
+                    findings_rows(t->findings) + devices_rows(t->devices) +
+                    sessions_rows(t->sessions);
     t->next_checkpoint_ns =
         now + checkpoint_ns + n_rows * 10000000 + host_names_open_rows(t->host_names) * 1000000;
     t->options.checkpoint(t->options.user, true);
@@ -596,6 +656,8 @@ static bool is_written(struct tracker *t, const struct pending_sync *sync)
            (files_settled_until(t->files, sync->at_ns) ||
             t->timeline.now_boot_ns > sync->at_ns + sync_loss_ns) &&
            (endpoints_settled_until(t->endpoints, sync->at_ns) ||
+            t->timeline.now_boot_ns > sync->at_ns + sync_loss_ns) &&
+           (kernel_events_settled_until(t->kernel_events, sync->at_ns) ||
             t->timeline.now_boot_ns > sync->at_ns + sync_loss_ns) &&
            (sessions_settled_until(t->sessions, sync->at_ns) ||
             t->timeline.now_boot_ns > sync->at_ns + sync_loss_ns) &&
@@ -625,6 +687,7 @@ static void clock_tick(struct tracker *t, const struct gulp *gulp)
                              "the server's time confirms it");
     if (step != TIMELINE_STEADY)
         loss_clock_step(&t->loss);
+    kernel_events_clock(t->kernel_events, gulp->boot_ns, t->timeline.wall_ns);
 }
 
 void tracker_gulp(struct tracker *t, const struct gulp *gulp)
@@ -645,6 +708,8 @@ void tracker_gulp(struct tracker *t, const struct gulp *gulp)
     devices_tick(t->devices);
     sessions_tick(t->sessions);
     loss_rows(&t->loss, LOSS_SESSION_ROWS, sessions_take_beyond(t->sessions));
+    kernel_events_tick(t->kernel_events);
+    loss_rows(&t->loss, LOSS_KERNEL_EVENTS, kernel_events_take_beyond(t->kernel_events));
     loss_rows(&t->loss, LOSS_FILE_EVENTS, files_take_beyond(t->files));
     loss_rows(&t->loss, LOSS_DEVICE_ROWS, devices_take_beyond(t->devices));
     loss_rows(&t->loss, LOSS_NETWORK_ROWS, networks_take_beyond(t->networks));
@@ -680,6 +745,7 @@ void tracker_finish(struct tracker *t)
     files_flush(t->files);
     devices_flush(t->devices);
     sessions_flush(t->sessions);
+    kernel_events_flush(t->kernel_events);
     loss_finish(&t->loss);
     standing_rows_end(&t->standing, TABLE_COVERAGE,
                       timeline_real_us(&t->timeline, t->timeline.now_boot_ns), END_CLOSED);

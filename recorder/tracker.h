@@ -24,6 +24,7 @@ struct tracker_options {
     unsigned settle_ms, fork_ms, late_s, late_mib; /* 0: 250, 100, 60, 8 */
     bool connector_active, taskstats_active, audit_active, bpf_active, sock_diag_active;
     bool resolver_active;               /* names of addresses are looked up */
+    bool kernel_events_active;          /* rows of kernel events are wanted */
     bool programs_active;               /* files of programs are looked at */
     unsigned login_ms;                  /* see sessions.h; 0: 2000 */
     bool utmp_active;                   /* files of logins are read */

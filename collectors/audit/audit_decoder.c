@@ -3,6 +3,7 @@
 #include "collectors/audit/audit_decoder.h"
 
 #include "collectors/audit/audit_event.h"
+#include "collectors/audit/audit_kernel.h"
 #include "collectors/audit/audit_record.h"
 #include "collectors/audit/audit_serial.h"
 #include "collectors/audit/audit_socket.h"
@@ -10,6 +11,7 @@
 #include "collectors/audit/audit_user.h"
 #include "collectors/netlink/common_message.h"
 
+#include <linux/audit.h>
 #include <stdlib.h>
 
 #define STALE_NS 1000000000ull /* a note comes when records were lost: wait no longer for them */
@@ -17,6 +19,7 @@
 struct audit_decoder {
     struct audit_event_set *events;
     struct audit_socket_set *sockets;
+    struct audit_kernel_set *kernel;
     struct audit_serial serials;
     struct audit_user_scratch scratch;
 };
@@ -34,6 +37,8 @@ int audit_decoder_new(struct decoder **decoderp)
     int r = self ? audit_event_set_new(&self->events) : -ENOMEM;
     if (r == 0)
         r = audit_socket_set_new(&self->sockets);
+    if (r == 0)
+        r = audit_kernel_set_new(&self->kernel);
     if (r < 0) {
         audit_decoder_free((struct decoder *)self);
         return r;
@@ -49,6 +54,7 @@ struct decoder *audit_decoder_free(struct decoder *decoder)
         audit_event_set_free(self->events);
         audit_socket_set_free(self->sockets);
         audit_user_scratch_deinit(&self->scratch);
+        audit_kernel_set_free(self->kernel);
     }
     free(self);
     return NULL;
@@ -140,9 +146,16 @@ static int decode_data(struct audit_decoder *self, const struct message *message
     switch (use) {
     case AUDIT_USE_EXEC:
         r = audit_event_set_add(self->events, &record, message->boot_ns, handler, user);
+        if (record.type == AUDIT_CWD && r == 0)
+            return audit_kernel_set_add(self->kernel, &record, message->boot_ns, handler, user);
         if (r != AUDIT_EVENT_OTHER)
             return r;
+        r = audit_kernel_set_add(self->kernel, &record, message->boot_ns, handler, user);
+        if (r != AUDIT_KERNEL_SET_OTHER)
+            return r;
         return audit_socket_set_add(self->sockets, &record, message->boot_ns, handler, user);
+    case AUDIT_USE_KERNEL:
+        return audit_kernel_set_add(self->kernel, &record, message->boot_ns, handler, user);
     case AUDIT_USE_SOCKET:
         return audit_socket_set_add(self->sockets, &record, message->boot_ns, handler, user);
     case AUDIT_USE_LOGIN:

@@ -116,10 +116,10 @@ static unsigned hex_digit(uint8_t byte)
     return letter < 6 ? letter + 10 : 16;
 }
 
-bool audit_field_hex(const struct audit_field *field, uint32_t *value)
+bool audit_field_hex64(const struct audit_field *field, uint64_t *value)
 {
-    uint32_t number = 0;
-    if (field->quoted || field->value.length == 0 || field->value.length > 8)
+    uint64_t number = 0;
+    if (field->quoted || field->value.length == 0 || field->value.length > 16)
         return false;
     for (size_t i = 0; i < field->value.length; i++) {
         unsigned digit = hex_digit(field->value.data[i]);
@@ -128,6 +128,15 @@ bool audit_field_hex(const struct audit_field *field, uint32_t *value)
         number = number << 4 | digit;
     }
     *value = number;
+    return true;
+}
+
+bool audit_field_hex(const struct audit_field *field, uint32_t *value)
+{
+    uint64_t number;
+    if (field->value.length > 8 || !audit_field_hex64(field, &number))
+        return false;
+    *value = (uint32_t)number;
     return true;
 }
 

@@ -40,6 +40,9 @@ enum {
     AUDIT_TEXT_UNKNOWN = 1 /* `(null)`, or the kernel had no memory or no room for it */
 };
 
+/** The same of 64 bits: as wide as a register. */
+bool audit_field_hex64(const struct audit_field *field, uint64_t *value);
+
 /** Append the bytes of a value that the kernel writes in quotes, or in hexadecimal when it holds
  *  what quotes cannot. Returns an outcome, or -EBADMSG (nothing appended). Memory: see @p to. */
 int audit_field_text(const struct audit_field *field, struct buffer *to) MUST_CHECK;

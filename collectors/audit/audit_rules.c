@@ -1,6 +1,8 @@
 /* Rules are built field by field into zeroed memory, as the kernel reads and lists them. */
 #include "collectors/audit/audit_rules.h"
 
+#include "collectors/audit/audit_kernel_call.h"
+
 #include <stdlib.h>
 
 /* How AUDIT_LIST_RULES writes it; part of neither the key nor the field. */
@@ -144,6 +146,7 @@ static void set_calls(struct audit_rule_data *rule, const uint32_t *calls, size_
 
 struct keyed_field {
     uint32_t field, value;
+    uint32_t comparison; /* 0: AUDIT_EQUAL */
 };
 
 /* A rule on the end of these calls, with our key as its last field. */
@@ -160,7 +163,8 @@ static int append_keyed_rule(struct audit_rules *rules, const uint32_t *calls, s
     made.rule.action = AUDIT_ALWAYS;
     set_calls(&made.rule, calls, n_calls);
     for (size_t i = 0; i < n_fields; i++)
-        add_field(&made.rule, fields[i].field, AUDIT_EQUAL, fields[i].value);
+        add_field(&made.rule, fields[i].field,
+                  fields[i].comparison ? fields[i].comparison : AUDIT_EQUAL, fields[i].value);
     add_field(&made.rule, AUDIT_FILTERKEY, AUDIT_EQUAL, (uint32_t)key_length);
     made.rule.buflen = (uint32_t)key_length;
     memcpy(made.bytes + sizeof(struct audit_rule_data), AUDIT_RULES_KEY, key_length);
@@ -231,6 +235,32 @@ int audit_rules_append_keyed(struct audit_rules *self, bool sockets)
     return r;
 }
 
+/* All calls of one filter in one rule. */
+static int append_kernel_rule(struct audit_rules *rules, uint32_t arch,
+                              enum audit_kernel_filter filter)
+{
+    uint32_t calls[AUDIT_KERNEL_CALLS_MOST];
+    size_t n = audit_kernel_calls(arch, filter, calls);
+    struct keyed_field fields[2] = {
+        {.field = AUDIT_ARCH, .value = arch}
+    };
+    fields[1].field = AUDIT_ARG0;
+    fields[1].value = audit_kernel_filter_value(filter);
+    if (filter == AUDIT_KERNEL_CLONE)
+        fields[1].comparison = AUDIT_BIT_MASK;
+    return n ? append_keyed_rule(rules, calls, n, fields, filter == AUDIT_KERNEL_ANY ? 1 : 2) : 0;
+}
+
+int audit_rules_append_kernel(struct audit_rules *self)
+{
+    const size_t n = sizeof(call_tables) / sizeof(call_tables[0]);
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < n; i++)
+        for (int filter = 0; r == 0 && filter < AUDIT_KERNEL_FILTER_N; filter++)
+            r = append_kernel_rule(self, call_tables[i].arch, (enum audit_kernel_filter)filter);
+    return r;
+}
+
 static int append_exclusion(struct audit_rules *rules, uint32_t first, uint32_t last)
 {
     struct audit_rule_data rule = {.flags = AUDIT_FILTER_EXCLUDE, .action = AUDIT_ALWAYS};
@@ -246,10 +276,10 @@ static int append_exclusion(struct audit_rules *rules, uint32_t first, uint32_t 
     return audit_rules_append(rules, &rule, sizeof(rule));
 }
 
-int audit_rules_append_exclusions(struct audit_rules *self)
+int audit_rules_append_exclusions(struct audit_rules *self, bool paths)
 {
     _Static_assert(AUDIT_BPRM_FCAPS == AUDIT_EOE + 1, "one rule for both");
-    int r = append_exclusion(self, AUDIT_PATH, AUDIT_PATH);
+    int r = paths ? 0 : append_exclusion(self, AUDIT_PATH, AUDIT_PATH);
     if (r == 0)
         r = append_exclusion(self, AUDIT_PROCTITLE, AUDIT_PROCTITLE);
     if (r == 0)

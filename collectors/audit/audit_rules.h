@@ -46,5 +46,8 @@ bool audit_rules_precede_others(const struct audit_rules *self);
  * successful execs, and with @p sockets calls with an IPv4 or IPv6 address, and accepts without
  * one. */
 int audit_rules_append_keyed(struct audit_rules *self, bool sockets) MUST_CHECK;
-/** Append the rules of an owner: record types that are not made at all. */
-int audit_rules_append_exclusions(struct audit_rules *self) MUST_CHECK;
+/** Append our rules of kernel events (audit_kernel_call.h), whether they succeed or not. */
+int audit_rules_append_kernel(struct audit_rules *self) MUST_CHECK;
+/** Append the rules of an owner: record types that are not made at all; with @p paths PATH is
+ *  made. */
+int audit_rules_append_exclusions(struct audit_rules *self, bool paths) MUST_CHECK;

@@ -28,6 +28,8 @@ int audit_setup_open(struct audit_setup *self, const struct source_options *opti
     *self = (struct audit_setup){
         .wants_rules = !options->audit_rules || strcmp(options->audit_rules, "none") != 0,
         .wants_sockets = !options->bpf_active,
+        .wants_kernel = options->kernel_events,
+        .wants_paths = options->kernel_events && options->kernel_event_paths,
         .backlog_limit = options->audit_backlog_limit,
         .directory = options->state_directory ? strdup(options->state_directory) : NULL,
     };
@@ -215,14 +217,20 @@ static int take_over(struct audit_setup *self, struct netlink_socket *events,
     return r < 0 ? r : add_keyed_rules(self, keyed);
 }
 
+static int append_wanted(const struct audit_setup *self, struct audit_rules *keyed)
+{
+    int r = audit_rules_append_keyed(keyed, self->wants_sockets);
+    return r == 0 && self->wants_kernel ? audit_rules_append_kernel(keyed) : r;
+}
+
 int audit_setup_own(struct audit_setup *self, struct netlink_socket *events,
                     struct error_text *error)
 {
     struct audit_rules exclusions = AUDIT_RULES_NULL, keyed = AUDIT_RULES_NULL;
     struct audit_rules wanted = AUDIT_RULES_NULL;
-    int r = audit_rules_append_exclusions(&exclusions);
+    int r = audit_rules_append_exclusions(&exclusions, self->wants_paths);
     if (r == 0 && self->wants_rules)
-        r = audit_rules_append_keyed(&keyed, self->wants_sockets);
+        r = append_wanted(self, &keyed);
     if (r == 0)
         r = move_rules(&wanted, &keyed);
     if (r == 0)
@@ -245,7 +253,7 @@ int audit_setup_visit(struct audit_setup *self, struct error_text *error)
     if (!self->wants_rules)
         return 0;
     struct audit_rules keyed = AUDIT_RULES_NULL;
-    int r = audit_rules_append_keyed(&keyed, self->wants_sockets);
+    int r = append_wanted(self, &keyed);
     if (r < 0)
         error_set(error, r, "audit: rules cannot be made: %s", strerror(-r));
     else

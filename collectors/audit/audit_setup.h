@@ -14,6 +14,8 @@ struct audit_setup {
     char *directory;        /* for the state file; NULL: none is kept. Owned */
     bool wants_rules;       /* whether our keyed rules are to be loaded */
     bool wants_sockets;     /* among them those of calls on sockets */
+    bool wants_kernel;      /* and those of kernel events */
+    bool wants_paths;       /* PATH records are made */
     uint32_t backlog_limit; /* as owner, at least; 0: leave it */
     struct audit_state state;
     bool changed;       /* there is something to undo: `state` is valid */

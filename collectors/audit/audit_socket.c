@@ -92,18 +92,6 @@ struct syscall_fields {
     int64_t result;
 };
 
-/* Hexadecimal, as wide as a register. */
-static bool field_hex64(const struct audit_field *field, uint64_t *value)
-{
-    char text[17], *end;
-    if (field->value.length == 0 || field->value.length >= sizeof(text))
-        return false;
-    memcpy(text, field->value.data, field->value.length);
-    text[field->value.length] = '\0';
-    *value = strtoull(text, &end, 16);
-    return *end == '\0';
-}
-
 static bool field_i64(const struct audit_field *field, int64_t *value)
 {
     char text[24], *end;
@@ -136,9 +124,9 @@ static bool take_field(struct waiting_call *waiting, struct syscall_fields *fiel
     if (slice_is(field->name, "arch"))
         return audit_field_hex(field, &fields->arch);
     if (slice_is(field->name, "a0"))
-        return field_hex64(field, &fields->arguments[0]);
+        return audit_field_hex64(field, &fields->arguments[0]);
     if (slice_is(field->name, "a1"))
-        return field_hex64(field, &fields->arguments[1]);
+        return audit_field_hex64(field, &fields->arguments[1]);
     if (slice_is(field->name, "exit"))
         return field_i64(field, &fields->result);
     if (slice_is(field->name, "comm")) {

@@ -90,10 +90,10 @@ static void read_name(uint32_t pid, char name[32])
 static void note_owner(struct audit *self)
 {
     set_note(self,
-             "%s\texcluded PATH PROCTITLE EOE BPRM_FCAPS; %zu rules; backlog %u; receive buffer "
+             "%s\texcluded %sPROCTITLE EOE BPRM_FCAPS; %zu rules; backlog %u; receive buffer "
              "%zu bytes%s",
-             self->locked ? "owner-immutable" : "owner", self->setup.n_keyed,
-             self->setup.state.set_backlog_limit, self->owner.receive_buffer,
+             self->locked ? "owner-immutable" : "owner", self->setup.wants_paths ? "" : "PATH ",
+             self->setup.n_keyed, self->setup.state.set_backlog_limit, self->owner.receive_buffer,
              self->owner.buffer_is_small ? ", less than asked for" : "");
 }
 
@@ -155,12 +155,12 @@ static int open_socket(struct audit *self, struct netlink_socket *socket, uint32
 
 /* Records that only accompany an event, and that nobody here reads, are dropped before they take
  * room in the buffer. Never the first record of an event: its serial is needed. */
-static int attach_filter(struct netlink_socket *socket)
+static int attach_filter(struct netlink_socket *socket, bool paths)
 {
     const uint32_t type_offset = offsetof(struct nlmsghdr, nlmsg_type);
     struct sock_filter code[] = {
         BPF_STMT(BPF_LD | BPF_H | BPF_ABS, type_offset),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(AUDIT_PATH), 4, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(AUDIT_PATH), paths ? 3 : 4, 0),
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(AUDIT_PROCTITLE), 3, 0),
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(AUDIT_EOE), 2, 0),
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(AUDIT_BPRM_FCAPS), 1, 0),
@@ -238,7 +238,7 @@ static int become_guest(struct audit *self, const struct audit_status *status,
         return r;
     if ((r = join_group(&self->guest)) < 0)
         return error_set(error, r, "audit: cannot join the multicast group: %s", strerror(-r));
-    if ((r = attach_filter(&self->guest)) < 0)
+    if ((r = attach_filter(&self->guest, self->setup.wants_paths)) < 0)
         log_warning("audit", "no filter on the socket, more is read than needed: %s", strerror(-r));
     if ((r = set_up_guest(self, status, error)) < 0)
         return r;

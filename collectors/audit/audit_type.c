@@ -15,7 +15,7 @@ struct type_row {
 static const struct type_row kernel_types[] = {
 #define ROW(type, action) [AUDIT_##type - AUDIT_SYSCALL] = {#type, AUDIT_USE_##action}
     ROW(SYSCALL, EXEC),
-    ROW(PATH, SKIP),
+    ROW(PATH, KERNEL),
     ROW(IPC, SKIP),
     ROW(SOCKETCALL, SKIP),
     ROW(CONFIG_CHANGE, SKIP),
@@ -29,7 +29,7 @@ static const struct type_row kernel_types[] = {
     ROW(MQ_GETSETATTR, SKIP),
     ROW(KERNEL_OTHER, SKIP),
     ROW(FD_PAIR, SKIP),
-    ROW(OBJ_PID, SKIP),
+    ROW(OBJ_PID, KERNEL),
     ROW(TTY, SKIP),
     ROW(EOE, EXEC),
     ROW(BPRM_FCAPS, SKIP),
@@ -41,11 +41,11 @@ static const struct type_row kernel_types[] = {
     ROW(PROCTITLE, SKIP),
     ROW(FEATURE_CHANGE, SKIP),
     ROW(REPLACE, CONTROL),
-    ROW(KERN_MODULE, SKIP),
+    ROW(KERN_MODULE, KERNEL),
     ROW(FANOTIFY, SKIP),
-    ROW(TIME_INJOFFSET, SKIP),
-    ROW(TIME_ADJNTPVAL, SKIP),
-    ROW(BPF, SKIP),
+    ROW(TIME_INJOFFSET, KERNEL),
+    ROW(TIME_ADJNTPVAL, KERNEL),
+    ROW(BPF, KERNEL),
     ROW(EVENT_LISTENER, SKIP),
 #undef ROW
 };

@@ -12,6 +12,7 @@ enum audit_use {
     AUDIT_USE_LOGIN,   /* a login user id was set */
     AUDIT_USE_USER,    /* a program says something of a login */
     AUDIT_USE_SOCKET,  /* addresses of calls on sockets */
+    AUDIT_USE_KERNEL,  /* what a call that changes the kernel was done to */
     AUDIT_USE_CONTROL, /* not a record: answers to requests, and the kernel's probe of its daemon */
 };
 

@@ -4,8 +4,9 @@
  * -EBADMSG, and never more arguments than declared.
  *
  * The input is lines. The first letter is the record's type (S SYSCALL, E EXECVE, C CWD, O EOE,
- * L LOGIN, U USER_AUTH, A CONFIG_CHANGE, N a note, T time passes), the second its serial. A small
- * letter gives the text without "audit(...): ", which then has to be in the line.
+ * L LOGIN, U USER_AUTH, A CONFIG_CHANGE, B BPF, K KERN_MODULE, P PATH, I OBJ_PID, J TIME_INJOFFSET,
+ * D TIME_ADJNTPVAL, N a note, T time passes), the second its serial. A small letter gives the text
+ * without "audit(...): ", which then has to be in the line.
  */
 #include "collectors/audit/audit_decoder.h"
 
@@ -46,6 +47,17 @@ static void take_fact(void *user, const struct fact *fact)
     }
     if (fact->kind == FACT_AUDIT_USER)
         read_user(&fact->audit_user);
+    if (fact->kind == FACT_KERNEL_EVENT) {
+        if (fact->kernel_event.kind >= KERNEL_CLOCK_STEP || fact->kernel_event.pid == 0)
+            abort();
+        read_slice(fact->kernel_event.comm);
+        read_slice(fact->kernel_event.target);
+    }
+    if (fact->kind == FACT_KERNEL_TARGET) {
+        if (fact->kernel_target.target.length > 4096)
+            abort();
+        read_slice(fact->kernel_target.target);
+    }
     if (fact->kind != FACT_AUDIT_EXEC)
         return;
     const struct fact_audit_exec *exec = &fact->audit_exec;
@@ -75,6 +87,18 @@ static uint16_t type_of(uint8_t letter)
         return AUDIT_LOGIN;
     case 'U':
         return AUDIT_FIRST_USER_MSG;
+    case 'B':
+        return AUDIT_BPF;
+    case 'K':
+        return AUDIT_KERN_MODULE;
+    case 'P':
+        return AUDIT_PATH;
+    case 'I':
+        return AUDIT_OBJ_PID;
+    case 'J':
+        return AUDIT_TIME_INJOFFSET;
+    case 'D':
+        return AUDIT_TIME_ADJNTPVAL;
     default:
         return AUDIT_CONFIG_CHANGE;
     }

@@ -104,6 +104,15 @@ class TestReplay(unittest.TestCase):
                  60, "the loss is in a gap row", 0.2)
         self.assert_same(b"insert\tgap\t", b"insert\tprocess\t")
 
+    def test_kernel_events(self):
+        self.start()
+        run("unshare", "--mount", "--uts", "mount", "-t", "tmpfs", "none", self.directory)
+        run("strace", "-f", "-o", "/dev/null", "true")
+        live = self.assert_same(b"insert\tkernel_event\t")
+        kinds = [line.split(b"\t")[12] for line in live if b"\tkernel_event\t" in line]
+        self.assertEqual([b"unshare", b"remount", b"mount"], kinds[:3])
+        self.assertIn(b"ptrace", kinds)
+
     def test_without_connector(self):
         """Audit alone tells of execs: each ends the image before, in one process."""
         self.start("[connector]\nmode = off\n")

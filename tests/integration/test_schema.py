@@ -23,8 +23,9 @@ ACCOUNTS = ("account", "account_group", "group_member", "finding")
 NETWORK = ("endpoint", "address_name", "interface_address", "route")
 LOGINS = ("session", "auth_attempt")
 TABLES = ("process", "process_change", "host", "boot", "coverage", "gap", *NETWORK, "file_access",
-          *ACCOUNTS, "device", *LOGINS)
-PARTITIONED = ("process", "process_change", *NETWORK, "file_access", *ACCOUNTS, "device", *LOGINS)
+          *ACCOUNTS, "device", *LOGINS, "kernel_event")
+PARTITIONED = ("process", "process_change", *NETWORK, "file_access", *ACCOUNTS, "device", *LOGINS,
+               "kernel_event")
 SETTLED = ("process", "endpoint", "device")
 FILES = sorted(name for name in os.listdir(os.path.join(ROOT, "server-schema"))
                if name.endswith(".sql"))

@@ -22,8 +22,8 @@ NO_ROUTINE_RIGHT = 1370
 BOOT = "11111111-2222-4333-8444-555555555555"
 TABLES = ("process", "process_change", "host", "boot", "coverage", "gap", "endpoint",
           "address_name", "interface_address", "route", "file_access", "device", "account",
-          "account_group", "group_member", "finding", "session", "auth_attempt", "batch", "rejected",
-          "enrolment", "maintenance_run")
+          "account_group", "group_member", "finding", "session", "auth_attempt", "kernel_event",
+          "batch", "rejected", "enrolment", "maintenance_run")
 # What a row needs besides the common columns.
 NEEDS = {"process": {"boot_id": BOOT, "pid": 1}, "process_change": {"process_id": 1, "kind": "uid"},
          "host": {"name": "h"}, "boot": {"boot_id": BOOT},
@@ -36,7 +36,8 @@ NEEDS = {"process": {"boot_id": BOOT, "pid": 1}, "process_change": {"process_id"
          "account": {"username": "u"}, "account_group": {"groupname": "g"},
          "group_member": {"groupname": "g", "username": "u"},
          "finding": {"class": "x", "subject": "s"},
-         "session": {"username": "x"}, "auth_attempt": {"result": "failure"}}
+         "session": {"username": "x"}, "auth_attempt": {"result": "failure"},
+         "kernel_event": {"kind": "mount"}}
 # The columns of an end besides the common ones, and those that are settled, with values.
 ENDS = {"process": {"exit_code": 1, "cpu_user_us": 1, "exit_uid": 0},
         "endpoint": {"bytes_sent": 1, "bytes_received": 0},

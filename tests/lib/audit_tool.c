@@ -87,6 +87,12 @@ static void take_fact(void *user, const struct fact *fact)
         printf("SOCKET serial=%u pid=%u call=%d\n", fact->audit_socket.serial,
                fact->audit_socket.pid, (int)fact->audit_socket.call);
         break;
+    case FACT_KERNEL_EVENT: /* likewise, and the kernel by itself of BPF */
+        printf("KERNEL serial=%u pid=%u kind=%d\n", fact->kernel_event.serial,
+               fact->kernel_event.pid, (int)fact->kernel_event.kind);
+        break;
+    case FACT_KERNEL_TARGET:
+        break;
     default:
         printf("OTHER kind=%d\n", fact->kind);
     }

@@ -58,6 +58,18 @@ static inline void audit_test_socket(struct audit_test *test, const struct fact_
     buffer_append_byte(&test->facts, '\n');
 }
 
+static inline void audit_test_kernel(struct audit_test *test, const struct fact_kernel_event *event)
+{
+    buffer_printf(&test->facts, "kernel %u kind=%d pid=%u uid=%u auid=%d %s", event->serial,
+                  (int)event->kind, event->pid, event->uid, (int)event->login_uid,
+                  !event->known    ? "unknown"
+                  : event->success ? "success"
+                                   : "failure");
+    audit_test_append(test, "comm", event->comm);
+    audit_test_append(test, "target", event->target);
+    buffer_append_text(&test->facts, event->needs_target ? " needs\n" : "\n");
+}
+
 static inline void audit_test_fact(void *user, const struct fact *fact)
 {
     struct audit_test *test = user;
@@ -84,6 +96,15 @@ static inline void audit_test_fact(void *user, const struct fact *fact)
         break;
     case FACT_AUDIT_SOCKET:
         audit_test_socket(test, &fact->audit_socket);
+        break;
+    case FACT_KERNEL_EVENT:
+        audit_test_kernel(test, &fact->kernel_event);
+        break;
+    case FACT_KERNEL_TARGET:
+        buffer_printf(&test->facts, "target %u%s", fact->kernel_target.serial,
+                      fact->kernel_target.further ? " further" : "");
+        audit_test_append(test, "is", fact->kernel_target.target);
+        buffer_append_byte(&test->facts, '\n');
         break;
     case FACT_OVERRUN:
         buffer_append_text(&test->facts, "overrun\n");

@@ -41,7 +41,7 @@ static struct audit_state example(void)
                                 .former_backlog_wait_time = UINT32_MAX,
                                 .set_backlog_limit = 8192};
     assert_int_equal(audit_rules_append_keyed(&state.added_rules, true), 0);
-    assert_int_equal(audit_rules_append_exclusions(&state.former_rules), 0);
+    assert_int_equal(audit_rules_append_exclusions(&state.former_rules, false), 0);
     return state;
 }
 
@@ -137,7 +137,7 @@ static void test_rules(void **state)
     struct audit_rules rules = AUDIT_RULES_NULL;
     assert_int_equal(audit_rules_append_keyed(&rules, true), 0);
     size_t n_keyed = rules.n;
-    assert_int_equal(audit_rules_append_exclusions(&rules), 0);
+    assert_int_equal(audit_rules_append_exclusions(&rules, false), 0);
     for (size_t i = 0; i < rules.n; i++) {
         assert_int_equal(audit_rule_is_keyed(rules.list[i]), i < n_keyed);
         assert_false(audit_rule_is_task_never(rules.list[i]));
@@ -173,7 +173,7 @@ static void test_types(void **state)
     assert_int_equal(audit_type_use(AUDIT_REPLACE), AUDIT_USE_CONTROL);
     assert_int_equal(audit_type_use(AUDIT_GET), AUDIT_USE_CONTROL);
     assert_int_equal(audit_type_use(AUDIT_LOGIN), AUDIT_USE_LOGIN);
-    assert_int_equal(audit_type_use(AUDIT_PATH), AUDIT_USE_SKIP);
+    assert_int_equal(audit_type_use(AUDIT_PATH), AUDIT_USE_KERNEL);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

@@ -134,6 +134,7 @@ static const struct column device_columns[] = {
     END_COMMON,
 };
 _Static_assert(N_ELEMENTS(device_columns) == DEVICE_COLUMN_N, "catalogue.h names the positions");
+
 static const struct column account_columns[] = {
     BIRTH_COMMON,   BIRTH("username"),       BIRTH("uid"),
     BIRTH("gid"),   BIRTH("gecos"),          BIRTH("home"),
@@ -159,25 +160,22 @@ static const struct column group_member_columns[] = {
 
 static const struct column finding_columns[] = {
     BIRTH_COMMON, BIRTH("class"), BIRTH("subject"), BIRTH("detail"), END_COMMON,
-    static const struct column session_columns[] = {
-        BIRTH_COMMON,
-        BIRTH("boot_id"),
-        BIRTH("session_id"),
-        BIRTH("login_uid"),
-        BIRTH("username"),
-        BIRTH("tty"),
-        BIRTH("service"),
-        BIRTH("leader_pid"),
-        BIRTH("process_id"),
-        BIRTH("remote_address"),
-        BIRTH("remote_name"),
-        END_COMMON,
-    };
+};
+
+static const struct column session_columns[] = {
+    BIRTH_COMMON,         BIRTH("boot_id"),
+    BIRTH("session_id"),  BIRTH("login_uid"),
+    BIRTH("username"),    BIRTH("tty"),
+    BIRTH("service"),     BIRTH("leader_pid"),
+    BIRTH("process_id"),  BIRTH("remote_address"),
+    BIRTH("remote_name"), END_COMMON,
+};
 
 static const struct column auth_attempt_columns[] = {
     BIRTH_COMMON, BIRTH("username"),   BIRTH("service"), BIRTH("result"), BIRTH("remote_address"),
     BIRTH("tty"), BIRTH("process_id"), END_COMMON,
 };
+
 static const struct column kernel_event_columns[] = {
     BIRTH_COMMON,  BIRTH("process_id"), BIRTH("pid"),       BIRTH("application"),
     BIRTH("uid"),  BIRTH("username"),   BIRTH("login_uid"), BIRTH("login_username"),

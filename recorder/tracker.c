@@ -74,6 +74,7 @@ struct tracker {
     struct accounts *accounts;
     struct sessions *sessions;
     struct kernel_events *kernel_events;
+    struct buffer users; /* scratch: who is logged in */
     struct standing_rows standing;
     struct loss loss;
     struct cursors before; /* of the earlier run */
@@ -203,12 +204,25 @@ static int make_files(struct tracker *t)
     return files_new(&t->files, &options);
 }
 
+static const char *users_logged_in(void *user)
+{
+    struct tracker *t = user;
+    if (!t->options.utmp_active)
+        return NULL;
+    buffer_clear(&t->users);
+    sessions_append_users(t->sessions, &t->users);
+    buffer_append_byte(&t->users, '\0');
+    return t->users.failed ? NULL : (const char *)t->users.data;
+}
+
 static int make_devices(struct tracker *t)
 {
     struct devices_options options = {
         .output = &t->output,
         .most = DEVICE_ROWS_MOST,
         .bytes_most = DEVICE_BYTES_MOST,
+        .user = t,
+        .users_logged_in = users_logged_in,
     };
     return devices_new(&t->devices, &options);
 }
@@ -230,6 +244,13 @@ static bool are_processes_known(void *user)
     return processes_last_scan_ns(((struct tracker *)user)->processes) != 0;
 }
 
+static void note_finding(void *user, const char *class, const char *subject, const char *detail)
+{
+    struct tracker *t = user;
+    findings_note(t->findings, class, slice_text(subject), slice_text(detail),
+                  timeline_real_us(&t->timeline, t->timeline.now_boot_ns));
+}
+
 static int make_sessions(struct tracker *t)
 {
     struct sessions_options options = {
@@ -243,6 +264,7 @@ static int make_sessions(struct tracker *t)
         .actor = find_actor,
         .living = find_living,
         .processes_known = are_processes_known,
+        .finding = note_finding,
     };
     return sessions_new(&t->sessions, &options);
 }
@@ -337,6 +359,7 @@ struct tracker *tracker_free(struct tracker *t)
     accounts_free(t->accounts);
     findings_free(t->findings);
     sessions_free(t->sessions);
+    buffer_deinit(&t->users);
     processes_free(t->processes);
     host_names_free(t->host_names);
     user_names_free(t->names);

@@ -4,10 +4,13 @@ import collections
 import contextlib
 import fcntl
 import os
+import shutil
 import subprocess
 
-from vestige_test import VestigeTest, wait_for
+from vestige_test import VestigeTest, run, wait_for
 
+UDEVD = "/lib/systemd/systemd-udevd"
+RUN_UDEV = "/run/udev"
 LOOP_CTL_ADD, LOOP_CTL_REMOVE = 0x4C80, 0x4C81
 
 Device = collections.namedtuple("Device", "subsystem devpath devnode device driver")
@@ -119,3 +122,18 @@ class DeviceTest(VestigeTest):
             yield
         finally:
             batch([f"link del {name}" for name in names if os.path.exists(f"/sys/class/net/{name}")])
+
+    @contextlib.contextmanager
+    def daemon(self):
+        """The real udev daemon, killed unless somebody ends it better."""
+        self.assertFalse(os.path.exists(RUN_UDEV), "a udev daemon runs, or has left its files")
+        with open(os.path.join(self.vestige.directory, "udevd.log"), "wb") as log:
+            daemon = subprocess.Popen([UDEVD], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        try:
+            wait_for(lambda: os.path.exists(f"{RUN_UDEV}/control"), 10, "the udev daemon runs")
+            run("udevadm", "control", "--ping", timeout=20)
+            yield daemon
+        finally:
+            daemon.kill()
+            daemon.wait(30)
+            shutil.rmtree(RUN_UDEV)

@@ -3,7 +3,6 @@
  *
  *   make_recordings DIR     DIR/threads, DIR/changes, DIR/late, DIR/loss, DIR/devices; each is
  *                           made if missing
- * if missing
  *
  * They hold what a recording of a real kernel has only by chance. The same program gives the same
  * bytes, but those that the headers of its system decide: so the recordings are kept, and this says

@@ -55,8 +55,9 @@ enum fact_kind {
     /* programs */
     FACT_PROGRAM,
     /* udev */
-    FACT_DEVICE,      /* a device that is there, or (end) was until now */
-    FACT_DEVICE_SCAN, /* a look at all devices began or ended */
+    FACT_DEVICE,       /* a device that is there, or (end) was until now */
+    FACT_DEVICE_SCAN,  /* a look at all devices began or ended */
+    FACT_DEVICES_READ, /* all events until now were read; as it was asked for */
     /* any source */
     FACT_OVERRUN, /* messages were lost, number unknown */
     FACT_NOTE,    /* mode and detail of the source, for `coverage` */

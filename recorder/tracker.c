@@ -195,6 +195,7 @@ static int make_devices(struct tracker *t)
         .output = &t->output,
         .most = DEVICE_ROWS_MOST,
         .bytes_most = DEVICE_BYTES_MOST,
+        .answers = t->options.ask_devices != NULL,
     };
     return devices_new(&t->devices, &options);
 }
@@ -457,6 +458,7 @@ static void on_fact(void *user, const struct fact *fact)
         break;
     case FACT_DEVICE:
     case FACT_DEVICE_SCAN:
+    case FACT_DEVICES_READ:
         devices_fact(t->devices, fact);
         break;
     default:
@@ -477,6 +479,8 @@ static void on_message(struct tracker *t, const struct message *message)
             struct pending_sync *sync = &t->syncs[t->n_syncs++];
             memcpy(&sync->token, message->bytes.data, sizeof(uint64_t));
             sync->at_ns = t->timeline.now_boot_ns;
+            if (t->options.ask_devices)
+                t->options.ask_devices(t->options.user);
         }
         return;
     }
@@ -516,8 +520,7 @@ static void checkpoint(struct tracker *t)
         !processes_last_scan_ns(t->processes))
         return;
     size_t n_rows = processes_living(t->processes) + endpoints_living(t->endpoints) +
-                    networks_rows(t->networks) + files_rows(t->files) +
-                    devices_rows(t->devices);
+                    networks_rows(t->networks) + files_rows(t->files) + devices_rows(t->devices);
     t->next_checkpoint_ns =
         now + checkpoint_ns + n_rows * 10000000 + host_names_open_rows(t->host_names) * 1000000;
     t->options.checkpoint(t->options.user, true);
@@ -543,7 +546,7 @@ static bool is_written(struct tracker *t, const struct pending_sync *sync)
            (endpoints_settled_until(t->endpoints, sync->at_ns) ||
             t->timeline.now_boot_ns > sync->at_ns + sync_loss_ns) &&
            ((loss_settled(&t->loss) && networks_settled(t->networks) &&
-             devices_settled(t->devices)) ||
+             devices_settled_until(t->devices, sync->at_ns)) ||
             t->timeline.now_boot_ns > sync->at_ns + sync_loss_ns);
 }
 

@@ -239,27 +239,39 @@ static int follow_daemon(struct source *source)
     return r;
 }
 
-static int work(struct source *source)
+static int put_read(struct source *source)
+{
+    buffer_clear(&source->message);
+    udev_message_append_read(&source->message);
+    return put(source, MESSAGE_DATA);
+}
+
+static int work(struct source *source, bool requested)
 {
     int r = follow_daemon(source);
     if (r == 0)
         r = take_events(source);
     if (r == 0 && source->scan_wanted && clock_boot_ns() >= source->next_scan_ns)
         r = look(source);
-    return r;
+    return r == 0 && requested ? put_read(source) : r;
 }
 
 static void run(void *user)
 {
     struct source *source = user;
-    bool requested;
+    bool requested = false, requested_too = false;
     do {
-        int r = work(source);
+        int r = work(source, requested || requested_too);
         if (r < 0)
             complain(source, "a message is lost", r);
     } while (source_thread_wait(source->thread, NAP_MS, &requested) &&
-             source_thread_wait_for(source->thread, udev_monitor_get_fd(source->monitor), WAIT_MS,
-                                    &requested));
+             source_thread_wait_for(source->thread, udev_monitor_get_fd(source->monitor),
+                                    requested ? 0 : WAIT_MS, &requested_too));
+}
+
+void udev_source_request(struct source *source)
+{
+    source_thread_request(source->thread);
 }
 
 /* The source. */

@@ -8,3 +8,6 @@
 #include "collectors/udev/udev_message.h"
 
 extern const struct source_ops udev_source_ops;
+
+/** Ask for a FACT_DEVICES_READ, when all events until now are read. Any thread; never waits. */
+void udev_source_request(struct source *source);

@@ -205,6 +205,7 @@ class TestDevices(DeviceTest):
                     stream.write("x")
                 return os.path.join(place, "evidence") in self.paths_on("/dev/loop100")
             wait_for(is_found, 10, "a file on the new mount", 0.1)
+        self.vestige.sync()
         rows = self.rows(f"id >= {self.since} AND device = '7:100'")
         self.assertEqual("removed", self.only(rows, "loop100")["end_cause"])
 

@@ -39,6 +39,10 @@ static void take(void *user, const struct fact *fact)
         buffer_printf(to, "scan %d %d", fact->device_scan.begin, fact->device_scan.complete);
         return;
     }
+    if (fact->kind == FACT_DEVICES_READ) {
+        buffer_append_text(to, "read");
+        return;
+    }
     assert_int_equal(fact->kind, FACT_DEVICE);
     buffer_append_text(to, device->end ? "gone" : "there");
     show(to, "subsystem", device->subsystem);
@@ -240,6 +244,14 @@ static void test_scans(void **state)
         buffer_append_byte(&bytes, 'x');
         expect_bad(buffer_slice(&bytes));
     }
+    struct buffer read CLEANUP(buffer_deinit) = BUFFER_NULL;
+    struct taken taken = {BUFFER_NULL, 0};
+    udev_message_append_read(&read);
+    assert_int_equal(decode(buffer_slice(&read), &taken), 0);
+    assert_string_equal((const char *)taken.text.data, "read");
+    buffer_deinit(&taken.text);
+    buffer_append_byte(&read, 'x');
+    expect_bad(buffer_slice(&read));
     struct udev_header begin = {.type = UDEV_SCAN_BEGIN, .flags = UDEV_COMPLETE};
     expect_bad(slice_of(&begin, sizeof(begin)));
 }

@@ -596,7 +596,6 @@ static void test_reboot(void **state)
     struct world *w = *state;
     fill(w);
     restart(w, false, false);
-    struct buffer text CLEANUP(buffer_deinit) = BUFFER_NULL;
     size_t n = w->memory.n_lines - w->n_seen;
     assert_int_equal(n, 3);
     for (size_t i = 0; i < n; i++) {

@@ -128,10 +128,10 @@ _Static_assert(N_ELEMENTS(file_access_columns) == FILE_ACCESS_COLUMN_N,
                "catalogue.h names the positions");
 
 static const struct column device_columns[] = {
-    BIRTH_COMMON,       BIRTH("subsystem"), BIRTH("devpath"),  BIRTH("devnode"),
-    BIRTH("device"),    BIRTH("vendor"),    BIRTH("model"),    BIRTH("serial"),
-    BIRTH("vendor_id"), BIRTH("model_id"),  BIRTH("users_logged_in"),
-    SETTLE("driver"),   END_COMMON,
+    BIRTH_COMMON,       BIRTH("subsystem"), BIRTH("devpath"),         BIRTH("devnode"),
+    BIRTH("device"),    BIRTH("vendor"),    BIRTH("model"),           BIRTH("serial"),
+    BIRTH("vendor_id"), BIRTH("model_id"),  BIRTH("users_logged_in"), SETTLE("driver"),
+    END_COMMON,
 };
 _Static_assert(N_ELEMENTS(device_columns) == DEVICE_COLUMN_N, "catalogue.h names the positions");
 

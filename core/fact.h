@@ -57,8 +57,9 @@ enum fact_kind {
     /* programs */
     FACT_PROGRAM,
     /* udev */
-    FACT_DEVICE,      /* a device that is there, or (end) was until now */
-    FACT_DEVICE_SCAN, /* a look at all devices began or ended */
+    FACT_DEVICE,       /* a device that is there, or (end) was until now */
+    FACT_DEVICE_SCAN,  /* a look at all devices began or ended */
+    FACT_DEVICES_READ, /* all events until now were read; as it was asked for */
     /* accounts */
     FACT_ACCOUNT, /* what there is at a reading of the files */
     FACT_ACCOUNT_GROUP,

@@ -24,6 +24,7 @@
 #include "collectors/programs/programs_source.h"
 #include "collectors/resolver/resolver_source.h"
 #include "collectors/sock_diag/sock_diag_source.h"
+#include "collectors/udev/udev_source.h"
 #include "collectors/utmp/utmp_source.h"
 
 #include <fcntl.h>
@@ -117,6 +118,11 @@ static void on_ask_socket_scan(void *user)
     struct agent *agent = user;
     if (agent->sources.sock_diag)
         sock_diag_request(agent->sources.sock_diag);
+}
+
+static void on_ask_devices(void *user)
+{
+    udev_source_request(((struct agent *)user)->sources.udev);
 }
 
 static void on_sync_done(void *user, uint64_t token)
@@ -287,6 +293,7 @@ static int start_tracker(struct agent *agent, struct error_text *error)
         .ask_program = on_ask_program,
         .ask_scan = on_ask_scan,
         .ask_socket_scan = on_ask_socket_scan,
+        .ask_devices = agent->sources.udev ? on_ask_devices : NULL,
         .sync_done = on_sync_done,
         .checkpoint = on_checkpoint,
     };

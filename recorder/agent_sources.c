@@ -101,6 +101,8 @@ static void note_open(struct agent_sources *sources, const struct source_ops *op
         sources->inotify = source;
     if (ops->id == SOURCE_UTMP)
         sources->utmp = source;
+    if (ops->id == SOURCE_UDEV)
+        sources->udev = source;
 }
 
 int agent_sources_open(struct agent_sources *sources, const struct config *config,
@@ -136,6 +138,6 @@ void agent_sources_close(struct agent_sources *sources)
         source->source = source->ops->free(source->source);
     }
     sources->proc = sources->names = sources->sock_diag = sources->resolver = NULL;
-    sources->programs = sources->fanotify = sources->inotify = NULL;
+    sources->programs = sources->fanotify = sources->inotify = sources->udev = NULL;
     sources->utmp = NULL;
 }

@@ -295,6 +295,8 @@ void devices_fact(struct devices *d, const struct fact *fact)
         on_device(d, fact);
     else if (fact->kind == FACT_DEVICE_SCAN)
         on_scan(d, fact);
+    else if (fact->kind == FACT_DEVICES_READ)
+        d->read_ns = fact->boot_ns;
 }
 
 void devices_unwatched(struct devices *d)
@@ -304,11 +306,13 @@ void devices_unwatched(struct devices *d)
     while ((row = TAILQ_FIRST(&d->open)))
         device_row_end(d, row, row->restored ? d->last_real_us : now_us, END_UNKNOWN);
     d->scanning = false;
+    d->unwatched = true;
 }
 
-bool devices_settled(const struct devices *d)
+bool devices_settled_until(const struct devices *d, uint64_t boot_ns)
 {
-    return !d->scanning;
+    bool answers = d->options.answers && !d->unwatched;
+    return !d->scanning && (!answers || d->read_ns > boot_ns);
 }
 
 uint64_t devices_take_beyond(struct devices *d)

@@ -22,6 +22,7 @@ struct devices_options {
     /** Who is logged in now: names as evidence text, sorted, by commas; "": nobody; NULL: nobody
      *  knows, and then what the fact says counts. May be NULL itself. */
     const char *(*users_logged_in)(void *user);
+    bool answers; /* when it is asked for, a FACT_DEVICES_READ comes */
 };
 
 int devices_new(struct devices **devicesp, const struct devices_options *options) MUST_CHECK;
@@ -33,8 +34,9 @@ void devices_fact(struct devices *devices, const struct fact *fact);
 void devices_tick(struct devices *devices);
 /** Nobody watches any more: every row ends as unknown. */
 void devices_unwatched(struct devices *devices);
-/** No look at all devices is under way. */
-bool devices_settled(const struct devices *devices);
+/** No look at all devices is under way, and what had happened until @p boot_ns was read: after that
+ *  moment it was asked for. */
+bool devices_settled_until(const struct devices *devices, uint64_t boot_ns);
 /** A last attempt to write what the sink refused; what it refuses again is counted. */
 void devices_flush(struct devices *devices);
 

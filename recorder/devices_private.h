@@ -53,6 +53,8 @@ struct devices {
     uint32_t generation;
     bool scanning;
     uint64_t scan_began_ns, last_real_us;
+    uint64_t read_ns; /* when all events were read, as it was asked for */
+    bool unwatched;
     uint64_t beyond;                    /* rows for which there was no room, not yet in a gap */
     uint64_t scan_beyond, known_beyond; /* likewise, of this look and of the one before */
 };

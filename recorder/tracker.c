@@ -223,6 +223,7 @@ static int make_devices(struct tracker *t)
         .bytes_most = DEVICE_BYTES_MOST,
         .user = t,
         .users_logged_in = users_logged_in,
+        .answers = t->options.ask_devices != NULL,
     };
     return devices_new(&t->devices, &options);
 }
@@ -582,6 +583,7 @@ static void on_fact(void *user, const struct fact *fact)
         break;
     case FACT_DEVICE:
     case FACT_DEVICE_SCAN:
+    case FACT_DEVICES_READ:
         devices_fact(t->devices, fact);
         break;
     case FACT_ACCOUNT:
@@ -610,6 +612,8 @@ static void on_message(struct tracker *t, const struct message *message)
             struct pending_sync *sync = &t->syncs[t->n_syncs++];
             memcpy(&sync->token, message->bytes.data, sizeof(uint64_t));
             sync->at_ns = t->timeline.now_boot_ns;
+            if (t->options.ask_devices)
+                t->options.ask_devices(t->options.user);
         }
         return;
     }
@@ -685,7 +689,7 @@ static bool is_written(struct tracker *t, const struct pending_sync *sync)
            (sessions_settled_until(t->sessions, sync->at_ns) ||
             t->timeline.now_boot_ns > sync->at_ns + sync_loss_ns) &&
            ((loss_settled(&t->loss) && networks_settled(t->networks) &&
-             devices_settled(t->devices) && accounts_settled(t->accounts)) ||
+             devices_settled_until(t->devices, sync->at_ns) && accounts_settled(t->accounts)) ||
             t->timeline.now_boot_ns > sync->at_ns + sync_loss_ns);
 }
 

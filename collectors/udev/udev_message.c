@@ -65,6 +65,11 @@ void udev_message_append_scan(struct buffer *to, const struct fact_device_scan *
                   scan->complete ? UDEV_COMPLETE : 0);
 }
 
+void udev_message_append_read(struct buffer *to)
+{
+    append_header(to, UDEV_READ, 0);
+}
+
 void udev_message_append_device(struct buffer *to, bool present)
 {
     append_header(to, UDEV_DEVICE, present ? UDEV_PRESENT : 0);
@@ -212,6 +217,16 @@ static int decode_scan(const struct udev_header *header, size_t more, struct fac
     return 0;
 }
 
+static int decode_read(const struct udev_header *header, size_t more, struct fact *fact,
+                       fact_handler handler, void *user)
+{
+    if (more > 0 || header->flags)
+        return -EBADMSG;
+    fact->kind = FACT_DEVICES_READ;
+    handler(user, fact);
+    return 0;
+}
+
 int udev_decode(struct decoder *decoder, const struct message *message, fact_handler handler,
                 void *user)
 {
@@ -229,6 +244,8 @@ int udev_decode(struct decoder *decoder, const struct message *message, fact_han
     case UDEV_SCAN_BEGIN:
     case UDEV_SCAN_END:
         return decode_scan(&header, bytes.length, &fact, handler, user);
+    case UDEV_READ:
+        return decode_read(&header, bytes.length, &fact, handler, user);
     case UDEV_DEVICE:
         return decode_device(&header, bytes, &fact, handler, user);
     default:

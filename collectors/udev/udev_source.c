@@ -8,22 +8,22 @@
 #include "collectors/procfs/message_queue.h"
 #include "collectors/procfs/source_thread.h"
 #include "collectors/udev/logged_in.h"
+#include "collectors/udev/udev_daemon.h"
 #include "collectors/udev/udev_device.h"
 #include "core/log.h"
 
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 enum {
     QUEUE_BYTES = 256 << 10,
     NAP_MS = 5,
-    CHECK_MS = 1000,      /* whether a daemon runs */
+    WAIT_MS = 1000,
     MALFORMED_MOST = 1000 /* in a row; then it waits */
 };
 
 static const uint64_t retry_ns = UINT64_C(10000000000); /* after a look that failed */
-static const char control_path[] = "/run/udev/control";
+static const uint64_t check_ns = UINT64_C(3000000000);  /* whether a daemon runs */
 
 struct source {
     struct message_queue *queue;
@@ -35,7 +35,7 @@ struct source {
     bool daemon; /* it tells; else the kernel */
     /* Of the thread, once it runs: */
     bool scan_wanted, complained, users_read;
-    uint64_t next_scan_ns;
+    uint64_t next_scan_ns, next_check_ns;
     struct buffer message, users;
 };
 
@@ -60,11 +60,6 @@ static void complain(struct source *source, const char *what, int error)
 }
 
 /* The monitor. */
-
-static bool daemon_runs(void)
-{
-    return access(control_path, F_OK) == 0;
-}
 
 static size_t granted_buffer(struct udev_monitor *monitor)
 {
@@ -223,7 +218,11 @@ static int take_events(struct source *source)
 static int follow_daemon(struct source *source)
 {
     struct udev_monitor *monitor;
-    bool daemon = daemon_runs();
+    uint64_t now = clock_boot_ns();
+    if (now < source->next_check_ns)
+        return 0;
+    source->next_check_ns = now + check_ns;
+    bool daemon = udev_daemon_runs();
     if (daemon == source->daemon)
         return 0;
     int r = open_monitor(source, daemon, &monitor);
@@ -240,27 +239,39 @@ static int follow_daemon(struct source *source)
     return r;
 }
 
-static int work(struct source *source)
+static int put_read(struct source *source)
+{
+    buffer_clear(&source->message);
+    udev_message_append_read(&source->message);
+    return put(source, MESSAGE_DATA);
+}
+
+static int work(struct source *source, bool requested)
 {
     int r = follow_daemon(source);
     if (r == 0)
         r = take_events(source);
     if (r == 0 && source->scan_wanted && clock_boot_ns() >= source->next_scan_ns)
         r = look(source);
-    return r;
+    return r == 0 && requested ? put_read(source) : r;
 }
 
 static void run(void *user)
 {
     struct source *source = user;
-    bool requested;
+    bool requested = false, requested_too = false;
     do {
-        int r = work(source);
+        int r = work(source, requested || requested_too);
         if (r < 0)
             complain(source, "a message is lost", r);
     } while (source_thread_wait(source->thread, NAP_MS, &requested) &&
-             source_thread_wait_for(source->thread, udev_monitor_get_fd(source->monitor), CHECK_MS,
-                                    &requested));
+             source_thread_wait_for(source->thread, udev_monitor_get_fd(source->monitor),
+                                    requested ? 0 : WAIT_MS, &requested_too));
+}
+
+void udev_source_request(struct source *source)
+{
+    source_thread_request(source->thread);
 }
 
 /* The source. */
@@ -303,7 +314,7 @@ static int build(struct source *source, const struct source_options *options,
     source->udev = udev_new();
     if (r < 0 || !source->udev)
         return error_set(error, -ENOMEM, "out of memory");
-    source->daemon = daemon_runs();
+    source->daemon = udev_daemon_runs();
     r = open_monitor(source, source->daemon, &source->monitor);
     if (r < 0)
         return error_set(error, r, "udev: cannot subscribe to events of devices: %s", strerror(-r));

@@ -27,8 +27,11 @@ static void take_fact(void *user, const struct fact *fact)
         check_device(&fact->device);
         return;
     }
+    if (fact->kind == FACT_DEVICES_READ)
+        udev_message_append_read(&bytes);
+    else
+        udev_message_append_scan(&bytes, &fact->device_scan);
     /* What was taken is what would have been written. */
-    udev_message_append_scan(&bytes, &fact->device_scan);
     if (!bytes.failed && !slice_equal(*message, buffer_slice(&bytes)))
         abort();
     buffer_deinit(&bytes);

@@ -3,15 +3,12 @@ daemon, as the kernel tells, then with a real one that is started for the test a
 
 import contextlib
 import os
-import shutil
 import struct
 import subprocess
 
 from device_test import (LOOP_CTL_ADD, LOOP_CTL_REMOVE, DeviceTest, batch, loop_control, net_path)
 from vestige_test import VESTIGED, main, run, wait_for
 
-UDEVD = "/lib/systemd/systemd-udevd"
-RUN_UDEV = "/run/udev"
 UTMP = "/run/utmp"
 STICK = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib", "usb_stick.py")
 USER_PROCESS, DEAD_PROCESS = 7, 8
@@ -57,24 +54,10 @@ class TestDevices(DeviceTest):
         self.come_and_go()
         self.assert_as_listed()
 
-    @contextlib.contextmanager
-    def daemon(self):
-        self.assertFalse(os.path.exists(RUN_UDEV), "a udev daemon runs, or has left its files")
-        with open(os.path.join(self.vestige.directory, "udevd.log"), "wb") as log:
-            daemon = subprocess.Popen([UDEVD], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        try:
-            wait_for(lambda: os.path.exists(f"{RUN_UDEV}/control"), 10, "the udev daemon runs")
-            run("udevadm", "control", "--ping", timeout=20)
-            yield
-        finally:
-            daemon.terminate()
-            daemon.wait(30)
-            shutil.rmtree(RUN_UDEV)
-
     def test_udev(self):
         """The daemon comes while the agent runs, tells of 250 devices, and goes."""
         self.wait_for_mode("kernel")
-        with self.daemon():
+        with self.daemon() as daemon:
             self.wait_for_mode("udev")
             self.come_and_go()
             self.assert_as_listed()
@@ -85,7 +68,9 @@ class TestDevices(DeviceTest):
             run("udevadm", "settle", "--timeout=20")
             self.vestige.sync()
             self.assertEqual([before], self.rows("devpath = %s AND id >= %s", path, before["id"]))
-        self.wait_for_mode("kernel")
+            daemon.terminate()
+            self.assertEqual(0, daemon.wait(30))
+            self.wait_for_mode("kernel")
         self.assert_as_listed()
 
     # What a row says
@@ -220,6 +205,7 @@ class TestDevices(DeviceTest):
                     stream.write("x")
                 return os.path.join(place, "evidence") in self.paths_on("/dev/loop100")
             wait_for(is_found, 10, "a file on the new mount", 0.1)
+        self.vestige.sync()
         rows = self.rows(f"id >= {self.since} AND device = '7:100'")
         self.assertEqual("removed", self.only(rows, "loop100")["end_cause"])
 

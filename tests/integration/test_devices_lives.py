@@ -35,6 +35,15 @@ class TestDeviceLives(DeviceTest):
         finally:
             batch(["link del vd0a"])
 
+    def test_killed_daemon(self):
+        """A daemon that was killed, and left its socket behind, is not waited for."""
+        with self.daemon() as daemon:
+            self.wait_for_mode("udev")
+            daemon.kill()
+            self.wait_for_mode("kernel")
+            with self.links("link add vda type veth peer vdb"):
+                self.wait_for_rows(net_path("vd_"), 2, 0)
+
     # Over a restart
 
     def test_restart(self):

@@ -2,7 +2,7 @@
  * Writes recordings of a kernel that never was, for tests/replay:
  *
  *   make_recordings DIR     DIR/threads, DIR/changes, DIR/late, DIR/loss, DIR/devices, DIR/logins;
- * each is made if missing
+ *                           each is made if missing
  *
  * They hold what a recording of a real kernel has only by chance. The same program gives the same
  * bytes, but those that the headers of its system decide: so the recordings are kept, and this says

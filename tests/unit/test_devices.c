@@ -345,15 +345,15 @@ static void test_look(void **state)
     is_there(w, "/devices/a");
     is_there(w, "/devices/b");
     tick(w, 1000);
-    assert_true(devices_settled(w->devices));
+    assert_true(devices_settled_until(w->devices, w->now));
     scan(w, true, false);
-    assert_false(devices_settled(w->devices));
+    assert_false(devices_settled_until(w->devices, w->now));
     is_there(w, "/devices/b");
     is_there(w, "/devices/c");
     expect(w, "+1 net /devices/a - - - -\n+2 net /devices/b - - - -\n+3 net /devices/c - - - -\n");
     scan(w, false, false); /* not complete: nothing follows */
     expect(w, "");
-    assert_true(devices_settled(w->devices));
+    assert_true(devices_settled_until(w->devices, w->now));
     tick(w, 1000);
     scan(w, true, false);
     is_there(w, "/devices/b");
@@ -366,6 +366,28 @@ static void test_look(void **state)
     expect(w, "");
 }
 
+/* What has happened is known when all events were read after it. */
+static void test_read(void **state)
+{
+    struct world *w = *state;
+    devices_free(w->devices);
+    const struct devices_options options = {
+        .output = &w->output, .most = MOST, .bytes_most = BYTES_MOST, .answers = true};
+    assert_int_equal(devices_new(&w->devices, &options), 0);
+    uint64_t before = w->now;
+    assert_false(devices_settled_until(w->devices, before));
+    tick(w, 1);
+    give(w, (struct fact){.kind = FACT_DEVICES_READ});
+    assert_true(devices_settled_until(w->devices, before));
+    assert_false(devices_settled_until(w->devices, w->now));
+    scan(w, true, false);
+    assert_false(devices_settled_until(w->devices, before));
+    scan(w, false, true);
+    assert_true(devices_settled_until(w->devices, before));
+    devices_unwatched(w->devices);
+    assert_true(devices_settled_until(w->devices, w->now));
+}
+
 static void test_unwatched(void **state)
 {
     struct world *w = *state;
@@ -374,7 +396,7 @@ static void test_unwatched(void **state)
     scan(w, true, false);
     devices_unwatched(w->devices);
     expect(w, "+1 net /devices/a - - - -\n+2 net /devices/b - - - -\n-1 unknown\n-2 unknown\n");
-    assert_true(devices_settled(w->devices));
+    assert_true(devices_settled_until(w->devices, w->now));
     assert_int_equal(devices_rows(w->devices), 0);
 }
 
@@ -574,7 +596,6 @@ static void test_reboot(void **state)
     struct world *w = *state;
     fill(w);
     restart(w, false, false);
-    struct buffer text CLEANUP(buffer_deinit) = BUFFER_NULL;
     size_t n = w->memory.n_lines - w->n_seen;
     assert_int_equal(n, 3);
     for (size_t i = 0; i < n; i++) {
@@ -613,6 +634,7 @@ int main(void)
         TEST(test_move),
         TEST(test_moves_in_a_circle),
         TEST(test_look),
+        TEST(test_read),
         TEST(test_unwatched),
         TEST(test_bounds),
         TEST(test_bounds_of_looks),

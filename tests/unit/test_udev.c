@@ -2,6 +2,7 @@
 /* The pure parts of the udev source: properties as a message and as a fact, and who is logged in.
  */
 #include "collectors/udev/logged_in.h"
+#include "collectors/udev/udev_daemon.h"
 #include "collectors/udev/udev_message.h"
 
 #include <setjmp.h>
@@ -36,6 +37,10 @@ static void take(void *user, const struct fact *fact)
     assert_int_equal(fact->boot_ns, 7);
     if (fact->kind == FACT_DEVICE_SCAN) {
         buffer_printf(to, "scan %d %d", fact->device_scan.begin, fact->device_scan.complete);
+        return;
+    }
+    if (fact->kind == FACT_DEVICES_READ) {
+        buffer_append_text(to, "read");
         return;
     }
     assert_int_equal(fact->kind, FACT_DEVICE);
@@ -239,6 +244,14 @@ static void test_scans(void **state)
         buffer_append_byte(&bytes, 'x');
         expect_bad(buffer_slice(&bytes));
     }
+    struct buffer read CLEANUP(buffer_deinit) = BUFFER_NULL;
+    struct taken taken = {BUFFER_NULL, 0};
+    udev_message_append_read(&read);
+    assert_int_equal(decode(buffer_slice(&read), &taken), 0);
+    assert_string_equal((const char *)taken.text.data, "read");
+    buffer_deinit(&taken.text);
+    buffer_append_byte(&read, 'x');
+    expect_bad(buffer_slice(&read));
     struct udev_header begin = {.type = UDEV_SCAN_BEGIN, .flags = UDEV_COMPLETE};
     expect_bad(slice_of(&begin, sizeof(begin)));
 }
@@ -297,6 +310,35 @@ static void test_logged_in_file(void **state)
     assert_int_equal(text.length, 0);
 }
 
+/* Whether a daemon runs. */
+
+static bool listens(const char *lines)
+{
+    char text[2048];
+    snprintf(text, sizeof(text), "%s%s",
+             "Num       RefCount Protocol Flags    Type St Inode Path\n", lines);
+    FILE *sockets = fmemopen(text, strlen(text), "r");
+    assert_non_null(sockets);
+    bool result = udev_daemon_listens(sockets, "/run/udev/control");
+    fclose(sockets);
+    return result;
+}
+
+static void test_daemon(void **state)
+{
+    (void)state;
+    assert_false(listens(""));
+    assert_true(listens("0000000000000000: 00000003 00000000 00000000 0001 03 63113\n"
+                        "ffff888012345678: 00000002 00000000 00010000 0005 01 63200 "
+                        "/run/udev/control\n"));
+    /* A connection; another path; a line of somebody's making. */
+    assert_false(listens("0000000000000000: 00000003 00000000 00000000 0005 03 63201 "
+                         "/run/udev/control\n"
+                         "0000000000000000: 00000002 00000000 00010000 0005 01 63202 "
+                         "/run/udev/control2\n"
+                         "/run/udev/control\n: : :\n"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -304,7 +346,7 @@ int main(void)
         cmocka_unit_test(test_numbers),        cmocka_unit_test(test_no_devices),
         cmocka_unit_test(test_malformed),      cmocka_unit_test(test_long_path),
         cmocka_unit_test(test_scans),          cmocka_unit_test(test_logged_in),
-        cmocka_unit_test(test_logged_in_file),
+        cmocka_unit_test(test_logged_in_file), cmocka_unit_test(test_daemon),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -131,7 +131,8 @@ static bool take_field(struct waiting_call *waiting, struct syscall_fields *fiel
         return field_i64(field, &fields->result);
     if (slice_is(field->name, "comm")) {
         struct buffer text CLEANUP(buffer_deinit) = BUFFER_NULL;
-        if (audit_field_text(field, &text) == AUDIT_TEXT_KNOWN && text.length <= NAME_MOST) {
+        if (audit_field_text(field, &text) == AUDIT_TEXT_KNOWN && text.length &&
+            text.length <= NAME_MOST) {
             memcpy(waiting->comm, text.data, text.length);
             waiting->comm_length = text.length;
         }

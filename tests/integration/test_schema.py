@@ -98,7 +98,7 @@ class Schema(ServerTest):
         before = self.root.run("SELECT * FROM vestige.schema_version")
         for command in ("init", "migrate"):
             done = self.server.vestige("server", command)
-            self.assertIn(f"schema version {len(FILES)}, 0 files applied", done.stdout)
+            self.assertIn(f"schema version {int(FILES[-1][:4])}, 0 files applied", done.stdout)
         self.assertEqual(self.root.run("SELECT * FROM vestige.schema_version"), before)
 
     def test_newer_schema_is_refused(self):
@@ -108,7 +108,7 @@ class Schema(ServerTest):
         for command in (("server", "init"), ("server", "migrate"), ("client", "list"),
                         ("client", "enroll", "nobody", "--directory", self.server.directory)):
             self.refused(*command, names=["version 99", "0099_future.sql",
-                                          f"only version {len(FILES)}", "install a newer Vestige"])
+                                          f"only version {int(FILES[-1][:4])}", "install a newer Vestige"])
         self.assertEqual(self.root.run("SELECT * FROM vestige.enrolment WHERE name = 'nobody'"), ())
 
     def test_other_form_is_refused(self):

@@ -83,7 +83,7 @@ class TestStandingRows(VestigeTest):
         self.assertEqual({
             "connector": ("all", f"receive buffer {BUFFER} bytes"),
             "taskstats": ("all", f"CPUs {cpus}, receive buffer {BUFFER} bytes"),
-            "audit": ("owner", "excluded PATH PROCTITLE EOE BPRM_FCAPS; 2 rules; backlog 8192; "
+            "audit": ("owner", "excluded PROCTITLE EOE BPRM_FCAPS; 12 rules; backlog 8192; "
                                f"receive buffer {BUFFER} bytes"),
             "proc": ("on", "new processes every 250 ms, all every 10 s")},
             {row["source"]: (row["mode"], row["detail"]) for row in rows

@@ -95,12 +95,11 @@ static void test_unknown_and_doubled(void **state)
             "f.conf:5: host_id is given twice in [agent]; remove one");
     refused("[agnet]\nhost_id = 1\n",
             "f.conf:1: unknown section [agnet]; there are: agent, reader, audit, connector, "
-            "taskstats, proc, sock_diag, bpf, rtnetlink, names, programs, files, journal, "
-            "process, "
-            "database");
+            "taskstats, proc, sock_diag, bpf, rtnetlink, names, programs, files, accounts, "
+            "journal, process, database");
     refused("# a\n[empty]\n", "f.conf:2: unknown section [empty]; there are: agent, reader, audit, "
                               "connector, taskstats, proc, sock_diag, bpf, rtnetlink, "
-                              "names, programs, files, journal, process, database");
+                              "names, programs, files, accounts, journal, process, database");
     refused("host_id = 1\n", "f.conf:1: host_id stands before any [section]; put it below one");
     refused("[audit]\nhost_id = 1\n",
             "f.conf:2: unknown key host_id; in [audit] there are: mode, rules, backlog_limit");

@@ -19,7 +19,8 @@ unsigned long account_hash(enum table_id table, struct slice bytes)
 static void append_text(struct accounts *a, struct slice bytes)
 {
     buffer_clear(&a->evidence);
-    evidence_text_append(&a->evidence, bytes);
+    if (bytes.length)
+        evidence_text_append(&a->evidence, bytes);
     a->text.failed |= a->evidence.failed;
     evidence_field_append(&a->text, slice_is_null(bytes) ? SLICE_NULL : buffer_slice(&a->evidence));
 }

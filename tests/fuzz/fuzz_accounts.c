@@ -162,7 +162,8 @@ static void judge(const struct account_passwords *passwords, const struct passwd
     struct account_password password =
         account_passwords_find(passwords, line->name, line->password);
     bool may_have = password.state == PASSWORD_SET || password.state == PASSWORD_LOCKED;
-    if (password.state >= PASSWORD_STATE_N || password.state == PASSWORD_UNKNOWN ||
+    if (password.state >= PASSWORD_STATE_N ||
+        (password.state == PASSWORD_UNKNOWN) != slice_is_null(line->password) ||
         (password.has_digest && !may_have) ||
         (password.state == PASSWORD_SET && !password.has_digest))
         abort();

@@ -1,6 +1,10 @@
 /* Attempts wait in the order in which they were heard of, until what else is told of them must have
  * come; then they are written, beginning and end in one line. What happened before the agent began
- * does not wait. */
+ * does not wait.
+ *
+ * A client of sshd begins by asking which methods there are, and tries its keys, and of each sshd
+ * says that a login failed. Such a probe is part of the attempt that follows in the same
+ * connection; when none follows, all probes of a connection are one failed attempt. */
 #include "recorder/sessions_private.h"
 
 #include <stdlib.h>
@@ -15,13 +19,32 @@ static bool compatible_address(const char *a, const char *b)
     return !a[0] || !b[0] || strcmp(a, b) == 0;
 }
 
+/* Longer than sshd lets anybody wait by default. */
+static const uint64_t probe_ns = UINT64_C(150000000000);
+
+static bool is_probe(const struct attempt *attempt)
+{
+    return attempt->words == ATTEMPT_LOGIN && !attempt->success &&
+           login_text_is(&attempt->service, "sshd");
+}
+
+static struct attempt *find_probe(const struct sessions *s, uint32_t pid)
+{
+    struct attempt *attempt;
+    TAILQ_FOREACH(attempt, &s->attempts, in_list)
+    if (pid && attempt->pid == pid && is_probe(attempt))
+        return attempt;
+    return NULL;
+}
+
 /* The attempt that waits and is the same as @p said, of which these words have not spoken yet. */
 static struct attempt *find(const struct sessions *s, const struct attempt *said)
 {
     struct attempt *attempt;
     TAILQ_FOREACH(attempt, &s->attempts, in_list)
     {
-        if ((attempt->words & said->words) || attempt->success != said->success ||
+        if ((attempt->words & said->words) || is_probe(attempt) ||
+            attempt->success != said->success ||
             !sessions_near(s, attempt->created_us, said->created_us) ||
             !compatible(&attempt->username, &said->username))
             continue;
@@ -86,8 +109,11 @@ static void find_process(struct sessions *s, struct attempt *attempt)
 
 void attempts_tick(struct sessions *s, uint64_t now_ns)
 {
-    struct attempt *attempt;
-    while ((attempt = TAILQ_FIRST(&s->attempts)) && attempt->deadline_ns <= now_ns) {
+    struct attempt *attempt, *next;
+    for (attempt = TAILQ_FIRST(&s->attempts); attempt; attempt = next) {
+        next = TAILQ_NEXT(attempt, in_list);
+        if (attempt->deadline_ns > now_ns)
+            continue;
         find_process(s, attempt);
         int error = write_attempt(s, attempt);
         if (error && now_ns != UINT64_MAX)
@@ -103,6 +129,24 @@ void attempts_free(struct sessions *s)
     struct attempt *attempt;
     while ((attempt = TAILQ_FIRST(&s->attempts)))
         drop(s, attempt);
+}
+
+bool attempts_settled_until(const struct sessions *s, uint64_t boot_ns)
+{
+    const struct attempt *attempt;
+    TAILQ_FOREACH(attempt, &s->attempts, in_list)
+    if (attempt->heard_ns <= boot_ns && !(is_probe(attempt) && attempt->probing))
+        return false;
+    return true;
+}
+
+void attempts_image_ended(struct sessions *s, const struct actor *image)
+{
+    struct attempt *probe = find_probe(s, image->pid);
+    if (!probe || image->end_cause == END_EXEC)
+        return;
+    probe->deadline_ns = sessions_now(s) + s->options.merge_ns;
+    probe->probing = false;
 }
 
 static void make_room(struct sessions *s)
@@ -151,6 +195,35 @@ static void merge(struct attempt *attempt, const struct attempt *said)
         attempt->pid = said->pid;
 }
 
+/* What a connection has tried before is part of this. */
+static void take_probe(struct sessions *s, struct attempt *attempt)
+{
+    struct attempt *probe = find_probe(s, attempt->pid);
+    if (!probe)
+        return;
+    if (attempt->username.length == 0)
+        attempt->username = probe->username;
+    attempt->seen_by |= probe->seen_by;
+    drop(s, probe);
+}
+
+/* Another word of the same kind in the same connection. */
+static bool is_taken_by_probe(struct sessions *s, const struct attempt *said)
+{
+    struct attempt *probe = is_probe(said) ? find_probe(s, said->pid) : NULL;
+    if (probe && probe->username.length == 0)
+        probe->username = said->username;
+    return probe != NULL;
+}
+
+static void begin_probe(struct sessions *s, struct attempt *attempt)
+{
+    struct actor actor;
+    attempt->probing = sessions_living(s, attempt->pid, &actor);
+    if (attempt->probing)
+        attempt->deadline_ns = attempt->heard_ns + probe_ns;
+}
+
 /* -- audit -- */
 
 /* Who takes what its program may do for an attempt: cron and systemd ask for no proof. */
@@ -195,7 +268,11 @@ void attempts_audit(struct sessions *s, const struct fact *fact)
         same = find_accepted(s, &attempt);
     if (same) {
         merge(same, &attempt);
-    } else if (!proves_nothing(&attempt)) {
+    } else if (!proves_nothing(&attempt) && !is_taken_by_probe(s, &attempt)) {
+        if (is_probe(&attempt))
+            begin_probe(s, &attempt);
+        else
+            take_probe(s, &attempt);
         find_process(s, &attempt);
         add(s, &attempt);
     }
@@ -235,7 +312,8 @@ void attempts_btmp(struct sessions *s, const struct fact *fact)
     if (old)
         attempt.deadline_ns = 0;
     else
-        find_process(s, &attempt);
+        take_probe(s, &attempt);
+    find_process(s, &attempt);
     add(s, &attempt);
     if (old)
         attempts_tick(s, 0);

@@ -13,6 +13,9 @@
  * within `merge_ns`, of the same process or of the same user, service and address, and with the
  * same result, is the same attempt.
  *
+ * What sshd says of methods that a client only asked for, or of keys that were refused, is part of the
+ * attempt that follows in that connection; if none follows, of one failed attempt.
+ *
  * A session ends by what says so first: USER_END, a logout in wtmp or utmp, the end of its leader,
  * a record of a reboot or shutdown.
  */

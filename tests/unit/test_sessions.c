@@ -642,6 +642,31 @@ static void test_three_attempts_of_one_process(void **state)
               "! audit alice sshd success 198.18.0.7 - 7100\n");
 }
 
+static void test_probes(void **state)
+{
+    struct world *w = *state;
+    caught_up(w);
+    struct actor *first = process(w, 100, ID_UNSET, "sshd");
+    process(w, 101, ID_UNSET, "sshd");
+    sshd(w, AUDIT_USER_LOGIN, 100, "(invalid user)", false);
+    sshd(w, AUDIT_USER_LOGIN, 100, "nobody-there", false);
+    sshd(w, AUDIT_USER_LOGIN, 101, "alice", false);
+    tick(w, 60000);
+    expect(w, "");
+    assert_true(sessions_settled_until(w->sessions, w->now));
+    sshd(w, AUDIT_USER_AUTHENTICATED, 101, "alice", false);
+    sshd(w, AUDIT_USER_LOGIN, 101, "alice", false);
+    give_record(w, btmp_of(101, "ssh:notty", "alice"));
+    tick(w, 2000);
+    expect(w, "! audit,utmp alice sshd failure 198.18.0.7 - 7101\n");
+    sshd(w, AUDIT_USER_LOGIN, 101, "alice", false);
+    sshd(w, AUDIT_USER_ACCOUNT, 101, "alice", true);
+    process_ends(w, first);
+    tick(w, 2000);
+    expect(w, "! audit nobody-there sshd failure 198.18.0.7 - 7100\n"
+              "! audit alice sshd success 198.18.0.7 - 7101\n");
+}
+
 /* Later than the bound, or of another user: another attempt. */
 static void test_attempts_that_are_two(void **state)
 {
@@ -910,6 +935,7 @@ int main(void)
         TEST(test_findings),
         TEST(test_attempt_by_three),
         TEST(test_three_attempts_of_one_process),
+        TEST(test_probes),
         TEST(test_attempts_that_are_two),
         TEST(test_account_refused),
         TEST(test_old_attempts_do_not_wait),

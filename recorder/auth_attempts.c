@@ -37,24 +37,49 @@ static struct attempt *find_probe(const struct sessions *s, uint32_t pid)
     return NULL;
 }
 
-/* The attempt that waits and is the same as @p said, of which these words have not spoken yet. */
+/* PAM says that a password is wrong, and only then makes who gave it wait; then the program and
+ * btmp tell of it. */
+static const uint64_t delay_ns = UINT64_C(3000000000);
+/* Some write whole seconds into btmp. */
+static const uint64_t second_us = 1000000;
+
+static bool is_near(const struct sessions *s, const struct attempt *a, const struct attempt *b,
+                    uint64_t more_us)
+{
+    uint64_t from = a->created_us < b->created_us ? a->created_us : b->created_us;
+    uint64_t until = a->created_us < b->created_us ? b->created_us : a->created_us;
+    uint64_t coarse_us = (a->words | b->words) & ATTEMPT_BTMP ? second_us : 0;
+    return until - from <= s->options.merge_ns / 1000 + coarse_us + more_us;
+}
+
+/* These words have not spoken of @p attempt yet, and would not contradict. */
+static bool may_be(const struct attempt *attempt, const struct attempt *said)
+{
+    return !(attempt->words & said->words) && !is_probe(attempt) &&
+           attempt->success == said->success && compatible(&attempt->username, &said->username);
+}
+
+/* btmp, and the word of the process that has become the user's, name other processes. */
+static bool may_be_of_another_process(const struct attempt *attempt, const struct attempt *said)
+{
+    unsigned words = attempt->words | said->words;
+    return ((words & ATTEMPT_BTMP) || (said->success && (words & ATTEMPT_LOGIN))) &&
+           compatible(&attempt->service, &said->service) &&
+           compatible_address(attempt->remote_address, said->remote_address);
+}
+
+/* The attempt that waits and is the same as @p said. */
 static struct attempt *find(const struct sessions *s, const struct attempt *said)
 {
     struct attempt *attempt;
     TAILQ_FOREACH(attempt, &s->attempts, in_list)
-    {
-        if ((attempt->words & said->words) || is_probe(attempt) ||
-            attempt->success != said->success ||
-            !sessions_near(s, attempt->created_us, said->created_us) ||
-            !compatible(&attempt->username, &said->username))
-            continue;
-        if (attempt->pid == said->pid)
-            return attempt;
-        if (compatible(&attempt->service, &said->service) &&
-            compatible_address(attempt->remote_address, said->remote_address) &&
-            (attempt->words | said->words) & ATTEMPT_BTMP)
-            return attempt;
-    }
+    if (attempt->pid == said->pid && may_be(attempt, said) &&
+        is_near(s, attempt, said, delay_ns / 1000))
+        return attempt;
+    TAILQ_FOREACH(attempt, &s->attempts, in_list)
+    if (may_be(attempt, said) && may_be_of_another_process(attempt, said) &&
+        is_near(s, attempt, said, 0))
+        return attempt;
     return NULL;
 }
 
@@ -187,9 +212,11 @@ static void merge(struct attempt *attempt, const struct attempt *said)
         attempt->service = said->service;
     if (!attempt->remote_address[0])
         memcpy(attempt->remote_address, said->remote_address, sizeof(attempt->remote_address));
-    if (said->words == ATTEMPT_BTMP) { /* its clock is the finer one */
-        attempt->created_us = said->created_us;
+    if (said->words == ATTEMPT_BTMP) {
+        if (said->created_us % second_us) /* its clock is the finer one */
+            attempt->created_us = said->created_us;
         attempt->hold = said->hold;
+        attempt->deadline_ns = said->deadline_ns;
     }
     if (attempt->pid == 0)
         attempt->pid = said->pid;
@@ -273,6 +300,8 @@ void attempts_audit(struct sessions *s, const struct fact *fact)
             begin_probe(s, &attempt);
         else
             take_probe(s, &attempt);
+        if (attempt.words == ATTEMPT_AUTHENTICATED && !attempt.success)
+            attempt.deadline_ns += delay_ns;
         find_process(s, &attempt);
         add(s, &attempt);
     }

@@ -502,7 +502,9 @@ class TestSshd(LoginTest):
             self.assertEqual(255, status, output)
         self.vestige.sync()
         rows = self.attempts()
+        # Of the user that does not exist sshd tells when it hears the name, too, as in lastb.
         self.assertEqual([("root", "failure", "sshd", "127.0.0.1", "audit,utmp"),
+                          ("no-such-user", "failure", "sshd", "127.0.0.1", "audit,utmp"),
                           ("no-such-user", "failure", "sshd", "127.0.0.1", "audit,utmp")],
                          self.values(rows, "username", "result", "service", "remote_address",
                                      "seen_by"), brief(rows) + self.said())

@@ -102,9 +102,8 @@ int64_t clock_real_ns(void)
 const char *source_name(enum source_id id)
 {
     static const char *const names[] = {
-        "agent", "connector", "taskstats", "audit",    "proc",    "names",   "sock_diag",
-        "bpf",   "rtnetlink", "resolver",  "fanotify", "inotify", "programs",
-        "utmp"};
+        "agent", "connector", "taskstats", "audit",    "proc",    "names",    "sock_diag",
+        "bpf",   "rtnetlink", "resolver",  "fanotify", "inotify", "programs", "utmp"};
     _Static_assert(sizeof(names) / sizeof(names[0]) == SOURCE_N, "name each source");
     return names[id];
 }

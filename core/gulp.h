@@ -23,7 +23,7 @@ enum source_id {
     SOURCE_FANOTIFY,
     SOURCE_INOTIFY,  /* files of filesystems that fanotify does not watch, and open descriptors */
     SOURCE_PROGRAMS, /* digests of the files that were executed */
-    SOURCE_UTMP, /* logins: utmp, wtmp, btmp */
+    SOURCE_UTMP,     /* logins: utmp, wtmp, btmp */
     SOURCE_N
 };
 

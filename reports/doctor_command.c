@@ -53,9 +53,12 @@ static void take_value(void *user, const char *key, const char *value)
         snprintf(what, sizeof(what), "source %s", one->source);
         snprintf(found, sizeof(found), "off: %s", value);
         bool resolver = !strcmp(one->source, "resolver");
+        const char *section = resolver                       ? "names"
+                              : !strcmp(one->source, "utmp") ? "sessions"
+                                                             : one->source;
         snprintf(advice, sizeof(advice),
                  "set %s in section [%s] of the configuration, and start the agent again",
-                 resolver ? "resolve" : "mode", resolver ? "names" : one->source);
+                 resolver ? "resolve" : "mode", section);
         doctor_add(doctor, FINDING_WRONG, what, found, one->why,
                    strstr(value, "by configuration") ? advice
                                                      : "mend it, and start the agent again");

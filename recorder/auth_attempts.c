@@ -97,7 +97,7 @@ static struct attempt *find_accepted(const struct sessions *s, const struct atte
 static int write_attempt(struct sessions *s, const struct attempt *attempt)
 {
     struct line *line = &s->output->line;
-    line_begin(line, VERB_INSERT, TABLE_AUTH_ATTEMPT, timeline_id(s->output->timeline));
+    line_begin(line, VERB_INSERT, TABLE_AUTH_ATTEMPT, attempt->id);
     line_time(line, attempt->created_us);
     row_output_seen_by(s->output, attempt->seen_by);
     line_evidence(line, login_text_slice(&attempt->username));
@@ -194,6 +194,7 @@ static void add(struct sessions *s, const struct attempt *said)
         return;
     }
     *attempt = *said;
+    attempt->id = timeline_id(s->output->timeline);
     TAILQ_INSERT_TAIL(&s->attempts, attempt, in_list);
     s->n_attempts++;
 }

@@ -50,7 +50,7 @@ enum attempt_word {
 
 struct attempt {
     TAILQ_ENTRY(attempt) in_list;
-    uint64_t created_us, heard_ns, deadline_ns, process_id;
+    uint64_t id, created_us, heard_ns, deadline_ns, process_id;
     uint64_t hold; /* where in btmp; UINT64_MAX: nowhere */
     uint32_t pid;
     unsigned words, seen_by;

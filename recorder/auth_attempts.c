@@ -1,6 +1,10 @@
 /* Attempts wait in the order in which they were heard of, until what else is told of them must have
  * come; then they are written, beginning and end in one line. What happened before the agent began
- * does not wait. */
+ * does not wait.
+ *
+ * A client of sshd begins by asking which methods there are, and tries its keys, and of each sshd
+ * says that a login failed. Such a probe is part of the attempt that follows in the same
+ * connection; when none follows, all probes of a connection are one failed attempt. */
 #include "recorder/sessions_private.h"
 
 #include <stdlib.h>
@@ -15,23 +19,67 @@ static bool compatible_address(const char *a, const char *b)
     return !a[0] || !b[0] || strcmp(a, b) == 0;
 }
 
-/* The attempt that waits and is the same as @p said, of which these words have not spoken yet. */
+/* Longer than sshd lets anybody wait by default. */
+static const uint64_t probe_ns = UINT64_C(150000000000);
+
+static bool is_probe(const struct attempt *attempt)
+{
+    return attempt->words == ATTEMPT_LOGIN && !attempt->success &&
+           login_text_is(&attempt->service, "sshd");
+}
+
+static struct attempt *find_probe(const struct sessions *s, uint32_t pid)
+{
+    struct attempt *attempt;
+    TAILQ_FOREACH(attempt, &s->attempts, in_list)
+    if (pid && attempt->pid == pid && is_probe(attempt))
+        return attempt;
+    return NULL;
+}
+
+/* PAM says that a password is wrong, and only then makes who gave it wait; then the program and
+ * btmp tell of it. */
+static const uint64_t delay_ns = UINT64_C(3000000000);
+/* Some write whole seconds into btmp. */
+static const uint64_t second_us = 1000000;
+
+static bool is_near(const struct sessions *s, const struct attempt *a, const struct attempt *b,
+                    uint64_t more_us)
+{
+    uint64_t from = a->created_us < b->created_us ? a->created_us : b->created_us;
+    uint64_t until = a->created_us < b->created_us ? b->created_us : a->created_us;
+    uint64_t coarse_us = (a->words | b->words) & ATTEMPT_BTMP ? second_us : 0;
+    return until - from <= s->options.merge_ns / 1000 + coarse_us + more_us;
+}
+
+/* These words have not spoken of @p attempt yet, and would not contradict. */
+static bool may_be(const struct attempt *attempt, const struct attempt *said)
+{
+    return !(attempt->words & said->words) && !is_probe(attempt) &&
+           attempt->success == said->success && compatible(&attempt->username, &said->username);
+}
+
+/* btmp, and the word of the process that has become the user's, name other processes. */
+static bool may_be_of_another_process(const struct attempt *attempt, const struct attempt *said)
+{
+    unsigned words = attempt->words | said->words;
+    return ((words & ATTEMPT_BTMP) || (said->success && (words & ATTEMPT_LOGIN))) &&
+           compatible(&attempt->service, &said->service) &&
+           compatible_address(attempt->remote_address, said->remote_address);
+}
+
+/* The attempt that waits and is the same as @p said. */
 static struct attempt *find(const struct sessions *s, const struct attempt *said)
 {
     struct attempt *attempt;
     TAILQ_FOREACH(attempt, &s->attempts, in_list)
-    {
-        if ((attempt->words & said->words) || attempt->success != said->success ||
-            !sessions_near(s, attempt->created_us, said->created_us) ||
-            !compatible(&attempt->username, &said->username))
-            continue;
-        if (attempt->pid == said->pid)
-            return attempt;
-        if (compatible(&attempt->service, &said->service) &&
-            compatible_address(attempt->remote_address, said->remote_address) &&
-            (attempt->words | said->words) & ATTEMPT_BTMP)
-            return attempt;
-    }
+    if (attempt->pid == said->pid && may_be(attempt, said) &&
+        is_near(s, attempt, said, delay_ns / 1000))
+        return attempt;
+    TAILQ_FOREACH(attempt, &s->attempts, in_list)
+    if (may_be(attempt, said) && may_be_of_another_process(attempt, said) &&
+        is_near(s, attempt, said, 0))
+        return attempt;
     return NULL;
 }
 
@@ -49,7 +97,7 @@ static struct attempt *find_accepted(const struct sessions *s, const struct atte
 static int write_attempt(struct sessions *s, const struct attempt *attempt)
 {
     struct line *line = &s->output->line;
-    line_begin(line, VERB_INSERT, TABLE_AUTH_ATTEMPT, timeline_id(s->output->timeline));
+    line_begin(line, VERB_INSERT, TABLE_AUTH_ATTEMPT, attempt->id);
     line_time(line, attempt->created_us);
     row_output_seen_by(s->output, attempt->seen_by);
     line_evidence(line, login_text_slice(&attempt->username));
@@ -86,8 +134,11 @@ static void find_process(struct sessions *s, struct attempt *attempt)
 
 void attempts_tick(struct sessions *s, uint64_t now_ns)
 {
-    struct attempt *attempt;
-    while ((attempt = TAILQ_FIRST(&s->attempts)) && attempt->deadline_ns <= now_ns) {
+    struct attempt *attempt, *next;
+    for (attempt = TAILQ_FIRST(&s->attempts); attempt; attempt = next) {
+        next = TAILQ_NEXT(attempt, in_list);
+        if (attempt->deadline_ns > now_ns)
+            continue;
         find_process(s, attempt);
         int error = write_attempt(s, attempt);
         if (error && now_ns != UINT64_MAX)
@@ -103,6 +154,24 @@ void attempts_free(struct sessions *s)
     struct attempt *attempt;
     while ((attempt = TAILQ_FIRST(&s->attempts)))
         drop(s, attempt);
+}
+
+bool attempts_settled_until(const struct sessions *s, uint64_t boot_ns)
+{
+    const struct attempt *attempt;
+    TAILQ_FOREACH(attempt, &s->attempts, in_list)
+    if (attempt->heard_ns <= boot_ns && !(is_probe(attempt) && attempt->probing))
+        return false;
+    return true;
+}
+
+void attempts_image_ended(struct sessions *s, const struct actor *image)
+{
+    struct attempt *probe = find_probe(s, image->pid);
+    if (!probe || image->end_cause == END_EXEC)
+        return;
+    probe->deadline_ns = sessions_now(s) + s->options.merge_ns;
+    probe->probing = false;
 }
 
 static void make_room(struct sessions *s)
@@ -125,6 +194,7 @@ static void add(struct sessions *s, const struct attempt *said)
         return;
     }
     *attempt = *said;
+    attempt->id = timeline_id(s->output->timeline);
     TAILQ_INSERT_TAIL(&s->attempts, attempt, in_list);
     s->n_attempts++;
 }
@@ -143,12 +213,43 @@ static void merge(struct attempt *attempt, const struct attempt *said)
         attempt->service = said->service;
     if (!attempt->remote_address[0])
         memcpy(attempt->remote_address, said->remote_address, sizeof(attempt->remote_address));
-    if (said->words == ATTEMPT_BTMP) { /* its clock is the finer one */
-        attempt->created_us = said->created_us;
+    if (said->words == ATTEMPT_BTMP) {
+        if (said->created_us % second_us) /* its clock is the finer one */
+            attempt->created_us = said->created_us;
         attempt->hold = said->hold;
+        attempt->deadline_ns = said->deadline_ns;
     }
     if (attempt->pid == 0)
         attempt->pid = said->pid;
+}
+
+/* What a connection has tried before is part of this. */
+static void take_probe(struct sessions *s, struct attempt *attempt)
+{
+    struct attempt *probe = find_probe(s, attempt->pid);
+    if (!probe)
+        return;
+    if (attempt->username.length == 0)
+        attempt->username = probe->username;
+    attempt->seen_by |= probe->seen_by;
+    drop(s, probe);
+}
+
+/* Another word of the same kind in the same connection. */
+static bool is_taken_by_probe(struct sessions *s, const struct attempt *said)
+{
+    struct attempt *probe = is_probe(said) ? find_probe(s, said->pid) : NULL;
+    if (probe && probe->username.length == 0)
+        probe->username = said->username;
+    return probe != NULL;
+}
+
+static void begin_probe(struct sessions *s, struct attempt *attempt)
+{
+    struct actor actor;
+    attempt->probing = sessions_living(s, attempt->pid, &actor);
+    if (attempt->probing)
+        attempt->deadline_ns = attempt->heard_ns + probe_ns;
 }
 
 /* -- audit -- */
@@ -195,7 +296,13 @@ void attempts_audit(struct sessions *s, const struct fact *fact)
         same = find_accepted(s, &attempt);
     if (same) {
         merge(same, &attempt);
-    } else if (!proves_nothing(&attempt)) {
+    } else if (!proves_nothing(&attempt) && !is_taken_by_probe(s, &attempt)) {
+        if (is_probe(&attempt))
+            begin_probe(s, &attempt);
+        else
+            take_probe(s, &attempt);
+        if (attempt.words == ATTEMPT_AUTHENTICATED && !attempt.success)
+            attempt.deadline_ns += delay_ns;
         find_process(s, &attempt);
         add(s, &attempt);
     }
@@ -235,7 +342,8 @@ void attempts_btmp(struct sessions *s, const struct fact *fact)
     if (old)
         attempt.deadline_ns = 0;
     else
-        find_process(s, &attempt);
+        take_probe(s, &attempt);
+    find_process(s, &attempt);
     add(s, &attempt);
     if (old)
         attempts_tick(s, 0);

@@ -130,6 +130,7 @@ void sessions_image_ended(struct sessions *s, const struct actor *image)
     struct session *session;
     if (image->end_cause == END_EXEC)
         return;
+    attempts_image_ended(s, image);
     TAILQ_FOREACH(session, &s->open, in_list)
     if (session->leader_pid == image->pid && !session->ended && !session->exit_ns &&
         session->this_boot) {
@@ -468,13 +469,12 @@ void sessions_tick(struct sessions *s)
 bool sessions_settled_until(const struct sessions *s, uint64_t boot_ns)
 {
     const struct session *session;
-    const struct attempt *attempt = TAILQ_FIRST(&s->attempts);
     if (s->options.utmp_active && !s->caught_up)
         return false;
     TAILQ_FOREACH(session, &s->open, in_list)
     if (session->heard_ns <= boot_ns && (!session->inserted || session->ended || session->exit_ns))
         return false;
-    return !attempt || attempt->heard_ns > boot_ns;
+    return attempts_settled_until(s, boot_ns);
 }
 
 void sessions_flush(struct sessions *s)

@@ -9,9 +9,11 @@
  * audit session, or the same user and terminal within that time. su and sudo have rows of their
  * own, with the audit session that they are in.
  *
- * An attempt is one row, too: PAM, the program itself and btmp may each tell of it; what comes
- * within `merge_ns`, of the same process or of the same user, service and address, and with the
- * same result, is the same attempt.
+ * An attempt is one row, too: PAM, the program itself and btmp may each tell of it. What comes
+ * within `merge_ns`, of the same process (3 s more, for PAM makes who gave a wrong password wait)
+ * or of the same user, service and address, and with the same result, is the same attempt. What
+ * sshd says of methods that a client only asked for, or of keys that were refused, is part of the
+ * attempt that follows in that connection; if none follows, of one failed attempt.
  *
  * A session ends by what says so first: USER_END, a logout in wtmp or utmp, the end of its leader,
  * a record of a reboot or shutdown.

@@ -50,11 +50,12 @@ enum attempt_word {
 
 struct attempt {
     TAILQ_ENTRY(attempt) in_list;
-    uint64_t created_us, heard_ns, deadline_ns, process_id;
+    uint64_t id, created_us, heard_ns, deadline_ns, process_id;
     uint64_t hold; /* where in btmp; UINT64_MAX: nowhere */
     uint32_t pid;
     unsigned words, seen_by;
     bool success;
+    bool probing; /* its connection lives and may try something else */
     struct login_text username, tty, service;
     char remote_address[INET_ADDRESS_TEXT];
 };
@@ -144,5 +145,7 @@ bool sessions_known(const struct sessions *s, uint64_t created_us, struct slice 
 /* auth_attempts.c */
 void attempts_audit(struct sessions *s, const struct fact *fact);
 void attempts_btmp(struct sessions *s, const struct fact *fact);
+bool attempts_settled_until(const struct sessions *s, uint64_t boot_ns);
+void attempts_image_ended(struct sessions *s, const struct actor *image);
 void attempts_tick(struct sessions *s, uint64_t now_ns);
 void attempts_free(struct sessions *s);

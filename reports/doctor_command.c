@@ -54,13 +54,13 @@ static void take_value(void *user, const char *key, const char *value)
             continue;
         snprintf(what, sizeof(what), "source %s", one->source);
         snprintf(found, sizeof(found), "off: %s", value);
-        bool resolver = !strcmp(one->source, "resolver"), udev = !strcmp(one->source, "udev");
+        bool resolver = !strcmp(one->source, "resolver");
+        const char *section = resolver                       ? "names"
+                              : !strcmp(one->source, "utmp") ? "sessions"
+                                                             : one->source;
         snprintf(advice, sizeof(advice),
                  "set %s in section [%s] of the configuration, and start the agent again",
-                 resolver ? "resolve" : "mode",
-                 resolver ? "names"
-                 : udev   ? "devices"
-                          : one->source);
+                 resolver ? "resolve" : "mode", section);
         doctor_add(doctor, FINDING_WRONG, what, found, one->why,
                    strstr(value, "by configuration") ? advice
                                                      : "mend it, and start the agent again");

@@ -5,8 +5,9 @@
 --   p.host_id = s.host_id AND p.boot_id = s.boot_id AND p.session_id = s.session_id
 -- and, so that the key `login` of process finds them,
 --   p.login_uid = s.login_uid AND p.created_at >= s.created_at - INTERVAL 2 SECOND
---   AND p.created_at <= COALESCE(s.destroyed_at, p.created_at)
--- so there is no further key in that large table. created_at of a row may be long before it was recorded:
+--   AND p.created_at <= COALESCE(s.destroyed_at + INTERVAL 2 SECOND, p.created_at)
+-- (audit's clock is some milliseconds late, and the session decides anyway), so there is no further key
+-- in that large table. created_at of a row may be long before it was recorded:
 -- what stands in wtmp and btmp at the first start is read, too.
 
 CREATE TABLE IF NOT EXISTS session (

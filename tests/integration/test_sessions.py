@@ -5,13 +5,17 @@ with utmp; restarts."""
 import collections
 import os
 import shutil
+import signal
+import socket
+import subprocess
 import tempfile
 import time
 import unittest
 
 from login_test import (ACCT, AUTH, BOOT_TIME, CMD, DEAD, END, START, USER, USER_LOGIN, RECORD,
                         LOGIN, Speaker, append, failures, history, record, told_by_last)
-from vestige_test import (Standalone, VestigeTest, act, assert_audit_state, audit_state, brief,
+from test_process_login import ENTER, FILES, LOGIN_UID
+from vestige_test import (ACTOR, Standalone, VestigeTest, act, assert_audit_state, audit_state, brief,
                           main, run, wait_for)
 
 DAY = 86400
@@ -325,16 +329,201 @@ class TestLogins(LoginTest):
             row = self.only(self.sessions("tty = 'pts/80'"), "session")
             self.assert_ended(row, end_cause="closed")
 
-    def test_join(self):
-        """The processes of a session, by the key that the schema names."""
-        _, reports = act("login", 1000, "/bin/true")
-        del reports
-        explain = self.vestige.query(
-            "EXPLAIN SELECT p.id FROM session s JOIN process p ON p.host_id = s.host_id "
-            "AND p.session_id = s.session_id AND p.login_uid = s.login_uid "
-            "AND p.created_at >= s.created_at AND p.created_at <= COALESCE(s.destroyed_at, "
-            "p.created_at) WHERE s.id = 1")
-        self.assertTrue(explain)
+
+DENY = "auth required pam_deny.so\naccount required pam_permit.so\n"
+OPEN = ENTER.replace('exec "$@"', 'mount --bind "$BTMP" /var/log/btmp\nexec "$@"')
+
+
+class TestPrograms(LoginTest):
+    """The system's own su and sudo, on files of the test's own."""
+
+    def setUp(self):
+        super().setUp()
+        self.directory = tempfile.mkdtemp(prefix="vestige-test-")
+        self.addCleanup(shutil.rmtree, self.directory)
+        os.chmod(self.directory, 0o755)
+
+    def write_files(self, **changed):
+        for name, text in {**FILES, **changed}.items():
+            with open(os.path.join(self.directory, name), "w") as stream:
+                stream.write(text)
+        os.chmod(os.path.join(self.directory, "sudoers"), 0o440)
+
+    def log_in_and(self, *command, **options):
+        """Log in as 1000, as an ordinary user run the command. What the actor reported."""
+        return act("login", LOGIN_UID, ACTOR, "as", LOGIN_UID, *command,
+                   prefix=("env", "BTMP=" + self.path("btmp"), "unshare", "--mount", "/bin/sh", "-c",
+                           OPEN, "sh", self.directory), **options)[1]
+
+    def test_su(self):
+        self.write_files()
+        shown = self.log_in_and("su", "root", "-c", f"{ACTOR} show {self.tag}")["self"]
+        self.vestige.sync()
+        row = self.only(self.sessions("service = 'su' AND session_id = %s", shown["session"]),
+                        "session")
+        self.assert_ended(row, username="root", login_uid=LOGIN_UID, seen_by="audit",
+                          end_cause="closed", boot_id=BOOT_ID)
+        attempt = self.only(self.attempts("process_id = %s", row["process_id"]), "attempt")
+        self.assert_row(attempt, username="root", service="su", result="success")
+        inside = self.vestige.query(
+            "SELECT p.arguments FROM session s JOIN process p ON p.host_id = s.host_id "
+            "AND p.boot_id = s.boot_id AND p.session_id = s.session_id "
+            "AND p.login_uid = s.login_uid AND p.created_at >= s.created_at - INTERVAL 2 SECOND "
+            "AND p.created_at <= s.destroyed_at + INTERVAL 2 SECOND WHERE s.id = %s", row["id"])
+        self.assertIn({"arguments": f"show {self.tag}"}, inside)
+
+    def test_su_refused(self):
+        """PAM and su itself (in btmp) tell of it."""
+        self.write_files(pam=DENY)
+        self.log_in_and("su", "root", "-c", f"{ACTOR} show {self.tag}", status=1)
+        self.vestige.sync()
+        attempt = self.only(self.attempts("service = 'su' AND result = 'failure'"), "attempt")
+        self.assert_row(attempt, username="root", seen_by="audit,utmp")
+        self.assertEqual([], self.sessions("service = 'su'"))
+
+    def test_sudo(self):
+        self.write_files()
+        shown = self.log_in_and("sudo", ACTOR, "show", self.tag)["self"]
+        self.vestige.sync()
+        row = self.only(self.sessions("service = 'sudo' AND session_id = %s", shown["session"]),
+                        "session")
+        self.assert_ended(row, username="root", login_uid=LOGIN_UID, end_cause="closed")
+        attempt = self.only(self.attempts("process_id = %s", row["process_id"]), "attempt")
+        self.assert_row(attempt, username="ordinary", service="sudo", result="success")
+
+    def test_sudo_refused(self):
+        self.write_files(pam=DENY, sudoers="ordinary ALL=(ALL) ALL\n")
+        self.log_in_and("/bin/sh", "-c", "yes x | sudo -S true", status=1)
+        self.vestige.sync()
+        rows = self.attempts("service = 'sudo'")
+        self.assertEqual({("ordinary", "failure")}, set(self.values(rows, "username", "result")))
+        self.assertEqual(3, len(rows), brief(rows))
+        self.assertEqual([], self.sessions("service = 'sudo'"))
+
+
+SSHD = """
+Port {port}
+ListenAddress 127.0.0.1
+HostKey {directory}/host_key
+AuthorizedKeysFile {directory}/authorized_keys
+StrictModes no
+PidFile none
+UsePAM yes
+PermitRootLogin yes
+PasswordAuthentication yes
+KbdInteractiveAuthentication no
+PrintMotd no
+"""
+
+
+class TestSshd(LoginTest):
+    """The real sshd, on a port of its own; /var/log is ours where it runs."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.directory = tempfile.mkdtemp(prefix="vestige-test-")
+        cls.addClassCleanup(shutil.rmtree, cls.directory)
+        os.chmod(cls.directory, 0o755)
+        for name in ("host_key", "key"):
+            run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", f"{cls.directory}/{name}")
+        os.rename(f"{cls.directory}/key.pub", f"{cls.directory}/authorized_keys")
+        with open(f"{cls.directory}/askpass", "w") as stream:
+            stream.write("#!/bin/sh\necho wrong\n")
+        os.chmod(f"{cls.directory}/askpass", 0o755)
+        if not os.path.isdir("/run/sshd"):
+            os.mkdir("/run/sshd", 0o755)
+            cls.addClassCleanup(os.rmdir, "/run/sshd")
+        os.chmod(os.path.join(cls.vestige.logins, "btmp"), 0o600)
+        append(os.path.join(cls.vestige.logins, "lastlog"))
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            cls.port = probe.getsockname()[1]
+        with open(f"{cls.directory}/sshd_config", "w") as stream:
+            stream.write(SSHD.format(port=cls.port, directory=cls.directory))
+        cls.log = open(f"{cls.directory}/log", "w+")
+        cls.addClassCleanup(cls.log.close)
+        cls.sshd = subprocess.Popen(
+            ["unshare", "--mount", "/bin/sh", "-c", 'mount --bind "$0" /var/log && exec "$@"',
+             cls.vestige.logins, "/usr/sbin/sshd", "-D", "-e", "-f",
+             f"{cls.directory}/sshd_config"], stdin=subprocess.DEVNULL, stderr=cls.log)
+        cls.addClassCleanup(cls.end_sshd)
+
+        def listens():
+            with socket.socket() as client:
+                return client.connect_ex(("127.0.0.1", cls.port)) == 0
+        wait_for(listens, 10, "sshd listens")
+
+    @classmethod
+    def end_sshd(cls):
+        cls.sshd.terminate()
+        cls.sshd.wait(30)
+
+    def said(self):
+        with open(f"{self.directory}/log") as stream:
+            return stream.read()[-3000:]
+
+    def ssh(self, user, *command, password=False):
+        options = ["-F", "none", "-tt", "-p", str(self.port), "-o", "StrictHostKeyChecking=no",
+                   "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR",
+                   "-o", "NumberOfPasswordPrompts=1"]
+        options += (["-o", "PubkeyAuthentication=no"] if password else
+                    ["-i", f"{self.directory}/key", "-o", "BatchMode=yes"])
+        environment = {**os.environ, "SSH_ASKPASS": f"{self.directory}/askpass",
+                       "SSH_ASKPASS_REQUIRE": "force"}
+        return subprocess.Popen(["ssh", *options, f"{user}@127.0.0.1", *command],
+                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                stderr=subprocess.STDOUT, env=environment, text=True)
+
+    def finish(self, client):
+        output, _ = client.communicate(timeout=60)
+        return client.returncode, output
+
+    def test_login_and_logout(self):
+        status, output = self.finish(self.ssh("root", f"tty; {ACTOR} show {self.tag}"))
+        self.assertEqual(0, status, output + self.said())
+        tty = output.splitlines()[0].strip().removeprefix("/dev/")
+        self.vestige.sync()
+        row = self.only(self.sessions("service = 'sshd'"), "session\n" + self.said())
+        self.assert_ended(row, username="root", tty=tty, login_uid=0, seen_by="audit,utmp",
+                          end_cause="closed", remote_address="127.0.0.1")
+        attempt = self.only(self.attempts(), "attempt")
+        self.assert_row(attempt, username="root", service="sshd", result="success",
+                        remote_address="127.0.0.1")
+        inside = self.vestige.query(
+            "SELECT arguments FROM process WHERE session_id = %s AND login_uid = 0 AND id >= %s",
+            row["session_id"], self.since)
+        self.assertIn({"arguments": f"show {self.tag}"}, inside)
+
+    def test_refused(self):
+        """A wrong password, and a user that does not exist."""
+        for user in ("root", "no-such-user"):
+            status, output = self.finish(self.ssh(user, "true", password=True))
+            self.assertEqual(255, status, output)
+        self.vestige.sync()
+        rows = self.attempts()
+        # Of the user that does not exist sshd tells when it hears the name, too, as in lastb.
+        self.assertEqual([("root", "failure", "sshd", "127.0.0.1", "audit,utmp"),
+                          ("no-such-user", "failure", "sshd", "127.0.0.1", "audit,utmp"),
+                          ("no-such-user", "failure", "sshd", "127.0.0.1", "audit,utmp")],
+                         self.values(rows, "username", "result", "service", "remote_address",
+                                     "seen_by"), brief(rows) + self.said())
+        self.assertEqual([], self.sessions())
+
+    def test_killed_leader(self):
+        client = self.ssh("root", "echo ready; exec sleep 60")
+        self.assertEqual("ready", client.stdout.readline().strip())
+        self.vestige.sync()
+        row = self.only(self.sessions("service = 'sshd'"), "session")
+        self.assert_row(row, destroyed_at=None, seen_by="audit,utmp")
+        os.kill(row["leader_pid"], signal.SIGKILL)
+        self.finish(client)
+
+        def ended():
+            self.vestige.sync()
+            return self.sessions("id = %s AND destroyed_at IS NOT NULL", row["id"])
+        self.assert_ended(self.only(wait_for(ended, 10, "the session ends"), "session"),
+                          end_cause="exit")
 
 
 if __name__ == "__main__":

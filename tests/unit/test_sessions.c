@@ -642,6 +642,31 @@ static void test_three_attempts_of_one_process(void **state)
               "! audit alice sshd success 198.18.0.7 - 7100\n");
 }
 
+static void test_probes(void **state)
+{
+    struct world *w = *state;
+    caught_up(w);
+    struct actor *first = process(w, 100, ID_UNSET, "sshd");
+    process(w, 101, ID_UNSET, "sshd");
+    sshd(w, AUDIT_USER_LOGIN, 100, "(invalid user)", false);
+    sshd(w, AUDIT_USER_LOGIN, 100, "nobody-there", false);
+    sshd(w, AUDIT_USER_LOGIN, 101, "alice", false);
+    tick(w, 60000);
+    expect(w, "");
+    assert_true(sessions_settled_until(w->sessions, w->now));
+    sshd(w, AUDIT_USER_AUTHENTICATED, 101, "alice", false);
+    sshd(w, AUDIT_USER_LOGIN, 101, "alice", false);
+    give_record(w, btmp_of(101, "ssh:notty", "alice"));
+    tick(w, 2000);
+    expect(w, "! audit,utmp alice sshd failure 198.18.0.7 - 7101\n");
+    sshd(w, AUDIT_USER_LOGIN, 101, "alice", false);
+    sshd(w, AUDIT_USER_ACCOUNT, 101, "alice", true);
+    process_ends(w, first);
+    tick(w, 2000);
+    expect(w, "! audit nobody-there sshd failure 198.18.0.7 - 7100\n"
+              "! audit alice sshd success 198.18.0.7 - 7101\n");
+}
+
 /* Later than the bound, or of another user: another attempt. */
 static void test_attempts_that_are_two(void **state)
 {
@@ -650,12 +675,48 @@ static void test_attempts_that_are_two(void **state)
     process(w, 100, ID_UNSET, "sshd");
     sshd(w, AUDIT_USER_AUTHENTICATED, 100, "alice", false);
     give_record(w, btmp_of(101, "ssh:notty", "bob"));
-    tick(w, 2001);
-    expect(w, "! audit alice sshd failure 198.18.0.7 - 7100\n"
-              "! utmp bob sshd failure 198.18.0.7 - -\n");
+    tick(w, 2000);
+    expect(w, "! utmp bob sshd failure 198.18.0.7 - -\n");
+    tick(w, 3000);
+    expect(w, "! audit alice sshd failure 198.18.0.7 - 7100\n");
     give_record(w, btmp_of(100, "ssh:notty", "alice"));
     tick(w, 2000);
     expect(w, "! utmp alice sshd failure 198.18.0.7 - 7100\n");
+}
+
+/* PAM makes who gave a wrong password wait before sshd tells; btmp has whole seconds. */
+static void test_late_words(void **state)
+{
+    struct world *w = *state;
+    caught_up(w);
+    process(w, 100, ID_UNSET, "sshd");
+    tick(w, 500);
+    sshd(w, AUDIT_USER_AUTHENTICATED, 100, "alice", false);
+    tick(w, 2900);
+    struct fact_login_record record = btmp_of(100, "ssh:notty", "alice");
+    record.real_us = now_us(w) / 1000000 * 1000000;
+    sshd(w, AUDIT_USER_LOGIN, 100, "alice", false);
+    give_record(w, record);
+    tick(w, 2000);
+    expect(w, "! audit,utmp alice sshd failure 198.18.0.7 - 7100\n");
+}
+
+/* The process that has become the user's tells of the terminal. */
+static void test_login_by_another_process(void **state)
+{
+    struct world *w = *state;
+    caught_up(w);
+    process(w, 100, 5, "sshd");
+    process(w, 101, 5, "sshd");
+    sshd(w, AUDIT_USER_ACCOUNT, 100, "alice", true);
+    struct fact_audit_user user = said(AUDIT_USER_LOGIN, 101, "/usr/sbin/sshd", "alice");
+    user.terminal = slice_text("/dev/pts/4");
+    user.address = slice_text("198.18.0.7");
+    sshd(w, AUDIT_USER_START, 100, "alice", true);
+    give_audit(w, user);
+    tick(w, 2000);
+    expect(w, "+1 audit b 5 1000 alice pts/4 sshd 100 7100 198.18.0.7 -\n"
+              "! audit alice sshd success 198.18.0.7 pts/4 7100\n");
 }
 
 static void test_account_refused(void **state)
@@ -806,7 +867,7 @@ static void test_restart(void **state)
     struct world *w = *state;
     log_in_two(w);
     sshd(w, AUDIT_USER_AUTHENTICATED, 102, "carol", false);
-    tick(w, 2000);
+    tick(w, 5000);
     expect(w, "! audit carol sshd failure 198.18.0.7 - -\n");
     restart(w, true);
     caught_up(w);
@@ -817,8 +878,8 @@ static void test_restart(void **state)
               "+2 utmp b 6 1000 bob pts/2 sshd 101 7101 - -\n");
     sshd(w, AUDIT_USER_END, 100, "alice", true);
     wtmp(w, DEAD_PROCESS, 101, "pts/2", "", "");
-    expect(w, "-1 4 closed\n"
-              "-2 4 closed\n");
+    expect(w, "-1 7 closed\n"
+              "-2 7 closed\n");
     expect_findings(w, "");
 }
 
@@ -910,7 +971,10 @@ int main(void)
         TEST(test_findings),
         TEST(test_attempt_by_three),
         TEST(test_three_attempts_of_one_process),
+        TEST(test_probes),
         TEST(test_attempts_that_are_two),
+        TEST(test_late_words),
+        TEST(test_login_by_another_process),
         TEST(test_account_refused),
         TEST(test_old_attempts_do_not_wait),
         TEST(test_bounds),

@@ -429,9 +429,11 @@ static void look_after(struct audit *self)
             self->next_check_ns = now_ns + CHECK_WAITING_NS;
     }
     repair_rules(self, now_ns);
+    bool active = self->n_records != self->n_records_checked;
+    if (active && self->next_check_ns > now_ns + CHECK_ACTIVE_NS)
+        self->next_check_ns = now_ns + CHECK_ACTIVE_NS; /* it was idle until now */
     if (now_ns < self->next_check_ns)
         return;
-    bool active = self->n_records != self->n_records_checked;
     self->n_records_checked = self->n_records;
     self->next_check_ns = now_ns + check_interval(self, active);
     int r = audit_control_ask_status(&self->setup.control);

@@ -322,7 +322,7 @@ struct fact_address {
 struct fact_route {
     bool end;
     bool replaces;         /* in place of what was there of its destination, metric and service */
-    bool dumped;           /* not news */
+    bool dumped;           /* of a dump: it may be older than what was heard before it */
     uint16_t hop, n_hops;  /* which of how many that follow each other */
     uint8_t family;        /* AF_INET, AF_INET6 */
     uint8_t type, service; /* RTN_UNICAST ...; TOS */

@@ -94,11 +94,14 @@ static size_t image_of(struct files *f, const struct fact *fact, const struct ac
     return at;
 }
 
-/* The kernel tells the end of a process before it closes the process's files. */
+/* The kernel tells the end of a process before it closes the process's files. Whatever else is done
+ * after that end is another process's that nobody knows. */
 static size_t exiting(struct files *f, const struct fact *fact, struct actor *images)
 {
     const struct fact_file *file = &fact->file;
     uint64_t since_ns = file->since_ns > exiting_ns ? file->since_ns - exiting_ns : 0;
+    if (file->events & ~(uint32_t)(FILE_CLOSED | FILE_CLOSED_AFTER_WRITE))
+        return 0;
     size_t n = processes_actors(f->options.processes, file->pid, since_ns, fact->boot_ns, images);
     if (n > 1)
         images[0] = images[n - 1];

@@ -7,11 +7,6 @@
 
 enum { IGNORED_MOST = 8192, DROPS_BEFORE_IGNORED = 2 };
 
-struct filesystem *fanotify_filesystem_of(const struct source *source, const struct file_id *id)
-{
-    return filesystems_find(&source->filesystems, id->filesystem);
-}
-
 static int open_directory(const struct source *source, const struct directory *directory)
 {
     struct filesystem *filesystem = fanotify_filesystem_of(source, &directory->id);

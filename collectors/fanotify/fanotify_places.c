@@ -2,6 +2,11 @@
  * overlay too, and whether what happens there is told. */
 #include "collectors/fanotify/fanotify_private.h"
 
+struct filesystem *fanotify_filesystem_of(const struct source *source, const struct file_id *id)
+{
+    return filesystems_find(&source->filesystems, id->filesystem);
+}
+
 /* The path that the host sees at @p directory, before an overlay's view. */
 static void append_real_path(const struct source *source, const struct directory *directory,
                              struct buffer *to, uint64_t *found_ns)

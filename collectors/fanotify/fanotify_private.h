@@ -57,12 +57,14 @@ static inline bool fanotify_is_itself(struct slice name)
     return name.length == 0 || slice_is(name, ".");
 }
 
+/* fanotify_source.c */
+
+/** A message for the reader, of the reading that is under way. Waits for room. */
 void fanotify_put(struct source *source, enum message_kind kind, struct slice bytes);
 void fanotify_count(const struct source *source, enum counter_id id);
 
 /* fanotify_passing.c */
 
-struct filesystem *fanotify_filesystem_of(const struct source *source, const struct file_id *id);
 /** Nothing that happens in it is told: after the second time the kernel passes it over. */
 void fanotify_ignore(struct source *source, struct directory *directory);
 /** A file that is read for nothing, alone in a directory of which other files are told. */
@@ -77,17 +79,16 @@ void fanotify_forget_all(struct source *source);
 
 /* fanotify_places.c */
 
-/** What all that is in a directory has in common: whether it is told, and in which overlay it is.
- */
+/** NULL: it is not watched, or not any more. */
+struct filesystem *fanotify_filesystem_of(const struct source *source, const struct file_id *id);
+/** What all that is in a directory has in common: its verdict, and its place in an overlay. */
 void fanotify_judge(struct source *source, struct directory *directory);
 /** NULL: nobody knows where it is. */
 struct directory *fanotify_locate(struct source *source, const struct file_id *id);
 /** False: nothing in this directory is told of such events. */
 bool fanotify_find_place(struct source *source, const struct fanotify_place *place, uint32_t events,
                          struct where *where);
-/** Its path in @p to, and in @p real the one by which it can be looked at: nothing if there is
- * none.
- */
+/** Its path in @p to; in @p real the one by which it can be looked at, or nothing. */
 void fanotify_build_path(struct source *source, const struct fanotify_place *place,
                          struct where *where, struct buffer *to, struct buffer *real);
 

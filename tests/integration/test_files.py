@@ -6,47 +6,13 @@ import os
 import re
 import shutil
 import subprocess
-import tempfile
 import time
 
-from vestige_test import ACTOR, VestigeTest, act, brief, main, now_us
+from file_test import FileTest
+from vestige_test import ACTOR, act, brief, main, now_us
 
 N, GLANCES = 997, 1000
 READER, LOGIN = 1001, 1000
-
-
-class Files(VestigeTest):
-    """Questions about rows of file_access."""
-
-    def setUp(self):
-        super().setUp()
-        # Not below the instance's directory: what is in there is the recorder's own.
-        self.directory = tempfile.mkdtemp(prefix="vestige-files-")
-        os.chmod(self.directory, 0o755)
-        self.addCleanup(shutil.rmtree, self.directory)
-
-    def path(self, *names):
-        return os.path.join(self.directory, *names)
-
-    def accesses(self, condition, *parameters):
-        return self.vestige.query(
-            f"SELECT * FROM file_access WHERE id >= {self.since} AND ({condition}) ORDER BY id",
-            *parameters)
-
-    def of(self, pid):
-        return self.accesses("pid = %s AND path LIKE CONCAT(%s, '/%%')", pid, self.directory)
-
-    def image(self, pid, comm):
-        """The one row of the program in this process."""
-        return self.only(self.processes("pid = %s AND comm = %s", pid, comm), f"{comm} in {pid}")
-
-    def assert_all(self, rows, **expected):
-        for row in rows:
-            self.assert_ended(row, **expected)
-
-    def assert_nothing_lost(self):
-        lost = [gap for gap in self.gaps() if gap["source"] in ("fanotify", "inotify", "files")]
-        self.assertEqual([], lost, brief(lost))
 
 
 def as_reader(program, *parameters):
@@ -55,7 +21,7 @@ def as_reader(program, *parameters):
                "--clear-groups", program, *parameters)
 
 
-class TestDeeds(Files):
+class TestDeeds(FileTest):
     def setUp(self):
         super().setUp()
         for name in ("here", "there"):
@@ -176,7 +142,7 @@ class TestDeeds(Files):
         self.assert_ended(row, operations="read", opens=1, end_cause="closed")
 
 
-class TestNames(Files):
+class TestNames(FileTest):
     def test_odd_names(self):
         names = [b"with\nnewline", b"with\ttab", b"with\\backslash", b"\\x41", b"\xff\xfe latin",
                  "größe".encode(), b"%s %d 'quoted' \"twice\"", b" blank ", b"l" * 255]
@@ -224,7 +190,7 @@ class TestNames(Files):
         return bytes(out)
 
 
-class TestQuestions(Files):
+class TestQuestions(FileTest):
     """What an investigator asks; the answers are what a shell did a moment ago."""
 
     def setUp(self):
@@ -283,7 +249,7 @@ class TestQuestions(Files):
                          [row["path"] for row in rows])
 
 
-class TestRestart(Files):
+class TestRestart(FileTest):
     def test_open_over_a_restart(self):
         """A row goes on after kill -9 of the agent, and ends with the close that the next one hears."""
         path = self.path("held")
@@ -305,7 +271,7 @@ class TestRestart(Files):
         self.assert_ended(after, id=before["id"], end_cause="closed")
 
 
-class TestLimits(Files):
+class TestLimits(FileTest):
     def test_programs(self):
         """One program is left out, another one may begin ten rows a second, and a hundred at once."""
         programs = {name: shutil.copy(ACTOR, self.path(name)) for name in ("quiet", "noisy")}

@@ -2,25 +2,16 @@
 of somebody's own: each row has the path that the host sees, or says where it is."""
 
 import os
-import shutil
 import subprocess
-import tempfile
 
-from vestige_test import VestigeTest, act, brief, main, run, wait_for
+from file_test import FileTest
+from vestige_test import ACTOR, act, brief, main, run, wait_for
 
 N = 97
 LOGIN = 1000
 
 
-class TestMounts(VestigeTest):
-    def setUp(self):
-        super().setUp()
-        self.directory = tempfile.mkdtemp(prefix="vestige-files-", dir="/var/tmp")
-        self.addCleanup(shutil.rmtree, self.directory)
-
-    def path(self, *names):
-        return os.path.join(self.directory, *names)
-
+class TestMounts(FileTest):
     def make_directory(self, *names):
         os.makedirs(self.path(*names))
         return self.path(*names)
@@ -32,7 +23,7 @@ class TestMounts(VestigeTest):
 
     def make_files(self, directory, prefix=()):
         """An actor makes N files; its pid."""
-        return act("login", LOGIN, *prefix, os.environ["VESTIGE_ACTOR"], "files-make", directory, N)[0]
+        return act("login", LOGIN, *prefix, ACTOR, "files-make", directory, N)[0]
 
     def coverage(self):
         self.vestige.sync()
@@ -45,19 +36,14 @@ class TestMounts(VestigeTest):
     def assert_made(self, pid, directory, uid=0):
         """Exactly the files that the actor made, by it, below this directory."""
         self.vestige.sync()
-        rows = self.vestige.query(
-            f"SELECT * FROM file_access WHERE id >= {self.since} AND pid = %s "
-            "AND FIND_IN_SET('create', operations) ORDER BY path", pid)
+        rows = self.accesses("pid = %s AND FIND_IN_SET('create', operations)", pid)
+        rows.sort(key=lambda row: row["path"])
         self.assertEqual([os.path.join(directory, f"file-{i:04}") for i in range(N)],
                          [row["path"] for row in rows], brief(rows[:3]))
         for row in rows:
             self.assert_ended(row, operations="write,create", uid=uid, login_uid=LOGIN, opens=1,
                               size=7, end_cause="closed", seen_by="fanotify", application="actor")
         return rows
-
-    def assert_nothing_lost(self):
-        lost = [gap for gap in self.gaps() if gap["source"] in ("fanotify", "inotify", "files")]
-        self.assertEqual([], lost, brief(lost))
 
     def test_loop_device(self):
         """A filesystem in a file is mounted, used and unmounted, and its device is another one."""

@@ -26,12 +26,14 @@ class VestigeOfFiles(FileSubject):
     a program is without bound, so that a storm is recorded whole."""
 
     name = "Vestige"
+    settings = {}  # keys of vestiged.conf by section
 
     def prepare(self):
         self.vestige = Standalone()
         self.vestige.start()
         self.vestige.stop()
-        self.vestige.configure(files={"rate_per_program": 0})
+        self.vestige.configure(**{**self.settings, "files": {
+            "rate_per_program": 0, **self.settings.get("files", {})}})
         self.vestige.start("--no-agent")
         self.gaps = 0
 

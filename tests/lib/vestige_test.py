@@ -249,15 +249,15 @@ class Standalone:
 
     def start(self, *options, prefix=(), seconds=120):
         """Start, and return when it records (or serves, with --no-agent)."""
+        records = "--no-agent" not in options
         with open(self.log, "ab") as log:
             offset = log.tell()
             self.process = subprocess.Popen(
                 [*prefix, *self.client("standalone", *options)],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
                 start_new_session=True)
-        self.wait_for_line("recording this host" if "--no-agent" not in options else "recording",
-                           offset, seconds)
-        self.agent_pid = self.child("vestiged") if "--no-agent" not in options else None
+        self.wait_for_line("recording this host" if records else "without recording", offset, seconds)
+        self.agent_pid = self.child("vestiged") if records else None
         self.database_pid = self.child("mariadbd")
 
     def wait_for_line(self, text, offset, seconds):

@@ -288,14 +288,16 @@ static void test_closed_after_the_end(void **state)
     after(s, 1);
     file(s, EDITOR, FILE_CLOSED_AFTER_WRITE, "/b");
     after(s, 30);
-    file(s, EDITOR, FILE_CLOSED_AFTER_WRITE, "/a"); /* of a reading that began after the end */
+    file(s, EDITOR, FILE_CLOSED_AFTER_WRITE, "/a");   /* of a reading that began after the end */
+    file(s, EDITOR, FILE_OPENED | FILE_CLOSED, "/c"); /* what has ended opens nothing */
     after(s, 1000);
     expect(s, "+1 fanotify editor 1000 1000 /a | closed write 1\n"
-              "+2 fanotify editor 1000 1000 /b | closed write 1\n");
+              "+2 fanotify editor 1000 1000 /b | closed write 1\n"
+              "+3 fanotify - - - /c | closed read 1\n");
     after(s, 5000);
     file(s, EDITOR, FILE_CLOSED_AFTER_WRITE, "/a");
     after(s, 1000);
-    expect(s, "+3 fanotify - - - /a inherited | closed write 0\n");
+    expect(s, "+4 fanotify - - - /a inherited | closed write 0\n");
 }
 
 static void test_open_is_inserted_before_its_end(void **state)

@@ -500,6 +500,7 @@ enum audit_user_event {
     AUDIT_USER_START,         /* USER_START: a session was opened */
     AUDIT_USER_END,           /* USER_END: and closed */
     AUDIT_USER_LOGOUT,        /* USER_LOGOUT */
+    AUDIT_USER_SHUTDOWN,      /* SYSTEM_SHUTDOWN: the host goes down */
     AUDIT_USER_EVENT_N
 };
 

@@ -38,13 +38,19 @@
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 
-enum { SHIP_GRACE_MS = 5000, READY_MS = 10000, CONTROL_PATH_SIZE = CONFIG_PATH_SIZE + 16 };
+enum {
+    SHIP_GRACE_MS = 5000,
+    READY_MS = 10000,
+    CONTROL_PATH_SIZE = CONFIG_PATH_SIZE + 16,
+    HOST_LOOK_S = 5
+};
 
 struct agent {
     const struct config *config;
     const char *record_directory, *own_directory;
     struct counters counters;
     struct host_facts host;
+    struct buffer host_row; /* as the tracker was told last */
     struct journal *journal;
     struct journal_recovery recovery;
     struct agent_guard guard;
@@ -64,6 +70,7 @@ struct agent {
     pthread_t tracker_thread;
     bool tracker_running;
     int wake_fd, signal_fd;
+    unsigned seconds; /* ticks of one */
 };
 
 static void on_sealed(void *user, uint64_t batch)
@@ -327,15 +334,26 @@ static void append_value(struct buffer *text, const char *value)
         buffer_append_byte(text, *value == '\t' || *value == '\n' ? ' ' : *value);
 }
 
-static int add_row(struct gulp *gulp, const char *table, const char *const *values, size_t n)
+static void append_row(struct buffer *text, const char *table, const char *const *values, size_t n)
 {
-    struct buffer text CLEANUP(buffer_deinit) = BUFFER_NULL;
-    buffer_append_text(&text, table);
+    buffer_append_text(text, table);
     for (size_t i = 0; i < n; i++)
-        append_value(&text, values[i]);
-    return text.failed
+        append_value(text, values[i]);
+}
+
+static void append_host(struct buffer *text, const struct host_facts *host)
+{
+    const char *const values[] = {host->hostname,   host->machine_id, host->os_name,
+                                  host->os_version, host->kernel,     host->architecture,
+                                  host->vendor,     host->model,      host->time_zone};
+    append_row(text, "host", values, sizeof(values) / sizeof(values[0]));
+}
+
+static int add_row(struct gulp *gulp, const struct buffer *text)
+{
+    return text->failed
                ? -ENOMEM
-               : gulp_add(gulp, SOURCE_AGENT, MESSAGE_DATA, clock_boot_ns(), buffer_slice(&text));
+               : gulp_add(gulp, SOURCE_AGENT, MESSAGE_DATA, clock_boot_ns(), buffer_slice(text));
 }
 
 /* What the tracker has to know before the first message: the host, the boot, what is not watched.
@@ -343,16 +361,16 @@ static int add_row(struct gulp *gulp, const char *table, const char *const *valu
 static int first_gulp(struct agent *agent)
 {
     const struct host_facts *host = &agent->host;
-    const char *host_values[] = {host->hostname,   host->machine_id, host->os_name,
-                                 host->os_version, host->kernel,     host->architecture,
-                                 host->vendor,     host->model,      host->time_zone};
+    struct buffer boot CLEANUP(buffer_deinit) = BUFFER_NULL;
     const char *boot_values[] = {host->boot_id, host->kernel, host->kernel_command_line};
     struct gulp *gulp = gulp_queue_get(agent->queue);
     if (!gulp)
         return -ENOMEM;
-    int error = add_row(gulp, "boot", boot_values, 3);
+    append_row(&boot, "boot", boot_values, sizeof(boot_values) / sizeof(boot_values[0]));
+    append_host(&agent->host_row, host);
+    int error = add_row(gulp, &boot);
     if (!error)
-        error = add_row(gulp, "host", host_values, 9);
+        error = add_row(gulp, &agent->host_row);
     for (size_t i = 0; !error && i < agent->sources.n_missing; i++) {
         struct buffer note CLEANUP(buffer_deinit) = BUFFER_NULL;
         buffer_printf(&note, "off\t%s", agent->sources.missing[i].reason);
@@ -564,9 +582,29 @@ static int start_control(struct agent *agent, struct error_text *error)
     return control_start(&agent->control, path, &ops, error);
 }
 
-/* Every second: the server's clock for the tracker, life for the watchdog. */
+/* A host gets another name, time zone or release while it runs. */
+static void look_at_host(struct agent *agent)
+{
+    struct buffer row CLEANUP(buffer_deinit) = BUFFER_NULL;
+    struct host_facts host;
+    if (host_facts_init(&host, "") < 0)
+        return;
+    append_host(&row, &host);
+    host_facts_deinit(&host);
+    if (row.failed || slice_equal(buffer_slice(&row), buffer_slice(&agent->host_row)) ||
+        reader_tell(agent->reader, buffer_slice(&row)) < 0)
+        return;
+    buffer_clear(&agent->host_row);
+    buffer_append_slice(&agent->host_row, buffer_slice(&row));
+}
+
+/* Every second: the server's clock for the tracker, life for the watchdog, now and then the host.
+ */
 static void second_tick(struct agent *agent)
 {
+    if (agent->seconds++ % HOST_LOOK_S == 0)
+        look_at_host(agent);
+
     struct shipper_status status;
     shipper_get_status(agent->shipper, &status);
     if (status.server_offset_known)
@@ -673,6 +711,7 @@ static void stop(struct agent *agent)
     agent->sync = agent_sync_free(agent->sync);
     agent->queue = gulp_queue_free(agent->queue);
     host_facts_deinit(&agent->host);
+    buffer_deinit(&agent->host_row);
     cleanup_close(&agent->wake_fd);
     cleanup_close(&agent->signal_fd);
 }

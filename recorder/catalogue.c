@@ -77,7 +77,8 @@ static const struct column host_columns[] = {
 };
 
 static const struct column boot_columns[] = {
-    BIRTH_COMMON, BIRTH("boot_id"), BIRTH("kernel"), BIRTH("command_line"), END_COMMON,
+    BIRTH_COMMON,          BIRTH("boot_id"), BIRTH("kernel"),
+    BIRTH("command_line"), END_COMMON,       END("ended_clean"),
 };
 
 static const struct column coverage_columns[] = {

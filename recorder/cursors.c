@@ -45,6 +45,8 @@ void cursors_append(struct buffer *to, const struct cursors *c)
     buffer_append_u64(to, c->audit_serial);
     append_login(to, "wtmp", &c->wtmp);
     append_login(to, "btmp", &c->btmp);
+    if (c->shutdown_us)
+        buffer_printf(to, " shutdown=%" PRIu64, c->shutdown_us);
     buffer_append_text(to, c->clean ? " clean=1" : " clean=0");
 }
 
@@ -82,6 +84,8 @@ void cursors_parse(struct cursors *c, const char *text)
             c->btmp = parse_login(value);
         } else if (!strncmp(word, "clean", length)) {
             c->clean = number == 1;
+        } else if (!strncmp(word, "shutdown", length)) {
+            c->shutdown_us = number;
         }
     }
 }

@@ -4,7 +4,7 @@
  * counts what was lost while nobody listened. One line of "key=value" words:
  *
  *   boot=UUID offset=NS id=N at=NS forks=N unstored=N threads=N serial=N clean=0|1
- * wtmp=INODE:OFFSET:FIRST:LAST btmp=...
+ * wtmp=INODE:OFFSET:FIRST:LAST btmp=... shutdown=US
  * sequence=CPU:N,..
  */
 #include "collectors/source.h"
@@ -21,6 +21,7 @@ struct cursors {
     struct processes_state processes;
     uint32_t audit_serial;          /* last heard; 0: none */
     struct login_cursor wtmp, btmp; /* what is before is in rows; inode 0: nothing */
+    uint64_t shutdown_us;           /* the end of this boot was announced; 0: not */
     bool clean;                     /* the agent ended in order */
     bool known;                     /* there was a mark */
 };

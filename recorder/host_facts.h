@@ -1,5 +1,6 @@
 #pragma once
-/* What this host is, read once at the start: for the tables `host` and `boot`. */
+/* What this host is, for the tables `host` and `boot`: read at the start, and every few seconds
+ * again. */
 #include "core/error.h"
 
 #include <stdint.h>

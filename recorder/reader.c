@@ -3,6 +3,7 @@
  * than one tick when memory is short: the order in the queue is right in any case. */
 #include "recorder/reader.h"
 
+#include "core/buffer.h"
 #include "core/cleanup.h"
 #include "core/log.h"
 
@@ -32,9 +33,10 @@ struct reader {
     int wake_fd;
     atomic_bool stopping;
 
-    pthread_mutex_t marks_lock;
+    pthread_mutex_t marks_lock; /* of what others want to be put into a gulp */
     uint64_t marks[MARKS_MOST];
     size_t n_marks;
+    struct buffer told; /* empty: nothing */
 
     /* Of the thread alone. */
     struct chain held;       /* of all but the connector, until it may be handed over */
@@ -158,6 +160,16 @@ static void hand_over(struct reader *self, struct gulp *chain, bool caught_up)
     gulp_queue_put(self->queue, chain);
 }
 
+/* What does not fit stays for the next tick. */
+static void put_told(struct reader *self, struct gulp *gulp)
+{
+    pthread_mutex_lock(&self->marks_lock);
+    if (self->told.length &&
+        gulp_add(gulp, SOURCE_AGENT, MESSAGE_DATA, clock_boot_ns(), buffer_slice(&self->told)) == 0)
+        buffer_clear(&self->told);
+    pthread_mutex_unlock(&self->marks_lock);
+}
+
 /* One round. False when memory was short, so that something may be left in the sockets. */
 static bool tick(struct reader *self)
 {
@@ -176,8 +188,10 @@ static bool tick(struct reader *self)
         hand_over(self, connector.first, false);
         return false;
     }
-    if (self->held_complete)
+    if (self->held_complete) {
+        put_told(self, self->held.last);
         put_marks(self, self->held.last);
+    }
     connector.last->next = self->held.first;
     self->held = (struct chain){NULL, NULL};
     hand_over(self, connector.first, self->held_complete);
@@ -290,6 +304,7 @@ struct reader *reader_stop(struct reader *self)
     wake(self);
     pthread_join(self->thread, NULL);
     pthread_mutex_destroy(&self->marks_lock);
+    buffer_deinit(&self->told);
     free(self);
     return NULL;
 }
@@ -303,6 +318,18 @@ int reader_mark(struct reader *self, uint64_t token)
     pthread_mutex_unlock(&self->marks_lock);
     wake(self);
     return room ? 0 : -EBUSY;
+}
+
+int reader_tell(struct reader *self, struct slice bytes)
+{
+    pthread_mutex_lock(&self->marks_lock);
+    buffer_clear(&self->told);
+    buffer_append_slice(&self->told, bytes);
+    bool failed = self->told.failed;
+    if (failed)
+        buffer_clear(&self->told);
+    pthread_mutex_unlock(&self->marks_lock);
+    return failed ? -ENOMEM : 0;
 }
 
 uint64_t reader_cpu_ns(struct reader *self)

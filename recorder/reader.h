@@ -43,5 +43,9 @@ struct reader *reader_stop(struct reader *reader);
  *  sources had when this was called. Returns 0, or -EBUSY when 64 marks wait. Any thread. */
 int reader_mark(struct reader *reader, uint64_t token) MUST_CHECK;
 
+/** Put MESSAGE_DATA of SOURCE_AGENT with @p bytes (copied) behind what the sources have. What waits
+ *  is replaced. Returns 0 or -ENOMEM. Any thread. */
+int reader_tell(struct reader *reader, struct slice bytes) MUST_CHECK;
+
 /** CPU time of the reader's thread, nanoseconds. Any thread, before reader_stop. */
 uint64_t reader_cpu_ns(struct reader *reader);

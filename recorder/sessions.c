@@ -358,6 +358,7 @@ static void on_audit_user(struct sessions *s, const struct fact *fact)
         if (fact->audit_user.success)
             on_close(s, fact);
         break;
+    case AUDIT_USER_SHUTDOWN: /* who is logged in is until the end */
     case AUDIT_USER_EVENT_N:
         break;
     }

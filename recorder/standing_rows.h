@@ -1,7 +1,7 @@
 #pragma once
 /*
- * Rows of which few are open at a time and which say how things stand: the host, its boot, and what
- * is watched in which mode (coverage). A row is kept open over restarts while it says the same.
+ * Rows of which few are open at a time and which say how things stand: the host, and what is
+ * watched in which mode (coverage). A row is kept open over restarts while it says the same.
  */
 #include "recorder/row_output.h"
 #include "recorder/shared_text.h"

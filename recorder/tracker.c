@@ -5,6 +5,7 @@
 
 #include "core/log.h"
 #include "recorder/accounts.h"
+#include "recorder/boots.h"
 #include "recorder/devices.h"
 #include "recorder/endpoints.h"
 #include "recorder/files.h"
@@ -75,6 +76,7 @@ struct tracker {
     struct sessions *sessions;
     struct kernel_events *kernel_events;
     struct buffer users; /* scratch: who is logged in */
+    struct boots *boots;
     struct standing_rows standing;
     struct loss loss;
     struct cursors before; /* of the earlier run */
@@ -305,6 +307,13 @@ static int make_accounts(struct tracker *t)
     return error ? error : accounts_new(&t->accounts, &options);
 }
 
+static int make_boots(struct tracker *t)
+{
+    return boots_new(&t->boots, &(struct boots_options){.output = &t->output,
+                                                        .findings = t->findings,
+                                                        .utmp_active = t->options.utmp_active});
+}
+
 int tracker_new(struct tracker **trackerp, const struct tracker_options *options)
 {
     struct tracker *t = calloc(1, sizeof(*t));
@@ -336,6 +345,8 @@ int tracker_new(struct tracker **trackerp, const struct tracker_options *options
                                                                       .most = NETWORK_ROWS_MOST});
     if (!error)
         error = make_accounts(t);
+    if (!error)
+        error = make_boots(t);
     if (error) {
         tracker_free(t);
         return error;
@@ -358,6 +369,7 @@ struct tracker *tracker_free(struct tracker *t)
     networks_free(t->networks);
     devices_free(t->devices);
     accounts_free(t->accounts);
+    boots_free(t->boots);
     findings_free(t->findings);
     sessions_free(t->sessions);
     buffer_deinit(&t->users);
@@ -423,7 +435,9 @@ void tracker_restore(struct tracker *t, enum verb verb, enum table_id table, uin
         sessions_restore(t->sessions, verb, table, id, values, n_values);
     else if (table == TABLE_ADDRESS_NAME)
         host_names_restore(t->host_names, verb, id, values, n_values);
-    else if (table == TABLE_HOST || table == TABLE_BOOT || table == TABLE_COVERAGE)
+    else if (table == TABLE_BOOT)
+        boots_restore(t->boots, verb, id, values, n_values);
+    else if (table == TABLE_HOST || table == TABLE_COVERAGE)
         standing_rows_restore(&t->standing, verb, table, id, values, n_values);
 }
 
@@ -438,6 +452,7 @@ void tracker_restored(struct tracker *t)
     accounts_restored(t->accounts, t->last_time_us);
     sessions_restored(t->sessions, same_boot, t->last_time_us);
     host_names_restored(t->host_names, t->last_time_us);
+    boots_restored(t->boots, t->last_time_us, t->before.shutdown_us, t->before.wtmp.inode != 0);
     standing_rows_end_restored(&t->standing, TABLE_COVERAGE, t->last_time_us, END_RECONCILED);
 }
 
@@ -463,9 +478,8 @@ static void on_standing_row(struct tracker *t, struct slice bytes)
     text[bytes.length] = '\0';
     size_t n = split_fields(text, values, STANDING_VALUES_MOST);
     enum table_id table = n ? catalogue_find(slice_text(values[0])) : TABLE_NONE;
-    if (table == TABLE_BOOT) {
-        standing_rows_set(&t->standing, table, 0, values + 1, n - 1, 1, END_REBOOT);
-        standing_rows_end_restored(&t->standing, table, t->last_time_us, END_REBOOT);
+    if (table == TABLE_BOOT && n == 1 + BOOT_VALUES) {
+        boots_begin(t->boots, values + 1);
     } else if (table == TABLE_HOST) {
         standing_rows_set(&t->standing, table, t->timeline.now_boot_ns, values + 1, n - 1, 0,
                           END_REMOVED);
@@ -518,6 +532,8 @@ static void on_note(struct tracker *t, const struct fact *fact)
         devices_unwatched(t->devices);
     if (fact->source == SOURCE_ACCOUNTS && !heard)
         accounts_unwatched(t->accounts);
+    if (fact->source == SOURCE_UTMP && !heard)
+        boots_unheard(t->boots);
     if (fact->source == SOURCE_INOTIFY && !heard)
         files_unscanned(t->files);
 }
@@ -570,6 +586,7 @@ static void on_fact(void *user, const struct fact *fact)
     case FACT_LOGIN_RECORD:
     case FACT_LOGIN_LOG:
         sessions_fact(t->sessions, fact);
+        boots_fact(t->boots, fact);
         break;
     case FACT_KERNEL_EVENT:
     case FACT_KERNEL_TARGET:
@@ -639,6 +656,7 @@ static void write_mark(struct tracker *t, bool clean)
     processes_get_state(t->processes, &cursors.processes);
     loss_state(&t->loss, &cursors.processes);
     sessions_cursors(t->sessions, &cursors.wtmp, &cursors.btmp);
+    cursors.shutdown_us = boots_shutdown_us(t->boots);
     buffer_clear(&t->mark);
     cursors_append(&t->mark, &cursors);
     if (!t->mark.failed)
@@ -669,6 +687,7 @@ static void checkpoint(struct tracker *t)
     devices_checkpoint(t->devices);
     sessions_checkpoint(t->sessions);
     host_names_checkpoint(t->host_names);
+    boots_checkpoint(t->boots);
     standing_rows_checkpoint(&t->standing);
     t->options.checkpoint(t->options.user, false);
 }
@@ -734,7 +753,9 @@ void tracker_gulp(struct tracker *t, const struct gulp *gulp)
     files_tick(t->files);
     devices_tick(t->devices);
     sessions_tick(t->sessions);
-    loss_rows(&t->loss, LOSS_SESSION_ROWS, sessions_take_beyond(t->sessions));
+    boots_tick(t->boots);
+    loss_rows(&t->loss, LOSS_SESSION_ROWS,
+              sessions_take_beyond(t->sessions) + boots_take_beyond(t->boots));
     kernel_events_tick(t->kernel_events);
     loss_rows(&t->loss, LOSS_KERNEL_EVENTS, kernel_events_take_beyond(t->kernel_events));
     loss_rows(&t->loss, LOSS_FILE_EVENTS, files_take_beyond(t->files));
@@ -772,6 +793,7 @@ void tracker_finish(struct tracker *t)
     files_flush(t->files);
     devices_flush(t->devices);
     sessions_flush(t->sessions);
+    boots_flush(t->boots);
     kernel_events_flush(t->kernel_events);
     loss_finish(&t->loss);
     standing_rows_end(&t->standing, TABLE_COVERAGE,

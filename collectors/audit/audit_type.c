@@ -50,7 +50,7 @@ static const struct type_row kernel_types[] = {
 #undef ROW
 };
 
-/* Of those below, what is said of logins. */
+/* Of those below, what is said of logins, and that the host goes down. */
 static bool is_of_logins(uint16_t type)
 {
     switch (type - AUDIT_FIRST_USER_MSG) {
@@ -61,6 +61,7 @@ static bool is_of_logins(uint16_t type)
     case 12: /* USER_LOGIN */
     case 13: /* USER_LOGOUT */
     case 23: /* USER_CMD */
+    case 28: /* SYSTEM_SHUTDOWN */
         return true;
     default:
         return false;

@@ -19,7 +19,8 @@ enum {
     USER_END,
     USER_LOGIN = 12,
     USER_LOGOUT,
-    USER_CMD = 23
+    USER_CMD = 23,
+    SYSTEM_SHUTDOWN = 28
 };
 
 void audit_user_scratch_deinit(struct audit_user_scratch *scratch)
@@ -34,13 +35,14 @@ static bool event_of(uint16_t type, enum audit_user_event *event)
         uint16_t type;
         enum audit_user_event event;
     } rows[] = {
-        {USER_AUTH,   AUDIT_USER_AUTHENTICATED},
-        {USER_ACCT,   AUDIT_USER_ACCOUNT      },
-        {USER_START,  AUDIT_USER_START        },
-        {USER_END,    AUDIT_USER_END          },
-        {USER_LOGIN,  AUDIT_USER_LOGIN        },
-        {USER_LOGOUT, AUDIT_USER_LOGOUT       },
-        {USER_CMD,    AUDIT_USER_COMMAND      },
+        {USER_AUTH,       AUDIT_USER_AUTHENTICATED},
+        {USER_ACCT,       AUDIT_USER_ACCOUNT      },
+        {USER_START,      AUDIT_USER_START        },
+        {USER_END,        AUDIT_USER_END          },
+        {USER_LOGIN,      AUDIT_USER_LOGIN        },
+        {USER_LOGOUT,     AUDIT_USER_LOGOUT       },
+        {USER_CMD,        AUDIT_USER_COMMAND      },
+        {SYSTEM_SHUTDOWN, AUDIT_USER_SHUTDOWN     },
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
         if (rows[i].type == type - AUDIT_FIRST_USER_MSG) {

@@ -5,6 +5,7 @@ import contextlib
 import os
 import struct
 import subprocess
+import time
 
 from device_test import (LOOP_CTL_ADD, LOOP_CTL_REMOVE, DeviceTest, batch, loop_control, net_path)
 from vestige_test import VESTIGED, main, run, wait_for
@@ -77,15 +78,18 @@ class TestDevices(DeviceTest):
 
     @contextlib.contextmanager
     def utmp(self, *records):
-        """These records (type, name, pid) are in the utmp file."""
+        """These records (type, name, pid), each of a terminal of its own, are in the utmp file, and
+        the agent knows it."""
         before = None
         with contextlib.suppress(FileNotFoundError), open(UTMP, "rb") as stream:
             before = stream.read()
         with open(UTMP, "wb") as stream:
-            for kind, name, pid in records:
-                stream.write(UTMP_RECORD.pack(kind, pid, b"pts/9", b"9", name.encode(), b"",
-                                              *[0] * 9))
+            for number, (kind, name, pid) in enumerate(records, 70):
+                line = f"pts/{number}".encode()
+                stream.write(UTMP_RECORD.pack(kind, pid, line, line[-4:], name.encode(), b"",
+                                              0, 0, 0, int(time.time()), *[0] * 5))
         try:
+            self.vestige.sync()
             yield
         finally:
             if before is None:

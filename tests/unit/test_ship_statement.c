@@ -24,11 +24,11 @@ static void texts_follow_the_catalogue(void **state)
     (void)state;
     assert_statement(TABLE_BOOT, VERB_INSERT,
                      "INSERT INTO boot_in (host_id, id, day, batch, end_batch, `created_at`, "
-                     "`seen_by`, `boot_id`, `kernel`, `command_line`, `destroyed_at`, `end_cause`) "
-                     "VALUES (7, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+                     "`seen_by`, `boot_id`, `kernel`, `command_line`, `destroyed_at`, `end_cause`, "
+                     "`ended_clean`) VALUES (7, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
     assert_statement(TABLE_BOOT, VERB_END,
-                     "UPDATE boot_end SET `destroyed_at` = ?, `end_cause` = ?, end_batch = ? "
-                     "WHERE host_id = 7 AND id = ? AND day = ?");
+                     "UPDATE boot_end SET `destroyed_at` = ?, `end_cause` = ?, `ended_clean` = ?, "
+                     "end_batch = ? WHERE host_id = 7 AND id = ? AND day = ?");
     assert_statement(TABLE_PROCESS, VERB_SETTLE,
                      "UPDATE process_settle SET `comm` = ?, `exe` = ?, `argv0` = ?, "
                      "`arguments` = ?, `argc` = ?, `cwd` = ?, `tty` = ?, `exe_sha256` = ?, "

@@ -2,7 +2,7 @@
 
 CREATE OR REPLACE DEFINER = vestige_owner@localhost SQL SECURITY DEFINER VIEW boot_in AS
 SELECT host_id, id, day, batch, end_batch, created_at, seen_by, boot_id, kernel, command_line,
-       ended_clean, destroyed_at, end_cause
+       destroyed_at, end_cause, ended_clean
   FROM boot
  WHERE host_id = CAST(SUBSTRING(USER(), 7, LOCATE('@', USER()) - 7) AS UNSIGNED)
    AND day = DATE('1970-01-01' + INTERVAL id DIV 1000000 SECOND)

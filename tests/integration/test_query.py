@@ -346,7 +346,7 @@ class TestStatus(QueryTest):
         rows = self.status(status=0)
         self.assertEqual("ok", rows["host web", "last batch"][0])
         self.assertEqual(("ok", "owner"), rows["host web", "watched: audit"])
-        self.assertEqual(("ok", "14"), rows["server", "days ahead in process"])
+        self.assertEqual(("ok", "4"), rows["server", "days ahead in process"])
         self.assertEqual("ok", rows["server", "job make_partitions"][0])
         self.assertEqual({("host web", "last batch"), ("host web", "lag of the last batch"),
                           ("host web", "watched: audit")},

@@ -100,7 +100,7 @@ class TestDevices(DeviceTest):
 
     def test_users_logged_in(self):
         with self.utmp((USER_PROCESS, "vbob", os.getpid()), (USER_PROCESS, "valice", os.getpid()),
-                       (DEAD_PROCESS, "vcarol", os.getpid()), (USER_PROCESS, "vbob", 1)), \
+                       (DEAD_PROCESS, "vcarol", 2), (USER_PROCESS, "vbob", 1)), \
                 self.links("link add vda type veth peer vdb"):
             rows = self.wait_for_rows(net_path("vd_"), 2, 0)
             self.assertEqual({"valice,vbob"}, {row["users_logged_in"] for row in rows})

@@ -45,6 +45,7 @@ struct source_options {
     int audit_guard;               /* channel of audit_guard.h; 0: there is none */
     uint32_t proc_interval_ms;     /* 0: 250 */
     uint32_t proc_full_interval_s; /* 0: 10 */
+    bool proc_on_request;          /* the first scan waits for a request, at most a second */
     uint32_t sock_diag_interval_s; /* 0: 30 */
     bool kernel_events;            /* audit: rules of them are wanted */
     bool kernel_event_paths;       /* audit: and PATH records, of every event */

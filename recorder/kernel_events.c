@@ -184,19 +184,31 @@ static void finish(struct kernel_events *events, struct kernel_event *event)
 
 /* -- facts -- */
 
-static uint64_t hash_of(const char comm[16])
+static uint64_t hash_of(const struct fact_kernel_event *event, const char comm[16])
 {
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    uint64_t hash = UINT64_C(0xcbf29ce484222325) ^ event->uid ^ (uint64_t)event->kind << 32;
     for (size_t i = 0; i < 16; i++)
         hash = (hash ^ (uint8_t)comm[i]) * UINT64_C(0x100000001b3);
     return hash ^ hash >> 32;
 }
 
+/* Only who rules the kernel can do these, so nobody else can make that they are left out. */
+static bool is_never_left_out(const struct fact_kernel_event *event)
+{
+    return event->success &&
+           (event->kind == KERNEL_MODULE_LOAD || event->kind == KERNEL_MODULE_UNLOAD ||
+            event->kind == KERNEL_KEXEC_LOAD || event->kind == KERNEL_BPF_LOAD ||
+            event->kind == KERNEL_CLOCK_SET);
+}
+
 /* Programs of one hash share what they may have, so that changing names gains little. */
-static bool allows(struct kernel_events *events, const char comm[16])
+static bool allows(struct kernel_events *events, const struct fact_kernel_event *event,
+                   const char comm[16])
 {
     const uint64_t full_ms = (uint64_t)KERNEL_EVENTS_BURST_S * 1000;
-    struct program_credit *credit = &events->programs[hash_of(comm) % PROGRAMS];
+    struct program_credit *credit = &events->programs[hash_of(event, comm) % PROGRAMS];
+    if (is_never_left_out(event))
+        return true;
     uint64_t now = now_ns(events);
     uint64_t elapsed_ms = now > credit->at_ns ? (now - credit->at_ns) / 1000000 : 0;
     if (elapsed_ms) {
@@ -254,7 +266,7 @@ static void on_event(struct kernel_events *events, const struct fact *fact)
 {
     char comm[16];
     comm_set(comm, fact->kernel_event.comm);
-    if (!allows(events, comm))
+    if (!allows(events, &fact->kernel_event, comm))
         return;
     struct kernel_event *event = add(events, called_ns(events, fact));
     if (!event)

@@ -11,6 +11,7 @@
 
 #include "collectors/audit/audit_kernel_call.h"
 
+#include <fcntl.h>
 #include <inttypes.h>
 #include <linux/audit.h>
 #include <linux/mount.h>
@@ -19,10 +20,14 @@
 
 enum { CALLS_MOST = 64, TEXT_MOST = 4096, COMM_MOST = 64 };
 
+static const char cut_mark[] = "...";
+
 struct kernel_call {
-    bool open;   /* SYSCALL has come, more may */
-    bool loaded; /* BPF has come: `program` */
-    bool named;  /* a PATH has been taken */
+    bool open;             /* SYSCALL has come, more may */
+    bool loaded;           /* BPF has come: `program` */
+    bool named;            /* a PATH has been taken */
+    bool last;             /* its target is the last PATH, not the first */
+    bool below_descriptor; /* a relative path is not below CWD */
     uint32_t serial, program;
     enum kernel_event_kind kind;
     struct buffer directory; /* CWD */
@@ -147,8 +152,10 @@ static enum kernel_event_kind describe(enum audit_kernel_call call, struct call_
     case AUDIT_CALL_CLONE:
         return describe_namespaces(call, arguments[0], to);
     case AUDIT_CALL_BPF:
-        return arguments[0] == audit_kernel_filter_value(AUDIT_KERNEL_BPF) ? KERNEL_BPF_LOAD
-                                                                           : KERNEL_EVENT_N;
+        /* An int for the kernel, which does not see the upper half of the register. */
+        return (uint32_t)arguments[0] == audit_kernel_filter_value(AUDIT_KERNEL_BPF)
+                   ? KERNEL_BPF_LOAD
+                   : KERNEL_EVENT_N;
     case AUDIT_CALL_IO_URING_SETUP:
         buffer_printf(to, "%" PRIu32 " entries", (uint32_t)arguments[0]);
         return KERNEL_IO_URING_SETUP;
@@ -164,6 +171,21 @@ static enum kernel_event_kind describe(enum audit_kernel_call call, struct call_
         break;
     }
     return KERNEL_EVENT_N;
+}
+
+/* move_mount has its target behind the source. */
+static bool target_is_last(enum audit_kernel_call call)
+{
+    return call == AUDIT_CALL_MOVE_MOUNT;
+}
+
+/* The descriptor is an int, too. */
+static bool is_below_descriptor(enum audit_kernel_call call, const uint64_t *arguments)
+{
+    if (call != AUDIT_CALL_MOVE_MOUNT && call != AUDIT_CALL_MOUNT_SETATTR)
+        return false;
+    uint64_t descriptor = arguments[call == AUDIT_CALL_MOVE_MOUNT ? 2 : 0];
+    return (int32_t)(uint32_t)descriptor != AT_FDCWD;
 }
 
 /* -- SYSCALL -- */
@@ -254,7 +276,10 @@ static int add_syscall(struct audit_kernel_set *set, const struct audit_record *
     fields.event.kind = describe(which, &fields, &target);
     if (fields.event.kind == KERNEL_EVENT_N)
         return AUDIT_KERNEL_SET_TAKEN;
-    give_event(begin(set, record->serial), &fields, boot_ns, &target, handler, user);
+    struct kernel_call *call = begin(set, record->serial);
+    call->last = target_is_last(which);
+    call->below_descriptor = is_below_descriptor(which, fields.arguments);
+    give_event(call, &fields, boot_ns, &target, handler, user);
     return AUDIT_KERNEL_SET_TAKEN;
 }
 
@@ -285,8 +310,10 @@ static void give_target(const struct kernel_call *call, struct buffer *target, b
 {
     if (target->failed || target->length == 0)
         return;
-    if (target->length > TEXT_MOST)
-        target->length = TEXT_MOST;
+    if (target->length > TEXT_MOST) {
+        target->length = TEXT_MOST - (sizeof(cut_mark) - 1);
+        buffer_append_text(target, cut_mark);
+    }
     const struct fact fact = {
         .kind = FACT_KERNEL_TARGET,
         .source = SOURCE_AUDIT,
@@ -389,9 +416,13 @@ static int take_directory(struct kernel_call *call, const struct audit_record *r
         return 0;
     buffer_clear(&call->directory);
     int r = audit_field_text(&field, &call->directory);
-    if (call->directory.length > TEXT_MOST)
-        buffer_clear(&call->directory);
     return r < 0 ? r : 0;
+}
+
+static bool is_parent(const struct audit_record *record)
+{
+    struct audit_field field;
+    return find_field(record->fields, "nametype", &field) && slice_is(field.value, "PARENT");
 }
 
 /* The first path is where it is mounted; behind it come the source, and what it leads over. */
@@ -399,7 +430,8 @@ static int describe_path(struct kernel_call *call, const struct audit_record *re
                          struct buffer *to)
 {
     struct audit_field field;
-    if (!is_about_mounts(call->kind) || call->named || !find_field(record->fields, "name", &field))
+    if (!is_about_mounts(call->kind) || (call->named && !call->last) ||
+        !find_field(record->fields, "name", &field) || (call->last && is_parent(record)))
         return 0;
     struct buffer name CLEANUP(buffer_deinit) = BUFFER_NULL;
     int r = audit_field_text(&field, &name);
@@ -407,7 +439,7 @@ static int describe_path(struct kernel_call *call, const struct audit_record *re
         return r < 0 ? r : 0;
     call->named = true;
     struct slice directory = buffer_slice(&call->directory);
-    if (name.data[0] != '/' && directory.length) {
+    if (name.data[0] != '/' && directory.length && !call->below_descriptor) {
         buffer_append_slice(to, directory);
         if (directory.data[directory.length - 1] != '/')
             buffer_append_byte(to, '/');

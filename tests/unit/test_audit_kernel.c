@@ -58,6 +58,38 @@ static void test_mount(void **state)
     audit_test_expect(test, text);
 }
 
+/* Where it is moved to comes last, and may be below a descriptor that nobody knows. */
+static void test_moved_mounts(void **state)
+{
+    struct audit_test *test = *state;
+    const struct {
+        const char *call, *name, *target;
+    } cases[] = {
+        {"syscall=429 success=yes exit=0 a0=ffffff9c a1=1 a2=ffffff9c a3=2",  "b",    "/root/b"},
+        {"syscall=429 success=yes exit=0 a0=4 a1=1 a2=ffffffffffffff9c a3=2", "/c/d", "/c/d"   },
+        {"syscall=429 success=yes exit=0 a0=ffffff9c a1=1 a2=6 a3=2",         "proc", "proc"   },
+        {"syscall=442 success=yes exit=0 a0=ffffff9c a1=1 a2=0 a3=2",         "e",    "/root/e"},
+        {"syscall=442 success=yes exit=0 a0=7 a1=1 a2=ffffff9c a3=2",         "e",    "e"      },
+    };
+    for (uint32_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char text[128];
+        bool moved = strstr(cases[i].call, "=429") != NULL;
+        snprintf(text, sizeof(text), "arch=c000003e %s", cases[i].call);
+        accept_call(test, i + 1, text);
+        accept_record(test, AUDIT_CWD, i + 1, "cwd=\"/root\"");
+        buffer_clear(&test->facts);
+        if (moved)
+            accept_record(test, AUDIT_PATH, i + 1, "item=0 name=\"/a\" inode=2 nametype=NORMAL");
+        buffer_clear(&test->facts);
+        snprintf(text, sizeof(text), "item=1 name=\"%s\" inode=3 nametype=NORMAL", cases[i].name);
+        accept_record(test, AUDIT_PATH, i + 1, text);
+        snprintf(text, sizeof(text), "target %u is=%s\n", i + 1, cases[i].target);
+        audit_test_expect(test, text);
+        accept_record(test, AUDIT_PATH, i + 1, "item=2 name=\"/x\" inode=3 nametype=PARENT");
+        audit_test_expect(test, "");
+    }
+}
+
 /* Remounting, and making a mount private, with and without the magic of old. */
 static void test_changed_mounts(void **state)
 {
@@ -142,6 +174,10 @@ static void test_bpf(void **state)
     expect_event(test, 2, KERNEL_BPF_LOAD, "failure comm=tool target=-");
     accept_call(test, 3, "arch=c000003e syscall=321 success=yes exit=4 a0=0 a1=7f a2=94 a3=0");
     audit_test_expect(test, "");
+    /* For the kernel the same as 5. */
+    accept_call(test, 4,
+                "arch=c000003e syscall=321 success=no exit=-7 a0=100000005 a1=7f a2=94 a3=0");
+    expect_event(test, 4, KERNEL_BPF_LOAD, "failure comm=tool target=-");
 }
 
 static void test_clock(void **state)
@@ -201,6 +237,7 @@ static void test_hostile(void **state)
     memcpy(path, "name=\"/", 7);
     accept_record(test, AUDIT_PATH, 1, path);
     assert_int_equal(test->facts.length, strlen("target 1 is=\n") + 4096);
+    assert_memory_equal(test->facts.data + test->facts.length - 5, "a...\n", 5);
     buffer_clear(&test->facts);
     assert_int_equal(
         audit_test_record(test, AUDIT_SYSCALL, 2, "arch=c000003e syscall=165 success=yes a0=1"),
@@ -267,17 +304,10 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, audit_test_setup, audit_test_teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_mount),
-        TEST(test_changed_mounts),
-        TEST(test_modules),
-        TEST(test_ptrace),
-        TEST(test_namespaces),
-        TEST(test_bpf),
-        TEST(test_clock),
-        TEST(test_others),
-        TEST(test_hostile),
-        TEST(test_bounded),
-        cmocka_unit_test(test_rules),
+        TEST(test_mount),   TEST(test_changed_mounts), TEST(test_modules),
+        TEST(test_ptrace),  TEST(test_namespaces),     TEST(test_moved_mounts),
+        TEST(test_bpf),     TEST(test_clock),          TEST(test_others),
+        TEST(test_hostile), TEST(test_bounded),        cmocka_unit_test(test_rules),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

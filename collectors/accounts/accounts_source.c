@@ -249,6 +249,14 @@ static int read_part(struct source *source, enum account_part part, struct accou
     return r < 0 ? r : put_note(source);
 }
 
+/* What could not be told is still to be read. */
+static void mark_again(struct source *source, enum account_part part)
+{
+    pthread_mutex_lock(&source->lock);
+    account_changes_mark(&source->changes, part, clock_boot_ns());
+    pthread_mutex_unlock(&source->lock);
+}
+
 /* Returns how long to wait for the next part that is due. */
 static int read_parts(struct source *source, unsigned *wait_ms)
 {
@@ -262,35 +270,39 @@ static int read_parts(struct source *source, unsigned *wait_ms)
         if (due_ns <= now_ns)
             change = account_changes_take(&source->changes, part);
         pthread_mutex_unlock(&source->lock);
-        if (due_ns <= now_ns)
+        if (due_ns <= now_ns) {
             r = read_part(source, part, change);
-        else if (due_ns - now_ns < *wait_ms * UINT64_C(1000000))
+            if (r < 0)
+                mark_again(source, part);
+        } else if (due_ns - now_ns < *wait_ms * UINT64_C(1000000))
             *wait_ms = (unsigned)((due_ns - now_ns) / 1000000) + 1;
     }
     return r;
 }
 
-static void look_at_lock(struct source *source, enum account_file file)
+static bool is_locked(const struct source *source, enum account_file file)
 {
     char name[32];
     struct stat status;
     snprintf(name, sizeof(name), "%s.lock", account_file_name(file));
-    bool there = fstatat(source->directory, name, &status, AT_SYMLINK_NOFOLLOW) == 0;
-    account_changes_lock(&source->changes, file, there);
+    return fstatat(source->directory, name, &status, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-/* What changed without an event, or before there was a watch. */
+/* What changed without an event, or before there was a watch. A directory may hang, and the reader
+ * takes the lock too, so it is taken only after the looks. */
 static void look_at_files(struct source *source)
 {
-    bool changed[ACCOUNT_FILE_N];
-    for (enum account_file file = 0; file < ACCOUNT_FILE_N; file++)
+    bool changed[ACCOUNT_FILE_N], locked[ACCOUNT_FILE_N];
+    for (enum account_file file = 0; file < ACCOUNT_FILE_N; file++) {
         changed[file] =
             account_file_changed(&source->looks[file], source->directory, account_file_name(file));
+        locked[file] = is_locked(source, file);
+    }
     uint64_t now_ns = clock_boot_ns();
     pthread_mutex_lock(&source->lock);
     for (enum account_file file = 0; file < ACCOUNT_FILE_N; file++) {
         const struct account_change *change = &source->changes.part[account_file_part(file)];
-        look_at_lock(source, file);
+        account_changes_lock(&source->changes, file, locked[file]);
         if (changed[file] && !change->first_ns)
             account_changes_mark(&source->changes, account_file_part(file), now_ns);
     }

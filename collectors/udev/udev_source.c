@@ -139,8 +139,9 @@ static int put_device(struct source *source, struct udev_device *device, bool pr
 static int put_present(struct source *source, const char *path)
 {
     struct udev_device *device = udev_device_new_from_syspath(source->udev, path);
+    /* What cannot be looked at for want of something is not gone. */
     if (!device)
-        return errno == ENOMEM ? -ENOMEM : 0;
+        return errno == ENOMEM || errno == EMFILE || errno == ENFILE ? -errno : 0;
     int r = put_device(source, device, true);
     udev_device_unref(device);
     return r;

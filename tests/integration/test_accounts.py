@@ -3,6 +3,7 @@ the system, and who did it; those of a directory of the test, whose files are ed
 accounts that are made have a prefix of their own, and are removed at the end."""
 
 import collections
+import datetime
 import grp
 import os
 import pwd
@@ -46,7 +47,8 @@ class AccountsTest(VestigeTest):
         they ended; each begins where the one before ended."""
         found = collections.defaultdict(list)
         for row in self.rows(table, f"id >= {self.since} AND {key} LIKE %s", PREFIX + "%"):
-            self.assertGreaterEqual(row["created_at"].timestamp(), 0)
+            self.assertGreaterEqual(row["created_at"].replace(tzinfo=datetime.UTC).timestamp(),
+                                    self.since / 1e6)
             self.assertEqual("inotify", row["seen_by"])
             if found[row[key]]:
                 self.assertEqual(found[row[key]][-1]["destroyed_at"], row["created_at"])

@@ -1,5 +1,6 @@
 /* What an earlier run left open is open again, and the first complete reading says what has become
- * of it, or the first answer of the switch, if seen_by says that it was asked. While the lines of the journal come in, rows are known by their ids. */
+ * of it, or the first answer of the switch, if seen_by says that it was asked. While the lines of
+ * the journal come in, rows are known by their ids. */
 #include "recorder/accounts_private.h"
 
 #include "core/evidence_text.h"

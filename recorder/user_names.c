@@ -97,7 +97,8 @@ void user_names_learn(struct user_names *names, const struct fact_user_name *fac
 }
 
 /* Time is zero for who has no clock yet. */
-static void ask(struct user_names *names, struct user_name *name, uint64_t now_ns, uint64_t after_ns)
+static void ask(struct user_names *names, struct user_name *name, uint64_t now_ns,
+                uint64_t after_ns)
 {
     if (!names->request.ask || (name->asked_ns && now_ns - name->asked_ns <= after_ns))
         return;

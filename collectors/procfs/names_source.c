@@ -34,7 +34,7 @@ struct source {
     const char *passwd;
     struct stat passwd_status;
     unsigned keep_s, absent_s;
-    bool left_behind; /* its thread did not end */
+    bool left_behind;     /* its thread did not end */
     pthread_mutex_t lock; /* of what follows */
     uint32_t requests[REQUESTS_MOST];
     size_t n_requests;

@@ -227,6 +227,8 @@ static int open_sources(struct agent *agent, struct error_text *error)
         .sock_diag_interval_s = agent->config->sock_diag_interval_s,
         .name_servers = agent->config->name_servers,
         .name_timeout_ms = agent->config->name_timeout_ms,
+        .user_keep_s = agent->config->user_keep_s,
+        .user_absent_s = agent->config->user_absent_s,
         .program_largest = (uint64_t)agent->config->programs_largest_mib << 20,
         .files_include = agent->config->files_include,
         .files_exclude = agent->config->files_exclude,

@@ -563,7 +563,8 @@ static void on_fact(void *user, const struct fact *fact)
         on_loss(t, fact);
         break;
     case FACT_USER_NAME:
-        user_names_learn(t->names, fact->user_name.uid, fact->user_name.name);
+        user_names_learn(t->names, &fact->user_name);
+        accounts_fact(t->accounts, fact);
         break;
     case FACT_HOST_NAME:
         host_names_learn(t->host_names, &fact->host_name, fact->boot_ns);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 struct source_thread {
@@ -116,14 +117,43 @@ void source_thread_request(struct source_thread *thread)
     wake(thread);
 }
 
-void source_thread_stop(struct source_thread *thread)
+bool source_thread_is_stopped(const struct source_thread *thread)
+{
+    return atomic_load(&thread->stopped);
+}
+
+/* Returns whether it is still to be joined. */
+static bool tell_to_stop(struct source_thread *thread)
 {
     bool join = !thread->joined;
     thread->joined = true;
     atomic_store(&thread->stopped, true);
     wake(thread);
-    if (join)
+    return join;
+}
+
+void source_thread_stop(struct source_thread *thread)
+{
+    if (tell_to_stop(thread))
         pthread_join(thread->thread, NULL);
+}
+
+bool source_thread_stop_within(struct source_thread *thread, unsigned timeout_ms)
+{
+    struct timespec until;
+    if (!tell_to_stop(thread))
+        return true;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += timeout_ms / 1000;
+    until.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000;
+    }
+    if (pthread_clockjoin_np(thread->thread, NULL, CLOCK_MONOTONIC, &until) == 0)
+        return true;
+    pthread_detach(thread->thread);
+    return false;
 }
 
 struct source_thread *source_thread_free(struct source_thread *thread)

@@ -25,4 +25,9 @@ bool source_thread_poll(struct source_thread *thread, struct pollfd *fds, unsign
 void source_thread_request(struct source_thread *thread);
 /** Tell it to end, and join it. May be called again. */
 void source_thread_stop(struct source_thread *thread);
+/** The same, for a thread that may be in a call that does not return. False: it has not ended
+ *  within @p timeout_ms and is left behind; nothing of what it uses may be freed, ever. */
+bool source_thread_stop_within(struct source_thread *thread, unsigned timeout_ms) MUST_CHECK;
+/** In the thread: it has been told to end. */
+bool source_thread_is_stopped(const struct source_thread *thread);
 struct source_thread *source_thread_free(struct source_thread *thread);

@@ -415,7 +415,7 @@ static void print_other_fact(struct tool *tool, const struct fact *fact)
                fact->fork_total.total, fact->fork_total.before_ns, fact->fork_total.after_ns);
         break;
     case FACT_USER_NAME:
-        printf("USER_NAME uid=%u name=%s", fact->user_name.uid,
+        printf("USER_NAME uid=%u origin=%d name=%s", fact->user_name.uid, fact->user_name.origin,
                evidence(tool, fact->user_name.name));
         break;
     case FACT_SOCKET_CALL:

@@ -315,10 +315,43 @@ static bool is_younger_than_us(struct sessions *s, const struct fact *fact)
            actor.from_ns > s->started_ns;
 }
 
+static bool is_of_manager(const struct fact_audit_user *said)
+{
+    struct login_text service;
+    login_service(&service, said->exe);
+    return login_text_is(&service, "systemd-user") && said->session != ID_UNSET;
+}
+
+/* The leader has become the service by then: systemd closes by a process of its own, `(sd-pam)`, if
+ * that may speak to audit at all. */
+static struct session *find_managed(const struct sessions *s, const struct fact_audit_user *said)
+{
+    struct session *session;
+    if (!is_of_manager(said))
+        return NULL;
+    TAILQ_FOREACH(session, &s->open, in_list)
+    if (session->session_id == said->session && !session->ended &&
+        login_text_is(&session->service, "systemd-user"))
+        return session;
+    return NULL;
+}
+
+static bool is_recent_managed(const struct sessions *s, const struct fact_audit_user *said)
+{
+    if (!is_of_manager(said))
+        return false;
+    for (size_t i = 0; i < RECENT_SESSIONS; i++)
+        if (s->recent[i].created_us && s->recent[i].session_id == said->session)
+            return true;
+    return false;
+}
+
 static void on_close(struct sessions *s, const struct fact *fact)
 {
     const struct fact_audit_user *said = &fact->audit_user;
     struct session *session = find_audit(s, said->pid);
+    if (!session)
+        session = find_managed(s, said);
     if (session) {
         session_end(s, session, said_us(s, fact), END_CLOSED);
         return;
@@ -328,7 +361,8 @@ static void on_close(struct sessions *s, const struct fact *fact)
         break;
     if (session && !session->ended)
         session_end(s, session, said_us(s, fact), END_CLOSED);
-    if (session || sessions_recent(s, said->pid, NULL) || !is_younger_than_us(s, fact))
+    if (session || sessions_recent(s, said->pid, NULL) || is_recent_managed(s, said) ||
+        !is_younger_than_us(s, fact))
         return;
     struct login_text service;
     login_service(&service, said->exe);

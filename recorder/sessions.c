@@ -475,6 +475,21 @@ static void prove(struct sessions *s)
     }
 }
 
+/* The connector is heard first: of a short login the end of its leader, before its beginning. */
+static void find_end(struct sessions *s, struct session *session)
+{
+    struct actor actor;
+    if (session->ended || session->exit_ns || !session->live || !session->this_boot ||
+        !session->leader_pid || !s->options.actor ||
+        sessions_living(s, session->leader_pid, &actor))
+        return;
+    uint64_t from_ns =
+        session->heard_ns > s->options.merge_ns ? session->heard_ns - s->options.merge_ns : 0;
+    if (s->options.actor(s->options.user, session->leader_pid, from_ns, sessions_now(s), &actor) &&
+        actor.until_ns != UINT64_MAX && actor.end_cause != END_EXEC)
+        mark_ended(session, timeline_real_us(s->output->timeline, actor.until_ns), END_EXIT);
+}
+
 static void tick_session(struct sessions *s, struct session *session, uint64_t now_ns)
 {
     if (session->exit_ns && !session->ended && now_ns >= session->exit_ns)
@@ -484,6 +499,7 @@ static void tick_session(struct sessions *s, struct session *session, uint64_t n
     else if (!session->inserted && now_ns >= session->deadline_ns) {
         find_leader(s, session);
         check_leader(s, session);
+        find_end(s, session);
         (void)session_write(s, session);
     }
 }
@@ -518,6 +534,8 @@ void sessions_flush(struct sessions *s)
         next = TAILQ_NEXT(session, in_list);
         if (session->exit_ns)
             mark_ended(session, session->exit_us, END_EXIT);
+        if (!session->inserted)
+            find_end(s, session);
         if (!session->inserted || session->ended) {
             int error = session_write(s, session);
             if (error)

@@ -539,6 +539,19 @@ static void test_user_manager_closes_late(void **state)
 
 /* -- ends -- */
 
+/* Audit is read when the connector has told that the leader is gone. */
+static void test_leader_ends_first(void **state)
+{
+    struct world *w = *state;
+    caught_up(w);
+    struct actor *leader = process(w, 400, 6, "systemd");
+    tick(w, 20);
+    process_ends(w, leader);
+    manager(w, AUDIT_USER_START, 400, "/usr/lib/systemd/systemd");
+    tick(w, 2000);
+    expect(w, "+1 audit b 6 1000 alice - systemd-user 400 7400 - - 0 exit\n");
+}
+
 static void test_leader_killed(void **state)
 {
     struct world *w = *state;
@@ -1027,6 +1040,7 @@ int main(void)
         TEST(test_cron_is_refused),
         TEST(test_user_manager),
         TEST(test_user_manager_closes_late),
+        TEST(test_leader_ends_first),
         TEST(test_leader_killed),
         TEST(test_exec_of_the_leader_ends_nothing),
         TEST(test_past_with_reboots),

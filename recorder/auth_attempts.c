@@ -121,11 +121,19 @@ static void drop(struct sessions *s, struct attempt *attempt)
     free(attempt);
 }
 
+/* A time in whole seconds is of any moment of that second. */
+static bool find_actor(struct sessions *s, const struct attempt *attempt, struct actor *actor)
+{
+    return sessions_actor(s, attempt->pid, attempt->created_us, attempt->heard_ns, actor) ||
+           (attempt->created_us % second_us == 0 &&
+            sessions_actor(s, attempt->pid, attempt->created_us + second_us, attempt->heard_ns,
+                           actor));
+}
+
 static void find_process(struct sessions *s, struct attempt *attempt)
 {
     struct actor actor;
-    if (attempt->process_id || attempt->deadline_ns == 0 ||
-        !sessions_actor(s, attempt->pid, attempt->created_us, attempt->heard_ns, &actor))
+    if (attempt->process_id || attempt->deadline_ns == 0 || !find_actor(s, attempt, &actor))
         return;
     attempt->process_id = actor.process_id;
     if (attempt->service.length == 0 && actor.comm[0])
@@ -231,6 +239,11 @@ static void take_probe(struct sessions *s, struct attempt *attempt)
         return;
     if (attempt->username.length == 0)
         attempt->username = probe->username;
+    if (attempt->created_us % second_us == 0 &&
+        attempt->created_us == probe->created_us - probe->created_us % second_us)
+        attempt->created_us = probe->created_us;
+    if (attempt->process_id == 0)
+        attempt->process_id = probe->process_id;
     attempt->seen_by |= probe->seen_by;
     drop(s, probe);
 }

@@ -50,12 +50,13 @@ void login_service(struct login_text *service, struct slice exe)
     static const struct {
         const char *program, *service;
     } rows[] = {
-        {"sshd-session", "sshd"        },
-        {"sshd-auth",    "sshd"        },
-        {"crond",        "cron"        },
-        {"systemd",      "systemd-user"},
-        {"su-l",         "su"          },
-        {"sudo-i",       "sudo"        },
+        {"sshd-session",     "sshd"        },
+        {"sshd-auth",        "sshd"        },
+        {"crond",            "cron"        },
+        {"systemd",          "systemd-user"},
+        {"systemd-executor", "systemd-user"},
+        {"su-l",             "su"          },
+        {"sudo-i",           "sudo"        },
     };
     struct slice name = exe;
     for (size_t i = exe.length; i > 0; i--)

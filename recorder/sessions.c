@@ -315,10 +315,43 @@ static bool is_younger_than_us(struct sessions *s, const struct fact *fact)
            actor.from_ns > s->started_ns;
 }
 
+static bool is_of_manager(const struct fact_audit_user *said)
+{
+    struct login_text service;
+    login_service(&service, said->exe);
+    return login_text_is(&service, "systemd-user") && said->session != ID_UNSET;
+}
+
+/* The leader has become the service by then: systemd closes by a process of its own, `(sd-pam)`, if
+ * that may speak to audit at all. */
+static struct session *find_managed(const struct sessions *s, const struct fact_audit_user *said)
+{
+    struct session *session;
+    if (!is_of_manager(said))
+        return NULL;
+    TAILQ_FOREACH(session, &s->open, in_list)
+    if (session->session_id == said->session && !session->ended &&
+        login_text_is(&session->service, "systemd-user"))
+        return session;
+    return NULL;
+}
+
+static bool is_recent_managed(const struct sessions *s, const struct fact_audit_user *said)
+{
+    if (!is_of_manager(said))
+        return false;
+    for (size_t i = 0; i < RECENT_SESSIONS; i++)
+        if (s->recent[i].created_us && s->recent[i].session_id == said->session)
+            return true;
+    return false;
+}
+
 static void on_close(struct sessions *s, const struct fact *fact)
 {
     const struct fact_audit_user *said = &fact->audit_user;
     struct session *session = find_audit(s, said->pid);
+    if (!session)
+        session = find_managed(s, said);
     if (session) {
         session_end(s, session, said_us(s, fact), END_CLOSED);
         return;
@@ -328,7 +361,8 @@ static void on_close(struct sessions *s, const struct fact *fact)
         break;
     if (session && !session->ended)
         session_end(s, session, said_us(s, fact), END_CLOSED);
-    if (session || sessions_recent(s, said->pid, NULL) || !is_younger_than_us(s, fact))
+    if (session || sessions_recent(s, said->pid, NULL) || is_recent_managed(s, said) ||
+        !is_younger_than_us(s, fact))
         return;
     struct login_text service;
     login_service(&service, said->exe);
@@ -442,6 +476,21 @@ static void prove(struct sessions *s)
     }
 }
 
+/* The connector is heard first: of a short login the end of its leader, before its beginning. */
+static void find_end(struct sessions *s, struct session *session)
+{
+    struct actor actor;
+    if (session->ended || session->exit_ns || !session->live || !session->this_boot ||
+        !session->leader_pid || !s->options.actor ||
+        sessions_living(s, session->leader_pid, &actor))
+        return;
+    uint64_t from_ns =
+        session->heard_ns > s->options.merge_ns ? session->heard_ns - s->options.merge_ns : 0;
+    if (s->options.actor(s->options.user, session->leader_pid, from_ns, sessions_now(s), &actor) &&
+        actor.until_ns != UINT64_MAX && actor.end_cause != END_EXEC)
+        mark_ended(session, timeline_real_us(s->output->timeline, actor.until_ns), END_EXIT);
+}
+
 static void tick_session(struct sessions *s, struct session *session, uint64_t now_ns)
 {
     if (session->exit_ns && !session->ended && now_ns >= session->exit_ns)
@@ -451,6 +500,7 @@ static void tick_session(struct sessions *s, struct session *session, uint64_t n
     else if (!session->inserted && now_ns >= session->deadline_ns) {
         find_leader(s, session);
         check_leader(s, session);
+        find_end(s, session);
         (void)session_write(s, session);
     }
 }
@@ -485,6 +535,8 @@ void sessions_flush(struct sessions *s)
         next = TAILQ_NEXT(session, in_list);
         if (session->exit_ns)
             mark_ended(session, session->exit_us, END_EXIT);
+        if (!session->inserted)
+            find_end(s, session);
         if (!session->inserted || session->ended) {
             int error = session_write(s, session);
             if (error)

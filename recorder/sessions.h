@@ -7,13 +7,24 @@
  * comes within `merge_ns` (2 s unless it is configured), and `seen_by` names who spoke by then. So
  * a row is written that long after its login. A partner is who names the same leader, or the same
  * audit session, or the same user and terminal within that time. su and sudo have rows of their
- * own, with the audit session that they are in.
+ * own, with the audit session that they are in; each cron job and each user manager of systemd has
+ * one, with an audit session of its own, and is never merged with a login.
+ *
+ * `service` is the program that spoke: no record names the PAM service. So every session that
+ * systemd opens for a unit (PAMName=) is `systemd-user`. It seldom closes it where audit hears:
+ * then the row ends as `exit`, with the unit's main process.
+ *
+ * Where nobody sets a login user (sshd with `UsePAM no`) `session_id` and `login_uid` are NULL, and
+ * a login without a terminal tells nobody of itself: it has no row.
  *
  * An attempt is one row, too: PAM, the program itself and btmp may each tell of it. What comes
  * within `merge_ns`, of the same process (3 s more, for PAM makes who gave a wrong password wait)
  * or of the same user, service and address, and with the same result, is the same attempt. What
  * sshd says of methods that a client only asked for, or of keys that were refused, is part of the
  * attempt that follows in that connection; if none follows, of one failed attempt.
+ *
+ * A job of cron, and a unit of systemd, is no attempt: nobody proves who he is. Only when its
+ * user's account is refused there is one, failed.
  *
  * A session ends by what says so first: USER_END, a logout in wtmp or utmp, the end of its leader,
  * a record of a reboot or shutdown.

@@ -65,7 +65,7 @@ TAILQ_HEAD(attempt_list, attempt);
 /* A session that is over: who speaks of it again says nothing new. */
 struct recent_session {
     uint64_t created_us;
-    uint32_t pid, other_pid;
+    uint32_t pid, other_pid, session_id;
     struct login_text tty;
 };
 

@@ -79,6 +79,7 @@ static void keep_recent(struct sessions *s, const struct session *session)
     s->recent[s->next_recent] = (struct recent_session){.created_us = session->created_us,
                                                         .pid = session->leader_pid,
                                                         .other_pid = session->other_pid,
+                                                        .session_id = session->session_id,
                                                         .tty = session->tty};
     s->next_recent = (s->next_recent + 1) % RECENT_SESSIONS;
 }

@@ -263,6 +263,13 @@ static void audit(struct world *w, enum audit_user_event event, uint32_t pid, co
     give_audit(w, user);
 }
 
+static void manager(struct world *w, enum audit_user_event event, uint32_t pid, const char *exe)
+{
+    struct fact_audit_user user = said(event, pid, exe, "alice");
+    user.session = 6;
+    give_audit(w, user);
+}
+
 static void sshd(struct world *w, enum audit_user_event event, uint32_t pid, const char *account,
                  bool success)
 {
@@ -476,7 +483,74 @@ static void test_cron_is_no_attempt(void **state)
     expect_users(w, "");
 }
 
+/* The account is refused: that is told. */
+static void test_cron_is_refused(void **state)
+{
+    struct world *w = *state;
+    caught_up(w);
+    process(w, 300, ID_UNSET, "cron");
+    struct fact_audit_user user = said(AUDIT_USER_ACCOUNT, 300, "/usr/sbin/cron", "alice");
+    user.terminal = slice_text("cron");
+    user.success = false;
+    give_audit(w, user);
+    tick(w, 2000);
+    expect(w, "! audit alice cron failure - - 7300\n");
+}
+
+/* systemd's word, and that of (sd-pam), which closes; the login that it began with is another. */
+static void test_user_manager(void **state)
+{
+    struct world *w = *state;
+    caught_up(w);
+    process(w, 100, 5, "sshd");
+    process(w, 400, 6, "systemd");
+    process(w, 401, 6, "(sd-pam)");
+    sshd(w, AUDIT_USER_START, 100, "alice", true);
+    audit(w, AUDIT_USER_ACCOUNT, 400, "/usr/lib/systemd/systemd", "alice", "?");
+    manager(w, AUDIT_USER_START, 400, "/usr/lib/systemd/systemd");
+    wtmp(w, USER_PROCESS, 100, "pts/3", "alice", "");
+    tick(w, 2000);
+    expect(w, "+1 audit,utmp b 5 1000 alice pts/3 sshd 100 7100 198.18.0.7 -\n"
+              "+2 audit b 6 1000 alice - systemd-user 400 7400 - -\n");
+    expect_users(w, "alice");
+    manager(w, AUDIT_USER_END, 401, "/usr/lib/systemd/systemd-executor");
+    tick(w, 1);
+    expect(w, "-2 2 closed\n");
+    expect_findings(w, "");
+}
+
+/* It is heard when its leader's end has ended the row. */
+static void test_user_manager_closes_late(void **state)
+{
+    struct world *w = *state;
+    caught_up(w);
+    struct actor *leader = process(w, 400, 6, "systemd");
+    manager(w, AUDIT_USER_START, 400, "/usr/lib/systemd/systemd");
+    tick(w, 3000);
+    process_ends(w, leader);
+    tick(w, 3000);
+    process(w, 401, 6, "(sd-pam)");
+    manager(w, AUDIT_USER_END, 401, "/usr/lib/systemd/systemd");
+    tick(w, 3000);
+    expect(w, "+1 audit b 6 1000 alice - systemd-user 400 7400 - -\n"
+              "-1 3 exit\n");
+    expect_findings(w, "");
+}
+
 /* -- ends -- */
+
+/* Audit is read when the connector has told that the leader is gone. */
+static void test_leader_ends_first(void **state)
+{
+    struct world *w = *state;
+    caught_up(w);
+    struct actor *leader = process(w, 400, 6, "systemd");
+    tick(w, 20);
+    process_ends(w, leader);
+    manager(w, AUDIT_USER_START, 400, "/usr/lib/systemd/systemd");
+    tick(w, 2000);
+    expect(w, "+1 audit b 6 1000 alice - systemd-user 400 7400 - - 0 exit\n");
+}
 
 static void test_leader_killed(void **state)
 {
@@ -963,6 +1037,10 @@ int main(void)
         TEST(test_su),
         TEST(test_sudo_without_password),
         TEST(test_cron_is_no_attempt),
+        TEST(test_cron_is_refused),
+        TEST(test_user_manager),
+        TEST(test_user_manager_closes_late),
+        TEST(test_leader_ends_first),
         TEST(test_leader_killed),
         TEST(test_exec_of_the_leader_ends_nothing),
         TEST(test_past_with_reboots),

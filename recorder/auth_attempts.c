@@ -225,6 +225,7 @@ static void merge(struct attempt *attempt, const struct attempt *said)
         if (said->created_us % second_us) /* its clock is the finer one */
             attempt->created_us = said->created_us;
         attempt->hold = said->hold;
+        attempt->hold_inode = said->hold_inode;
         attempt->deadline_ns = said->deadline_ns;
     }
     if (attempt->pid == 0)
@@ -333,6 +334,7 @@ void attempts_btmp(struct sessions *s, const struct fact *fact)
                               .heard_ns = fact->boot_ns,
                               .deadline_ns = fact->boot_ns + s->options.merge_ns,
                               .hold = record->begin,
+                              .hold_inode = record->inode,
                               .pid = record->pid,
                               .words = ATTEMPT_BTMP,
                               .seen_by = SEEN_BY_UTMP};

@@ -95,6 +95,7 @@ bool login_name_is_placeholder(struct slice name)
 
 bool login_service_is_inner(const struct login_text *service)
 {
-    static const char *const words[] = {"su", "sudo", "cron", "atd", "systemd-user", "runuser"};
+    static const char *const words[] = {"su",   "sudo", "runuser", "pkexec",
+                                        "doas", "cron", "atd",     "systemd-user"};
     return service->length && IS_ONE_OF(login_text_slice(service), words);
 }

@@ -84,6 +84,8 @@ void sessions_checkpoint(struct sessions *sessions);
 /** Who is logged in now: names, sorted, each once, with commas between, as evidence text. Those
  * whom su, sudo, cron and systemd made others do not count. */
 void sessions_append_users(const struct sessions *sessions, struct buffer *to);
+/** Whether that is known: the files have been read to their ends, and all processes are. */
+bool sessions_users_known(const struct sessions *sessions);
 /** From where wtmp and btmp have to be read after a restart: what is before is written. */
 void sessions_cursors(const struct sessions *sessions, struct login_cursor *wtmp,
                       struct login_cursor *btmp);

@@ -202,6 +202,7 @@ static void add(struct sessions *s, const struct attempt *said)
         return;
     }
     *attempt = *said;
+    sessions_note_pid(s, attempt->pid);
     attempt->id = timeline_id(s->output->timeline);
     TAILQ_INSERT_TAIL(&s->attempts, attempt, in_list);
     s->n_attempts++;

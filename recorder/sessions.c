@@ -194,7 +194,7 @@ void session_end(struct sessions *s, struct session *session, uint64_t ended_us,
 void sessions_image_ended(struct sessions *s, const struct actor *image)
 {
     struct session *session;
-    if (image->end_cause == END_EXEC)
+    if (image->end_cause == END_EXEC || !sessions_may_have_pid(s, image->pid))
         return;
     attempts_image_ended(s, image);
     TAILQ_FOREACH(session, &s->open, in_list)
@@ -285,7 +285,7 @@ static void describe(struct sessions *s, struct session *session, const struct f
 }
 
 /* Of two descriptions of one login each text that only one has. */
-static void merge(struct session *session, const struct session *said)
+static void merge(struct sessions *s, struct session *session, const struct session *said)
 {
     struct login_text *const texts[] = {&session->username, &session->tty, &session->service,
                                         &session->remote_name};
@@ -301,6 +301,7 @@ static void merge(struct session *session, const struct session *said)
     if (session->leader_pid != said->leader_pid) {
         session->other_pid = session->leader_pid;
         session->leader_pid = said->leader_pid;
+        sessions_note_pid(s, session->leader_pid);
         session->process_id = 0;
     }
     if (said->session_id != ID_UNSET)
@@ -343,7 +344,7 @@ static void open_session(struct sessions *s, const struct fact *fact)
         session = session_begin(s, said.created_us, fact->boot_ns);
     if (!session)
         return;
-    merge(session, &said);
+    merge(s, session, &said);
     session->seen_by |= SEEN_BY_AUDIT;
     find_leader(s, session);
 }
@@ -370,7 +371,7 @@ static void on_login(struct sessions *s, const struct fact *fact)
     describe(s, &more, fact);
     if (!session->inserted) {
         more.leader_pid = session->leader_pid;
-        merge(session, &more);
+        merge(s, session, &more);
     }
 }
 
@@ -585,10 +586,22 @@ static void tick_session(struct sessions *s, struct session *session, uint64_t n
     }
 }
 
+static void note_pids(struct sessions *s)
+{
+    const struct session *session;
+    const struct attempt *attempt;
+    memset(s->pids, 0, sizeof(s->pids));
+    TAILQ_FOREACH(session, &s->open, in_list)
+    sessions_note_pid(s, session->leader_pid);
+    TAILQ_FOREACH(attempt, &s->attempts, in_list)
+    sessions_note_pid(s, attempt->pid);
+}
+
 void sessions_tick(struct sessions *s)
 {
     struct session *session, *next;
     uint64_t now = sessions_now(s);
+    note_pids(s);
     prove(s);
     for (session = TAILQ_FIRST(&s->open); session; session = next) {
         next = TAILQ_NEXT(session, in_list);

@@ -27,7 +27,10 @@
  * user's account is refused there is one, failed.
  *
  * A session ends by what says so first: USER_END, a logout in wtmp or utmp, the end of its leader,
- * a record of a reboot or shutdown.
+ * a record of a reboot or shutdown. utmp is but a file: that it shows somebody no more, as a whole,
+ * ends nobody whose leader lives. A process is the leader when it began before the login, not by
+ * its pid alone; and what is older than this boot by its time, for the clock was set since, is of
+ * this boot when its leader lives.
  */
 #include "core/fact.h"
 #include "recorder/actors.h"
@@ -53,8 +56,9 @@ struct sessions_options {
     bool (*living)(void *user, uint32_t pid, struct actor *actor);
     /** All that lives is known. NULL: never. */
     bool (*processes_known)(void *user);
-    /** Something does not fit: "logout_without_login", "session_without_leader", "wtmp_shrank",
-     *  "wtmp_changed_inode", "btmp_shrank", "btmp_changed_inode". NULL: it is counted only. */
+    /** Something does not fit: "logout_without_login", "session_without_leader", "utmp_shrank" of a
+     *  terminal or, when none is known, "pid N"; "wtmp_shrank", "wtmp_changed_inode" of "wtmp" and
+     *  "btmp_shrank", "btmp_changed_inode" of "btmp". Evidence text. NULL: it is counted only. */
     void (*finding)(void *user, const char *class, const char *subject, const char *detail);
 };
 
@@ -82,7 +86,7 @@ void sessions_restored(struct sessions *sessions, bool same_boot, uint64_t last_
 void sessions_checkpoint(struct sessions *sessions);
 
 /** Who is logged in now: names, sorted, each once, with commas between, as evidence text. Those
- * whom su, sudo, cron and systemd made others do not count. */
+ * whom su, sudo, pkexec, doas, cron and systemd made others do not count. */
 void sessions_append_users(const struct sessions *sessions, struct buffer *to);
 /** Whether that is known: the files have been read to their ends, and all processes are. */
 bool sessions_users_known(const struct sessions *sessions);

@@ -6,7 +6,13 @@
 
 #include <sys/queue.h>
 
-enum { LOGIN_TEXT_MOST = 256, RECENT_SESSIONS = 1024, KNOWN_MOST = 8192, TERMINALS_MOST = 64 };
+enum {
+    LOGIN_TEXT_MOST = 256,
+    RECENT_SESSIONS = 1024,
+    KNOWN_MOST = 8192,
+    TERMINALS_MOST = 64,
+    PIDS_MOST = 65536
+};
 
 /* Text from outside; length 0: unknown. What is longer is cut and ends with "...". */
 struct login_text {
@@ -92,7 +98,20 @@ struct sessions {
     uint32_t generation;
     bool looked_at_utmp, proven;
     struct buffer text; /* scratch */
+    uint64_t
+        pids[PIDS_MOST / 64]; /* of leaders and of who tried, by their last bits; and of others */
 };
+
+/* A storm of failed logins is one of processes that end, too: few of those are looked for. */
+static inline void sessions_note_pid(struct sessions *s, uint32_t pid)
+{
+    s->pids[pid % PIDS_MOST / 64] |= UINT64_C(1) << pid % 64;
+}
+
+static inline bool sessions_may_have_pid(const struct sessions *s, uint32_t pid)
+{
+    return s->pids[pid % PIDS_MOST / 64] & UINT64_C(1) << pid % 64;
+}
 
 static inline uint64_t sessions_now(const struct sessions *s)
 {

@@ -117,6 +117,7 @@ static void describe(struct sessions *s, struct session *session, const struct l
 {
     struct actor actor;
     const struct fact_login_record *record = login->record;
+    sessions_note_pid(s, record->pid);
     if (session->leader_pid == 0)
         session->leader_pid = record->pid;
     else if (session->leader_pid != record->pid)

@@ -59,8 +59,7 @@ static int on_event(void *user, const struct fact_login_log *event)
     if (!gone)
         buffer_append_text(&w->told, words[event->event]);
     else
-        buffer_append_text(&w->told,
-                           event->event == LOGIN_LOG_ROTATED ? "rotated-away " : "gone ");
+        buffer_append_text(&w->told, event->event == LOGIN_LOG_ROTATED ? "rotated-away " : "gone ");
     return 0;
 }
 

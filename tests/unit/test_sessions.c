@@ -666,6 +666,33 @@ static void test_leader_killed(void **state)
     expect(w, "-1 4 exit\n");
 }
 
+/* All in one gulp. */
+static void test_leader_killed_at_once(void **state)
+{
+    struct world *w = *state;
+    caught_up(w);
+    struct actor *leaders[4];
+    for (uint32_t i = 0; i < 4; i++)
+        leaders[i] = process(w, 100 + i, i == 3 ? ID_UNSET : 5 + i, "sshd");
+    tick(w, 10);
+    sshd(w, AUDIT_USER_START, 100, "alice", true);
+    wtmp(w, USER_PROCESS, 101, "pts/1", "bob", "");
+    wtmp(w, USER_PROCESS, 102, "pts/2", "carol", "");
+    struct fact_audit_user user = said(AUDIT_USER_START, 104, "/usr/sbin/sshd", "carol");
+    user.session = 7;
+    give_audit(w, user); /* carol's leader is another process */
+    leaders[2]->pid = 104;
+    sshd(w, AUDIT_USER_LOGIN, 103, "nobody-there", false);
+    for (int i = 0; i < 4; i++)
+        process_ends(w, leaders[i]);
+    tick(w, 2000);
+    tick(w, 0);
+    expect(w, "! audit nobody-there sshd failure 198.18.0.7 - 7103\n"
+              "+1 audit b 5 1000 alice - sshd 100 7100 198.18.0.7 - 0 exit\n"
+              "+2 utmp b 6 1000 bob pts/1 sshd 101 7101 - - 0 exit\n"
+              "+3 audit,utmp b 7 1000 carol pts/2 sshd 104 7102 - - 0 exit\n");
+}
+
 static void test_exec_of_the_leader_ends_nothing(void **state)
 {
     struct world *w = *state;
@@ -779,6 +806,29 @@ static void test_late_utmp(void **state)
     expect(w, "+1 utmp b 3 1000 bob pts/1 sshd 10 7010 - -\n");
 }
 
+/* utmp forgets him before the processes are known. */
+static void test_shown_no_more_and_unproven(void **state)
+{
+    struct world *w = *state;
+    struct fact_login_record record = record_of(USER_PROCESS, 10, "pts/1", "bob", "");
+    w->known = false;
+    tick(w, 10);
+    log_event(w, LOGIN_LOG_CAUGHT_UP, LOGIN_FILE_WTMP, 0, 0);
+    record.file = LOGIN_FILE_UTMP;
+    record.old = true;
+    record.real_us = real_start / 1000 - 500 * INT64_C(1000000);
+    begin_scan(w);
+    give_record(w, record);
+    end_scan(w);
+    begin_scan(w);
+    end_scan(w);
+    process(w, 10, 3, "sshd")->began_ns = boot_start - 600000 * MS;
+    w->known = true;
+    tick(w, 10);
+    tick(w, 10);
+    expect(w, "+1 utmp b 3 1000 bob pts/1 sshd 10 7010 - -\n");
+}
+
 /* The clock was set back below the time of the boot, as it was taken. */
 static void test_clock_set_back(void **state)
 {
@@ -798,27 +848,43 @@ static void test_clock_set_back(void **state)
 }
 
 /* By half an hour, which is not followed: audit's time is ours, that of utmp is the clock's. */
-static void test_clock_set_forward(void **state)
+static void move_clock(struct world *w, int64_t seconds)
 {
-    struct world *w = *state;
     caught_up(w);
-    process(w, 100, 5, "sshd");
+    process(w, 100, ID_UNSET, "sshd");
     process(w, 101, ID_UNSET, "sshd");
-    sshd(w, AUDIT_USER_START, 100, "alice", true);
-    wtmp(w, USER_PROCESS, 101, "pts/2", "bob", "");
-    w->clock_ns = 1800 * (int64_t)1000 * (int64_t)MS;
+    struct fact_audit_user user = said(AUDIT_USER_START, 100, "/usr/sbin/sshd", "alice");
+    user.session = user.login_uid = ID_UNSET;
+    w->clock_ns = seconds * 1000 * (int64_t)MS;
     tick(w, 10);
+    give_audit(w, user);
     wtmp(w, USER_PROCESS, 100, "pts/1", "alice", "");
-    struct fact_audit_user user = said(AUDIT_USER_START, 101, "/usr/sbin/sshd", "bob");
-    user.session = ID_UNSET;
+    wtmp(w, USER_PROCESS, 101, "pts/2", "bob", "");
+    user.pid = 101;
+    user.account = slice_text("bob");
     give_audit(w, user);
     tick(w, 2000);
-    expect(w, "+1 audit,utmp b 5 1000 alice pts/1 sshd 100 7100 198.18.0.7 -\n"
-              "+2 audit,utmp b - 1000 bob pts/2 sshd 101 7101 - -\n");
-    begin_scan(w);
-    end_scan(w);
+    expect(w, "+1 audit,utmp b - - alice pts/1 sshd 100 7100 - -\n"
+              "+2 audit,utmp b - - bob pts/2 sshd 101 7101 - -\n");
+    w->processes[0].process_id++;
+    w->clock_ns = 0;
+    tick(w, 10);
+    wtmp(w, BOOT_TIME, 0, "~", "reboot", "");
+    w->clock_ns = 3600 * 1000 * (int64_t)MS;
+    tick(w, 10);
     wtmp(w, BOOT_TIME, 0, "~", "reboot", "");
     expect(w, "");
+    expect_findings(w, "");
+}
+
+static void test_clock_forward(void **state)
+{
+    move_clock(*state, 1800);
+}
+
+static void test_clock_back(void **state)
+{
+    move_clock(*state, -1800);
 }
 
 /* A record of a login long ago is not of the session that has the same pid now. */
@@ -1220,6 +1286,7 @@ static void test_restart(void **state)
     sshd(w, AUDIT_USER_AUTHENTICATED, 102, "carol", false);
     tick(w, 5000);
     expect(w, "! audit carol sshd failure 198.18.0.7 - -\n");
+    w->processes[1].process_id++; /* it has become another program */
     restart(w, true);
     caught_up(w);
     expect(w, "");
@@ -1275,15 +1342,15 @@ static void test_reconciled(void **state)
     expect_users(w, "alice");
 }
 
-/* Another process has the pid of bob's leader; alice's has become another program. */
+/* Another process has the pid of bob's leader. Alice's is the same, though the clock was set since.
+ */
 static void test_restart_with_a_reused_pid(void **state)
 {
     struct world *w = *state;
     log_in_two(w);
     tick(w, 60000);
-    w->processes[0].process_id++;
     w->processes[1].process_id++;
-    w->processes[1].began_ns = w->now - 1000 * MS;
+    w->processes[0].began_ns = w->processes[1].began_ns = w->now - 1000 * MS;
     restart(w, true);
     caught_up(w);
     expect(w, "-2 62 reconciled\n");
@@ -1329,10 +1396,10 @@ static void test_cursors_over_rotation(void **state)
     w->inode = 78;
     w->offset = 0;
     log_event(w, LOGIN_LOG_ROTATED, LOGIN_FILE_WTMP, 77, 78);
-    for (int i = 0; i < 3; i++)
-        wtmp(w, LOGIN_PROCESS, 51, "tty2", "LOGIN", "");
     process(w, 102, 7, "sshd");
     wtmp(w, USER_PROCESS, 102, "pts/3", "carol", "");
+    for (int i = 0; i < 3; i++)
+        wtmp(w, LOGIN_PROCESS, 51, "tty2", "LOGIN", "");
     sessions_cursors(w->sessions, &wtmp_cursor, &btmp_cursor);
     assert_int_equal(wtmp_cursor.inode, 77);
     assert_int_equal(wtmp_cursor.offset, 384);
@@ -1386,14 +1453,17 @@ int main(void)
         TEST(test_closed_by_another_process),
         TEST(test_leader_ends_first),
         TEST(test_leader_killed),
+        TEST(test_leader_killed_at_once),
         TEST(test_exec_of_the_leader_ends_nothing),
         TEST(test_past_with_reboots),
         TEST(test_past_of_a_reused_pid),
         TEST(test_clock_set_after_boot),
         TEST(test_past_without_utmp),
         TEST(test_late_utmp),
+        TEST(test_shown_no_more_and_unproven),
         TEST(test_clock_set_back),
-        TEST(test_clock_set_forward),
+        TEST(test_clock_forward),
+        TEST(test_clock_back),
         TEST(test_old_record_of_the_same_pid),
         TEST(test_users_are_known),
         TEST(test_past_of_this_boot),

@@ -233,10 +233,27 @@ static void merge(struct attempt *attempt, const struct attempt *said)
         attempt->pid = said->pid;
 }
 
+/* Without PAM, a process that the connection's has begun tells that its user is in. */
+static struct attempt *find_probe_of_success(const struct sessions *s, const struct attempt *said)
+{
+    struct attempt *attempt, *youngest = NULL;
+    if (!said->success || said->words != ATTEMPT_LOGIN || said->username.length == 0)
+        return NULL;
+    TAILQ_FOREACH(attempt, &s->attempts, in_list)
+    if (is_probe(attempt) && attempt->probing &&
+        login_text_same(&attempt->service, &said->service) &&
+        login_text_same(&attempt->username, &said->username) &&
+        strcmp(attempt->remote_address, said->remote_address) == 0)
+        youngest = attempt;
+    return youngest;
+}
+
 /* What a connection has tried before is part of this. */
 static void take_probe(struct sessions *s, struct attempt *attempt)
 {
     struct attempt *probe = find_probe(s, attempt->pid);
+    if (!probe)
+        probe = find_probe_of_success(s, attempt);
     if (!probe)
         return;
     if (attempt->username.length == 0)
@@ -244,7 +261,7 @@ static void take_probe(struct sessions *s, struct attempt *attempt)
     if (attempt->created_us % second_us == 0 &&
         attempt->created_us == probe->created_us - probe->created_us % second_us)
         attempt->created_us = probe->created_us;
-    if (attempt->process_id == 0)
+    if (attempt->process_id == 0 && attempt->pid == probe->pid)
         attempt->process_id = probe->process_id;
     attempt->seen_by |= probe->seen_by;
     drop(s, probe);

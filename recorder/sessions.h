@@ -15,7 +15,8 @@
  * then the row ends as `exit`, with the unit's main process.
  *
  * Where nobody sets a login user (sshd with `UsePAM no`) `session_id` and `login_uid` are NULL, and
- * a login without a terminal tells nobody of itself: it has no row.
+ * a login without a terminal tells nobody of itself: it has no row, but keys that were refused
+ * before it are a failed attempt.
  *
  * An attempt is one row, too: PAM, the program itself and btmp may each tell of it. What comes
  * within `merge_ns`, of the same process (3 s more, for PAM makes who gave a wrong password wait)

@@ -1084,6 +1084,46 @@ static void test_probes(void **state)
               "! audit alice sshd success 198.18.0.7 - 7101\n");
 }
 
+/* The word of success is another process's, as without PAM: the connection of the same user and
+ * address tried before. */
+static void test_probe_of_another_process(void **state)
+{
+    struct world *w = *state;
+    caught_up(w);
+    process(w, 100, ID_UNSET, "sshd");
+    struct actor *other = process(w, 101, ID_UNSET, "sshd");
+    process(w, 102, ID_UNSET, "sshd");
+    sshd(w, AUDIT_USER_LOGIN, 100, "alice", false);
+    sshd(w, AUDIT_USER_LOGIN, 101, "bob", false);
+    tick(w, 5000);
+    sshd(w, AUDIT_USER_LOGIN, 102, "alice", true);
+    process_ends(w, other);
+    tick(w, 2000);
+    expect(w, "+1 audit b 5 1000 alice - sshd 102 7102 198.18.0.7 -\n"
+              "! audit bob sshd failure 198.18.0.7 - 7101\n"
+              "! audit alice sshd success 198.18.0.7 - 7102\n");
+    tick(w, 200000);
+    expect(w, "");
+}
+
+/* Its time is that of the word that audit has heard, in the same second. */
+static void test_probe_before_btmp(void **state)
+{
+    struct world *w = *state;
+    caught_up(w);
+    tick(w, 400);
+    process(w, 100, ID_UNSET, "sshd");
+    sshd(w, AUDIT_USER_LOGIN, 100, "alice", false);
+    struct fact_login_record record = btmp_of(100, "ssh:notty", "alice");
+    record.real_us -= record.real_us % 1000000;
+    give_record(w, record);
+    tick(w, 2000);
+    expect(w, "! audit,utmp alice sshd failure 198.18.0.7 - 7100\n");
+    struct slice line = row_sink_memory_line(&w->memory, w->n_seen - 1);
+    assert_int_equal(line_parse_time(row_sink_memory_value(line, 0)),
+                     real_start / 1000 + 400000 + 10000);
+}
+
 /* Later than the bound, or of another user: another attempt. */
 static void test_attempts_that_are_two(void **state)
 {
@@ -1473,6 +1513,8 @@ int main(void)
         TEST(test_attempt_by_three),
         TEST(test_three_attempts_of_one_process),
         TEST(test_probes),
+        TEST(test_probe_of_another_process),
+        TEST(test_probe_before_btmp),
         TEST(test_attempts_that_are_two),
         TEST(test_late_words),
         TEST(test_login_by_another_process),

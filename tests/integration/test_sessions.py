@@ -63,6 +63,14 @@ class LoginTest(VestigeTest):
         return self.vestige.query(f"SELECT * FROM auth_attempt WHERE id >= {self.since} AND "
                                   f"({condition}) ORDER BY created_at, id", *parameters)
 
+    def findings(self, *classes):
+        """(class, subject, detail), in the order in which they were made."""
+        rows = self.vestige.query("SELECT * FROM finding WHERE id >= %s AND class IN %s ORDER BY id",
+                                  self.since, classes)
+        for row in rows:
+            self.assert_ended(row, end_cause="closed", created_at=row["destroyed_at"])
+        return self.values(rows, "class", "subject", "detail")
+
     def values(self, rows, *names):
         return [tuple(row[name] for name in names) for row in rows]
 
@@ -204,6 +212,87 @@ class TestFiles(LoginTest):
         self.assertEqual([], [gap for gap in self.gaps() if gap["source"] == "utmp"])
 
 
+class TestWtmp(LoginTest):
+    """wtmp becomes another one: that is a finding. Each visit is a login and a logout."""
+
+    CLASSES = ("wtmp_shrank", "wtmp_changed_inode")
+
+    def setUp(self):
+        super().setUp()
+        self.name = self.tag[-8:]
+        append(self.path("wtmp"), *self.visits(0))
+        self.vestige.sync()
+
+    def visits(self, *numbers):
+        now = time.time()
+        return [one for number in numbers for one in (
+            record(USER, 1 << 21, f"pts/9{number}", f"{self.name}-{number}", "", now),
+            record(DEAD, 1 << 21, f"pts/9{number}", "", "", now))]
+
+    def assert_visits(self, *numbers):
+        self.vestige.sync()
+        rows = self.sessions("username LIKE %s", self.name + "%")
+        self.assertEqual([(f"{self.name}-{number}", "closed") for number in numbers],
+                         sorted(self.values(rows, "username", "end_cause")), brief(rows))
+
+    def assert_finding(self, name, detail):
+        self.assertEqual([(name, "wtmp", detail)], self.findings(*self.CLASSES))
+
+    def inode(self, name="wtmp"):
+        return os.stat(self.path(name)).st_ino
+
+    def test_rotated(self):
+        before = self.inode()
+        os.rename(self.path("wtmp"), self.path("wtmp.1"))
+        append(self.path("wtmp.1"), *self.visits(1))
+        append(self.path("wtmp"), *self.visits(2))
+        self.assert_visits(0, 1, 2)
+        self.assert_finding("wtmp_changed_inode", "the one before was renamed; "
+                                                  f"inode {self.inode()}, before {before}")
+
+    def test_truncated(self):
+        size = os.path.getsize(self.path("wtmp"))
+        os.truncate(self.path("wtmp"), 0)
+        self.assert_visits(0)
+        append(self.path("wtmp"), *self.visits(1))
+        self.assert_visits(0, 1)
+        self.assert_finding("wtmp_shrank", f"{size} bytes were read, now it has 0")
+
+    def test_written_over(self):
+        """As long as before."""
+        append(self.path("wtmp"), *self.visits(1))
+        self.assert_visits(0, 1)
+        size = os.path.getsize(self.path("wtmp"))
+        with open(self.path("wtmp"), "r+b") as stream:
+            stream.seek(-2 * RECORD.size, os.SEEK_END)
+            stream.write(b"".join(self.visits(2)))
+        self.assert_visits(0, 1, 2)
+        self.assert_finding("wtmp_shrank", f"{size} bytes were read, now it has {size}")
+
+    def test_replaced(self):
+        before = self.inode()
+        shutil.copy(self.path("wtmp"), self.path("new"))
+        append(self.path("new"), *self.visits(1))
+        os.rename(self.path("new"), self.path("wtmp"))
+        self.assert_visits(0, 1)
+        self.assert_finding("wtmp_changed_inode", "the one before is gone; "
+                                                  f"inode {self.inode()}, before {before}")
+
+    def test_removed(self):
+        before = self.inode()
+        append(self.path("wtmp"), *self.visits(1))
+        os.unlink(self.path("wtmp"))
+        self.vestige.sync()
+        coverage = self.only(self.vestige.query("SELECT detail FROM coverage WHERE "
+                                                "source = 'utmp' AND destroyed_at IS NULL"),
+                             "coverage")
+        self.assertIn(" wtmp", coverage["detail"].partition("; not there:")[2])
+        append(self.path("wtmp"), *self.visits(2))
+        self.assert_visits(0, 1, 2)
+        self.assert_finding("wtmp_changed_inode",
+                            f"inode {before} is gone, and there is no other")
+
+
 class TestLogins(LoginTest):
     """What programs say, and what they write."""
 
@@ -311,6 +400,24 @@ class TestLogins(LoginTest):
                 self.attempts("process_id = %s", self.row_of(sshd.pid)["id"]),
                 "username", "result"))
 
+    def test_findings(self):
+        """Logouts of nobody, by a line that is no text, too."""
+        with Speaker() as sshd:
+            sshd.pam(END, "session_close", self.tag)
+            append(self.path("wtmp"), record(DEAD, 1 << 21, "\xff\tx", "", "", time.time()),
+                   record(USER, 1 << 21, "pts/81", self.tag[:32], "", time.time()))
+            self.vestige.sync()
+            self.assertEqual(
+                [("logout_without_login", f"pid {sshd.pid}",
+                  f"sshd, process {sshd.pid}, closed a session that was not opened"),
+                 ("logout_without_login", "\\xff\tx",
+                  f"process {1 << 21}: a logout of nobody who was logged in"),
+                 ("session_without_leader", "pts/81",
+                  f"process {1 << 21}, which a login names, was never there")],
+                sorted(self.findings("logout_without_login", "session_without_leader"),
+                       key=lambda one: (one[0], one[1] != f"pid {sshd.pid}")))
+            append(self.path("wtmp"), record(DEAD, 1 << 21, "pts/81", "", "", time.time()))
+
     def test_reboot_record(self):
         """It closes what nobody is in any more, and only that."""
         with Speaker() as sshd:
@@ -324,17 +431,38 @@ class TestLogins(LoginTest):
                 self.sessions("tty IN ('pts/78', 'pts/79')"), "tty", "end_cause"))
 
     def test_utmp(self):
-        """No wtmp: what utmp shows is there, and what it shows no more is over."""
+        """No wtmp: what utmp shows is there, and what it shows no more is over, but for who lives."""
         with Speaker() as shell:
-            one = record(USER, shell.pid, "pts/80", self.tag[:32], "", time.time())
-            append(self.path("utmp"), one)
+            now = time.time()
+            append(self.path("utmp"), record(USER, shell.pid, "pts/80", self.tag[:32], "", now),
+                   record(USER, 1 << 21, "pts/82", self.tag[:32], "", now))
             self.vestige.sync()
-            row = self.only(self.sessions("tty = 'pts/80'"), "session")
-            self.assert_row(row, seen_by="utmp", destroyed_at=None, leader_pid=shell.pid)
+            rows = self.sessions("tty IN ('pts/80', 'pts/82')")
+            self.assertEqual([("utmp", None, shell.pid), ("utmp", None, 1 << 21)],
+                             self.values(rows, "seen_by", "destroyed_at", "leader_pid"))
+            self.assertEqual([], [gap for gap in self.gaps() if gap["source"] == "utmp"])
+            with open(self.path("new"), "wb") as stream:
+                stream.truncate(2 << 20)  # more than is read
+            os.rename(self.path("new"), self.path("utmp"))
+            self.vestige.sync()
+            self.assertEqual(rows, self.sessions("tty IN ('pts/80', 'pts/82')"))
             os.truncate(self.path("utmp"), 0)
             self.vestige.sync()
-            row = self.only(self.sessions("tty = 'pts/80'"), "session")
-            self.assert_ended(row, end_cause="closed")
+            self.assertEqual([("pts/80", None), ("pts/82", "closed")], self.values(
+                self.sessions("tty IN ('pts/80', 'pts/82')"), "tty", "end_cause"))
+            self.assertEqual(
+                [("utmp_shrank", "pts/80",
+                  f"{self.tag[:32]}, process {shell.pid}: utmp shows it no more, and it lives")],
+                self.findings("utmp_shrank"))
+            self.assertEqual({("unread", "record", None)}, {
+                (gap["cause"], gap["unit"], gap["count"])
+                for gap in self.gaps() if gap["source"] == "utmp"})
+
+        def ended():
+            self.vestige.sync()
+            return self.sessions("tty = 'pts/80' AND destroyed_at IS NOT NULL")
+        self.assert_ended(self.only(wait_for(ended, 10, "its session ends"), "session"),
+                          end_cause="exit")
 
 
 DENY = "auth required pam_deny.so\naccount required pam_permit.so\n"

@@ -558,7 +558,7 @@ struct fact_login_log {
     enum login_log_event event;
     enum login_file file;
     uint64_t inode;       /* of the file as it is now */
-    uint64_t before, now; /* shrank: bytes; rotated, replaced: inodes */
+    uint64_t before, now; /* shrank: bytes; rotated, replaced: inodes, now 0: there is no file */
 };
 
 struct fact_note {

@@ -121,11 +121,19 @@ static void drop(struct sessions *s, struct attempt *attempt)
     free(attempt);
 }
 
+/* A time in whole seconds is of any moment of that second. */
+static bool find_actor(struct sessions *s, const struct attempt *attempt, struct actor *actor)
+{
+    return sessions_actor(s, attempt->pid, attempt->created_us, attempt->heard_ns, actor) ||
+           (attempt->created_us % second_us == 0 &&
+            sessions_actor(s, attempt->pid, attempt->created_us + second_us, attempt->heard_ns,
+                           actor));
+}
+
 static void find_process(struct sessions *s, struct attempt *attempt)
 {
     struct actor actor;
-    if (attempt->process_id || attempt->deadline_ns == 0 ||
-        !sessions_actor(s, attempt->pid, attempt->created_us, attempt->heard_ns, &actor))
+    if (attempt->process_id || attempt->deadline_ns == 0 || !find_actor(s, attempt, &actor))
         return;
     attempt->process_id = actor.process_id;
     if (attempt->service.length == 0 && actor.comm[0])
@@ -194,6 +202,7 @@ static void add(struct sessions *s, const struct attempt *said)
         return;
     }
     *attempt = *said;
+    sessions_note_pid(s, attempt->pid);
     attempt->id = timeline_id(s->output->timeline);
     TAILQ_INSERT_TAIL(&s->attempts, attempt, in_list);
     s->n_attempts++;
@@ -217,10 +226,26 @@ static void merge(struct attempt *attempt, const struct attempt *said)
         if (said->created_us % second_us) /* its clock is the finer one */
             attempt->created_us = said->created_us;
         attempt->hold = said->hold;
+        attempt->hold_inode = said->hold_inode;
         attempt->deadline_ns = said->deadline_ns;
     }
     if (attempt->pid == 0)
         attempt->pid = said->pid;
+}
+
+/* Without PAM, a process that the connection's has begun tells that its user is in. */
+static struct attempt *find_probe_of_success(const struct sessions *s, const struct attempt *said)
+{
+    struct attempt *attempt, *youngest = NULL;
+    if (!said->success || said->words != ATTEMPT_LOGIN || said->username.length == 0)
+        return NULL;
+    TAILQ_FOREACH(attempt, &s->attempts, in_list)
+    if (is_probe(attempt) && attempt->probing &&
+        login_text_same(&attempt->service, &said->service) &&
+        login_text_same(&attempt->username, &said->username) &&
+        strcmp(attempt->remote_address, said->remote_address) == 0)
+        youngest = attempt;
+    return youngest;
 }
 
 /* What a connection has tried before is part of this. */
@@ -228,9 +253,16 @@ static void take_probe(struct sessions *s, struct attempt *attempt)
 {
     struct attempt *probe = find_probe(s, attempt->pid);
     if (!probe)
+        probe = find_probe_of_success(s, attempt);
+    if (!probe)
         return;
     if (attempt->username.length == 0)
         attempt->username = probe->username;
+    if (attempt->created_us % second_us == 0 &&
+        attempt->created_us == probe->created_us - probe->created_us % second_us)
+        attempt->created_us = probe->created_us;
+    if (attempt->process_id == 0 && attempt->pid == probe->pid)
+        attempt->process_id = probe->process_id;
     attempt->seen_by |= probe->seen_by;
     drop(s, probe);
 }
@@ -320,6 +352,7 @@ void attempts_btmp(struct sessions *s, const struct fact *fact)
                               .heard_ns = fact->boot_ns,
                               .deadline_ns = fact->boot_ns + s->options.merge_ns,
                               .hold = record->begin,
+                              .hold_inode = record->inode,
                               .pid = record->pid,
                               .words = ATTEMPT_BTMP,
                               .seen_by = SEEN_BY_UTMP};

@@ -211,7 +211,7 @@ static int make_files(struct tracker *t)
 static const char *users_logged_in(void *user)
 {
     struct tracker *t = user;
-    if (!t->options.utmp_active)
+    if (!t->options.utmp_active || !sessions_users_known(t->sessions))
         return NULL;
     buffer_clear(&t->users);
     sessions_append_users(t->sessions, &t->users);

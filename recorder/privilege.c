@@ -2,8 +2,8 @@
  * AUDIT_READ; BPF and PERFMON, or SYS_ADMIN, for the exact mode. Running needs AUDIT_CONTROL to
  * restore the former state and to follow a change of owner, NET_ADMIN for sockets opened then,
  * SYS_PTRACE and DAC_READ_SEARCH to read /proc of others, and programs that only some may read.
- * Capabilities belong to a thread: that of sock_diag, which began before, keeps SYS_ADMIN, without
- * which it could not enter network namespaces. */
+ * Capabilities belong to a thread: those of the sources began before, with rights of their own
+ * (thread_rights.h); so did the journal's, which writes wherever the administrator wants it. */
 #include "recorder/privilege.h"
 
 #include "core/cleanup.h"

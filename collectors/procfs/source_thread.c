@@ -3,6 +3,8 @@
  * wake-up may find nothing, but nothing is left without a wake-up. */
 #include "collectors/procfs/source_thread.h"
 
+#include "core/log.h"
+
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -16,6 +18,7 @@ struct source_thread {
     pthread_t thread;
     void (*run)(void *user);
     void *user;
+    unsigned rights;
     int wake_fd;
     atomic_bool requested, stopped;
     bool joined;
@@ -24,6 +27,9 @@ struct source_thread {
 static void *start(void *argument)
 {
     struct source_thread *thread = argument;
+    int r = thread_rights_keep(thread->rights);
+    if (r < 0)
+        log_warning("agent", "a thread keeps its capabilities: %s", strerror(-r));
     thread->run(thread->user);
     return NULL;
 }
@@ -47,13 +53,14 @@ static void release(struct source_thread *thread)
     free(thread);
 }
 
-int source_thread_new(struct source_thread **threadp, const char *name, void (*run)(void *user),
-                      void *user, struct error_text *error)
+int source_thread_new(struct source_thread **threadp, const char *name, unsigned rights,
+                      void (*run)(void *user), void *user, struct error_text *error)
 {
     struct source_thread *thread = calloc(1, sizeof(*thread));
     if (!thread)
         return -ENOMEM;
     thread->run = run;
+    thread->rights = rights;
     thread->user = user;
     atomic_init(&thread->requested, false);
     atomic_init(&thread->stopped, false);

@@ -319,7 +319,7 @@ static int build(struct source *source, const struct source_options *options,
     r = open_monitor(source, source->daemon, &source->monitor);
     if (r < 0)
         return error_set(error, r, "udev: cannot subscribe to events of devices: %s", strerror(-r));
-    return source_thread_new(&source->thread, "udev", run, source, error);
+    return source_thread_new(&source->thread, "udev", THREAD_READS_FILES, run, source, error);
 }
 
 static int source_open(struct source **sourcep, const struct source_options *options,

@@ -148,6 +148,7 @@ void attempts_tick(struct sessions *s, uint64_t now_ns)
         if (attempt->deadline_ns > now_ns)
             continue;
         find_process(s, attempt);
+        sessions_recall_account(s, &attempt->account, &attempt->username);
         int error = write_attempt(s, attempt);
         if (error && now_ns != UINT64_MAX)
             return;
@@ -216,6 +217,8 @@ static void merge(struct attempt *attempt, const struct attempt *said)
     attempt->success = said->success;
     if (attempt->username.length == 0)
         attempt->username = said->username;
+    if (!attempt->account.is_nameless)
+        attempt->account = said->account;
     if (attempt->tty.length == 0)
         attempt->tty = said->tty;
     if (attempt->service.length == 0 || ((said->seen_by & SEEN_BY_AUDIT) && said->service.length))
@@ -263,6 +266,8 @@ static void take_probe(struct sessions *s, struct attempt *attempt)
         attempt->created_us = probe->created_us;
     if (attempt->process_id == 0 && attempt->pid == probe->pid)
         attempt->process_id = probe->process_id;
+    if (!attempt->account.is_nameless)
+        attempt->account = probe->account;
     attempt->seen_by |= probe->seen_by;
     drop(s, probe);
 }
@@ -294,16 +299,6 @@ static bool proves_nothing(const struct attempt *said)
             login_text_is(&said->service, "systemd-user"));
 }
 
-static void take_account(struct sessions *s, struct attempt *attempt,
-                         const struct fact_audit_user *said)
-{
-    struct slice name = said->account;
-    if (login_name_is_placeholder(name) && said->account_uid != ID_UNSET && s->options.names)
-        (void)user_names_find(s->options.names, said->account_uid, sessions_now(s), &name);
-    if (!login_name_is_placeholder(name))
-        login_text_set(&attempt->username, name);
-}
-
 void attempts_audit(struct sessions *s, const struct fact *fact)
 {
     const struct fact_audit_user *said = &fact->audit_user;
@@ -317,7 +312,7 @@ void attempts_audit(struct sessions *s, const struct fact *fact)
                               .success = said->success};
     attempt.created_us = timeline_real_us(
         timeline, timeline_moment(timeline, said->real_ms * 1000000, fact->boot_ns).boot_ns);
-    take_account(s, &attempt, said);
+    sessions_take_account(s, said, &attempt.account, &attempt.username);
     login_service(&attempt.service, said->exe);
     login_text_set(&attempt.tty, login_terminal(said->terminal));
     login_address(attempt.remote_address, said->address);

@@ -255,14 +255,26 @@ static struct session *find_partner(const struct sessions *s, const struct sessi
     return NULL;
 }
 
-static void take_name(struct sessions *s, struct login_text *name,
-                      const struct fact_audit_user *said)
+void sessions_recall_account(struct sessions *s, const struct login_account *account,
+                             struct login_text *name)
 {
-    struct slice known = said->account;
-    if (login_name_is_placeholder(known) && said->account_uid != ID_UNSET && s->options.names)
-        (void)user_names_find(s->options.names, said->account_uid, sessions_now(s), &known);
-    if (!login_name_is_placeholder(known))
+    struct slice known;
+    if (!account->is_nameless || name->length || !s->options.names)
+        return;
+    if (user_names_find(s->options.names, account->uid, sessions_now(s), &known) &&
+        !login_name_is_placeholder(known))
         login_text_set(name, known);
+}
+
+void sessions_take_account(struct sessions *s, const struct fact_audit_user *said,
+                           struct login_account *account, struct login_text *name)
+{
+    if (!login_name_is_placeholder(said->account)) {
+        login_text_set(name, said->account);
+        return;
+    }
+    *account = (struct login_account){said->account_uid != ID_UNSET, said->account_uid};
+    sessions_recall_account(s, account, name);
 }
 
 static void describe(struct sessions *s, struct session *session, const struct fact *fact)
@@ -272,7 +284,7 @@ static void describe(struct sessions *s, struct session *session, const struct f
     session->session_id = said->session;
     session->login_uid = said->login_uid;
     session->created_us = said_us(s, fact);
-    take_name(s, &session->username, said);
+    sessions_take_account(s, said, &session->account, &session->username);
     login_service(&session->service, said->exe);
     login_text_set(&session->tty, login_terminal(said->terminal));
     login_address(session->remote_address, said->address);
@@ -294,6 +306,8 @@ static void merge(struct sessions *s, struct session *session, const struct sess
     for (size_t i = 0; i < 4; i++)
         if (texts[i]->length == 0)
             *texts[i] = *others[i];
+    if (!session->account.is_nameless)
+        session->account = said->account;
     if (session->service.length && said->service.length)
         session->service = said->service; /* audit's is of the program, utmp's a guess */
     if (!session->remote_address[0])

@@ -20,6 +20,12 @@ struct login_text {
     uint8_t bytes[LOGIN_TEXT_MOST];
 };
 
+/* An account of which only the number was said: its name may come before the row is written. */
+struct login_account {
+    bool is_nameless;
+    uint32_t uid;
+};
+
 struct session {
     TAILQ_ENTRY(session) in_list;
     uint64_t id, created_us, ended_us;
@@ -41,6 +47,7 @@ struct session {
     bool in_utmp_only; /* wtmp did not tell of it */
     bool live;         /* its login was heard as it happened */
     struct login_text username, tty, service, remote_name;
+    struct login_account account;
     char remote_address[INET_ADDRESS_TEXT]; /* "": none */
 };
 
@@ -65,6 +72,7 @@ struct attempt {
     bool success;
     bool probing; /* its connection lives and may try something else */
     struct login_text username, tty, service;
+    struct login_account account;
     char remote_address[INET_ADDRESS_TEXT];
 };
 
@@ -160,6 +168,12 @@ void sessions_report_file(struct sessions *s, const char *class, const char *nam
 const char *sessions_evidence(struct sessions *s, const struct login_text *text);
 bool sessions_actor(struct sessions *s, uint32_t pid, uint64_t at_us, uint64_t heard_ns,
                     struct actor *actor);
+/** The account's name as it was said, or as it is known by its number. */
+void sessions_take_account(struct sessions *s, const struct fact_audit_user *said,
+                           struct login_account *account, struct login_text *name);
+/** The name of an account of which only the number was said, if it is known by now. */
+void sessions_recall_account(struct sessions *s, const struct login_account *account,
+                             struct login_text *name);
 bool sessions_living(const struct sessions *s, uint32_t pid, struct actor *actor);
 /** Its leader lives: not whoever has got the pid since. */
 bool session_lives(const struct sessions *s, const struct session *session, struct actor *actor);

@@ -87,6 +87,8 @@ static void keep_recent(struct sessions *s, const struct session *session)
 
 int session_write(struct sessions *s, struct session *session)
 {
+    if (!session->inserted)
+        sessions_recall_account(s, &session->account, &session->username);
     int error = session->inserted ? 0 : write_insert(s, session, session->ended);
     bool whole = !session->inserted && session->ended;
     if (error)

@@ -1,6 +1,7 @@
 /* Two flags, and an eventfd that is readable when one of them was set, so that a thread can wait
  * for them and for its own descriptors at once. The flag is set before the eventfd is written: a
- * wake-up may find nothing, but nothing is left without a wake-up. */
+ * wake-up may find nothing, but nothing is left without a wake-up. A second one is readable when
+ * the thread has ended. */
 #include "collectors/procfs/source_thread.h"
 
 #include "core/log.h"
@@ -11,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
 struct source_thread {
@@ -19,10 +19,17 @@ struct source_thread {
     void (*run)(void *user);
     void *user;
     unsigned rights;
-    int wake_fd;
+    int wake_fd, ended_fd;
     atomic_bool requested, stopped;
     bool joined;
 };
+
+static void write_one(int fd)
+{
+    uint64_t one = 1;
+    if (write(fd, &one, sizeof(one)) < 0)
+        return; /* its counter is full: it is readable */
+}
 
 static void *start(void *argument)
 {
@@ -31,6 +38,7 @@ static void *start(void *argument)
     if (r < 0)
         log_warning("agent", "a thread keeps its capabilities: %s", strerror(-r));
     thread->run(thread->user);
+    write_one(thread->ended_fd);
     return NULL;
 }
 
@@ -50,6 +58,8 @@ static void release(struct source_thread *thread)
 {
     if (thread->wake_fd >= 0)
         close(thread->wake_fd);
+    if (thread->ended_fd >= 0)
+        close(thread->ended_fd);
     free(thread);
 }
 
@@ -65,8 +75,9 @@ int source_thread_new(struct source_thread **threadp, const char *name, unsigned
     atomic_init(&thread->requested, false);
     atomic_init(&thread->stopped, false);
     thread->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    thread->ended_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     *threadp = thread;
-    int r = thread->wake_fd < 0 ? -errno : create(thread, name);
+    int r = thread->wake_fd < 0 || thread->ended_fd < 0 ? -errno : create(thread, name);
     if (r < 0) {
         *threadp = NULL;
         release(thread);
@@ -111,17 +122,10 @@ bool source_thread_wait(struct source_thread *thread, unsigned timeout_ms, bool 
     return source_thread_wait_for(thread, -1, timeout_ms, requested);
 }
 
-static void wake(const struct source_thread *thread)
-{
-    uint64_t one = 1;
-    if (write(thread->wake_fd, &one, sizeof(one)) < 0)
-        return; /* its counter is full: it is readable */
-}
-
 void source_thread_request(struct source_thread *thread)
 {
     atomic_store(&thread->requested, true);
-    wake(thread);
+    write_one(thread->wake_fd);
 }
 
 bool source_thread_is_stopped(const struct source_thread *thread)
@@ -135,7 +139,7 @@ static bool tell_to_stop(struct source_thread *thread)
     bool join = !thread->joined;
     thread->joined = true;
     atomic_store(&thread->stopped, true);
-    wake(thread);
+    write_one(thread->wake_fd);
     return join;
 }
 
@@ -147,20 +151,15 @@ void source_thread_stop(struct source_thread *thread)
 
 bool source_thread_stop_within(struct source_thread *thread, unsigned timeout_ms)
 {
-    struct timespec until;
+    struct pollfd ended = {.fd = thread->ended_fd, .events = POLLIN};
     if (!tell_to_stop(thread))
         return true;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += timeout_ms / 1000;
-    until.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
-    if (pthread_clockjoin_np(thread->thread, NULL, CLOCK_MONOTONIC, &until) == 0)
-        return true;
-    pthread_detach(thread->thread);
-    return false;
+    bool joined = poll(&ended, 1, (int)timeout_ms) > 0;
+    if (joined)
+        pthread_join(thread->thread, NULL);
+    else
+        pthread_detach(thread->thread);
+    return joined;
 }
 
 struct source_thread *source_thread_free(struct source_thread *thread)

@@ -30,6 +30,8 @@ struct world {
     struct timeline timeline;
     struct row_output output;
     struct sessions *sessions;
+    struct user_names *names;
+    unsigned n_asked; /* names, by number */
     uint64_t now;
     int64_t clock_ns;       /* by so much the clock was set */
     uint64_t inode, offset; /* of wtmp, and in it */
@@ -74,9 +76,16 @@ static void on_finding(void *user, const char *class, const char *subject, const
     buffer_printf(&w->findings, "%s %s: %s\n", class, subject, detail);
 }
 
+static void on_ask(void *user, uint32_t uid)
+{
+    (void)uid;
+    ((struct world *)user)->n_asked++;
+}
+
 static void open_sessions(struct world *w)
 {
     const struct sessions_options options = {.output = &w->output,
+                                             .names = w->names,
                                              .merge_ns = 2000 * MS,
                                              .sessions_most = SESSIONS_MOST,
                                              .attempts_most = ATTEMPTS_MOST,
@@ -100,6 +109,8 @@ static int setup(void **state)
                                     .timeline = &w->timeline,
                                     .counters = &w->counters,
                                     .boot_id = BOOT};
+    const struct user_names_request request = {.user = w, .ask = on_ask};
+    assert_int_equal(user_names_new(&w->names, request), 0);
     open_sessions(w);
     *state = w;
     return 0;
@@ -109,6 +120,7 @@ static int teardown(void **state)
 {
     struct world *w = *state;
     sessions_free(w->sessions);
+    user_names_free(w->names);
     line_deinit(&w->output.line);
     row_sink_memory_deinit(&w->memory);
     buffer_deinit(&w->findings);
@@ -388,6 +400,28 @@ static void test_ssh_by_both(void **state)
     tick(w, 5000);
     expect(w, "");
     expect_findings(w, "");
+}
+
+/* Only the number is said, and its name comes before the row is written, or does not. */
+static void test_names_by_number(void **state)
+{
+    struct world *w = *state;
+    caught_up(w);
+    for (uint32_t pid = 100; pid < 102; pid++) {
+        struct fact_audit_user user = said(AUDIT_USER_START, pid, "/bin/login", "?");
+        process(w, pid, 5, "login");
+        user.session = pid;
+        user.account_uid = pid * 10;
+        give_audit(w, user);
+        user.event = AUDIT_USER_AUTHENTICATED;
+        give_audit(w, user);
+    }
+    assert_int_equal(w->n_asked, 2);
+    user_names_learn(w->names, &(struct fact_user_name){.uid = 1010, .name = slice_text("late")});
+    tick(w, 2000);
+    expect(w, "+1 audit b 100 1000 - - login 100 7100 - -\n"
+              "+2 audit b 101 1000 late - login 101 7101 - -\n"
+              "! audit - login success - - 7100\n! audit late login success - - 7101\n");
 }
 
 static void test_utmp_first(void **state)
@@ -1479,6 +1513,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_ssh_by_both),
+        TEST(test_names_by_number),
         TEST(test_utmp_first),
         TEST(test_utmp_and_wtmp),
         TEST(test_utmp_emptied),

@@ -681,7 +681,8 @@ static int start(struct agent *agent, struct error_text *error)
         result = start_threads(agent, error);
     if (!result)
         result = start_control(agent, error);
-    /* Threads that the agent began while it was read in /proc could not be told from those before. */
+    /* Threads that the agent began while it was read in /proc could not be told from those before.
+     */
     if (!result)
         on_ask_scan(agent);
     return result;

@@ -4,8 +4,8 @@
  * `kernel_event` of one moment. What the recorder's own processes do is left out.
  *
  * Bounded: one program (by its name and user) has at most KERNEL_EVENTS_RATE rows a second of one
- * kind, ten times as many after a quiet time; what is beyond is counted. Modules, kexec, programs of
- * BPF and clock settings that succeeded are never left out.
+ * kind, ten times as many after a quiet time; what is beyond is counted. Modules, kexec, programs
+ * of BPF and clock settings that succeeded are never left out.
  */
 #include "core/fact.h"
 #include "recorder/processes.h"

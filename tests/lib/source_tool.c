@@ -453,7 +453,7 @@ static void take_fact(void *user, const struct fact *fact)
 {
     struct tool *tool = user;
     tool->n_facts++;
-    tool->n_ends += fact->kind == FACT_SOCKET && fact->socket.end;
+    tool->n_ends += fact->kind == FACT_SOCKET && fact->socket.end && fact->socket.socket.local.port;
     tool->n_scans += fact->kind == FACT_SOCKET_SCAN && !fact->socket_scan.begin &&
                      fact->socket_scan.netns == tool->netns;
     tool->n_notes += fact->kind == FACT_NOTE;

@@ -264,8 +264,6 @@ static void take_probe(struct sessions *s, struct attempt *attempt)
     if (attempt->created_us % second_us == 0 &&
         attempt->created_us == probe->created_us - probe->created_us % second_us)
         attempt->created_us = probe->created_us;
-    if (attempt->process_id == 0 && attempt->pid == probe->pid)
-        attempt->process_id = probe->process_id;
     if (!attempt->account.is_nameless)
         attempt->account = probe->account;
     attempt->seen_by |= probe->seen_by;

@@ -1149,7 +1149,7 @@ static void test_probe_before_btmp(void **state)
     process(w, 100, ID_UNSET, "sshd");
     sshd(w, AUDIT_USER_LOGIN, 100, "alice", false);
     struct fact_login_record record = btmp_of(100, "ssh:notty", "alice");
-    record.real_us -= record.real_us % 1000000;
+    record.real_us = real_start / 1000;
     give_record(w, record);
     tick(w, 2000);
     expect(w, "! audit,utmp alice sshd failure 198.18.0.7 - 7100\n");

@@ -138,8 +138,6 @@ static void on_entry(struct accounts *a, const struct fact *fact)
     struct account_part_rows *part = account_part_of(a, table);
     if (!part->scanning)
         return;
-    if (table == TABLE_ACCOUNT)
-        account_switch_end(a, fact->account.uid, part->moment_ns, END_CLOSED);
     struct account_row *row = described ? account_row_find(a, table) : NULL;
     if (!described)
         no_room(part);

@@ -133,7 +133,8 @@ static void recall(struct files *f, struct file_row *row)
 {
     struct file_actor *actor = row->key.actor;
     struct actor images[PROCESSES_ACTORS_MOST];
-    if (row->inserted || !actor->process_id || (actor->program_certain && row->comm[0]))
+    bool all_known = actor->program_certain && row->comm[0] && row->login_uid != ID_UNSET;
+    if (row->inserted || !actor->process_id || all_known)
         return;
     size_t n =
         processes_actors(f->options.processes, row->pid, row->created_ns, row->created_ns, images);
@@ -143,6 +144,8 @@ static void recall(struct files *f, struct file_row *row)
         file_program_name(f, actor, &images[i]);
         if (!row->comm[0])
             memcpy(row->comm, images[i].comm, sizeof(row->comm));
+        if (row->login_uid == ID_UNSET) /* audit speaks later than fanotify */
+            row->login_uid = images[i].login_uid;
     }
 }
 
@@ -175,7 +178,7 @@ static int write_row(struct files *f, struct file_row *row)
 static bool names_known(struct files *f, struct file_row *row)
 {
     struct slice name;
-    if (!row->comm[0])
+    if (!row->comm[0] || row->login_uid == ID_UNSET)
         recall(f, row);
     bool user = user_names_find(f->options.names, row->uid, files_now(f), &name);
     return user_names_find(f->options.names, row->login_uid, files_now(f), &name) && user &&

@@ -495,6 +495,20 @@ static void test_unknown_pid(void **state)
     assert_true(slice_is(last_value(s, FILE_ACCESS_PROCESS_ID), "\\N"));
 }
 
+/* Audit tells of a login when the file that was made after it is known already. */
+static void test_login_that_is_told_late(void **state)
+{
+    struct stage *s = *state;
+    give(s->world,
+         proc_entry(CHILD, 1, ticks_of(s->world->now - 1000 * MS), "login", "/bin/login"));
+    after(s, 100);
+    file(s, CHILD, FILE_OPENED | FILE_CLOSED, "/a");
+    after(s, 100);
+    audit_login(s->world, CHILD, s->world->now - 150 * MS, 1000);
+    after(s, 1000);
+    expect(s, "+1 fanotify login 0 1000 /a | closed read 1\n");
+}
+
 /* Two images in one reading: what comes before the execution of the second one's file is of the
  * first. A program whose execution is not told has the whole reading. */
 static void audit_tells_of(struct stage *s, uint64_t ns, uint32_t pid, const char *comm,
@@ -1037,6 +1051,7 @@ int main(void)
         RUNNING(test_excluded_late),
         RUNNING(test_rate_limit),
         RUNNING(test_memory_bound),
+        RUNNING(test_login_that_is_told_late),
         RUNNING(test_scan_only),
         RUNNING(test_scan_refused),
         RUNNING(test_scan_ends_what_is_closed),

@@ -13,6 +13,9 @@
 
 enum { QUEUE_BYTES = 256 << 10, KEPT_MEMORY = 64 << 10, INTERVAL_MS = 250, FULL_INTERVAL_S = 10 };
 
+/* What /proc says of other processes. */
+static const uint64_t capabilities = CAPABILITY(CAP_SYS_PTRACE) | CAPABILITY(CAP_DAC_READ_SEARCH);
+
 struct source {
     struct message_queue *queue;
     struct source_thread *thread;
@@ -125,7 +128,7 @@ static int build(struct source *source, const struct source_options *options,
     if (r == 0)
         r = put_note(source);
     if (r == 0)
-        r = source_thread_new(&source->thread, "proc", run, source, error);
+        r = source_thread_new_with(&source->thread, "proc", capabilities, run, source, error);
     return r;
 }
 

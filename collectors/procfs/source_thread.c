@@ -1,7 +1,12 @@
 /* Two flags, and an eventfd that is readable when one of them was set, so that a thread can wait
  * for them and for its own descriptors at once. The flag is set before the eventfd is written: a
- * wake-up may find nothing, but nothing is left without a wake-up. */
+ * wake-up may find nothing, but nothing is left without a wake-up.
+ *
+ * A thread begins with what its maker may do, and gives up the rest before it does anything else:
+ * it reads what others have written. */
 #include "collectors/procfs/source_thread.h"
+
+#include "core/log.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -15,6 +20,7 @@ struct source_thread {
     pthread_t thread;
     void (*run)(void *user);
     void *user;
+    uint64_t capabilities;
     int wake_fd;
     atomic_bool requested, stopped;
     bool joined;
@@ -23,6 +29,9 @@ struct source_thread {
 static void *start(void *argument)
 {
     struct source_thread *thread = argument;
+    int r = capabilities_keep(thread->capabilities);
+    if (r < 0)
+        log_warning("agent", "a source's thread cannot give up capabilities: %s", strerror(-r));
     thread->run(thread->user);
     return NULL;
 }
@@ -46,14 +55,15 @@ static void release(struct source_thread *thread)
     free(thread);
 }
 
-int source_thread_new(struct source_thread **threadp, const char *name, void (*run)(void *user),
-                      void *user, struct error_text *error)
+int source_thread_new_with(struct source_thread **threadp, const char *name, uint64_t capabilities,
+                           void (*run)(void *user), void *user, struct error_text *error)
 {
     struct source_thread *thread = calloc(1, sizeof(*thread));
     if (!thread)
         return -ENOMEM;
     thread->run = run;
     thread->user = user;
+    thread->capabilities = capabilities;
     atomic_init(&thread->requested, false);
     atomic_init(&thread->stopped, false);
     thread->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -65,6 +75,12 @@ int source_thread_new(struct source_thread **threadp, const char *name, void (*r
         return error_set(error, r, "%s: cannot start a thread: %s", name, strerror(-r));
     }
     return 0;
+}
+
+int source_thread_new(struct source_thread **threadp, const char *name, void (*run)(void *user),
+                      void *user, struct error_text *error)
+{
+    return source_thread_new_with(threadp, name, 0, run, user, error);
 }
 
 static void forget_wake(const struct source_thread *thread)

@@ -1,5 +1,7 @@
 #pragma once
-/* The thread of a source that cannot be read without waiting. All signals are blocked in it. */
+/* The thread of a source that cannot be read without waiting. All signals are blocked in it, and it
+ * has only the capabilities that it asks for. */
+#include "core/capabilities.h"
 #include "core/error.h"
 
 #include <poll.h>
@@ -9,9 +11,13 @@ enum { SOURCE_THREAD_FDS_MOST = 4 };
 
 struct source_thread;
 
-/** Starts @p run. It may use *@p threadp, which is set before. */
+/** Starts @p run, without any capability. It may use *@p threadp, which is set before. */
 int source_thread_new(struct source_thread **threadp, const char *name, void (*run)(void *user),
                       void *user, struct error_text *error) MUST_CHECK;
+/** The same with those of @p capabilities (core/capabilities.h), as far as the caller has them. */
+int source_thread_new_with(struct source_thread **threadp, const char *name, uint64_t capabilities,
+                           void (*run)(void *user), void *user,
+                           struct error_text *error) MUST_CHECK;
 /** In the thread: wait for @p timeout_ms, a request or the end; may return early. Sets
  *  *@p requested. False: the thread has to end. */
 bool source_thread_wait(struct source_thread *thread, unsigned timeout_ms, bool *requested);

@@ -4,8 +4,8 @@
  * `kernel_event` of one moment. What the recorder's own processes do is left out.
  *
  * Bounded: the calls of one kind by one program (by its name) of one user have at most
- * KERNEL_EVENTS_RATE rows a second, ten times as many after a quiet time; what is beyond is counted.
- * Not limited is what succeeded of modules, kexec, BPF programs and the clock.
+ * KERNEL_EVENTS_RATE rows a second, ten times as many after a quiet time; what is beyond is
+ * counted. Not limited is what succeeded of modules, kexec, BPF programs and the clock.
  */
 #include "core/fact.h"
 #include "recorder/processes.h"

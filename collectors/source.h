@@ -45,12 +45,15 @@ struct source_options {
     int audit_guard;               /* channel of audit_guard.h; 0: there is none */
     uint32_t proc_interval_ms;     /* 0: 250 */
     uint32_t proc_full_interval_s; /* 0: 10 */
+    bool proc_on_request;          /* the first scan waits for a request, at most a second */
     uint32_t sock_diag_interval_s; /* 0: 30 */
     bool kernel_events;            /* audit: rules of them are wanted */
     bool kernel_event_paths;       /* audit: and PATH records, of every event */
     bool bpf_active;               /* ends of TCP sockets and who uses sockets come from BPF */
     const char *name_servers;      /* as c-ares takes them; NULL or "": the system's */
     uint32_t name_timeout_ms;      /* 0: 2000 */
+    uint32_t user_keep_s;          /* how long the switch is believed about a user; 0: 600 */
+    uint32_t user_absent_s;        /* and that there is none, or no answer; 0: 60 */
     bool fanotify_active;          /* what fanotify can watch, it does */
     const char *files_include;     /* globs by blanks, as in fnmatch(3), * matches / too; "": all */
     const char *files_exclude;     /* globs by blanks: nothing of these paths is told */

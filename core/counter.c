@@ -21,6 +21,7 @@ static const char *const names[] = {
     [COUNTER_PROGRAMS_HASHED] = "programs_hashed",
     [COUNTER_PROGRAMS_UNKNOWN] = "programs_unknown",
     [COUNTER_PROGRAMS_LATE] = "programs_late",
+    [COUNTER_USER_FIELDS_UNUSABLE] = "user_fields_unusable",
     [COUNTER_LINES_WRITTEN] = "lines_written",
     [COUNTER_LINES_REFUSED] = "lines_refused",
     [COUNTER_LINES_LATE] = "lines_late",

@@ -25,9 +25,10 @@ enum counter_id {
     COUNTER_FILES_ENDED,
     COUNTER_AUDIT_JOINED,
     COUNTER_AUDIT_UNJOINED,
-    COUNTER_PROGRAMS_HASHED,  /* files that were read for their digest */
-    COUNTER_PROGRAMS_UNKNOWN, /* images of whose file nobody could say anything certain */
-    COUNTER_PROGRAMS_LATE,    /* answers that came when nobody waited any more */
+    COUNTER_PROGRAMS_HASHED,      /* files that were read for their digest */
+    COUNTER_PROGRAMS_UNKNOWN,     /* images of whose file nobody could say anything certain */
+    COUNTER_PROGRAMS_LATE,        /* answers that came when nobody waited any more */
+    COUNTER_USER_FIELDS_UNUSABLE, /* of users of the switch: too long, or no name */
     COUNTER_LINES_WRITTEN,
     COUNTER_LINES_REFUSED, /* journal full, or its buffer */
     COUNTER_LINES_LATE,    /* settle lines */

@@ -51,7 +51,8 @@ void evidence_text_append(struct buffer *to, struct slice bytes)
         append_hex(to, bytes.data[at]);
         start = ++at;
     }
-    buffer_append(to, bytes.data + start, at - start);
+    if (at > start)
+        buffer_append(to, bytes.data + start, at - start);
 }
 
 static uint8_t hex_value(uint8_t digit)

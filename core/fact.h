@@ -172,9 +172,18 @@ struct fact_fork_total {
     uint64_t before_ns, after_ns; /* CLOCK_BOOTTIME around the reading */
 };
 
+enum user_name_origin {
+    USER_OF_FILE,   /* of the passwd file; a change of it is told */
+    USER_OF_SWITCH, /* asked of the name service switch */
+    USER_OF_NOBODY, /* neither knows such a user */
+    USER_AS_BEFORE, /* nothing new: asked a short time ago, or the switch cannot answer now */
+    USER_NAME_ORIGIN_N
+};
+
 struct fact_user_name {
     uint32_t uid;
-    struct slice name; /* SLICE_NULL: there is none */
+    enum user_name_origin origin;
+    struct slice name; /* SLICE_NULL: nobody, or nothing new */
 };
 
 /* An address with its port, as a socket has it. */
@@ -471,6 +480,7 @@ struct fact_account {
     uint32_t uid, gid;               /* ID_UNSET: none */
     struct slice gecos, home, shell; /* SLICE_NULL: missing */
     struct account_password password;
+    bool from_switch; /* no line of the files: asked of the name service switch, outside of scans */
 };
 
 struct fact_account_group {
@@ -552,7 +562,7 @@ struct fact_login_log {
     enum login_log_event event;
     enum login_file file;
     uint64_t inode;       /* of the file as it is now */
-    uint64_t before, now; /* shrank: bytes; rotated, replaced: inodes */
+    uint64_t before, now; /* shrank: bytes; rotated, replaced: inodes, now 0: there is no file */
 };
 
 struct fact_note {

@@ -62,7 +62,8 @@ int accounts_new(struct accounts **accountsp, const struct accounts_options *opt
     a->fresh_names = OPENSSL_LH_new(name_hash, name_compare);
     a->restored = OPENSSL_LH_new(id_hash, id_compare);
     a->open_names = OPENSSL_LH_new(name_hash, name_compare);
-    if (!a->by_values || !a->fresh_names || !a->restored || !a->open_names) {
+    if (!account_switch_init(&a->of_switch) || !a->by_values || !a->fresh_names || !a->restored ||
+        !a->open_names) {
         accounts_free(a);
         return -ENOMEM;
     }
@@ -98,12 +99,14 @@ struct accounts *accounts_free(struct accounts *a)
         free_rows(a, &a->part[part].open);
         free_rows(a, &a->part[part].fresh);
     }
+    free_rows(a, &a->of_switch.open);
     if (a->restored)
         OPENSSL_LH_doall_arg(a->restored, free_restored, a);
     OPENSSL_LH_free(a->by_values);
     OPENSSL_LH_free(a->fresh_names);
     OPENSSL_LH_free(a->restored);
     OPENSSL_LH_free(a->open_names);
+    OPENSSL_LH_free(a->of_switch.by_uid);
     buffer_deinit(&a->text);
     buffer_deinit(&a->evidence);
     free(a);
@@ -179,6 +182,8 @@ static void on_entry(struct accounts *a, const struct fact *fact)
     struct account_part_rows *part = account_part_of(a, table);
     if (!part->scanning)
         return;
+    if (table == TABLE_ACCOUNT)
+        account_switch_end(a, fact->account.uid, part->moment_ns, END_CLOSED);
     if (described && fact->kind != FACT_GROUP_MEMBER) {
         password = keep_password(a, part, fact);
         described = !a->text.failed;
@@ -260,6 +265,7 @@ static void begin_scan(struct accounts *a, const struct fact *fact)
     forget_names(a);
     if (part->scanning) /* its end never came */
         begin_fresh(a, part);
+    a->unwatched = false;
     part->scanning = true;
     part->moment_ns = fact->boot_ns;
     part->scan_beyond = 0;
@@ -280,7 +286,15 @@ static void on_scan(struct accounts *a, const struct fact *fact)
 void accounts_fact(struct accounts *a, const struct fact *fact)
 {
     switch (fact->kind) {
+    case FACT_USER_NAME:
+        account_switch_fact(a, fact);
+        break;
     case FACT_ACCOUNT:
+        if (fact->account.from_switch)
+            account_switch_fact(a, fact);
+        else
+            on_entry(a, fact);
+        break;
     case FACT_ACCOUNT_GROUP:
     case FACT_GROUP_MEMBER:
         on_entry(a, fact);
@@ -306,11 +320,14 @@ bool accounts_settled(const struct accounts *a)
 void accounts_unwatched(struct accounts *a)
 {
     uint64_t now_us = timeline_real_us(a->output->timeline, a->output->timeline->now_boot_ns);
+    struct account_row *row;
     bool any = false;
     forget_names(a);
+    a->unwatched = true;
+    while ((row = TAILQ_FIRST(&a->of_switch.open)))
+        account_row_end(a, row, row->restored ? a->last_real_us : now_us, END_UNKNOWN);
     for (int i = 0; i < ACCOUNT_PART_N; i++) {
         struct account_part_rows *part = &a->part[i];
-        struct account_row *row;
         begin_fresh(a, part);
         while ((row = TAILQ_FIRST(&part->open))) {
             any = true;

@@ -8,6 +8,13 @@
  * row ends as closed and another one begins; when the name is gone, as removed. Accounts outlive
  * the agent and the boot: what an earlier run left open is taken up by the first complete reading,
  * or ended as reconciled. What should not be among accounts becomes rows of `finding`.
+ *
+ * A user who is not in the files but in rows has a row, too, of what the name service switch says
+ * of him (seen_by agent). The switch is asked again when he appears again, not before its answer
+ * has grown old (names_source.h). Another answer ends the row as closed and begins the next one;
+ * that there is no such user any more ends it as removed; a line of the files with his uid as
+ * closed. What an earlier run left open is taken up by the first answer, or ended by it as
+ * reconciled. There are 4096 at most; each answer that finds no room is counted.
  */
 #include "core/fact.h"
 #include "recorder/findings.h"
@@ -24,7 +31,7 @@ struct accounts_options {
 int accounts_new(struct accounts **accountsp, const struct accounts_options *options) MUST_CHECK;
 struct accounts *accounts_free(struct accounts *accounts);
 
-/** Facts of accounts; others are ignored. */
+/** Facts of accounts, and FACT_USER_NAME; others are ignored. */
 void accounts_fact(struct accounts *accounts, const struct fact *fact);
 /** All sockets have been read: what the sink refused is tried again. */
 void accounts_tick(struct accounts *accounts);

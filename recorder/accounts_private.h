@@ -21,7 +21,14 @@ struct account_row {
     uint32_t uid;        /* of an account, as of that reading */
     enum password_state password;
     bool restored; /* of an earlier run, not named yet by this one */
+    bool from_switch;
     bool inserted, ended, waits;
+};
+
+struct account_switch {
+    struct account_rows open;
+    OPENSSL_LHASH *by_uid;
+    size_t n;
 };
 
 struct account_part_rows {
@@ -43,6 +50,8 @@ struct accounts {
     OPENSSL_LHASH *open_names; /* of a part whose passwords are unknown, while it is read */
     const struct account_part_rows *named; /* this one; NULL: none */
     struct account_part_rows part[ACCOUNT_PART_N];
+    struct account_switch of_switch;
+    bool unwatched;
     struct account_rows waiting;  /* rows that the sink refused to insert or to end */
     int refused_error;            /* why the last of them waits */
     struct buffer text, evidence; /* scratch */
@@ -85,6 +94,17 @@ enum password_state account_values_keep_password(struct accounts *a,
 size_t account_name_length(enum table_id table, struct slice values);
 /** Forget a row that is in no list. */
 void account_row_free(struct accounts *a, struct account_row *row);
+
+/* accounts_switch.c */
+bool account_switch_init(struct account_switch *s);
+/** An entry of the switch, or whose a uid is. */
+void account_switch_fact(struct accounts *a, const struct fact *fact);
+/** The row of a uid ends, if there is one. */
+void account_switch_end(struct accounts *a, uint32_t uid, uint64_t at_ns, enum end_cause cause);
+/** Out of the open ones. */
+void account_switch_unlist(struct accounts *a, struct account_row *row);
+/** A row of an earlier run that was open. */
+void account_switch_restore(struct accounts *a, struct account_row *row);
 
 /* accounts_review.c */
 /** What is to be said of all accounts together, after a complete reading. */

@@ -1,10 +1,19 @@
 /* What an earlier run left open is open again, and the first complete reading says what has become
- * of it. While the lines of the journal come in, rows are known by their ids. */
+ * of it, or the first answer of the switch, if seen_by says that it was asked. While the lines of
+ * the journal come in, rows are known by their ids. */
 #include "recorder/accounts_private.h"
 
 #include "core/evidence_text.h"
 
-enum { COMMON_BIRTH = 2 }; /* created_at, seen_by */
+enum { CREATED_AT, SEEN_BY, COMMON_BIRTH, UID = COMMON_BIRTH + 1 };
+
+static uint32_t parse_uid(struct slice digits)
+{
+    uint32_t uid = 0;
+    for (size_t i = 0; i < digits.length; i++)
+        uid = uid * 10 + (uint32_t)(digits.data[i] - '0');
+    return uid;
+}
 
 static void remember(struct accounts *a, enum table_id table, uint64_t id,
                      const struct slice *values)
@@ -19,7 +28,10 @@ static void remember(struct accounts *a, enum table_id table, uint64_t id,
     if (!row)
         return;
     row->id = id;
-    row->created_us = line_parse_time(values[0]);
+    row->created_us = line_parse_time(values[CREATED_AT]);
+    row->from_switch = table == TABLE_ACCOUNT && slice_is(values[SEEN_BY], "agent");
+    if (row->from_switch)
+        row->uid = parse_uid(values[UID]);
     row->inserted = row->restored = true;
     OPENSSL_LH_insert(a->restored, row);
     if (OPENSSL_LH_error(a->restored))
@@ -43,6 +55,10 @@ static void open_again(void *item, void *user)
 {
     struct accounts *a = user;
     struct account_row *row = item;
+    if (row->from_switch) {
+        account_switch_restore(a, row);
+        return;
+    }
     if (!OPENSSL_LH_retrieve(a->by_values, row))
         (void)account_row_file(a, row);
     TAILQ_INSERT_TAIL(&account_part_of(a, row->table)->open, row, in_part);

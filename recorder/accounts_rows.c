@@ -157,7 +157,7 @@ static int write_insert(struct accounts *a, const struct account_row *row, bool 
     struct line *line = &a->output->line;
     line_begin(line, VERB_INSERT, row->table, row->id);
     line_time(line, row->created_us);
-    row_output_seen_by(a->output, SEEN_BY_INOTIFY);
+    row_output_seen_by(a->output, row->from_switch ? SEEN_BY_AGENT : SEEN_BY_INOTIFY);
     line_fields(line, shared_text_slice(row->values), account_n_values(row->table));
     if (with_end) {
         line_time(line, row->ended_us);
@@ -204,9 +204,13 @@ void account_row_begin(struct accounts *a, struct account_row *row, uint64_t at_
 void account_row_end(struct accounts *a, struct account_row *row, uint64_t ended_us,
                      enum end_cause cause)
 {
-    if (OPENSSL_LH_retrieve(a->by_values, row) == row)
-        OPENSSL_LH_delete(a->by_values, row);
-    TAILQ_REMOVE(&account_part_of(a, row->table)->open, row, in_part);
+    if (row->from_switch) {
+        account_switch_unlist(a, row);
+    } else {
+        if (OPENSSL_LH_retrieve(a->by_values, row) == row)
+            OPENSSL_LH_delete(a->by_values, row);
+        TAILQ_REMOVE(&account_part_of(a, row->table)->open, row, in_part);
+    }
     row->ended = true;
     row->ended_us = ended_us > row->created_us ? ended_us : row->created_us;
     row->end_cause = cause;
@@ -240,6 +244,8 @@ void accounts_checkpoint(struct accounts *a)
     const struct account_row *row;
     for (int part = 0; part < ACCOUNT_PART_N; part++)
         TAILQ_FOREACH(row, &a->part[part].open, in_part)
+    checkpoint_row(a, row);
+    TAILQ_FOREACH(row, &a->of_switch.open, in_part)
     checkpoint_row(a, row);
     TAILQ_FOREACH(row, &a->waiting, in_waiting)
     if (row->ended)

@@ -12,7 +12,8 @@
 struct actor {
     uint32_t pid;
     uint64_t process_id;              /* id of the row of the image */
-    uint64_t from_ns, until_ns;       /* boot clock; until_ns UINT64_MAX: it runs */
+    uint64_t began_ns;                /* boot clock; of the process, not of the image; 0: unknown */
+    uint64_t from_ns, until_ns;       /* of the image; until_ns UINT64_MAX: it runs */
     uint32_t uid, login_uid, session; /* ID_UNSET: unset, or unknown */
     char comm[16];                    /* filled up with zeros; "": unknown */
     struct slice exe; /* as the field of a line; SLICE_NULL: unknown. Until the next fact */

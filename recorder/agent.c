@@ -222,10 +222,13 @@ static int open_sources(struct agent *agent, struct error_text *error)
         .audit_backlog_limit = agent->config->audit_backlog_limit,
         .audit_guard = agent->guard.channel,
         .proc_interval_ms = agent->config->proc_interval_ms,
+        .proc_on_request = true,
         .proc_full_interval_s = agent->config->proc_full_interval_s,
         .sock_diag_interval_s = agent->config->sock_diag_interval_s,
         .name_servers = agent->config->name_servers,
         .name_timeout_ms = agent->config->name_timeout_ms,
+        .user_keep_s = agent->config->user_keep_s,
+        .user_absent_s = agent->config->user_absent_s,
         .program_largest = (uint64_t)agent->config->programs_largest_mib << 20,
         .files_include = agent->config->files_include,
         .files_exclude = agent->config->files_exclude,
@@ -676,7 +679,13 @@ static int start(struct agent *agent, struct error_text *error)
         result = start_queue(agent, error);
     if (!result)
         result = start_threads(agent, error);
-    return result ? result : start_control(agent, error);
+    if (!result)
+        result = start_control(agent, error);
+    /* Threads that the agent began while it was read in /proc could not be told from those before.
+     */
+    if (!result)
+        on_ask_scan(agent);
+    return result;
 }
 
 /* The last batch holds the ends of what was watched. A server that is away does not hold up the

@@ -121,11 +121,19 @@ static void drop(struct sessions *s, struct attempt *attempt)
     free(attempt);
 }
 
+/* A time in whole seconds is of any moment of that second. */
+static bool find_actor(struct sessions *s, const struct attempt *attempt, struct actor *actor)
+{
+    return sessions_actor(s, attempt->pid, attempt->created_us, attempt->heard_ns, actor) ||
+           (attempt->created_us % second_us == 0 &&
+            sessions_actor(s, attempt->pid, attempt->created_us + second_us, attempt->heard_ns,
+                           actor));
+}
+
 static void find_process(struct sessions *s, struct attempt *attempt)
 {
     struct actor actor;
-    if (attempt->process_id || attempt->deadline_ns == 0 ||
-        !sessions_actor(s, attempt->pid, attempt->created_us, attempt->heard_ns, &actor))
+    if (attempt->process_id || attempt->deadline_ns == 0 || !find_actor(s, attempt, &actor))
         return;
     attempt->process_id = actor.process_id;
     if (attempt->service.length == 0 && actor.comm[0])
@@ -140,6 +148,7 @@ void attempts_tick(struct sessions *s, uint64_t now_ns)
         if (attempt->deadline_ns > now_ns)
             continue;
         find_process(s, attempt);
+        sessions_recall_account(s, &attempt->account, &attempt->username);
         int error = write_attempt(s, attempt);
         if (error && now_ns != UINT64_MAX)
             return;
@@ -194,6 +203,7 @@ static void add(struct sessions *s, const struct attempt *said)
         return;
     }
     *attempt = *said;
+    sessions_note_pid(s, attempt->pid);
     attempt->id = timeline_id(s->output->timeline);
     TAILQ_INSERT_TAIL(&s->attempts, attempt, in_list);
     s->n_attempts++;
@@ -207,6 +217,8 @@ static void merge(struct attempt *attempt, const struct attempt *said)
     attempt->success = said->success;
     if (attempt->username.length == 0)
         attempt->username = said->username;
+    if (!attempt->account.is_nameless)
+        attempt->account = said->account;
     if (attempt->tty.length == 0)
         attempt->tty = said->tty;
     if (attempt->service.length == 0 || ((said->seen_by & SEEN_BY_AUDIT) && said->service.length))
@@ -217,10 +229,26 @@ static void merge(struct attempt *attempt, const struct attempt *said)
         if (said->created_us % second_us) /* its clock is the finer one */
             attempt->created_us = said->created_us;
         attempt->hold = said->hold;
+        attempt->hold_inode = said->hold_inode;
         attempt->deadline_ns = said->deadline_ns;
     }
     if (attempt->pid == 0)
         attempt->pid = said->pid;
+}
+
+/* Without PAM, a process that the connection's has begun tells that its user is in. */
+static struct attempt *find_probe_of_success(const struct sessions *s, const struct attempt *said)
+{
+    struct attempt *attempt, *youngest = NULL;
+    if (!said->success || said->words != ATTEMPT_LOGIN || said->username.length == 0)
+        return NULL;
+    TAILQ_FOREACH(attempt, &s->attempts, in_list)
+    if (is_probe(attempt) && attempt->probing &&
+        login_text_same(&attempt->service, &said->service) &&
+        login_text_same(&attempt->username, &said->username) &&
+        strcmp(attempt->remote_address, said->remote_address) == 0)
+        youngest = attempt;
+    return youngest;
 }
 
 /* What a connection has tried before is part of this. */
@@ -228,9 +256,16 @@ static void take_probe(struct sessions *s, struct attempt *attempt)
 {
     struct attempt *probe = find_probe(s, attempt->pid);
     if (!probe)
+        probe = find_probe_of_success(s, attempt);
+    if (!probe)
         return;
     if (attempt->username.length == 0)
         attempt->username = probe->username;
+    if (attempt->created_us % second_us == 0 &&
+        attempt->created_us == probe->created_us - probe->created_us % second_us)
+        attempt->created_us = probe->created_us;
+    if (!attempt->account.is_nameless)
+        attempt->account = probe->account;
     attempt->seen_by |= probe->seen_by;
     drop(s, probe);
 }
@@ -262,16 +297,6 @@ static bool proves_nothing(const struct attempt *said)
             login_text_is(&said->service, "systemd-user"));
 }
 
-static void take_account(struct sessions *s, struct attempt *attempt,
-                         const struct fact_audit_user *said)
-{
-    struct slice name = said->account;
-    if (login_name_is_placeholder(name) && said->account_uid != ID_UNSET && s->options.names)
-        (void)user_names_find(s->options.names, said->account_uid, sessions_now(s), &name);
-    if (!login_name_is_placeholder(name))
-        login_text_set(&attempt->username, name);
-}
-
 void attempts_audit(struct sessions *s, const struct fact *fact)
 {
     const struct fact_audit_user *said = &fact->audit_user;
@@ -285,7 +310,7 @@ void attempts_audit(struct sessions *s, const struct fact *fact)
                               .success = said->success};
     attempt.created_us = timeline_real_us(
         timeline, timeline_moment(timeline, said->real_ms * 1000000, fact->boot_ns).boot_ns);
-    take_account(s, &attempt, said);
+    sessions_take_account(s, said, &attempt.account, &attempt.username);
     login_service(&attempt.service, said->exe);
     login_text_set(&attempt.tty, login_terminal(said->terminal));
     login_address(attempt.remote_address, said->address);
@@ -320,6 +345,7 @@ void attempts_btmp(struct sessions *s, const struct fact *fact)
                               .heard_ns = fact->boot_ns,
                               .deadline_ns = fact->boot_ns + s->options.merge_ns,
                               .hold = record->begin,
+                              .hold_inode = record->inode,
                               .pid = record->pid,
                               .words = ATTEMPT_BTMP,
                               .seen_by = SEEN_BY_UTMP};

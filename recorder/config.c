@@ -96,6 +96,10 @@ static const struct key keys[] = {
            "How long a name server may take to answer"),
     NUMBER(KEY_U32, "names", "cache_entries", name_cache_entries, 64, 1048576, 16384, "addresses",
            "Most addresses whose names, or the lack of one, are remembered"),
+    NUMBER(KEY_U32, "names", "user_keep_s", user_keep_s, 1, 86400, 600, "seconds",
+           "How long the name service switch (LDAP, sssd ...) is believed about a user"),
+    NUMBER(KEY_U32, "names", "user_absent_s", user_absent_s, 1, 86400, 60, "seconds",
+           "And that it knows no such user, or cannot tell"),
 
     WORD("programs", "hash", programs_hash, "on off",
          "Size, time and SHA-256 of the programs that are executed"),

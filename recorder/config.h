@@ -42,6 +42,7 @@ struct config {
     char name_servers[CONFIG_PATH_SIZE];
     uint32_t name_timeout_ms;
     uint32_t name_cache_entries;
+    uint32_t user_keep_s, user_absent_s;
 
     const char *programs_hash; /* on, off */
     uint32_t programs_largest_mib;

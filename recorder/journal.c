@@ -5,7 +5,6 @@
  * The thread sleeps until something is due; an idle journal wakes nobody. */
 #include "recorder/journal.h"
 
-#include "core/capabilities.h"
 #include "core/gulp.h"
 #include "core/log.h"
 #include "recorder/batch_writer.h"
@@ -547,9 +546,7 @@ static void *run(void *user)
 {
     struct journal *journal = user;
     bool done;
-    int error = capabilities_keep(0);
-    if (error)
-        log_warning("journal", "cannot give up capabilities: %s", strerror(-error));
+    int error;
     pthread_mutex_lock(&journal->lock);
     do {
         wait_until_due(journal);

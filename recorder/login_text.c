@@ -50,12 +50,13 @@ void login_service(struct login_text *service, struct slice exe)
     static const struct {
         const char *program, *service;
     } rows[] = {
-        {"sshd-session", "sshd"        },
-        {"sshd-auth",    "sshd"        },
-        {"crond",        "cron"        },
-        {"systemd",      "systemd-user"},
-        {"su-l",         "su"          },
-        {"sudo-i",       "sudo"        },
+        {"sshd-session",     "sshd"        },
+        {"sshd-auth",        "sshd"        },
+        {"crond",            "cron"        },
+        {"systemd",          "systemd-user"},
+        {"systemd-executor", "systemd-user"},
+        {"su-l",             "su"          },
+        {"sudo-i",           "sudo"        },
     };
     struct slice name = exe;
     for (size_t i = exe.length; i > 0; i--)
@@ -94,6 +95,7 @@ bool login_name_is_placeholder(struct slice name)
 
 bool login_service_is_inner(const struct login_text *service)
 {
-    static const char *const words[] = {"su", "sudo", "cron", "atd", "systemd-user", "runuser"};
+    static const char *const words[] = {"su",   "sudo", "runuser", "pkexec",
+                                        "doas", "cron", "atd",     "systemd-user"};
     return service->length && IS_ONE_OF(login_text_slice(service), words);
 }

@@ -34,7 +34,7 @@ void loss_init(struct loss *loss, struct row_output *output, struct processes *p
         [LOSS_ACCOUNT_EVENTS] = {.source = "accounts",  .cause = "overrun",           .unit = "event" },
         [LOSS_ACCOUNT_ROWS] = {.source = "accounts",  .cause = "memory_bound",      .unit = "row"   },
         [LOSS_FINDING_ROWS] = {.source = "findings",  .cause = "memory_bound",      .unit = "row"   },
-        [LOSS_LOGIN_RECORDS] = {.source = "utmp",      .cause = "file_gone",         .unit = "record"},
+        [LOSS_LOGIN_RECORDS] = {.source = "utmp",      .cause = "unread",            .unit = "record"},
         [LOSS_SESSION_ROWS] = {.source = "sessions",  .cause = "memory_bound",      .unit = "row"   },
         [LOSS_KERNEL_EVENTS] = {.source = "audit",     .cause = "rate_limit",        .unit = "event" },
         [LOSS_ARGUMENTS] = {.source = "agent",     .cause = "arguments_dropped", .unit = "record"},

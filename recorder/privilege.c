@@ -2,21 +2,20 @@
  * AUDIT_READ; BPF and PERFMON, or SYS_ADMIN, for the exact mode. Running needs AUDIT_CONTROL to
  * restore the former state and to follow a change of owner, NET_ADMIN for sockets opened then,
  * SYS_PTRACE and DAC_READ_SEARCH to read /proc of others, and programs that only some may read.
- * Capabilities belong to a thread. Those of sources begin before and give up more: each keeps what
- * its source names (source_thread.h), two of them SYS_ADMIN, and that of the journal nothing. */
+ * Capabilities belong to a thread: those of the sources began before, with rights of their own
+ * (thread_rights.h); so did the journal's, which writes wherever the administrator wants it. */
 #include "recorder/privilege.h"
 
-#include "core/capabilities.h"
 #include "core/cleanup.h"
 
 #include <string.h>
 #include <sys/capability.h>
+#include <sys/prctl.h>
 
 static const cap_value_t needed[] = {CAP_NET_ADMIN, CAP_AUDIT_CONTROL, CAP_AUDIT_READ};
 enum { NEEDED_WITHOUT_AUDIT = 1 };
-static const uint64_t kept = CAPABILITY(CAP_NET_ADMIN) | CAPABILITY(CAP_AUDIT_CONTROL) |
-                             CAPABILITY(CAP_AUDIT_READ) | CAPABILITY(CAP_SYS_PTRACE) |
-                             CAPABILITY(CAP_DAC_READ_SEARCH);
+static const cap_value_t kept[] = {CAP_NET_ADMIN, CAP_AUDIT_CONTROL, CAP_AUDIT_READ, CAP_SYS_PTRACE,
+                                   CAP_DAC_READ_SEARCH};
 
 static inline void free_capabilities(cap_t *capabilities)
 {
@@ -51,6 +50,20 @@ int privilege_check(bool audit, struct error_text *error)
 
 int privilege_drop(struct error_text *error)
 {
-    int r = capabilities_keep(kept);
-    return r < 0 ? error_set(error, r, "cannot drop capabilities: %s", strerror(-r)) : 0;
+    cap_t have CLEANUP(free_capabilities) = cap_get_proc();
+    cap_t keep CLEANUP(free_capabilities) = cap_init();
+    if (!have || !keep)
+        return error_set(error, -ENOMEM, "cannot drop capabilities: out of memory");
+    for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++) {
+        cap_flag_value_t value = CAP_CLEAR;
+        cap_get_flag(have, kept[i], CAP_PERMITTED, &value);
+        if (value != CAP_SET)
+            continue;
+        if (cap_set_flag(keep, CAP_PERMITTED, 1, &kept[i], CAP_SET) ||
+            cap_set_flag(keep, CAP_EFFECTIVE, 1, &kept[i], CAP_SET))
+            return error_set(error, -errno, "cannot drop capabilities: %s", strerror(errno));
+    }
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || cap_set_proc(keep))
+        return error_set(error, -errno, "cannot drop capabilities: %s", strerror(errno));
+    return 0;
 }

@@ -18,6 +18,7 @@ static struct actor actor_of(const struct process_row *row)
     bool current = row == process->row && !row->ended_ns;
     struct actor actor = {.pid = process->pid,
                           .process_id = row->id,
+                          .began_ns = process->birth_guessed ? 0 : process->fork_ns,
                           .from_ns = row->created_ns,
                           .until_ns = row->ended_ns ? row->ended_ns : UINT64_MAX,
                           .uid = current ? process->now.uid : row->birth.uid,

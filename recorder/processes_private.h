@@ -30,6 +30,7 @@ enum { EARLY_THREADS = 512 };
 struct early_thread {
     uint32_t tgid;
     int change; /* born: 1, ended: -1 */
+    uint64_t ns;
 };
 
 struct processes {

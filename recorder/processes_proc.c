@@ -184,11 +184,13 @@ static void complete_adopted(struct processes *p, struct process *process,
     process->own |= process->pid == p->options.own_pid;
 }
 
-static uint32_t early_change(const struct processes *p, uint32_t tgid)
+/* What was heard of its threads, up to a moment or after it, before the process was known. */
+static uint32_t early_change(const struct processes *p, uint32_t tgid, uint64_t moment_ns,
+                             bool after)
 {
     int change = 0;
     for (size_t i = 0; i < p->n_early_threads; i++)
-        if (p->early_threads[i].tgid == tgid)
+        if (p->early_threads[i].tgid == tgid && (p->early_threads[i].ns > moment_ns) == after)
             change += p->early_threads[i].change;
     return change > 0 ? (uint32_t)change : 0;
 }
@@ -196,13 +198,13 @@ static uint32_t early_change(const struct processes *p, uint32_t tgid)
 /* Threads that /proc shows and nobody has heard of were born while nobody listened, or their FORK
  * is among the missing messages. */
 static void count_threads(struct processes *p, struct process *process,
-                          const struct fact_proc_process *entry, bool known)
+                          const struct fact_proc_process *entry, uint64_t read_ns, bool known)
 {
     if (known && !process->threads_uncertain)
         return;
     uint32_t heard = process->n_threads;
     if (!known)
-        heard = 1 + early_change(p, entry->pid);
+        heard = 1 + early_change(p, entry->pid, read_ns, false);
     uint32_t unheard = entry->n_threads > heard ? entry->n_threads - heard : 0;
     if (!p->initial_scan_done && process->stored)
         p->n_threads_kept += unheard;
@@ -211,6 +213,8 @@ static void count_threads(struct processes *p, struct process *process,
     else if (known)
         fork_ledger_implied(&p->ledger, unheard);
     process->n_threads = entry->n_threads;
+    if (!known)
+        process->n_threads += early_change(p, entry->pid, read_ns, true);
     if (p->initial_scan_done && !p->ledger.hole && process->fork_ns)
         process->threads_uncertain = false;
 }
@@ -257,7 +261,7 @@ static void on_process(struct processes *p, const struct fact *fact)
     if (!process)
         return;
     process->in_snapshot = true;
-    count_threads(p, process, entry, known);
+    count_threads(p, process, entry, fact->boot_ns, known);
 }
 
 static void forget_mark(void *item)

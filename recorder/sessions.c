@@ -36,23 +36,79 @@ struct sessions *sessions_free(struct sessions *s)
 
 /* -- what is asked of others -- */
 
-void sessions_report(struct sessions *s, const char *class, const char *subject, const char *format,
-                     ...)
+const char *sessions_evidence(struct sessions *s, const struct login_text *text)
 {
-    char detail[256];
-    va_list arguments;
+    buffer_clear(&s->text);
+    evidence_text_append(&s->text, login_text_slice(text));
+    buffer_append_byte(&s->text, '\0');
+    return s->text.failed ? "?" : (const char *)s->text.data;
+}
+
+/* Room for one text, each byte of which has become four characters. */
+enum { DETAIL_MOST = 4 * LOGIN_TEXT_MOST + 256 };
+
+static void report(struct sessions *s, const char *class, const char *subject, const char *format,
+                   va_list arguments) __attribute__((format(printf, 4, 0)));
+
+static void report(struct sessions *s, const char *class, const char *subject, const char *format,
+                   va_list arguments)
+{
+    char detail[DETAIL_MOST];
     s->n_findings++;
     if (!s->options.finding)
         return;
-    va_start(arguments, format);
     vsnprintf(detail, sizeof(detail), format, arguments);
-    va_end(arguments);
     s->options.finding(s->options.user, class, subject, detail);
+}
+
+void sessions_report(struct sessions *s, const char *class, const struct login_text *tty,
+                     uint32_t pid, const char *format, ...)
+{
+    struct buffer subject CLEANUP(buffer_deinit) = BUFFER_NULL;
+    va_list arguments;
+    if (tty && tty->length)
+        evidence_text_append(&subject, login_text_slice(tty));
+    else
+        buffer_printf(&subject, "pid %u", pid);
+    buffer_append_byte(&subject, '\0');
+    va_start(arguments, format);
+    report(s, class, subject.failed ? "?" : (const char *)subject.data, format, arguments);
+    va_end(arguments);
+}
+
+void sessions_report_file(struct sessions *s, const char *class, const char *name,
+                          const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    report(s, class, name, format, arguments);
+    va_end(arguments);
 }
 
 bool sessions_living(const struct sessions *s, uint32_t pid, struct actor *actor)
 {
     return pid && s->options.living && s->options.living(s->options.user, pid, actor);
+}
+
+/* How far the clock has been set forward since the boot: so much too early are old times. */
+static uint64_t clock_lag_us(const struct sessions *s)
+{
+    return s->utmp_boot_us && s->utmp_boot_us < s->boot_us ? s->boot_us - s->utmp_boot_us : 0;
+}
+
+/* Some write whole seconds. */
+static const uint64_t second_us = 1000000;
+
+bool session_lives(const struct sessions *s, const struct session *session, struct actor *actor)
+{
+    uint64_t merge_ns = s->options.merge_ns;
+    if (!sessions_living(s, session->leader_pid, actor))
+        return false;
+    if (session->live)
+        return actor->began_ns <= session->heard_ns + merge_ns;
+    return (session->process_id && session->process_id == actor->process_id) ||
+           timeline_real_us(s->output->timeline, actor->began_ns) <=
+               session->created_us + merge_ns / 1000 + second_us + clock_lag_us(s);
 }
 
 /* A record may be written a little before or after what it tells of. */
@@ -66,9 +122,20 @@ bool sessions_actor(struct sessions *s, uint32_t pid, uint64_t at_us, uint64_t h
            s->options.actor(s->options.user, pid, from_ns, at_ns + s->options.merge_ns, actor);
 }
 
+static uint64_t distance(uint64_t a, uint64_t b)
+{
+    return a > b ? a - b : b - a;
+}
+
 bool sessions_near(const struct sessions *s, uint64_t a_us, uint64_t b_us)
 {
-    return (a_us > b_us ? a_us - b_us : b_us - a_us) <= s->options.merge_ns / 1000;
+    return distance(a_us, b_us) <= s->options.merge_ns / 1000;
+}
+
+bool sessions_of_one_life(const struct sessions *s, uint64_t a_us, uint64_t b_us, bool live)
+{
+    static const uint64_t hour_us = UINT64_C(3600000000);
+    return sessions_near(s, a_us, b_us) || (live && distance(a_us, b_us) <= hour_us);
 }
 
 bool sessions_recent(const struct sessions *s, uint32_t pid, const struct login_text *tty)
@@ -100,8 +167,7 @@ struct session *session_begin(struct sessions *s, uint64_t created_us, uint64_t 
     session->deadline_ns = heard_ns + s->options.merge_ns;
     session->hold = UINT64_MAX;
     session->session_id = session->login_uid = ID_UNSET;
-    session->this_boot = created_us >= s->boot_us;
-    session->live = true;
+    session->this_boot = session->live = true;
     session->id = timeline_id(s->output->timeline);
     TAILQ_INSERT_TAIL(&s->open, session, in_list);
     s->n_open++;
@@ -128,7 +194,7 @@ void session_end(struct sessions *s, struct session *session, uint64_t ended_us,
 void sessions_image_ended(struct sessions *s, const struct actor *image)
 {
     struct session *session;
-    if (image->end_cause == END_EXEC)
+    if (image->end_cause == END_EXEC || !sessions_may_have_pid(s, image->pid))
         return;
     attempts_image_ended(s, image);
     TAILQ_FOREACH(session, &s->open, in_list)
@@ -176,7 +242,8 @@ static struct session *find_partner(const struct sessions *s, const struct sessi
     {
         if (session->seen_by != SEEN_BY_UTMP || session->inserted)
             continue;
-        if (is_of_process(session, said->leader_pid))
+        if (is_of_process(session, said->leader_pid) &&
+            sessions_of_one_life(s, session->created_us, said->created_us, session->live))
             return session;
         if (said->session_id != ID_UNSET && session->session_id == said->session_id)
             return session;
@@ -188,14 +255,26 @@ static struct session *find_partner(const struct sessions *s, const struct sessi
     return NULL;
 }
 
-static void take_name(struct sessions *s, struct login_text *name,
-                      const struct fact_audit_user *said)
+void sessions_recall_account(struct sessions *s, const struct login_account *account,
+                             struct login_text *name)
 {
-    struct slice known = said->account;
-    if (login_name_is_placeholder(known) && said->account_uid != ID_UNSET && s->options.names)
-        (void)user_names_find(s->options.names, said->account_uid, sessions_now(s), &known);
-    if (!login_name_is_placeholder(known))
+    struct slice known;
+    if (!account->is_nameless || name->length || !s->options.names)
+        return;
+    if (user_names_find(s->options.names, account->uid, sessions_now(s), &known) &&
+        !login_name_is_placeholder(known))
         login_text_set(name, known);
+}
+
+void sessions_take_account(struct sessions *s, const struct fact_audit_user *said,
+                           struct login_account *account, struct login_text *name)
+{
+    if (!login_name_is_placeholder(said->account)) {
+        login_text_set(name, said->account);
+        return;
+    }
+    *account = (struct login_account){said->account_uid != ID_UNSET, said->account_uid};
+    sessions_recall_account(s, account, name);
 }
 
 static void describe(struct sessions *s, struct session *session, const struct fact *fact)
@@ -205,7 +284,7 @@ static void describe(struct sessions *s, struct session *session, const struct f
     session->session_id = said->session;
     session->login_uid = said->login_uid;
     session->created_us = said_us(s, fact);
-    take_name(s, &session->username, said);
+    sessions_take_account(s, said, &session->account, &session->username);
     login_service(&session->service, said->exe);
     login_text_set(&session->tty, login_terminal(said->terminal));
     login_address(session->remote_address, said->address);
@@ -218,7 +297,7 @@ static void describe(struct sessions *s, struct session *session, const struct f
 }
 
 /* Of two descriptions of one login each text that only one has. */
-static void merge(struct session *session, const struct session *said)
+static void merge(struct sessions *s, struct session *session, const struct session *said)
 {
     struct login_text *const texts[] = {&session->username, &session->tty, &session->service,
                                         &session->remote_name};
@@ -227,6 +306,8 @@ static void merge(struct session *session, const struct session *said)
     for (size_t i = 0; i < 4; i++)
         if (texts[i]->length == 0)
             *texts[i] = *others[i];
+    if (!session->account.is_nameless)
+        session->account = said->account;
     if (session->service.length && said->service.length)
         session->service = said->service; /* audit's is of the program, utmp's a guess */
     if (!session->remote_address[0])
@@ -234,6 +315,7 @@ static void merge(struct session *session, const struct session *said)
     if (session->leader_pid != said->leader_pid) {
         session->other_pid = session->leader_pid;
         session->leader_pid = said->leader_pid;
+        sessions_note_pid(s, session->leader_pid);
         session->process_id = 0;
     }
     if (said->session_id != ID_UNSET)
@@ -276,7 +358,7 @@ static void open_session(struct sessions *s, const struct fact *fact)
         session = session_begin(s, said.created_us, fact->boot_ns);
     if (!session)
         return;
-    merge(session, &said);
+    merge(s, session, &said);
     session->seen_by |= SEEN_BY_AUDIT;
     find_leader(s, session);
 }
@@ -303,7 +385,7 @@ static void on_login(struct sessions *s, const struct fact *fact)
     describe(s, &more, fact);
     if (!session->inserted) {
         more.leader_pid = session->leader_pid;
-        merge(session, &more);
+        merge(s, session, &more);
     }
 }
 
@@ -315,10 +397,49 @@ static bool is_younger_than_us(struct sessions *s, const struct fact *fact)
            actor.from_ns > s->started_ns;
 }
 
+/* The session of the same service in the same audit session, opened by another process. The leader
+ * may have become the service by then: systemd closes by a process of its own, `(sd-pam)`, if that
+ * may speak to audit at all. */
+static struct session *find_closed_by_another(const struct sessions *s,
+                                              const struct fact_audit_user *said,
+                                              const struct login_text *service)
+{
+    struct session *session, *found = NULL;
+    struct actor actor;
+    size_t n = 0;
+    TAILQ_FOREACH(session, &s->open, in_list)
+    {
+        if (said->session == ID_UNSET || session->session_id != said->session || session->ended ||
+            !(session->seen_by & SEEN_BY_AUDIT) || !login_text_same(&session->service, service))
+            continue;
+        if (!session_lives(s, session, &actor))
+            return session;
+        found = session;
+        n++;
+    }
+    return n == 1 ? found : NULL;
+}
+
+static bool is_recent(const struct sessions *s, const struct fact_audit_user *said,
+                      const struct login_text *service)
+{
+    if (sessions_recent(s, said->pid, NULL))
+        return true;
+    for (size_t i = 0; i < RECENT_SESSIONS && said->session != ID_UNSET; i++)
+        if (s->recent[i].created_us && s->recent[i].session_id == said->session &&
+            login_text_same(&s->recent[i].service, service))
+            return true;
+    return false;
+}
+
 static void on_close(struct sessions *s, const struct fact *fact)
 {
     const struct fact_audit_user *said = &fact->audit_user;
     struct session *session = find_audit(s, said->pid);
+    struct login_text service;
+    login_service(&service, said->exe);
+    if (!session)
+        session = find_closed_by_another(s, said, &service);
     if (session) {
         session_end(s, session, said_us(s, fact), END_CLOSED);
         return;
@@ -328,13 +449,11 @@ static void on_close(struct sessions *s, const struct fact *fact)
         break;
     if (session && !session->ended)
         session_end(s, session, said_us(s, fact), END_CLOSED);
-    if (session || sessions_recent(s, said->pid, NULL) || !is_younger_than_us(s, fact))
+    if (session || is_recent(s, said, &service) || !is_younger_than_us(s, fact))
         return;
-    struct login_text service;
-    login_service(&service, said->exe);
-    sessions_report(s, "logout_without_login", "audit",
-                    "%.*s, process %u, closed a session that was not opened", service.length,
-                    (const char *)service.bytes, said->pid);
+    sessions_report(s, "logout_without_login", NULL, said->pid,
+                    "%s, process %u, closed a session that was not opened",
+                    sessions_evidence(s, &service), said->pid);
 }
 
 static void on_audit_user(struct sessions *s, const struct fact *fact)
@@ -402,37 +521,48 @@ static void check_leader(struct sessions *s, const struct session *session)
         sessions_actor(s, session->leader_pid, session->created_us, session->heard_ns, &actor) ||
         (session->other_pid &&
          sessions_actor(s, session->other_pid, session->created_us, session->heard_ns, &actor)) ||
-        sessions_living(s, session->leader_pid, &actor))
+        session_lives(s, session, &actor))
         return;
-    sessions_report(s, "session_without_leader",
-                    (session->seen_by & SEEN_BY_UTMP) ? "utmp" : "audit",
+    sessions_report(s, "session_without_leader", &session->tty, session->leader_pid,
                     "process %u, which a login names, was never there", session->leader_pid);
 }
 
-/* It is open only while its leader lives. What utmp alone shows of somebody who is gone is what
- * nobody has cleared away: it was over before. */
+/* It is open only while its leader lives, and then it is of this boot, whatever the clock was. What
+ * utmp alone shows of somebody who is gone is what nobody has cleared away: it was over before. */
 static void prove_session(struct sessions *s, struct session *session)
 {
     struct actor actor;
+    bool lives = session_lives(s, session, &actor);
     session->unproven = false;
-    if (!session->leader_pid || sessions_living(s, session->leader_pid, &actor)) {
+    session->this_boot |= lives;
+    if (lives || (!session->leader_pid && session->this_boot)) {
         session->deadline_ns = 0;
-        if (session->leader_pid && !session->inserted)
+        if (lives && !session->inserted)
             session_take_leader(session, &actor, true);
     } else if (!session->inserted && session->in_utmp_only) {
         session_free(s, session);
+    } else if (!session->this_boot) {
+        session_end(s, session, s->boot_us, END_REBOOT);
     } else {
         session_end(s, session, timeline_real_us(s->output->timeline, sessions_now(s)),
                     END_RECONCILED);
     }
 }
 
+/* utmp is looked at when wtmp was read to its end, if there is one. */
+static bool is_read(const struct sessions *s)
+{
+    return !s->options.utmp_active ||
+           (s->caught_up_ns &&
+            (s->looked_at_utmp || sessions_now(s) >= s->caught_up_ns + s->options.merge_ns));
+}
+
 /* What an earlier run, or the past, left open. */
 static void prove(struct sessions *s)
 {
     struct session *session, *next;
-    if (s->proven || !s->options.processes_known || !s->options.processes_known(s->options.user) ||
-        (s->options.utmp_active && !s->caught_up))
+    if (!s->proven && (!is_read(s) || !s->options.processes_known ||
+                       !s->options.processes_known(s->options.user)))
         return;
     s->proven = true;
     for (session = TAILQ_FIRST(&s->open); session; session = next) {
@@ -440,6 +570,20 @@ static void prove(struct sessions *s)
         if (session->unproven && !session->ended)
             prove_session(s, session);
     }
+}
+
+/* The connector is heard first: of a short login the end of its leader, before its beginning. */
+static void find_end(struct sessions *s, struct session *session)
+{
+    struct actor actor;
+    if (session->ended || session->exit_ns || !session->live || !session->this_boot ||
+        !session->leader_pid || !s->options.actor || session_lives(s, session, &actor))
+        return;
+    uint64_t from_ns =
+        session->heard_ns > s->options.merge_ns ? session->heard_ns - s->options.merge_ns : 0;
+    if (s->options.actor(s->options.user, session->leader_pid, from_ns, sessions_now(s), &actor) &&
+        actor.until_ns != UINT64_MAX && actor.end_cause != END_EXEC)
+        mark_ended(session, timeline_real_us(s->output->timeline, actor.until_ns), END_EXIT);
 }
 
 static void tick_session(struct sessions *s, struct session *session, uint64_t now_ns)
@@ -451,14 +595,27 @@ static void tick_session(struct sessions *s, struct session *session, uint64_t n
     else if (!session->inserted && now_ns >= session->deadline_ns) {
         find_leader(s, session);
         check_leader(s, session);
+        find_end(s, session);
         (void)session_write(s, session);
     }
+}
+
+static void note_pids(struct sessions *s)
+{
+    const struct session *session;
+    const struct attempt *attempt;
+    memset(s->pids, 0, sizeof(s->pids));
+    TAILQ_FOREACH(session, &s->open, in_list)
+    sessions_note_pid(s, session->leader_pid);
+    TAILQ_FOREACH(attempt, &s->attempts, in_list)
+    sessions_note_pid(s, attempt->pid);
 }
 
 void sessions_tick(struct sessions *s)
 {
     struct session *session, *next;
     uint64_t now = sessions_now(s);
+    note_pids(s);
     prove(s);
     for (session = TAILQ_FIRST(&s->open); session; session = next) {
         next = TAILQ_NEXT(session, in_list);
@@ -470,7 +627,7 @@ void sessions_tick(struct sessions *s)
 bool sessions_settled_until(const struct sessions *s, uint64_t boot_ns)
 {
     const struct session *session;
-    if (s->options.utmp_active && !s->caught_up)
+    if (s->options.utmp_active && !s->caught_up_ns)
         return false;
     TAILQ_FOREACH(session, &s->open, in_list)
     if (session->heard_ns <= boot_ns && (!session->inserted || session->ended || session->exit_ns))
@@ -485,6 +642,8 @@ void sessions_flush(struct sessions *s)
         next = TAILQ_NEXT(session, in_list);
         if (session->exit_ns)
             mark_ended(session, session->exit_us, END_EXIT);
+        if (!session->inserted)
+            find_end(s, session);
         if (!session->inserted || session->ended) {
             int error = session_write(s, session);
             if (error)
@@ -521,6 +680,11 @@ void sessions_append_users(const struct sessions *s, struct buffer *to)
             buffer_append_byte(to, ',');
         evidence_text_append(to, login_text_slice(names[i]));
     }
+}
+
+bool sessions_users_known(const struct sessions *s)
+{
+    return s->proven;
 }
 
 uint64_t sessions_take_beyond(struct sessions *s)

@@ -7,7 +7,16 @@
  * comes within `merge_ns` (2 s unless it is configured), and `seen_by` names who spoke by then. So
  * a row is written that long after its login. A partner is who names the same leader, or the same
  * audit session, or the same user and terminal within that time. su and sudo have rows of their
- * own, with the audit session that they are in.
+ * own, with the audit session that they are in; each cron job and each user manager of systemd has
+ * one, with an audit session of its own, and is never merged with a login.
+ *
+ * `service` is the program that spoke: no record names the PAM service. So every session that
+ * systemd opens for a unit (PAMName=) is `systemd-user`. It seldom closes it where audit hears:
+ * then the row ends as `exit`, with the unit's main process.
+ *
+ * Where nobody sets a login user (sshd with `UsePAM no`) `session_id` and `login_uid` are NULL, and
+ * a login without a terminal tells nobody of itself: it has no row, but keys that were refused
+ * before it are a failed attempt.
  *
  * An attempt is one row, too: PAM, the program itself and btmp may each tell of it. What comes
  * within `merge_ns`, of the same process (3 s more, for PAM makes who gave a wrong password wait)
@@ -15,8 +24,14 @@
  * sshd says of methods that a client only asked for, or of keys that were refused, is part of the
  * attempt that follows in that connection; if none follows, of one failed attempt.
  *
+ * A job of cron, and a unit of systemd, is no attempt: nobody proves who he is. Only when its
+ * user's account is refused there is one, failed.
+ *
  * A session ends by what says so first: USER_END, a logout in wtmp or utmp, the end of its leader,
- * a record of a reboot or shutdown.
+ * a record of a reboot or shutdown. utmp is but a file: that it shows somebody no more, as a whole,
+ * ends nobody whose leader lives. A process is the leader when it began before the login, not by
+ * its pid alone; and what is older than this boot by its time, for the clock was set since, is of
+ * this boot when its leader lives.
  */
 #include "core/fact.h"
 #include "recorder/actors.h"
@@ -42,8 +57,9 @@ struct sessions_options {
     bool (*living)(void *user, uint32_t pid, struct actor *actor);
     /** All that lives is known. NULL: never. */
     bool (*processes_known)(void *user);
-    /** Something does not fit: "logout_without_login", "session_without_leader", "wtmp_shrank",
-     *  "wtmp_changed_inode", "btmp_shrank", "btmp_changed_inode". NULL: it is counted only. */
+    /** Something does not fit: "logout_without_login", "session_without_leader", "utmp_shrank" of a
+     *  terminal or, when none is known, "pid N"; "wtmp_shrank", "wtmp_changed_inode" of "wtmp" and
+     *  "btmp_shrank", "btmp_changed_inode" of "btmp". Evidence text. NULL: it is counted only. */
     void (*finding)(void *user, const char *class, const char *subject, const char *detail);
 };
 
@@ -71,8 +87,10 @@ void sessions_restored(struct sessions *sessions, bool same_boot, uint64_t last_
 void sessions_checkpoint(struct sessions *sessions);
 
 /** Who is logged in now: names, sorted, each once, with commas between, as evidence text. Those
- * whom su, sudo, cron and systemd made others do not count. */
+ * whom su, sudo, pkexec, doas, cron and systemd made others do not count. */
 void sessions_append_users(const struct sessions *sessions, struct buffer *to);
+/** Whether that is known: the files have been read to their ends, and all processes are. */
+bool sessions_users_known(const struct sessions *sessions);
 /** From where wtmp and btmp have to be read after a restart: what is before is written. */
 void sessions_cursors(const struct sessions *sessions, struct login_cursor *wtmp,
                       struct login_cursor *btmp);

@@ -6,12 +6,24 @@
 
 #include <sys/queue.h>
 
-enum { LOGIN_TEXT_MOST = 256, RECENT_SESSIONS = 1024, KNOWN_MOST = 8192, TERMINALS_MOST = 64 };
+enum {
+    LOGIN_TEXT_MOST = 256,
+    RECENT_SESSIONS = 1024,
+    KNOWN_MOST = 8192,
+    TERMINALS_MOST = 64,
+    PIDS_MOST = 65536
+};
 
 /* Text from outside; length 0: unknown. What is longer is cut and ends with "...". */
 struct login_text {
     uint16_t length;
     uint8_t bytes[LOGIN_TEXT_MOST];
+};
+
+/* An account of which only the number was said: its name may come before the row is written. */
+struct login_account {
+    bool is_nameless;
+    uint32_t uid;
 };
 
 struct session {
@@ -22,7 +34,8 @@ struct session {
     uint64_t exit_ns,
         exit_us; /* exit_ns not 0: its leader has ended; so long it waits for a word */
     uint64_t process_id;
-    uint64_t hold; /* where in wtmp stands what is not written yet; UINT64_MAX: nothing */
+    uint64_t hold; /* where in wtmp stands what is not written yet; UINT64_MAX: nowhere */
+    uint64_t hold_inode;
     uint32_t leader_pid, other_pid; /* 0: unknown; other: utmp's, when audit's leader is another */
     uint32_t session_id, login_uid;
     uint32_t generation; /* of the look at utmp that last showed it; 0: none */
@@ -34,6 +47,7 @@ struct session {
     bool in_utmp_only; /* wtmp did not tell of it */
     bool live;         /* its login was heard as it happened */
     struct login_text username, tty, service, remote_name;
+    struct login_account account;
     char remote_address[INET_ADDRESS_TEXT]; /* "": none */
 };
 
@@ -52,11 +66,13 @@ struct attempt {
     TAILQ_ENTRY(attempt) in_list;
     uint64_t id, created_us, heard_ns, deadline_ns, process_id;
     uint64_t hold; /* where in btmp; UINT64_MAX: nowhere */
+    uint64_t hold_inode;
     uint32_t pid;
     unsigned words, seen_by;
     bool success;
     bool probing; /* its connection lives and may try something else */
     struct login_text username, tty, service;
+    struct login_account account;
     char remote_address[INET_ADDRESS_TEXT];
 };
 
@@ -65,8 +81,8 @@ TAILQ_HEAD(attempt_list, attempt);
 /* A session that is over: who speaks of it again says nothing new. */
 struct recent_session {
     uint64_t created_us;
-    uint32_t pid, other_pid;
-    struct login_text tty;
+    uint32_t pid, other_pid, session_id;
+    struct login_text tty, service;
 };
 
 struct sessions {
@@ -84,11 +100,26 @@ struct sessions {
     size_t n_known;
     struct login_cursor wtmp, btmp; /* read up to here */
     uint64_t started_ns, started_us, boot_us;
+    uint64_t utmp_boot_us; /* the boot by the clock of then, as utmp has it; 0: unknown */
+    uint64_t caught_up_ns; /* wtmp was read to its end; 0: not yet */
     uint64_t beyond, n_findings;
     uint32_t generation;
-    bool caught_up, proven;
+    bool looked_at_utmp, proven;
     struct buffer text; /* scratch */
+    uint64_t
+        pids[PIDS_MOST / 64]; /* of leaders and of who tried, by their last bits; and of others */
 };
+
+/* A storm of failed logins is one of processes that end, too: few of those are looked for. */
+static inline void sessions_note_pid(struct sessions *s, uint32_t pid)
+{
+    s->pids[pid % PIDS_MOST / 64] |= UINT64_C(1) << pid % 64;
+}
+
+static inline bool sessions_may_have_pid(const struct sessions *s, uint32_t pid)
+{
+    return s->pids[pid % PIDS_MOST / 64] & UINT64_C(1) << pid % 64;
+}
 
 static inline uint64_t sessions_now(const struct sessions *s)
 {
@@ -122,11 +153,30 @@ void session_end(struct sessions *s, struct session *session, uint64_t ended_us,
 /** What its leader, or another process of it, tells of it where nobody else did. */
 void session_take_leader(struct session *session, const struct actor *actor, bool is_leader);
 bool sessions_near(const struct sessions *s, uint64_t a_us, uint64_t b_us);
-void sessions_report(struct sessions *s, const char *class, const char *subject, const char *format,
-                     ...) PRINTF(4, 5);
+/** Of two words on the same pid: that they are on one process. Where both are heard as it happens,
+ * they may be apart by as much as the clock is set without being followed (timeline.c). */
+bool sessions_of_one_life(const struct sessions *s, uint64_t a_us, uint64_t b_us, bool live);
+/** Something is true of a terminal or, where none is known, of a process. Text from outside goes
+ * into
+ *  @p format by way of sessions_evidence. */
+void sessions_report(struct sessions *s, const char *class, const struct login_text *tty,
+                     uint32_t pid, const char *format, ...) PRINTF(5, 6);
+/** The same of wtmp and btmp. */
+void sessions_report_file(struct sessions *s, const char *class, const char *name,
+                          const char *format, ...) PRINTF(4, 5);
+/** @p text as evidence text, until the next call. */
+const char *sessions_evidence(struct sessions *s, const struct login_text *text);
 bool sessions_actor(struct sessions *s, uint32_t pid, uint64_t at_us, uint64_t heard_ns,
                     struct actor *actor);
+/** The account's name as it was said, or as it is known by its number. */
+void sessions_take_account(struct sessions *s, const struct fact_audit_user *said,
+                           struct login_account *account, struct login_text *name);
+/** The name of an account of which only the number was said, if it is known by now. */
+void sessions_recall_account(struct sessions *s, const struct login_account *account,
+                             struct login_text *name);
 bool sessions_living(const struct sessions *s, uint32_t pid, struct actor *actor);
+/** Its leader lives: not whoever has got the pid since. */
+bool session_lives(const struct sessions *s, const struct session *session, struct actor *actor);
 /** A session of @p pid (0: any) on @p tty (NULL: any) is over. */
 bool sessions_recent(const struct sessions *s, uint32_t pid, const struct login_text *tty);
 

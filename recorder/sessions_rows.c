@@ -79,12 +79,16 @@ static void keep_recent(struct sessions *s, const struct session *session)
     s->recent[s->next_recent] = (struct recent_session){.created_us = session->created_us,
                                                         .pid = session->leader_pid,
                                                         .other_pid = session->other_pid,
-                                                        .tty = session->tty};
+                                                        .session_id = session->session_id,
+                                                        .tty = session->tty,
+                                                        .service = session->service};
     s->next_recent = (s->next_recent + 1) % RECENT_SESSIONS;
 }
 
 int session_write(struct sessions *s, struct session *session)
 {
+    if (!session->inserted)
+        sessions_recall_account(s, &session->account, &session->username);
     int error = session->inserted ? 0 : write_insert(s, session, session->ended);
     bool whole = !session->inserted && session->ended;
     if (error)
@@ -243,12 +247,21 @@ void sessions_set_cursors(struct sessions *s, struct login_cursor wtmp, struct l
     s->btmp = btmp;
 }
 
-static void hold_back(struct login_cursor *cursor, uint64_t hold)
+struct held {
+    uint64_t inode, offset; /* UINT64_MAX: nothing */
+};
+
+/* What waits in a file that was renamed since comes first: that file is read to its end again. */
+static void hold_back(struct login_cursor *cursor, uint64_t current_inode, struct held held)
 {
-    if (hold >= cursor->offset)
+    if (held.offset == UINT64_MAX)
         return;
-    cursor->offset = hold;
-    cursor->last = 0;
+    if (held.inode != current_inode && cursor->inode == current_inode) {
+        *cursor = (struct login_cursor){.inode = held.inode, .offset = held.offset};
+    } else if (held.inode == cursor->inode && held.offset < cursor->offset) {
+        cursor->offset = held.offset;
+        cursor->last = 0;
+    }
 }
 
 void sessions_cursors(const struct sessions *s, struct login_cursor *wtmp,
@@ -259,7 +272,7 @@ void sessions_cursors(const struct sessions *s, struct login_cursor *wtmp,
     *wtmp = s->wtmp;
     *btmp = s->btmp;
     TAILQ_FOREACH(session, &s->open, in_list)
-    hold_back(wtmp, session->hold);
+    hold_back(wtmp, s->wtmp.inode, (struct held){session->hold_inode, session->hold});
     TAILQ_FOREACH(attempt, &s->attempts, in_list)
-    hold_back(btmp, attempt->hold);
+    hold_back(btmp, s->btmp.inode, (struct held){attempt->hold_inode, attempt->hold});
 }

@@ -6,6 +6,7 @@
  * what was there, and when nobody knows. */
 #include "recorder/sessions_private.h"
 
+#include <inttypes.h>
 #include <utmp.h>
 
 static const uint64_t day_us = UINT64_C(86400000000);
@@ -71,7 +72,8 @@ static struct session *find_partner(struct sessions *s, const struct login *logi
         if (session->seen_by != SEEN_BY_AUDIT || login_service_is_inner(&session->service) ||
             (session->ended && session->inserted))
             continue;
-        if (is_of_process(session, login->record->pid))
+        if (is_of_process(session, login->record->pid) &&
+            sessions_of_one_life(s, session->created_us, login->at_us, !login->old))
             return session;
         if (known && actor.session != ID_UNSET && actor.session == session->session_id)
             return session;
@@ -115,6 +117,7 @@ static void describe(struct sessions *s, struct session *session, const struct l
 {
     struct actor actor;
     const struct fact_login_record *record = login->record;
+    sessions_note_pid(s, record->pid);
     if (session->leader_pid == 0)
         session->leader_pid = record->pid;
     else if (session->leader_pid != record->pid)
@@ -130,6 +133,15 @@ static void describe(struct sessions *s, struct session *session, const struct l
     session_take_leader(session, &actor, session->leader_pid == record->pid);
 }
 
+/* By the clock, which may have been set since; then the leader decides: here, or in prove_session.
+ */
+static bool is_of_this_boot(const struct sessions *s, const struct login *login)
+{
+    struct actor actor;
+    return login->at_us >= s->boot_us ||
+           (!login->old && sessions_living(s, login->record->pid, &actor));
+}
+
 static void begin(struct sessions *s, const struct login *login)
 {
     struct session *session = session_begin(s, login->at_us, login->heard_ns);
@@ -137,18 +149,18 @@ static void begin(struct sessions *s, const struct login *login)
         return;
     session->seen_by = SEEN_BY_UTMP;
     session->live = !login->old;
-    session->past = login->old;
-    session->unproven = login->old && session->this_boot;
+    session->past = session->unproven = login->old;
+    session->this_boot = is_of_this_boot(s, login);
     session->in_utmp_only = login->record->file == LOGIN_FILE_UTMP;
-    if (login->record->file == LOGIN_FILE_WTMP)
+    if (login->record->file == LOGIN_FILE_WTMP) {
         session->hold = login->record->begin;
+        session->hold_inode = login->record->inode;
+    }
     if (login->old)
-        session->deadline_ns = session->unproven ? UINT64_MAX : 0;
+        session->deadline_ns = UINT64_MAX;
     describe(s, session, login);
     if (login->record->file == LOGIN_FILE_UTMP)
         session->generation = s->generation;
-    if (login->old && !session->unproven)
-        (void)session_write(s, session);
 }
 
 static void on_login(struct sessions *s, const struct login *login)
@@ -217,9 +229,8 @@ static void on_logout(struct sessions *s, const struct login *logout)
     if (session->ended &&
         (is_of_process(session, record->pid) || login_text_same(&session->tty, &logout->tty)))
         return;
-    sessions_report(s, "logout_without_login", "wtmp",
-                    "line %.*s, process %u: a logout of nobody who was logged in",
-                    logout->tty.length, (const char *)logout->tty.bytes, record->pid);
+    sessions_report(s, "logout_without_login", &logout->tty, record->pid,
+                    "process %u: a logout of nobody who was logged in", record->pid);
 }
 
 /* A record of a reboot proves nothing about a session whose leader lives. */
@@ -229,8 +240,7 @@ static void on_reboot(struct sessions *s, const struct login *record)
     struct actor actor;
     for (session = TAILQ_FIRST(&s->open); session; session = next) {
         next = TAILQ_NEXT(session, in_list);
-        bool lives =
-            session->this_boot && !record->old && sessions_living(s, session->leader_pid, &actor);
+        bool lives = session->this_boot && !record->old && session_lives(s, session, &actor);
         if (!session->ended && session->created_us <= record->at_us && !lives)
             session_end(s, session, record->at_us, END_REBOOT);
     }
@@ -266,6 +276,8 @@ static void on_record(struct sessions *s, const struct login *login)
     case BOOT_TIME:
         if (wtmp)
             on_reboot(s, login);
+        else
+            s->utmp_boot_us = login->at_us;
         break;
     case RUN_LVL:
         if (wtmp && is_shutdown(record))
@@ -308,43 +320,64 @@ void utmp_record(struct sessions *s, const struct fact *fact)
 
 /* -- the files themselves -- */
 
+/* utmp alone ends nobody who lives: it is but a file. */
+static void vanish(struct sessions *s, struct session *session, uint64_t now_us)
+{
+    struct actor actor;
+    bool lives = session_lives(s, session, &actor);
+    session->generation = 0;
+    if (!lives && !session->unproven)
+        session_end(s, session, now_us, END_CLOSED);
+    else if (lives)
+        sessions_report(s, "utmp_shrank", &session->tty, session->leader_pid,
+                        "%s, process %u: utmp shows it no more, and it lives",
+                        sessions_evidence(s, &session->username), session->leader_pid);
+}
+
 static void end_vanished(struct sessions *s, uint64_t now_us)
 {
     struct session *session, *next;
     for (session = TAILQ_FIRST(&s->open); session; session = next) {
         next = TAILQ_NEXT(session, in_list);
         if (session->generation && session->generation != s->generation && !session->ended)
-            session_end(s, session, now_us, END_CLOSED);
+            vanish(s, session, now_us);
     }
 }
 
-/* What is older than this boot did not outlive it. */
-static void end_former_boots(struct sessions *s)
+/* What stood there before cannot be read again. */
+static void hold_nothing(struct sessions *s, bool wtmp)
 {
-    struct session *session, *next;
-    for (session = TAILQ_FIRST(&s->open); session; session = next) {
-        next = TAILQ_NEXT(session, in_list);
-        if (!session->this_boot && !session->ended)
-            session_end(s, session, s->boot_us, END_REBOOT);
-    }
+    struct session *session;
+    struct attempt *attempt;
+    TAILQ_FOREACH(session, &s->open, in_list)
+    if (wtmp)
+        session->hold = UINT64_MAX;
+    TAILQ_FOREACH(attempt, &s->attempts, in_list)
+    if (!wtmp)
+        attempt->hold = UINT64_MAX;
 }
 
 static void on_other_file(struct sessions *s, const struct fact_login_log *log)
 {
     bool wtmp = log->file == LOGIN_FILE_WTMP;
     struct login_cursor *cursor = wtmp ? &s->wtmp : &s->btmp;
+    bool renamed = log->event == LOGIN_LOG_ROTATED;
     const char *name = wtmp ? "wtmp" : "btmp";
+    const char *changed = wtmp ? "wtmp_changed_inode" : "btmp_changed_inode";
     *cursor = (struct login_cursor){.inode = log->inode};
-    if (log->event == LOGIN_LOG_SHRANK)
-        sessions_report(s, wtmp ? "wtmp_shrank" : "btmp_shrank", name,
-                        "%llu bytes were read, now it has %llu", (unsigned long long)log->before,
-                        (unsigned long long)log->now);
-    else
-        sessions_report(s, wtmp ? "wtmp_changed_inode" : "btmp_changed_inode", name,
-                        "%s; inode %llu, before %llu",
-                        log->event == LOGIN_LOG_ROTATED ? "the one before was renamed"
-                                                        : "the one before is gone",
-                        (unsigned long long)log->now, (unsigned long long)log->before);
+    if (log->event == LOGIN_LOG_SHRANK) {
+        hold_nothing(s, wtmp);
+        sessions_report_file(s, wtmp ? "wtmp_shrank" : "btmp_shrank", name,
+                             "%" PRIu64 " bytes were read, now it has %" PRIu64, log->before,
+                             log->now);
+    } else if (log->now == 0) {
+        sessions_report_file(s, changed, name, "inode %" PRIu64 " %s gone, and there is no other",
+                             log->before, renamed ? "was renamed and is" : "is");
+    } else {
+        sessions_report_file(s, changed, name, "%s; inode %" PRIu64 ", before %" PRIu64,
+                             renamed ? "the one before was renamed" : "the one before is gone",
+                             log->now, log->before);
+    }
 }
 
 void utmp_log(struct sessions *s, const struct fact *fact)
@@ -356,12 +389,11 @@ void utmp_log(struct sessions *s, const struct fact *fact)
         break;
     case LOGIN_LOG_SCAN_ENDED:
         end_vanished(s, timeline_real_us(s->output->timeline, fact->boot_ns));
+        s->looked_at_utmp = true;
         break;
     case LOGIN_LOG_CAUGHT_UP:
-        if (log->file == LOGIN_FILE_WTMP) {
-            end_former_boots(s);
-            s->caught_up = true;
-        }
+        if (log->file == LOGIN_FILE_WTMP)
+            s->caught_up_ns = fact->boot_ns;
         break;
     case LOGIN_LOG_SHRANK:
     case LOGIN_LOG_ROTATED:

@@ -18,6 +18,7 @@
 #include "recorder/processes.h"
 #include "recorder/sessions.h"
 #include "recorder/standing_rows.h"
+#include "recorder/time_records.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -77,6 +78,7 @@ struct tracker {
     struct kernel_events *kernel_events;
     struct buffer users; /* scratch: who is logged in */
     struct boots *boots;
+    struct time_records time_records;
     struct standing_rows standing;
     struct loss loss;
     struct cursors before; /* of the earlier run */
@@ -209,7 +211,7 @@ static int make_files(struct tracker *t)
 static const char *users_logged_in(void *user)
 {
     struct tracker *t = user;
-    if (!t->options.utmp_active)
+    if (!t->options.utmp_active || !sessions_users_known(t->sessions))
         return NULL;
     buffer_clear(&t->users);
     sessions_append_users(t->sessions, &t->users);
@@ -325,6 +327,7 @@ int tracker_new(struct tracker **trackerp, const struct tracker_options *options
     memcpy(t->output.boot_id, options->boot_id, strnlen(options->boot_id, 36));
     atomic_init(&t->server_offset_ns, INT64_MIN);
     standing_rows_init(&t->standing, &t->output);
+    t->time_records.output = &t->output;
     int error = make_decoders(t);
     if (!error)
         error = make_host_names(t);
@@ -560,7 +563,8 @@ static void on_fact(void *user, const struct fact *fact)
         on_loss(t, fact);
         break;
     case FACT_USER_NAME:
-        user_names_learn(t->names, fact->user_name.uid, fact->user_name.name);
+        user_names_learn(t->names, &fact->user_name);
+        accounts_fact(t->accounts, fact);
         break;
     case FACT_HOST_NAME:
         host_names_learn(t->host_names, &fact->host_name, fact->boot_ns);
@@ -587,6 +591,7 @@ static void on_fact(void *user, const struct fact *fact)
     case FACT_LOGIN_LOG:
         sessions_fact(t->sessions, fact);
         boots_fact(t->boots, fact);
+        time_records_fact(&t->time_records, fact);
         break;
     case FACT_KERNEL_EVENT:
     case FACT_KERNEL_TARGET:

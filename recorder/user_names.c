@@ -2,7 +2,6 @@
  * NULL, which is honest, while memory stays bounded. */
 #include "recorder/user_names.h"
 
-#include "core/fact.h"
 #include "recorder/shared_text.h"
 
 #include <openssl/lhash.h>
@@ -10,9 +9,11 @@
 
 enum { NAMES_MOST = 65536 };
 
+static const uint64_t miss_ns = UINT64_C(1000000000), again_ns = UINT64_C(5000000000);
+
 struct user_name {
     uint32_t uid;
-    bool known;
+    bool known, in_file;
     uint64_t asked_ns;
     struct shared_text *name;
 };
@@ -82,14 +83,27 @@ static struct user_name *entry(struct user_names *names, uint32_t uid, bool crea
     return name;
 }
 
-void user_names_learn(struct user_names *names, uint32_t uid, struct slice text)
+void user_names_learn(struct user_names *names, const struct fact_user_name *fact)
 {
-    struct user_name *name = entry(names, uid, true);
+    struct user_name *name = entry(names, fact->uid, true);
     if (!name)
         return;
-    shared_text_unref(name->name);
-    name->name = slice_is_null(text) ? NULL : shared_text_new(text);
     name->known = true;
+    if (fact->origin == USER_AS_BEFORE)
+        return;
+    name->in_file = fact->origin == USER_OF_FILE;
+    shared_text_unref(name->name);
+    name->name = slice_is_null(fact->name) ? NULL : shared_text_new(fact->name);
+}
+
+/* Time is zero for who has no clock yet. */
+static void ask(struct user_names *names, struct user_name *name, uint64_t now_ns,
+                uint64_t after_ns)
+{
+    if (!names->request.ask || (name->asked_ns && now_ns - name->asked_ns <= after_ns))
+        return;
+    name->asked_ns = now_ns ? now_ns : 1;
+    names->request.ask(names->request.user, name->uid);
 }
 
 bool user_names_find(struct user_names *names, uint32_t uid, uint64_t now_ns, struct slice *text)
@@ -100,13 +114,12 @@ bool user_names_find(struct user_names *names, uint32_t uid, uint64_t now_ns, st
     struct user_name *name = entry(names, uid, true);
     if (!name)
         return true;
-    if (name->known || !names->request.ask) {
-        *text = shared_text_slice(name->name);
-        return true;
+    if (!name->known && names->request.ask) {
+        ask(names, name, now_ns, miss_ns);
+        return false;
     }
-    if (name->asked_ns == 0 || now_ns - name->asked_ns > 1000000000) {
-        name->asked_ns = now_ns ? now_ns : 1;
-        names->request.ask(names->request.user, uid);
-    }
-    return false;
+    if (!name->in_file)
+        ask(names, name, now_ns, again_ns);
+    *text = shared_text_slice(name->name);
+    return true;
 }

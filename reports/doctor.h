@@ -21,4 +21,5 @@ void doctor_check_audit(struct doctor *doctor);
 void doctor_check_kernel(struct doctor *doctor);
 void doctor_check_network(struct doctor *doctor);
 void doctor_check_files(struct doctor *doctor);
+void doctor_check_logins(struct doctor *doctor);
 void doctor_check_host(struct doctor *doctor);

@@ -105,6 +105,7 @@ static int run(struct doctor *doctor, const struct options *options, const char 
     doctor_check_kernel(doctor);
     doctor_check_network(doctor);
     doctor_check_files(doctor);
+    doctor_check_logins(doctor);
     doctor_check_host(doctor);
     outcome = findings_print(&doctor->findings, options->format, titles, 1);
     if (outcome)

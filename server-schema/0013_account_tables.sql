@@ -5,6 +5,10 @@
 -- A row of the first three says what a line of passwd, shadow, group or gshadow says, from when to
 -- when; primary membership is a matter of gid and no row. No hash of a password is here. A row of
 -- `finding` is something that should not be; it lives from when it was first seen to when it was last.
+--
+-- seen_by of `account`: inotify is a line of the files. agent is a user who is not in them but in
+-- rows, whom the agent has asked the name service switch for (LDAP, sssd ...): of such only those
+-- are here, with what was said when they last were asked for, and nothing of their passwords.
 
 CREATE TABLE IF NOT EXISTS account (
   host_id         INT UNSIGNED    NOT NULL,

@@ -1,7 +1,8 @@
 -- Kernel events: the table, and the accounts' rights on its append-only views, which get their meaning in
 -- the next file (see 0001_tables.sql and 0002_accounts.sql).
 --
--- A row is one moment: destroyed_at is created_at, end_cause is closed.
+-- A row is one moment: destroyed_at is created_at, end_cause is closed. Of clock_step, seen_by is agent
+-- (it saw the clock jump) or utmp (wtmp tells of it).
 
 CREATE TABLE IF NOT EXISTS kernel_event (
   host_id        INT UNSIGNED    NOT NULL,

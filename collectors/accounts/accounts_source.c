@@ -26,9 +26,6 @@ enum { EVENT_BYTES = 4096 + NAME_MAX };
 static const uint32_t watched = IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_MODIFY |
                                 IN_CLOSE_WRITE | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR;
 
-/* Not even its owner may read shadow everywhere. */
-static const uint64_t capabilities = CAPABILITY(CAP_DAC_READ_SEARCH);
-
 struct source {
     struct message_queue *queue;
     struct source_thread *thread;
@@ -414,7 +411,7 @@ static int set_up(struct source *source, const struct source_options *options,
         r = account_key_get(&source->key, options->state_directory, &source->key_kept);
     if (r < 0)
         return error_set(error, r, "%s", strerror(-r));
-    return source_thread_new_with(&source->thread, "accounts", capabilities, run, source, error);
+    return source_thread_new(&source->thread, "accounts", THREAD_READS_FILES, run, source, error);
 }
 
 static int source_open(struct source **sourcep, const struct source_options *options,

@@ -11,9 +11,6 @@
 
 enum { NAP_MS = 20, IDLE_MS = 10000, QUEUE_BYTES = 1 << 20, TREE_BYTES = 8 << 20 };
 
-/* To mark filesystems that are mounted later; to open what a handle names. */
-static const uint64_t capabilities = CAPABILITY(CAP_SYS_ADMIN) | CAPABILITY(CAP_DAC_READ_SEARCH);
-
 /* Waits for room. Fails only when the source is being stopped and nobody reads on. */
 void fanotify_put(struct source *source, enum message_kind kind, struct slice bytes)
 {
@@ -198,7 +195,9 @@ static int open_all(struct source *source, const struct source_options *options,
         return error_set(error, -EOPNOTSUPP, "fanotify: no filesystem can be watched: %.*s",
                          (int)source->filesystems.note.length,
                          (const char *)source->filesystems.note.data);
-    return source_thread_new_with(&source->thread, "fanotify", capabilities, run, source, error);
+    return source_thread_new(&source->thread, "fanotify",
+                             THREAD_READS_FILES | THREAD_READS_PROCESSES | THREAD_ADMINISTRATES,
+                             run, source, error);
 }
 
 static struct source *source_free(struct source *source)

@@ -20,9 +20,6 @@ enum {
     FEW = 1000 /* directories */
 };
 
-/* What other processes hold open, and directories that only some may read. */
-static const uint64_t capabilities = CAPABILITY(CAP_SYS_PTRACE) | CAPABILITY(CAP_DAC_READ_SEARCH);
-
 struct source {
     struct message_queue *queue;
     struct source_thread *thread;
@@ -264,9 +261,10 @@ static int build(struct source *source, const struct source_options *options,
         r = tree_watch_new(&source->trees, &trees, error);
     if (r == 0)
         r = descriptor_scan_new(&source->scan, source->selection, error);
-    return r < 0 ? r
-                 : source_thread_new_with(&source->thread, "inotify", capabilities, run, source,
-                                          error);
+    return r < 0
+               ? r
+               : source_thread_new(&source->thread, "inotify",
+                                   THREAD_READS_FILES | THREAD_READS_PROCESSES, run, source, error);
 }
 
 static int source_open(struct source **sourcep, const struct source_options *options,

@@ -1,14 +1,14 @@
 /* Requests wait in a small array under a mutex. The thread wakes for them and twice a second to
- * look whether the passwd file is another one; it alone uses the cache. A name of the switch is
- * believed for ten minutes, that there is none for one. */
+ * look whether the passwd file is another one; it alone uses the cache. The cache says when the
+ * switch may be asked again; what it has said is told once. */
 #include "collectors/procfs/names_source.h"
 
 #include "collectors/procfs/message_queue.h"
 #include "collectors/procfs/name_cache.h"
 #include "collectors/procfs/source_thread.h"
-#include "core/bounded_reader.h"
 #include "core/buffer.h"
 #include "core/cleanup.h"
+#include "core/log.h"
 
 #include <pthread.h>
 #include <pwd.h>
@@ -19,34 +19,43 @@ enum {
     QUEUE_BYTES = 64 << 10,
     REQUESTS_MOST = 256,
     CHECK_MS = 500,
-    POSITIVE_S = 600,
-    NEGATIVE_S = 60,
+    KEEP_S = 600,
+    ABSENT_S = 60,
     SWITCH_BUFFER = 1 << 20,
-    LINE_SIZE = 1 << 16
+    LINE_SIZE = 1 << 16,
+    STOP_MS = 2000
 };
 
 struct source {
     struct message_queue *queue;
     struct source_thread *thread;
     struct name_cache *cache;
+    struct counters *counters; /* may be NULL; the caller's, who may be gone after the stop */
     const char *passwd;
     struct stat passwd_status;
+    unsigned keep_s, absent_s;
+    bool left_behind;     /* its thread did not end */
     pthread_mutex_t lock; /* of what follows */
     uint32_t requests[REQUESTS_MOST];
     size_t n_requests;
 };
 
-static int post(struct source *source, uint32_t uid, const char *name)
+static int put(struct source *source, struct buffer *message)
+{
+    int r = message->failed ? -ENOMEM
+                            : message_queue_put(source->queue, MESSAGE_DATA, clock_boot_ns(),
+                                                buffer_slice(message));
+    buffer_deinit(message);
+    return r;
+}
+
+static int post(struct source *source, uint32_t uid, enum user_name_origin origin, const char *name)
 {
     struct buffer message = BUFFER_NULL;
-    buffer_append(&message, &uid, sizeof(uid));
-    buffer_append_byte(&message, name != NULL);
-    buffer_append_text(&message, name ? name : "");
-    int r = message.failed ? -ENOMEM
-                           : message_queue_put(source->queue, MESSAGE_DATA, clock_boot_ns(),
-                                               buffer_slice(&message));
-    buffer_deinit(&message);
-    return r;
+    struct fact_user_name fact = {
+        .uid = uid, .origin = origin, .name = name ? slice_text(name) : SLICE_NULL};
+    names_message_append(&message, &fact);
+    return put(source, &message);
 }
 
 static uint64_t after_seconds(unsigned seconds)
@@ -54,31 +63,76 @@ static uint64_t after_seconds(unsigned seconds)
     return clock_boot_ns() + seconds * UINT64_C(1000000000);
 }
 
-static int lookup_switch(uint32_t uid, char **namep)
+static void count_unusable(const struct source *source)
+{
+    if (source->counters)
+        counter_add(source->counters, COUNTER_USER_FIELDS_UNUSABLE, 1);
+}
+
+/* -- the switch -- */
+
+static bool is_usable(const char *name)
+{
+    return name && name[0] != '\0' && strlen(name) <= NAMES_NAME_MOST;
+}
+
+static struct slice field(const struct source *source, const char *text)
+{
+    if (text && strlen(text) <= NAMES_TEXT_MOST)
+        return slice_text(text);
+    if (text)
+        count_unusable(source);
+    return SLICE_NULL;
+}
+
+static int post_entry(struct source *source, uint32_t uid, const struct passwd *entry)
+{
+    struct buffer message = BUFFER_NULL;
+    struct fact_account fact = {.uid = uid,
+                                .gid = entry->pw_gid,
+                                .name = slice_text(entry->pw_name),
+                                .gecos = field(source, entry->pw_gecos),
+                                .home = field(source, entry->pw_dir),
+                                .shell = field(source, entry->pw_shell)};
+    names_message_append_entry(&message, &fact);
+    return put(source, &message);
+}
+
+/* Remember, then tell. Of an error of the switch, or of a name that is none, nothing follows. */
+static int take_answer(struct source *source, uint32_t uid, int error, const struct passwd *found)
+{
+    bool usable = found && is_usable(found->pw_name);
+    int r = name_cache_put(source->cache, uid, usable ? found->pw_name : NULL,
+                           after_seconds(usable ? source->keep_s : source->absent_s));
+    if (r < 0)
+        return r;
+    if (usable)
+        return post_entry(source, uid, found);
+    if (found)
+        count_unusable(source);
+    return post(source, uid, error || found ? USER_AS_BEFORE : USER_OF_NOBODY, NULL);
+}
+
+/* Some modules say by an error that there is no such user (getpwnam(3)); others mean by these
+ * errors that they could not ask. In doubt nothing is concluded. */
+static int resolve(struct source *source, uint32_t uid)
 {
     struct passwd entry, *found = NULL;
-    int r = ERANGE;
-    *namep = NULL;
-    for (size_t size = 1024; r == ERANGE && size <= SWITCH_BUFFER; size *= 2) {
+    for (size_t size = 1024; size <= SWITCH_BUFFER; size *= 2) {
         AUTO_FREE char *buffer = malloc(size);
         if (!buffer)
             return -ENOMEM;
-        r = getpwuid_r(uid, &entry, buffer, size, &found);
-        if (r == 0 && found && !(*namep = strdup(found->pw_name)))
-            return -ENOMEM;
+        int error = getpwuid_r(uid, &entry, buffer, size, &found);
+        if (source_thread_is_stopped(source->thread))
+            return -ECANCELED; /* it may have been left behind */
+        if (error != ERANGE)
+            return take_answer(source, uid, error, error ? NULL : found);
     }
-    return 0;
+    count_unusable(source);
+    return take_answer(source, uid, ERANGE, NULL);
 }
 
-/* Ask the switch, remember, post. */
-static int resolve(struct source *source, uint32_t uid)
-{
-    AUTO_FREE char *name = NULL;
-    int r = lookup_switch(uid, &name);
-    if (r == 0)
-        r = name_cache_put(source->cache, uid, name, after_seconds(name ? POSITIVE_S : NEGATIVE_S));
-    return r < 0 ? r : post(source, uid, name);
-}
+/* -- the file -- */
 
 /* The first line of a uid counts, as for getpwuid. */
 static int take_entry(struct source *source, const struct passwd *entry)
@@ -87,9 +141,9 @@ static int take_entry(struct source *source, const struct passwd *entry)
     bool in_file = item && item->expires_ns == UINT64_MAX;
     if (in_file && item->fresh)
         return 0;
-    bool same = item && item->name && !strcmp(item->name, entry->pw_name);
+    bool same = in_file && item->name && !strcmp(item->name, entry->pw_name);
     int r = name_cache_put(source->cache, entry->pw_uid, entry->pw_name, UINT64_MAX);
-    return r < 0 || same ? r : post(source, entry->pw_uid, entry->pw_name);
+    return r < 0 || same ? r : post(source, entry->pw_uid, USER_OF_FILE, entry->pw_name);
 }
 
 static int read_passwd(struct source *source, FILE *file)
@@ -129,7 +183,10 @@ static int refresh(struct source *source)
 static int answer(struct source *source, uint32_t uid)
 {
     const struct name_cache_item *item = name_cache_find(source->cache, uid, clock_boot_ns());
-    return item ? post(source, uid, item->name) : resolve(source, uid);
+    if (!item)
+        return resolve(source, uid);
+    bool in_file = item->expires_ns == UINT64_MAX;
+    return post(source, uid, in_file ? USER_OF_FILE : USER_AS_BEFORE, in_file ? item->name : NULL);
 }
 
 static bool next_request(struct source *source, uint32_t *uid)
@@ -175,11 +232,24 @@ bool names_request(struct source *source, uint32_t uid)
     return room;
 }
 
+/* The queue is closed: whenever the switch answers, the thread finds nobody to tell. */
+static void stop_thread(struct source *source)
+{
+    if (source->left_behind || source_thread_stop_within(source->thread, STOP_MS))
+        return;
+    source->left_behind = true;
+    log_warning("names", "the name service switch does not answer; its thread is left behind");
+}
+
 static struct source *source_free(struct source *source)
 {
     if (source) {
         if (source->queue)
             message_queue_close(source->queue);
+        if (source->thread)
+            stop_thread(source);
+        if (source->left_behind)
+            return NULL;
         source_thread_free(source->thread);
         message_queue_free(source->queue);
         name_cache_free(source->cache);
@@ -199,13 +269,16 @@ int names_source_open(struct source **sourcep, const struct source_options *opti
                                           .capacity = QUEUE_BYTES,
                                           .wake_fd = options->wake_fd,
                                           .counters = options->counters};
+    source->counters = options->counters;
     source->passwd = passwd;
+    source->keep_s = options->user_keep_s ? options->user_keep_s : KEEP_S;
+    source->absent_s = options->user_absent_s ? options->user_absent_s : ABSENT_S;
     pthread_mutex_init(&source->lock, NULL);
     int r = message_queue_new(&source->queue, &queue);
     if (r == 0)
         r = name_cache_new(&source->cache);
     if (r == 0)
-        r = source_thread_new(&source->thread, "names", run, source, error);
+        r = source_thread_new(&source->thread, "names", THREAD_READS_FILES, run, source, error);
     if (r < 0) {
         source_free(source);
         return r;
@@ -228,7 +301,7 @@ static int source_drain(struct source *source, struct gulp *gulp)
 static void source_stop(struct source *source)
 {
     message_queue_close(source->queue);
-    source_thread_stop(source->thread);
+    stop_thread(source);
 }
 
 /* The decoder keeps nothing between messages. */
@@ -241,25 +314,6 @@ static int decoder_new(struct decoder **decoderp)
 static struct decoder *decoder_free(struct decoder *decoder)
 {
     return decoder;
-}
-
-int names_decode(struct decoder *decoder, const struct message *message, fact_handler handler,
-                 void *user)
-{
-    (void)decoder;
-    if (message->kind != MESSAGE_DATA)
-        return 0;
-    struct bounded_reader reader = bounded_reader_of(message->bytes.data, message->bytes.length);
-    struct fact fact = {
-        .kind = FACT_USER_NAME, .source = message->source, .boot_ns = message->boot_ns};
-    fact.user_name.uid = bounded_reader_u32(&reader);
-    uint8_t is_known = bounded_reader_u8(&reader);
-    struct slice name = bounded_reader_bytes(&reader, reader.left);
-    if (reader.failed || is_known > 1 || (is_known == 1) != (name.length > 0))
-        return -EBADMSG;
-    fact.user_name.name = is_known ? name : SLICE_NULL;
-    handler(user, &fact);
-    return 0;
 }
 
 const struct source_ops names_source_ops = {

@@ -11,10 +11,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { QUEUE_BYTES = 256 << 10, KEPT_MEMORY = 64 << 10, INTERVAL_MS = 250, FULL_INTERVAL_S = 10 };
-
-/* What /proc says of other processes. */
-static const uint64_t capabilities = CAPABILITY(CAP_SYS_PTRACE) | CAPABILITY(CAP_DAC_READ_SEARCH);
+enum {
+    QUEUE_BYTES = 256 << 10,
+    KEPT_MEMORY = 64 << 10,
+    INTERVAL_MS = 250,
+    FULL_INTERVAL_S = 10,
+    FIRST_WAIT_MS = 1000
+};
 
 struct source {
     struct message_queue *queue;
@@ -23,6 +26,7 @@ struct source {
     struct proc_scan *scan;
     struct buffer message;
     uint32_t interval_ms, full_interval_s;
+    bool on_request;
     int failure; /* of the scan that runs: a process that could not be read */
     bool complained;
 };
@@ -81,6 +85,9 @@ static void run(void *user)
     struct source *source = user;
     uint64_t full_ns = source->full_interval_s * UINT64_C(1000000000), last_full = 0;
     bool requested = true;
+    if (source->on_request && !source_thread_wait(source->thread, FIRST_WAIT_MS, &requested))
+        return;
+    requested = true;
     do {
         bool full = requested || clock_boot_ns() - last_full >= full_ns;
         if (full)
@@ -128,7 +135,8 @@ static int build(struct source *source, const struct source_options *options,
     if (r == 0)
         r = put_note(source);
     if (r == 0)
-        r = source_thread_new_with(&source->thread, "proc", capabilities, run, source, error);
+        r = source_thread_new(&source->thread, "proc", THREAD_READS_FILES | THREAD_READS_PROCESSES,
+                              run, source, error);
     return r;
 }
 
@@ -141,6 +149,7 @@ static int source_open(struct source **sourcep, const struct source_options *opt
     source->interval_ms = options->proc_interval_ms ? options->proc_interval_ms : INTERVAL_MS;
     source->full_interval_s =
         options->proc_full_interval_s ? options->proc_full_interval_s : FULL_INTERVAL_S;
+    source->on_request = options->proc_on_request;
     int r = build(source, options, error);
     if (r < 0) {
         source_free(source);

@@ -1,9 +1,7 @@
 /* Two flags, and an eventfd that is readable when one of them was set, so that a thread can wait
  * for them and for its own descriptors at once. The flag is set before the eventfd is written: a
- * wake-up may find nothing, but nothing is left without a wake-up.
- *
- * A thread begins with what its maker may do, and gives up the rest before it does anything else:
- * it reads what others have written. */
+ * wake-up may find nothing, but nothing is left without a wake-up. A second one is readable when
+ * the thread has ended. */
 #include "collectors/procfs/source_thread.h"
 
 #include "core/log.h"
@@ -20,19 +18,27 @@ struct source_thread {
     pthread_t thread;
     void (*run)(void *user);
     void *user;
-    uint64_t capabilities;
-    int wake_fd;
+    unsigned rights;
+    int wake_fd, ended_fd;
     atomic_bool requested, stopped;
     bool joined;
 };
 
+static void write_one(int fd)
+{
+    uint64_t one = 1;
+    if (write(fd, &one, sizeof(one)) < 0)
+        return; /* its counter is full: it is readable */
+}
+
 static void *start(void *argument)
 {
     struct source_thread *thread = argument;
-    int r = capabilities_keep(thread->capabilities);
+    int r = thread_rights_keep(thread->rights);
     if (r < 0)
-        log_warning("agent", "a source's thread cannot give up capabilities: %s", strerror(-r));
+        log_warning("agent", "a thread keeps its capabilities: %s", strerror(-r));
     thread->run(thread->user);
+    write_one(thread->ended_fd);
     return NULL;
 }
 
@@ -52,35 +58,32 @@ static void release(struct source_thread *thread)
 {
     if (thread->wake_fd >= 0)
         close(thread->wake_fd);
+    if (thread->ended_fd >= 0)
+        close(thread->ended_fd);
     free(thread);
 }
 
-int source_thread_new_with(struct source_thread **threadp, const char *name, uint64_t capabilities,
-                           void (*run)(void *user), void *user, struct error_text *error)
+int source_thread_new(struct source_thread **threadp, const char *name, unsigned rights,
+                      void (*run)(void *user), void *user, struct error_text *error)
 {
     struct source_thread *thread = calloc(1, sizeof(*thread));
     if (!thread)
         return -ENOMEM;
     thread->run = run;
+    thread->rights = rights;
     thread->user = user;
-    thread->capabilities = capabilities;
     atomic_init(&thread->requested, false);
     atomic_init(&thread->stopped, false);
     thread->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    thread->ended_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     *threadp = thread;
-    int r = thread->wake_fd < 0 ? -errno : create(thread, name);
+    int r = thread->wake_fd < 0 || thread->ended_fd < 0 ? -errno : create(thread, name);
     if (r < 0) {
         *threadp = NULL;
         release(thread);
         return error_set(error, r, "%s: cannot start a thread: %s", name, strerror(-r));
     }
     return 0;
-}
-
-int source_thread_new(struct source_thread **threadp, const char *name, void (*run)(void *user),
-                      void *user, struct error_text *error)
-{
-    return source_thread_new_with(threadp, name, 0, run, user, error);
 }
 
 static void forget_wake(const struct source_thread *thread)
@@ -119,27 +122,44 @@ bool source_thread_wait(struct source_thread *thread, unsigned timeout_ms, bool 
     return source_thread_wait_for(thread, -1, timeout_ms, requested);
 }
 
-static void wake(const struct source_thread *thread)
-{
-    uint64_t one = 1;
-    if (write(thread->wake_fd, &one, sizeof(one)) < 0)
-        return; /* its counter is full: it is readable */
-}
-
 void source_thread_request(struct source_thread *thread)
 {
     atomic_store(&thread->requested, true);
-    wake(thread);
+    write_one(thread->wake_fd);
 }
 
-void source_thread_stop(struct source_thread *thread)
+bool source_thread_is_stopped(const struct source_thread *thread)
+{
+    return atomic_load(&thread->stopped);
+}
+
+/* Returns whether it is still to be joined. */
+static bool tell_to_stop(struct source_thread *thread)
 {
     bool join = !thread->joined;
     thread->joined = true;
     atomic_store(&thread->stopped, true);
-    wake(thread);
-    if (join)
+    write_one(thread->wake_fd);
+    return join;
+}
+
+void source_thread_stop(struct source_thread *thread)
+{
+    if (tell_to_stop(thread))
         pthread_join(thread->thread, NULL);
+}
+
+bool source_thread_stop_within(struct source_thread *thread, unsigned timeout_ms)
+{
+    struct pollfd ended = {.fd = thread->ended_fd, .events = POLLIN};
+    if (!tell_to_stop(thread))
+        return true;
+    bool joined = poll(&ended, 1, (int)timeout_ms) > 0;
+    if (joined)
+        pthread_join(thread->thread, NULL);
+    else
+        pthread_detach(thread->thread);
+    return joined;
 }
 
 struct source_thread *source_thread_free(struct source_thread *thread)

@@ -1,7 +1,7 @@
 #pragma once
 /* The thread of a source that cannot be read without waiting. All signals are blocked in it, and it
- * has only the capabilities that it asks for. */
-#include "core/capabilities.h"
+ * has no rights but those that the source names. */
+#include "collectors/procfs/thread_rights.h"
 #include "core/error.h"
 
 #include <poll.h>
@@ -11,13 +11,9 @@ enum { SOURCE_THREAD_FDS_MOST = 4 };
 
 struct source_thread;
 
-/** Starts @p run, without any capability. It may use *@p threadp, which is set before. */
-int source_thread_new(struct source_thread **threadp, const char *name, void (*run)(void *user),
-                      void *user, struct error_text *error) MUST_CHECK;
-/** The same with those of @p capabilities (core/capabilities.h), as far as the caller has them. */
-int source_thread_new_with(struct source_thread **threadp, const char *name, uint64_t capabilities,
-                           void (*run)(void *user), void *user,
-                           struct error_text *error) MUST_CHECK;
+/** Starts @p run, with a set of enum thread_right. It may use *@p threadp, which is set before. */
+int source_thread_new(struct source_thread **threadp, const char *name, unsigned rights,
+                      void (*run)(void *user), void *user, struct error_text *error) MUST_CHECK;
 /** In the thread: wait for @p timeout_ms, a request or the end; may return early. Sets
  *  *@p requested. False: the thread has to end. */
 bool source_thread_wait(struct source_thread *thread, unsigned timeout_ms, bool *requested);
@@ -31,4 +27,9 @@ bool source_thread_poll(struct source_thread *thread, struct pollfd *fds, unsign
 void source_thread_request(struct source_thread *thread);
 /** Tell it to end, and join it. May be called again. */
 void source_thread_stop(struct source_thread *thread);
+/** The same, for a thread that may be in a call that does not return. False: it has not ended
+ *  within @p timeout_ms and is left behind; nothing of what it uses may be freed, ever. */
+bool source_thread_stop_within(struct source_thread *thread, unsigned timeout_ms) MUST_CHECK;
+/** In the thread: it has been told to end. */
+bool source_thread_is_stopped(const struct source_thread *thread);
 struct source_thread *source_thread_free(struct source_thread *thread);

@@ -36,9 +36,6 @@ struct request {
 STAILQ_HEAD(request_list, request);
 TAILQ_HEAD(reading_list, program_reading);
 
-/* Files of other processes, which only some may read. */
-static const uint64_t capabilities = CAPABILITY(CAP_SYS_PTRACE) | CAPABILITY(CAP_DAC_READ_SEARCH);
-
 struct source {
     struct message_queue *queue;
     struct source_thread *thread;
@@ -288,7 +285,8 @@ static int set_up(struct source *source, const struct source_options *options,
         r = program_cache_new(&source->cache, CACHE_MOST);
     if (r < 0)
         return error_set(error, r, "out of memory");
-    return source_thread_new_with(&source->thread, "programs", capabilities, run, source, error);
+    return source_thread_new(&source->thread, "programs",
+                             THREAD_READS_FILES | THREAD_READS_PROCESSES, run, source, error);
 }
 
 static int source_open(struct source **sourcep, const struct source_options *options,

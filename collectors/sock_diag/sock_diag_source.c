@@ -30,10 +30,6 @@ enum {
     LEAST_MS = 1000 /* between two dumps, also when they are asked for */
 };
 
-/* To enter network namespaces and ask there; to find them, and who holds a socket. */
-static const uint64_t capabilities = CAPABILITY(CAP_SYS_ADMIN) | CAPABILITY(CAP_NET_ADMIN) |
-                                     CAPABILITY(CAP_SYS_PTRACE) | CAPABILITY(CAP_DAC_READ_SEARCH);
-
 struct source {
     struct netlink_socket ends; /* mnl NULL: not heard */
     char ends_text[160];        /* which are heard, for `coverage` */
@@ -398,7 +394,10 @@ static int build(struct source *source, const struct source_options *options,
         return r;
     source->own_netns = net_namespaces_at(source->namespaces, 0)->inode;
     open_ends(source, options);
-    return source_thread_new_with(&source->thread, "sock_diag", capabilities, run, source, error);
+    return source_thread_new(&source->thread, "sock_diag",
+                             THREAD_READS_FILES | THREAD_READS_PROCESSES | THREAD_NETWORK |
+                                 THREAD_ADMINISTRATES,
+                             run, source, error);
 }
 
 static int source_open(struct source **sourcep, const struct source_options *options,

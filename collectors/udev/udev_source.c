@@ -25,9 +25,6 @@ enum {
 static const uint64_t retry_ns = UINT64_C(10000000000); /* after a look that failed */
 static const uint64_t check_ns = UINT64_C(3000000000);  /* whether a daemon runs */
 
-/* The receive buffer of another monitor, when a daemon comes or goes. */
-static const uint64_t capabilities = CAPABILITY(CAP_NET_ADMIN);
-
 struct source {
     struct message_queue *queue;
     struct source_thread *thread;
@@ -330,7 +327,9 @@ static int build(struct source *source, const struct source_options *options,
     r = open_monitor(source, source->daemon, &source->monitor);
     if (r < 0)
         return error_set(error, r, "udev: cannot subscribe to events of devices: %s", strerror(-r));
-    return source_thread_new_with(&source->thread, "udev", capabilities, run, source, error);
+    /* A large receive buffer of another monitor, when a daemon comes or goes, needs the network. */
+    return source_thread_new(&source->thread, "udev", THREAD_READS_FILES | THREAD_NETWORK, run,
+                             source, error);
 }
 
 static int source_open(struct source **sourcep, const struct source_options *options,

@@ -4,7 +4,10 @@
  *
  * A file that shrank, or that was put in the place of another, may hold records that were read
  * before: those are known by their digests and passed over. So that this works after a restart,
- * too, what stands before the offset is read once more for its digests only. */
+ * too, what stands before the offset is read once more for its digests only.
+ *
+ * A rotation renames the file before it makes the next one. So a file that has no name here, but
+ * one elsewhere, is read on; one that has no name at all is gone. */
 #include "collectors/utmp/login_log.h"
 
 #include "collectors/utmp/record_memory.h"
@@ -24,6 +27,7 @@ struct login_log {
     uint64_t last; /* digest of the record before the offset; 0: unknown */
     bool old;      /* what is read now was there before the first look */
     bool again;    /* it was written anew: records that are known are passed over */
+    bool away;     /* it was renamed, and there is no other yet */
     bool started, caught_up;
     struct record_memory *memory;
     uint8_t block[UTMP_RECORDS_MOST * UTMP_RECORD_SIZE];
@@ -167,15 +171,15 @@ static void remember_before(struct login_log *log)
     }
 }
 
-/* Opens it only when it is a regular file. */
+/* Opens it only when it is a regular file; else -ENOENT. */
 static int open_file(int directory, const char *path, struct stat *status)
 {
     int fd = openat(directory, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd < 0)
-        return -1;
+        return -errno;
     if (fstat(fd, status) < 0 || !S_ISREG(status->st_mode)) {
         close(fd);
-        return -1;
+        return -ENOENT;
     }
     return fd;
 }
@@ -229,7 +233,8 @@ static int change_file(struct login_log *log, int fd, const struct stat *status)
     log->fd = fd;
     log->inode = status->st_ino;
     log->offset = log->last = 0;
-    log->again = before != 0;
+    log->again |= before != 0;
+    log->away = false;
     if (r == 0 && before)
         r = tell(log, renamed ? LOGIN_LOG_ROTATED : LOGIN_LOG_REPLACED, before, log->inode);
     if (r == 0 && before && !found)
@@ -241,11 +246,49 @@ static int change_file(struct login_log *log, int fd, const struct stat *status)
 static int check_contents(struct login_log *log, const struct stat *status)
 {
     uint64_t before = log->offset, now = (uint64_t)status->st_size;
-    if (now == before || (now > before && is_record(log, before, log->last)))
+    if (now >= before && is_record(log, before, log->last))
         return 0;
     log->offset = log->last = 0;
     log->again = true;
     return tell(log, LOGIN_LOG_SHRANK, before, now);
+}
+
+/* There is no file any more. Of one that nobody held, the end was not read. */
+static int forget_file(struct login_log *log)
+{
+    uint64_t before = log->inode;
+    bool held = log->fd >= 0;
+    if (held)
+        close(log->fd);
+    log->fd = -1;
+    log->inode = log->offset = log->last = 0;
+    log->again = true;
+    int r = tell(log, log->away ? LOGIN_LOG_ROTATED : LOGIN_LOG_REPLACED, before, 0);
+    log->away = false;
+    if (r == 0 && !held)
+        r = log->options.handlers->missing(log->options.handlers->user, log->options.file);
+    return r;
+}
+
+/* The path leads to no file, or to one that cannot be opened now. */
+static int read_former(struct login_log *log, int error)
+{
+    int r = 0;
+    if (log->fd < 0 && log->inode && error == -ENOENT) {
+        log->fd = open_former(log);
+        if (log->fd < 0)
+            return forget_file(log);
+        if (!log->started)
+            remember_before(log);
+    }
+    if (log->fd >= 0)
+        r = read_on(log);
+    if (r < 0 || log->fd < 0)
+        return r;
+    if (!has_name(log))
+        return forget_file(log);
+    log->away |= error == -ENOENT;
+    return 0;
 }
 
 static int open_path(struct login_log *log)
@@ -253,10 +296,11 @@ static int open_path(struct login_log *log)
     struct stat status;
     int fd = open_file(AT_FDCWD, log->path, &status), r;
     if (fd < 0)
-        return log->fd >= 0 ? read_on(log) : 0; /* it was renamed, and there is no other yet */
+        return read_former(log, fd);
     if (log->inode != status.st_ino) {
         r = change_file(log, fd, &status);
     } else {
+        log->away = false;
         if (log->fd >= 0) {
             close(fd);
         } else {

@@ -14,7 +14,7 @@ struct login_log_handlers {
     int (*records)(void *user, enum login_file file, uint64_t inode, uint64_t begin, bool old,
                    struct slice records);
     int (*event)(void *user, const struct fact_login_log *event);
-    /** Records are missing, nobody knows how many. */
+    /** Records were not read, nobody knows how many. */
     int (*missing)(void *user, enum login_file file);
     void *user;
 };

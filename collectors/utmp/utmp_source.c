@@ -86,26 +86,33 @@ static int put_scan(struct source *source, enum login_log_event event, uint64_t 
     return put_event(source, &scan);
 }
 
-static int put_utmp(struct source *source, uint64_t inode, bool old)
+/* When there is more of it than was read, what was not read is not over. */
+static int put_utmp(struct source *source, uint64_t inode, bool old, bool whole)
 {
     struct slice all = buffer_slice(&source->utmp);
-    size_t whole = all.length - all.length % UTMP_RECORD_SIZE;
+    size_t length = all.length - all.length % UTMP_RECORD_SIZE;
     int r = put_scan(source, LOGIN_LOG_SCAN_BEGAN, inode);
-    for (size_t at = 0; r == 0 && at < whole; at += RECORDS_BYTES) {
-        size_t n = whole - at < RECORDS_BYTES ? whole - at : RECORDS_BYTES;
+    for (size_t at = 0; r == 0 && at < length; at += RECORDS_BYTES) {
+        size_t n = length - at < RECORDS_BYTES ? length - at : RECORDS_BYTES;
         r = put_records(source, LOGIN_FILE_UTMP, inode, at, old, slice_of(all.data + at, n));
     }
-    return r < 0 ? r : put_scan(source, LOGIN_LOG_SCAN_ENDED, inode);
+    if (r < 0)
+        return r;
+    return whole ? put_scan(source, LOGIN_LOG_SCAN_ENDED, inode)
+                 : put_missing(source, LOGIN_FILE_UTMP);
 }
 
-static void read_utmp(struct source *source, int fd)
+/* Returns whether all of it was read. */
+static bool read_utmp(struct source *source, int fd)
 {
     buffer_clear(&source->utmp);
     for (;;) {
         uint8_t *to = buffer_reserve(&source->utmp, RECORDS_BYTES);
-        ssize_t n = to ? read(fd, to, RECORDS_BYTES) : 0;
+        ssize_t n = to ? read(fd, to, RECORDS_BYTES) : -1;
+        if (n < 0 && to && errno == EINTR)
+            continue;
         if (n <= 0 || source->utmp.length >= UTMP_BYTES_MOST)
-            return;
+            return n == 0;
         source->utmp.length += (size_t)n;
     }
 }
@@ -121,10 +128,10 @@ static int look_at_utmp(struct source *source)
     if (source->utmp_inode == status.st_ino &&
         !memcmp(&source->utmp_changed, &status.st_mtim, sizeof(status.st_mtim)))
         return 0;
-    read_utmp(source, fd);
+    bool whole = read_utmp(source, fd);
     source->utmp_inode = status.st_ino;
     source->utmp_changed = status.st_mtim;
-    return put_utmp(source, status.st_ino, first);
+    return put_utmp(source, status.st_ino, first, whole);
 }
 
 /* -- all three -- */
@@ -301,8 +308,7 @@ static int build(struct source *source, const struct source_options *options,
         return error_set(error, r, "out of memory");
     source->inotify_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
     watch_directories(source);
-    return source_thread_new_with(&source->thread, "utmp", CAPABILITY(CAP_DAC_READ_SEARCH), run,
-                                  source, error);
+    return source_thread_new(&source->thread, "utmp", THREAD_READS_FILES, run, source, error);
 }
 
 static int source_open(struct source **sourcep, const struct source_options *options,

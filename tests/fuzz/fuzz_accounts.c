@@ -1,12 +1,13 @@
-// links: vestige_accounts vestige_tracker
-/* The first byte chooses: 0 messages of the source, as a gulp holds them, for the decoder and the
- * lifecycles; 1 a passwd file; 2 a group file; 3 a shadow file behind a passwd file, divided by a
- * byte 0. */
+// links: vestige_accounts vestige_procfs vestige_tracker
+/* The first byte chooses: 0 messages of the source, and of names, as a gulp holds them, for the
+ * decoders and the lifecycles; 1 a passwd file; 2 a group file; 3 a shadow file behind a passwd
+ * file, divided by a byte 0. */
 #include "fuzz_messages.h"
 
 #include "collectors/accounts/account_message.h"
 #include "collectors/accounts/account_passwords.h"
 #include "collectors/accounts/accounts_source.h"
+#include "collectors/procfs/names_message.h"
 #include "recorder/accounts.h"
 #include "recorder/row_sink_memory.h"
 
@@ -38,6 +39,13 @@ static int append(void *user, const struct line *line)
     return row_sink_memory(&lifecycle->memory).append(&lifecycle->memory, line);
 }
 
+static int decode(const struct message *message, struct lifecycle *lifecycle)
+{
+    return message->source == SOURCE_NAMES
+               ? names_decode(NULL, message, take_fact, lifecycle)
+               : accounts_source_ops.decode(NULL, message, take_fact, lifecycle);
+}
+
 static void follow(struct lifecycle *lifecycle, struct slice bytes)
 {
     struct message message;
@@ -49,7 +57,7 @@ static void follow(struct lifecycle *lifecycle, struct slice bytes)
         memcpy(gulp->data, bytes.data, bytes.length);
     gulp->used = bytes.length;
     while (gulp_next(gulp, &offset, &message))
-        if (accounts_source_ops.decode(NULL, &message, take_fact, lifecycle) == 0) {
+        if (decode(&message, lifecycle) == 0) {
             accounts_tick(lifecycle->accounts);
             findings_tick(lifecycle->findings);
         }

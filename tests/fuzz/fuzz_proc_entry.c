@@ -27,10 +27,22 @@ static void take_process(const struct fact_proc_process *process, uint8_t *sum)
         touch(process->argv[i], sum);
 }
 
+static void take_account(const struct fact_account *account, uint8_t *sum)
+{
+    if (!account->from_switch || account->name.length == 0)
+        abort();
+    touch(account->name, sum);
+    touch(account->gecos, sum);
+    touch(account->home, sum);
+    touch(account->shell, sum);
+}
+
 static void take(void *user, const struct fact *fact)
 {
     if (fact->kind == FACT_PROC_PROCESS)
         take_process(&fact->proc_process, user);
+    else if (fact->kind == FACT_ACCOUNT)
+        take_account(&fact->account, user);
     else if (fact->kind == FACT_USER_NAME)
         touch(fact->user_name.name, user);
     else if (fact->kind == FACT_NOTE)

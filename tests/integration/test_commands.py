@@ -104,6 +104,15 @@ class TestDoctor(CommandTest):
         self.assertEqual(expected, findings["audit at boot"][0])
         self.assertEqual("ok", findings["pid namespace"][0])
 
+    def test_logins_and_devices(self):
+        findings = self.findings()
+        for what, path in (("logins in wtmp", "/var/log/wtmp"), ("logins in utmp", "/var/run/utmp"),
+                           ("failed logins in btmp", "/var/log/btmp")):
+            self.assertEqual(("ok", path) if os.path.exists(path) else
+                             ("note", "there is no such file"), findings[what])
+        self.assertEqual(("ok", "a daemon runs") if os.path.exists("/run/udev/control") else
+                         ("note", "no daemon"), findings["udev"])
+
     def test_not_as_root(self):
         findings = self.findings(prefix=NOBODY)
         self.assertEqual("note", findings["audit"][0])

@@ -100,11 +100,12 @@ class TestDevices(DeviceTest):
 
     def test_users_logged_in(self):
         with self.utmp((USER_PROCESS, "vbob", os.getpid()), (USER_PROCESS, "valice", os.getpid()),
-                       (DEAD_PROCESS, "vcarol", os.getpid()), (USER_PROCESS, "vbob", 1)), \
+                       (DEAD_PROCESS, "vcarol", 2), (USER_PROCESS, "vbob", 1)), \
                 self.links("link add vda type veth peer vdb"):
             rows = self.wait_for_rows(net_path("vd_"), 2, 0)
             self.assertEqual({"valice,vbob"}, {row["users_logged_in"] for row in rows})
-        with self.utmp(), self.links("link add vdc type veth peer vdd"):
+        gone = [(DEAD_PROCESS, "", pid) for pid in (os.getpid(), os.getpid(), 2, 1)]
+        with self.utmp(*gone), self.links("link add vdc type veth peer vdd"):
             self.wait_for_rows(net_path("vd_"), 4, 2)
             self.assertEqual(["valice,vbob"] * 2 + [""] * 2,
                              [row["users_logged_in"] for row in self.found])

@@ -1,8 +1,10 @@
 """Sessions and attempts to log in: what wtmp and btmp hold at the first start against last(1) and
 lastb(1); files that are rotated, truncated, replaced and torn; what programs say to audit, merged
-with utmp; restarts."""
+with utmp; restarts. su, sudo, sshd, cron and systemd are the machine's own."""
 
 import collections
+import contextlib
+import datetime
 import os
 import shutil
 import signal
@@ -23,6 +25,7 @@ N_RECORDS = 10000
 MERGE_MS = 300
 with open("/proc/sys/kernel/random/boot_id") as stream:
     BOOT_ID = stream.read().strip()
+OTHER_BOOT = "11111111-2222-4333-8444-555555555555"
 COLUMNS = ("username", "tty", "service", "leader_pid", "session_id", "login_uid",
            "remote_address", "remote_name", "seen_by")
 
@@ -60,8 +63,20 @@ class LoginTest(VestigeTest):
         return self.vestige.query(f"SELECT * FROM auth_attempt WHERE id >= {self.since} AND "
                                   f"({condition}) ORDER BY created_at, id", *parameters)
 
+    def findings(self, *classes):
+        """(class, subject, detail), in the order in which they were made."""
+        rows = self.vestige.query("SELECT * FROM finding WHERE id >= %s AND class IN %s ORDER BY id",
+                                  self.since, classes)
+        for row in rows:
+            self.assert_ended(row, end_cause="closed", created_at=row["destroyed_at"])
+        return self.values(rows, "class", "subject", "detail")
+
     def values(self, rows, *names):
         return [tuple(row[name] for name in names) for row in rows]
+
+
+def utc_now():
+    return datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
 
 
 def whole_second(moment):
@@ -197,6 +212,87 @@ class TestFiles(LoginTest):
         self.assertEqual([], [gap for gap in self.gaps() if gap["source"] == "utmp"])
 
 
+class TestWtmp(LoginTest):
+    """wtmp becomes another one: that is a finding. Each visit is a login and a logout."""
+
+    CLASSES = ("wtmp_shrank", "wtmp_changed_inode")
+
+    def setUp(self):
+        super().setUp()
+        self.name = self.tag[-8:]
+        append(self.path("wtmp"), *self.visits(0))
+        self.vestige.sync()
+
+    def visits(self, *numbers):
+        now = time.time()
+        return [one for number in numbers for one in (
+            record(USER, 1 << 21, f"pts/9{number}", f"{self.name}-{number}", "", now),
+            record(DEAD, 1 << 21, f"pts/9{number}", "", "", now))]
+
+    def assert_visits(self, *numbers):
+        self.vestige.sync()
+        rows = self.sessions("username LIKE %s", self.name + "%")
+        self.assertEqual([(f"{self.name}-{number}", "closed") for number in numbers],
+                         sorted(self.values(rows, "username", "end_cause")), brief(rows))
+
+    def assert_finding(self, name, detail):
+        self.assertEqual([(name, "wtmp", detail)], self.findings(*self.CLASSES))
+
+    def inode(self, name="wtmp"):
+        return os.stat(self.path(name)).st_ino
+
+    def test_rotated(self):
+        before = self.inode()
+        os.rename(self.path("wtmp"), self.path("wtmp.1"))
+        append(self.path("wtmp.1"), *self.visits(1))
+        append(self.path("wtmp"), *self.visits(2))
+        self.assert_visits(0, 1, 2)
+        self.assert_finding("wtmp_changed_inode", "the one before was renamed; "
+                                                  f"inode {self.inode()}, before {before}")
+
+    def test_truncated(self):
+        size = os.path.getsize(self.path("wtmp"))
+        os.truncate(self.path("wtmp"), 0)
+        self.assert_visits(0)
+        append(self.path("wtmp"), *self.visits(1))
+        self.assert_visits(0, 1)
+        self.assert_finding("wtmp_shrank", f"{size} bytes were read, now it has 0")
+
+    def test_written_over(self):
+        """As long as before."""
+        append(self.path("wtmp"), *self.visits(1))
+        self.assert_visits(0, 1)
+        size = os.path.getsize(self.path("wtmp"))
+        with open(self.path("wtmp"), "r+b") as stream:
+            stream.seek(-2 * RECORD.size, os.SEEK_END)
+            stream.write(b"".join(self.visits(2)))
+        self.assert_visits(0, 1, 2)
+        self.assert_finding("wtmp_shrank", f"{size} bytes were read, now it has {size}")
+
+    def test_replaced(self):
+        before = self.inode()
+        shutil.copy(self.path("wtmp"), self.path("new"))
+        append(self.path("new"), *self.visits(1))
+        os.rename(self.path("new"), self.path("wtmp"))
+        self.assert_visits(0, 1)
+        self.assert_finding("wtmp_changed_inode", "the one before is gone; "
+                                                  f"inode {self.inode()}, before {before}")
+
+    def test_removed(self):
+        before = self.inode()
+        append(self.path("wtmp"), *self.visits(1))
+        os.unlink(self.path("wtmp"))
+        self.vestige.sync()
+        coverage = self.only(self.vestige.query("SELECT detail FROM coverage WHERE "
+                                                "source = 'utmp' AND destroyed_at IS NULL"),
+                             "coverage")
+        self.assertIn(" wtmp", coverage["detail"].partition("; not there:")[2])
+        append(self.path("wtmp"), *self.visits(2))
+        self.assert_visits(0, 1, 2)
+        self.assert_finding("wtmp_changed_inode",
+                            f"inode {before} is gone, and there is no other")
+
+
 class TestLogins(LoginTest):
     """What programs say, and what they write."""
 
@@ -304,6 +400,24 @@ class TestLogins(LoginTest):
                 self.attempts("process_id = %s", self.row_of(sshd.pid)["id"]),
                 "username", "result"))
 
+    def test_findings(self):
+        """Logouts of nobody, by a line that is no text, too."""
+        with Speaker() as sshd:
+            sshd.pam(END, "session_close", self.tag)
+            append(self.path("wtmp"), record(DEAD, 1 << 21, "\xff\tx", "", "", time.time()),
+                   record(USER, 1 << 21, "pts/81", self.tag[:32], "", time.time()))
+            self.vestige.sync()
+            self.assertEqual(
+                [("logout_without_login", f"pid {sshd.pid}",
+                  f"sshd, process {sshd.pid}, closed a session that was not opened"),
+                 ("logout_without_login", "\\xff\tx",
+                  f"process {1 << 21}: a logout of nobody who was logged in"),
+                 ("session_without_leader", "pts/81",
+                  f"process {1 << 21}, which a login names, was never there")],
+                sorted(self.findings("logout_without_login", "session_without_leader"),
+                       key=lambda one: (one[0], one[1] != f"pid {sshd.pid}")))
+            append(self.path("wtmp"), record(DEAD, 1 << 21, "pts/81", "", "", time.time()))
+
     def test_reboot_record(self):
         """It closes what nobody is in any more, and only that."""
         with Speaker() as sshd:
@@ -317,17 +431,38 @@ class TestLogins(LoginTest):
                 self.sessions("tty IN ('pts/78', 'pts/79')"), "tty", "end_cause"))
 
     def test_utmp(self):
-        """No wtmp: what utmp shows is there, and what it shows no more is over."""
+        """No wtmp: what utmp shows is there, and what it shows no more is over, but for who lives."""
         with Speaker() as shell:
-            one = record(USER, shell.pid, "pts/80", self.tag[:32], "", time.time())
-            append(self.path("utmp"), one)
+            now = time.time()
+            append(self.path("utmp"), record(USER, shell.pid, "pts/80", self.tag[:32], "", now),
+                   record(USER, 1 << 21, "pts/82", self.tag[:32], "", now))
             self.vestige.sync()
-            row = self.only(self.sessions("tty = 'pts/80'"), "session")
-            self.assert_row(row, seen_by="utmp", destroyed_at=None, leader_pid=shell.pid)
+            rows = self.sessions("tty IN ('pts/80', 'pts/82')")
+            self.assertEqual([("utmp", None, shell.pid), ("utmp", None, 1 << 21)],
+                             self.values(rows, "seen_by", "destroyed_at", "leader_pid"))
+            self.assertEqual([], [gap for gap in self.gaps() if gap["source"] == "utmp"])
+            with open(self.path("new"), "wb") as stream:
+                stream.truncate(2 << 20)  # more than is read
+            os.rename(self.path("new"), self.path("utmp"))
+            self.vestige.sync()
+            self.assertEqual(rows, self.sessions("tty IN ('pts/80', 'pts/82')"))
             os.truncate(self.path("utmp"), 0)
             self.vestige.sync()
-            row = self.only(self.sessions("tty = 'pts/80'"), "session")
-            self.assert_ended(row, end_cause="closed")
+            self.assertEqual([("pts/80", None), ("pts/82", "closed")], self.values(
+                self.sessions("tty IN ('pts/80', 'pts/82')"), "tty", "end_cause"))
+            self.assertEqual(
+                [("utmp_shrank", "pts/80",
+                  f"{self.tag[:32]}, process {shell.pid}: utmp shows it no more, and it lives")],
+                self.findings("utmp_shrank"))
+            self.assertEqual({("unread", "record", None)}, {
+                (gap["cause"], gap["unit"], gap["count"])
+                for gap in self.gaps() if gap["source"] == "utmp"})
+
+        def ended():
+            self.vestige.sync()
+            return self.sessions("tty = 'pts/80' AND destroyed_at IS NOT NULL")
+        self.assert_ended(self.only(wait_for(ended, 10, "its session ends"), "session"),
+                          end_cause="exit")
 
 
 DENY = "auth required pam_deny.so\naccount required pam_permit.so\n"
@@ -401,6 +536,198 @@ class TestPrograms(LoginTest):
         self.assertEqual([], self.sessions("service = 'sudo'"))
 
 
+JOBS = 23
+TICK = datetime.timedelta(milliseconds=10)  # the kernel's, of which audit's times are
+CRON = """
+set -e
+cd "$1"
+shift
+mount --bind passwd /etc/passwd
+mount --bind group /etc/group
+mount --bind shadow /etc/shadow
+mount --bind empty /etc/crontab
+mount --bind none /etc/cron.d
+mount --bind crontabs /var/spool/cron/crontabs
+mount --bind run /run
+exec "$@"
+"""
+
+
+class TestCron(LoginTest):
+    """The real cron with the machine's PAM; accounts, crontabs and /run, where it keeps its pid and
+    that it has begun, are the test's own."""
+
+    def setUp(self):
+        super().setUp()
+        self.directory = tempfile.mkdtemp(prefix="vestige-test-")
+        self.addCleanup(shutil.rmtree, self.directory)
+        os.chmod(self.directory, 0o755)
+        for name in ("crontabs", "run", "none"):
+            os.mkdir(self.path_of(name))
+        self.write("empty", "")
+        self.write("passwd", FILES["passwd"] + "expired:x:1001:1000::/:/bin/sh\n")
+        self.write("group", FILES["group"])
+        self.write("shadow", FILES["shadow"] + "expired:*:19000:0:99999:7::19001:\n")
+
+    def path_of(self, *names):
+        return os.path.join(self.directory, *names)
+
+    def write(self, name, text):
+        with open(self.path_of(name), "w") as stream:
+            stream.write(text)
+
+    def crontab(self, user, uid, *jobs):
+        path = os.path.join("crontabs", user)
+        self.write(path, 'MAILTO=""\n' + "".join(f"@reboot {job}\n" for job in jobs))
+        os.chmod(self.path_of(path), 0o600)
+        os.chown(self.path_of(path), uid, 0)
+
+    @contextlib.contextmanager
+    def cron(self):
+        with subprocess.Popen(["unshare", "--mount", "/bin/sh", "-c", CRON, "sh", self.directory,
+                               "/usr/sbin/cron", "-f"], stdin=subprocess.DEVNULL) as cron:
+            try:
+                yield cron
+            finally:
+                cron.terminate()
+                cron.wait(30)
+
+    def test_jobs(self):
+        """All begin together. A session and an audit session for each, and no attempt; the job of
+        whose account has expired is refused."""
+        self.crontab("ordinary", LOGIN_UID, *(
+            f"{ACTOR} show {self.tag}-{job}; {ACTOR} show {self.tag}-{job}" for job in range(JOBS)))
+        self.crontab("expired", 1001, f"{ACTOR} show {self.tag}-expired")
+        with self.cron():
+            def ended():
+                self.vestige.sync()
+                return len(self.sessions("destroyed_at IS NOT NULL")) >= JOBS and self.attempts()
+            wait_for(ended, 60, "all jobs are done", 0.2)
+        self.vestige.sync()
+        rows = self.sessions()
+        self.assertEqual(JOBS, len(rows), brief(rows))
+        jobs = collections.Counter()
+        for row in rows:
+            self.assert_ended(row, username="ordinary", service="cron", login_uid=LOGIN_UID,
+                              tty=None, remote_address=None, remote_name=None, seen_by="audit",
+                              end_cause="closed", boot_id=BOOT_ID)
+            leader = self.only(self.processes("id = %s", row["process_id"]), "leader")
+            self.assert_row(leader, pid=row["leader_pid"], comm="cron")
+            inside = self.processes(
+                "session_id = %s AND login_uid = %s AND arguments LIKE 'show %%'",
+                row["session_id"], LOGIN_UID)
+            self.assertEqual(2, len(inside), brief(inside))
+            for process in inside:
+                self.assertTrue(row["created_at"] <= process["created_at"]
+                                <= process["destroyed_at"] <= row["destroyed_at"] + TICK,
+                                brief([row, process]))
+            jobs.update(process["arguments"] for process in inside)
+        self.assertEqual({f"show {self.tag}-{job}": 2 for job in range(JOBS)}, jobs)
+        attempt = self.only(self.attempts(), "attempt")
+        self.assert_row(attempt, username="expired", service="cron", result="failure", tty=None,
+                        remote_address=None, seen_by="audit")
+        self.assertEqual([], self.processes("arguments = %s", f"show {self.tag}-expired"))
+
+
+UNIT = """
+[Unit]
+DefaultDependencies=no
+SuccessAction=exit-force
+FailureAction=exit-force
+
+[Service]
+User={user}
+PAMName=systemd-user
+ExecStart={command}
+"""
+MANAGER = """
+set -e
+for group in $CGROUPS; do echo $$ > "$group/cgroup.procs"; done
+cd "$1"
+shift
+mount --bind passwd /etc/passwd
+mount --bind group /etc/group
+mount --bind shadow /etc/shadow
+mount --bind run /run
+exec "$@"
+"""
+
+
+class UserManager:
+    """systemd begins a user manager as a unit with PAMName=systemd-user. Here it is not process 1:
+    a `systemd --user` of root begins such a unit, whose program is another, by the same code and
+    PAM. Real are the program, PAM and the records; accounts and /run are the test's own."""
+
+    def __init__(self, user, *command):
+        self.user, self.command = user, command
+
+    def __enter__(self):
+        self.directory = tempfile.mkdtemp(prefix="vestige-test-")
+        os.chmod(self.directory, 0o755)
+        for name in ("run", "run/systemd", "run/systemd/system", "units", "runtime"):
+            os.mkdir(os.path.join(self.directory, name))
+        self.write("units/it.service", UNIT.format(user=self.user, command=" ".join(self.command)))
+        for name in ("passwd", "group", "shadow"):
+            self.write(name, FILES[name])
+        roots = [root for root in ("/sys/fs/cgroup/systemd", "/sys/fs/cgroup/unified",
+                                   "/sys/fs/cgroup") if os.path.exists(f"{root}/cgroup.procs")]
+        self.groups = [f"{root}/{os.path.basename(self.directory)}" for root in roots]
+        for group in self.groups:
+            os.mkdir(group)
+        environment = {**os.environ, "CGROUPS": " ".join(self.groups),
+                       "SYSTEMD_UNIT_PATH": f"{self.directory}/units",
+                       "XDG_RUNTIME_DIR": f"{self.directory}/runtime"}
+        self.process = subprocess.Popen(
+            ["unshare", "--mount", "/bin/sh", "-c", MANAGER, "sh", self.directory,
+             "/lib/systemd/systemd", "--user", "--unit=it.service", "--log-target=null"],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            env=environment)
+        return self
+
+    def write(self, name, text):
+        with open(os.path.join(self.directory, name), "w") as stream:
+            stream.write(text)
+
+    def empty(self):
+        for group in self.groups:
+            for root, _, _ in os.walk(group):
+                with open(f"{root}/cgroup.procs") as stream:
+                    if stream.read():
+                        return False
+        return True
+
+    def __exit__(self, *failure):
+        if failure[0]:
+            self.process.kill()
+        self.process.wait(30)
+        wait_for(self.empty, 30, "its processes end")
+        for group in self.groups:
+            for root, _, _ in os.walk(group, topdown=False):
+                os.rmdir(root)
+        shutil.rmtree(self.directory)
+
+
+class TestUserManager(LoginTest):
+    def test_unit(self):
+        with UserManager("ordinary", ACTOR, "show", self.tag):
+            pass
+
+        def ended():
+            self.vestige.sync()
+            return self.sessions("destroyed_at IS NOT NULL")
+        row = self.only(wait_for(ended, 10, "the session ends"), "session")
+        self.assertEqual([row], self.sessions())
+        # (sd-pam) closes without the right to tell audit.
+        self.assert_row(row, username="ordinary", service="systemd-user", tty=None,
+                        login_uid=LOGIN_UID, remote_address=None, seen_by="audit",
+                        end_cause="exit", boot_id=BOOT_ID)
+        inside = self.processes("session_id = %s AND login_uid = %s AND arguments = %s",
+                                row["session_id"], LOGIN_UID, f"show {self.tag}")
+        self.assert_row(self.only(inside, "the unit's program"), pid=row["leader_pid"],
+                        uid=LOGIN_UID)
+        self.assertEqual([], self.attempts())
+
+
 SSHD = """
 Port {port}
 ListenAddress 127.0.0.1
@@ -408,7 +735,7 @@ HostKey {directory}/host_key
 AuthorizedKeysFile {directory}/authorized_keys
 StrictModes no
 PidFile none
-UsePAM yes
+UsePAM {pam}
 PermitRootLogin yes
 PasswordAuthentication yes
 KbdInteractiveAuthentication no
@@ -416,8 +743,20 @@ PrintMotd no
 """
 
 
-class TestSshd(LoginTest):
-    """The real sshd, on a port of its own; /var/log is ours where it runs."""
+LOGS = """
+set -e
+mount --bind "$0/utmp" "$1/utmp"
+mount --rbind "$1" /run
+mount --bind "$0" /var/log
+shift
+exec "$@"
+"""
+
+
+class Sshd(LoginTest):
+    """The real sshd, on a port of its own; /run and /var/log are ours where it runs."""
+
+    pam = "yes"
 
     @classmethod
     def setUpClass(cls):
@@ -425,27 +764,27 @@ class TestSshd(LoginTest):
         cls.directory = tempfile.mkdtemp(prefix="vestige-test-")
         cls.addClassCleanup(shutil.rmtree, cls.directory)
         os.chmod(cls.directory, 0o755)
-        for name in ("host_key", "key"):
+        for name in ("host_key", "key", "other"):
             run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", f"{cls.directory}/{name}")
         os.rename(f"{cls.directory}/key.pub", f"{cls.directory}/authorized_keys")
         with open(f"{cls.directory}/askpass", "w") as stream:
             stream.write("#!/bin/sh\necho wrong\n")
         os.chmod(f"{cls.directory}/askpass", 0o755)
-        if not os.path.isdir("/run/sshd"):
-            os.mkdir("/run/sshd", 0o755)
-            cls.addClassCleanup(os.rmdir, "/run/sshd")
+        os.makedirs(f"{cls.directory}/run/sshd", 0o755)
+        append(f"{cls.directory}/run/utmp")
+        append(os.path.join(cls.vestige.logins, "utmp"))
         os.chmod(os.path.join(cls.vestige.logins, "btmp"), 0o600)
         append(os.path.join(cls.vestige.logins, "lastlog"))
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             cls.port = probe.getsockname()[1]
         with open(f"{cls.directory}/sshd_config", "w") as stream:
-            stream.write(SSHD.format(port=cls.port, directory=cls.directory))
+            stream.write(SSHD.format(port=cls.port, directory=cls.directory, pam=cls.pam))
         cls.log = open(f"{cls.directory}/log", "w+")
         cls.addClassCleanup(cls.log.close)
         cls.sshd = subprocess.Popen(
-            ["unshare", "--mount", "/bin/sh", "-c", 'mount --bind "$0" /var/log && exec "$@"',
-             cls.vestige.logins, "/usr/sbin/sshd", "-D", "-e", "-f",
+            ["unshare", "--mount", "/bin/sh", "-c", LOGS, cls.vestige.logins,
+             f"{cls.directory}/run", "/usr/sbin/sshd", "-D", "-e", "-f",
              f"{cls.directory}/sshd_config"], stdin=subprocess.DEVNULL, stderr=cls.log)
         cls.addClassCleanup(cls.end_sshd)
 
@@ -463,12 +802,13 @@ class TestSshd(LoginTest):
         with open(f"{self.directory}/log") as stream:
             return stream.read()[-3000:]
 
-    def ssh(self, user, *command, password=False):
-        options = ["-F", "none", "-tt", "-p", str(self.port), "-o", "StrictHostKeyChecking=no",
-                   "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR",
+    def ssh(self, user, *command, password=False, tty=True):
+        options = ["-F", "none", "-tt" if tty else "-T", "-p", str(self.port),
+                   "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR",
                    "-o", "NumberOfPasswordPrompts=1"]
         options += (["-o", "PubkeyAuthentication=no"] if password else
-                    ["-i", f"{self.directory}/key", "-o", "BatchMode=yes"])
+                    ["-i", f"{self.directory}/other", "-i", f"{self.directory}/key",
+                     "-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes"])
         environment = {**os.environ, "SSH_ASKPASS": f"{self.directory}/askpass",
                        "SSH_ASKPASS_REQUIRE": "force"}
         return subprocess.Popen(["ssh", *options, f"{user}@127.0.0.1", *command],
@@ -479,6 +819,49 @@ class TestSshd(LoginTest):
         output, _ = client.communicate(timeout=60)
         return client.returncode, output
 
+    def log_in(self, tty=True):
+        """Logged in until let_go()."""
+        gate = tempfile.mktemp(prefix="gate-", dir=self.directory)
+        os.mkfifo(gate)
+        client = self.ssh("root", f"echo ready; exec cat {gate}", tty=tty)
+        client.gate = gate
+        self.addCleanup(self.end, client)
+        self.assertEqual("ready", client.stdout.readline().strip(), self.said())
+        return client
+
+    @staticmethod
+    def open_gate(gate):
+        """Whether somebody waited there."""
+        with contextlib.suppress(OSError):
+            os.close(os.open(gate, os.O_WRONLY | os.O_NONBLOCK))
+            return True
+        return False
+
+    def let_go(self, *clients):
+        for client in clients:
+            wait_for(lambda gate=client.gate: self.open_gate(gate), 10, "the login waits")
+        for client in clients:
+            self.assertEqual(0, self.finish(client)[0], self.said())
+
+    def end(self, client):
+        client.kill()
+        client.wait(30)
+        client.stdout.close()
+
+    def sshd_sessions(self):
+        self.vestige.sync()
+        return self.sessions("service = 'sshd'")
+
+    def start_in_another_boot(self):
+        with open(self.vestige.path("boot_id"), "w") as stream:
+            stream.write(OTHER_BOOT + "\n")
+        self.vestige.start(prefix=(
+            "unshare", "--mount", "--propagation", "private", "/bin/sh", "-c",
+            'mount --bind "$0" /proc/sys/kernel/random/boot_id && exec "$@"',
+            self.vestige.path("boot_id")))
+
+
+class TestSshd(Sshd):
     def test_login_and_logout(self):
         status, output = self.finish(self.ssh("root", f"tty; {ACTOR} show {self.tag}"))
         self.assertEqual(0, status, output + self.said())
@@ -524,6 +907,127 @@ class TestSshd(LoginTest):
             return self.sessions("id = %s AND destroyed_at IS NOT NULL", row["id"])
         self.assert_ended(self.only(wait_for(ended, 10, "the session ends"), "session"),
                           end_cause="exit")
+
+    def test_user_manager_of_a_login(self):
+        """It begins with the login, of the same user: a session of its own. (sd-pam) of root may
+        tell audit that it closes."""
+        with UserManager("root", ACTOR, "show", self.tag):
+            client = self.log_in()
+        self.vestige.sync()
+        ssh = self.only(self.sessions("service = 'sshd'"), "session of sshd")
+        manager = self.only(self.sessions("service = 'systemd-user'"), "session of systemd")
+        self.assertEqual(2, len(self.sessions()), brief(self.sessions()))
+        self.assert_row(ssh, username="root", seen_by="audit,utmp", destroyed_at=None)
+        self.assert_ended(manager, username="root", seen_by="audit", tty=None, login_uid=0,
+                          end_cause="closed")
+        self.assertNotEqual(ssh["session_id"], manager["session_id"])
+        self.only(self.processes("session_id = %s AND login_uid = 0 AND arguments = %s",
+                                 manager["session_id"], f"show {self.tag}"), "the unit's program")
+        self.let_go(client)
+
+    def test_taken_up(self):
+        """Open over kill -9 of the agent, with a terminal and without; then closed."""
+        clients = [self.log_in(), self.log_in(tty=False)]
+        before = self.sshd_sessions()
+        self.assertEqual([("audit,utmp", None), ("audit", None)],
+                         self.values(before, "seen_by", "destroyed_at"), brief(before))
+        self.vestige.kill_agent()
+        self.assertEqual(before, self.sshd_sessions())
+        self.let_go(*clients)
+        after = self.sshd_sessions()
+        self.assertEqual([row["id"] for row in before], [row["id"] for row in after], brief(after))
+        for row in after:
+            self.assert_ended(row, end_cause="closed")
+
+    def test_closed_while_no_agent_runs(self):
+        """wtmp has the logout of the one with a terminal, nobody that of the other; a third stays."""
+        clients = [self.log_in(), self.log_in(tty=False)]
+        third = self.log_in()
+        before = self.sshd_sessions()
+        self.assertEqual(3, len(before), brief(before))
+        self.vestige.stop()
+        begin = utc_now()
+        self.let_go(*clients)
+        end = utc_now()
+        self.vestige.start()
+        after = self.sshd_sessions()
+        self.assertEqual([row["id"] for row in before], [row["id"] for row in after], brief(after))
+        self.assertEqual(["closed", "reconciled", None],
+                         [row["end_cause"] for row in after], brief(after))
+        self.assertTrue(begin <= after[0]["destroyed_at"] <= end, brief(after))
+        self.assertLess(end, after[1]["destroyed_at"])
+        self.let_go(third)
+        self.assert_ended(self.sshd_sessions()[2], end_cause="closed")
+
+    def test_reboot(self):
+        client = self.log_in()
+        before = self.only(self.sshd_sessions(), "session")
+        begin = utc_now() - datetime.timedelta(seconds=2)
+        self.vestige.kill_all()
+        end = utc_now()
+        self.start_in_another_boot()
+        row = self.only(self.sshd_sessions(), "session")
+        self.assert_ended(row, id=before["id"], end_cause="reboot", boot_id=BOOT_ID)
+        self.assertTrue(begin <= row["destroyed_at"] <= end, brief([row]))
+        self.let_go(client)
+        self.vestige.sync()
+        self.vestige.stop()
+        self.vestige.start()
+        self.assertEqual([row], self.sshd_sessions())
+
+
+class TestSshdWithoutPam(Sshd):
+    """sshd itself tells of a failure, and of a login when it has a terminal; nobody sets the login
+    user."""
+
+    pam = "no"
+
+    def test_login_and_logout(self):
+        status, output = self.finish(self.ssh("root", f"tty; {ACTOR} show {self.tag}"))
+        self.assertEqual(0, status, output + self.said())
+        tty = output.splitlines()[0].strip().removeprefix("/dev/")
+        self.vestige.sync()
+        row = self.only(self.sessions(), "session\n" + self.said())
+        self.assert_ended(row, username="root", tty=tty, service="sshd", login_uid=None,
+                          session_id=None, seen_by="audit,utmp", end_cause="closed",
+                          remote_address="127.0.0.1")
+        attempt = self.only(self.attempts(), "attempt")
+        self.assert_row(attempt, username="root", service="sshd", result="success", tty=tty,
+                        remote_address="127.0.0.1", seen_by="audit")
+        shown = self.only(self.processes("arguments = %s", f"show {self.tag}"), "the command")
+        self.assert_row(shown, session_id=None, login_uid=None)
+
+    def test_without_terminal(self):
+        """Told is only that the first key was refused."""
+        status, output = self.finish(self.ssh("root", f"{ACTOR} show {self.tag}", tty=False))
+        self.assertEqual(0, status, output + self.said())
+        self.vestige.sync()
+        self.only(self.processes("arguments = %s", f"show {self.tag}"), "the command")
+        self.assertEqual([], self.sessions())
+        self.assert_row(self.only(self.attempts(), "attempt"), username="root", service="sshd",
+                        result="failure", remote_address="127.0.0.1", seen_by="audit")
+
+    def test_refused(self):
+        """A wrong password, and a user that does not exist."""
+        for user in ("root", "no-such-user"):
+            status, output = self.finish(self.ssh(user, "true", password=True))
+            self.assertEqual(255, status, output)
+        self.vestige.sync()
+        rows = self.attempts()
+        # sshd tells of the user that does not exist twice, as in lastb, but audit's two words may
+        # be with the first: then the second is btmp's alone.
+        self.assertCountEqual([("root", "failure", "sshd", "127.0.0.1"),
+                               ("no-such-user", "failure", "sshd", "127.0.0.1"),
+                               ("no-such-user", "failure", "sshd", "127.0.0.1")],
+                              self.values(rows, "username", "result", "service", "remote_address"),
+                              brief(rows) + self.said())
+        by_both = [row["username"] for row in rows if row["seen_by"] == "audit,utmp"]
+        self.assertEqual({"root", "no-such-user"}, set(by_both), brief(rows))
+        for row in rows:
+            self.assertIn(row["seen_by"], ("audit,utmp", "utmp"))
+            process = self.only(self.processes("id = %s", row["process_id"]), "process")
+            self.assert_row(process, comm="sshd")
+        self.assertEqual([], self.sessions())
 
 
 if __name__ == "__main__":

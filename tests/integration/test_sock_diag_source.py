@@ -462,7 +462,8 @@ class SockDiag(unittest.TestCase):
                         (fact["local"].rpartition(",")[2], fact["remote"], fact["state"],
                          fact["bytes_sent"], fact["bytes_received"])
                         for fact in result.of("SOCKET", end=1, protocol=UDP, type=2)
-                        if int(fact["local"].rpartition(",")[2]) in (port, *self.clients(result)))
+                        if fact["local"].rpartition(",")[2]
+                        in map(str, (port, *self.clients(result))))
                     peer = f"{host},{port}" if connected else "-"
                     state = ESTABLISHED if connected else CLOSE
                     expected = collections.Counter((str(other), peer, state, "-", "-")

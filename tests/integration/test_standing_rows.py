@@ -6,7 +6,7 @@ import os
 import platform
 import time
 
-from vestige_test import VestigeTest, brief, main
+from vestige_test import VestigeTest, brief, main, run, wait_for
 
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 OTHER_BOOT = "11111111-2222-4333-8444-555555555555"
@@ -181,6 +181,13 @@ class TestStandingRows(VestigeTest):
         self.assert_row(new, name="another-name", machine_id=old["machine_id"],
                         created_at=old["destroyed_at"])
         self.assertEqual([self.boot], self.open_rows("boot"))
+        # And once more, while it runs.
+        run("nsenter", "--uts", "--target", str(self.vestige.agent_pid), "hostname", "third-name")
+        third = wait_for(lambda: self.rows("host", "name = 'third-name'"), 20, "the third name")
+        self.vestige.sync()
+        self.assertEqual(third, self.open_rows("host"))
+        self.assert_ended(self.only(self.rows("host", f"id = {new['id']}"), "the second"),
+                          end_cause="removed", destroyed_at=third[0]["created_at"])
         self.vestige.stop()
         self.restart()
 

@@ -415,7 +415,7 @@ static void print_other_fact(struct tool *tool, const struct fact *fact)
                fact->fork_total.total, fact->fork_total.before_ns, fact->fork_total.after_ns);
         break;
     case FACT_USER_NAME:
-        printf("USER_NAME uid=%u name=%s", fact->user_name.uid,
+        printf("USER_NAME uid=%u origin=%d name=%s", fact->user_name.uid, fact->user_name.origin,
                evidence(tool, fact->user_name.name));
         break;
     case FACT_SOCKET_CALL:
@@ -453,7 +453,7 @@ static void take_fact(void *user, const struct fact *fact)
 {
     struct tool *tool = user;
     tool->n_facts++;
-    tool->n_ends += fact->kind == FACT_SOCKET && fact->socket.end;
+    tool->n_ends += fact->kind == FACT_SOCKET && fact->socket.end && fact->socket.socket.local.port;
     tool->n_scans += fact->kind == FACT_SOCKET_SCAN && !fact->socket_scan.begin &&
                      fact->socket_scan.netns == tool->netns;
     tool->n_notes += fact->kind == FACT_NOTE;

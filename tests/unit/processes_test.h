@@ -45,8 +45,8 @@ static inline struct world *world_new(void)
         .sink = row_sink_memory(&w->memory), .timeline = &w->timeline, .counters = &w->counters};
     memcpy(w->output.boot_id, boot_id, sizeof(boot_id));
     assert_int_equal(user_names_new(&w->names, (struct user_names_request){0}), 0);
-    user_names_learn(w->names, 0, slice_text("root"));
-    user_names_learn(w->names, 1000, slice_text("alice"));
+    user_names_learn(w->names, &(struct fact_user_name){.uid = 0, .name = slice_text("root")});
+    user_names_learn(w->names, &(struct fact_user_name){.uid = 1000, .name = slice_text("alice")});
     w->options = (struct processes_options){.output = &w->output,
                                             .names = w->names,
                                             .settle_ns = 250 * MS,

@@ -2,7 +2,8 @@
 /* Facts of accounts in, rows of account, account_group, group_member and finding out.
  *
  * What is expected is written as one line a row: "+1 table values" for an insert, "-1 cause" for an
- * end; rows are numbered in the order in which they are first written, "-" is NULL. */
+ * end; rows are numbered in the order in which they are first written, "-" is NULL. A row of
+ * account that the agent has asked the switch for is one of "switched". */
 #include "core/evidence_text.h"
 #include "recorder/accounts.h"
 #include "recorder/row_sink_memory.h"
@@ -115,9 +116,12 @@ static void append_line(struct world *w, struct buffer *text, struct slice line)
         append_value(text, line, 1);
     } else {
         size_t n = catalogue_table(catalogue_find(slice_text(table)))->n_columns - 4;
-        assert_true(slice_is(row_sink_memory_value(line, 1),
-                             strcmp(table, "finding") ? "inotify" : "agent"));
-        buffer_printf(text, "+%zu %s", number_of(w, id), table);
+        bool by_agent = slice_is(row_sink_memory_value(line, 1), "agent");
+        assert_true(by_agent || slice_is(row_sink_memory_value(line, 1), "inotify"));
+        assert_true(by_agent ? !strcmp(table, "finding") || !strcmp(table, "account")
+                             : strcmp(table, "finding") != 0);
+        buffer_printf(text, "+%zu %s", number_of(w, id),
+                      by_agent && !strcmp(table, "account") ? "switched" : table);
         for (size_t i = 0; i < n; i++)
             append_value(text, line, 2 + i);
         if (!slice_is(row_sink_memory_value(line, 2 + n), "\\N"))
@@ -601,6 +605,173 @@ static void test_no_room(void **state)
     }
 }
 
+/* -- the name service switch -- */
+
+static void switch_says(struct world *w, const char *name, uint32_t uid, const char *shell)
+{
+    give(w, (struct fact){
+                .kind = FACT_ACCOUNT,
+                .account = {.name = slice_text(name),
+                            .uid = uid,
+                            .gid = 5,
+                            .gecos = slice_text("G\t"),
+                            .shell = slice_text(shell),
+                            .from_switch = true}
+    });
+}
+
+static void whose_is(struct world *w, uint32_t uid, enum user_name_origin origin)
+{
+    give(w, (struct fact){
+                .kind = FACT_USER_NAME, .user_name = {.uid = uid, .origin = origin}
+    });
+}
+
+static void test_switch(void **state)
+{
+    struct world *w = *state;
+    switch_says(w, "a", 1, "/s");
+    switch_says(w, "b\xff", 2, "/s");
+    switch_says(w, "c", 3, "/s");
+    expect(w, "+1 switched a 1 5 G\\t - /s - -\n+2 switched b\\\\xff 2 5 G\\t - /s - -\n"
+              "+3 switched c 3 5 G\\t - /s - -\n");
+    tick(w, 1000);
+    switch_says(w, "a", 1, "/s"); /* says the same */
+    whose_is(w, 1, USER_OF_SWITCH);
+    whose_is(w, 2, USER_AS_BEFORE);
+    whose_is(w, 9, USER_OF_NOBODY);
+    expect(w, "");
+    switch_says(w, "a", 1, "/t");
+    expect(w, "-1 closed\n+4 switched a 1 5 G\\t - /t - -\n");
+    assert_true(slice_is(last_value(w, 0), "2026-05-28 20:26:41.000000"));
+    whose_is(w, 2, USER_OF_NOBODY);
+    whose_is(w, 2, USER_OF_NOBODY);
+    expect(w, "-2 removed\n");
+    whose_is(w, 3, USER_OF_FILE);
+    expect(w, "-3 closed\n");
+    switch_says(w, "b\xff", 2, "/s");
+    expect(w, "+5 switched b\\\\xff 2 5 G\\t - /s - -\n");
+    assert_int_equal(accounts_rows(w->accounts), 2);
+}
+
+/* The files prove nothing of the switch's users, but a line with the same uid takes its place. */
+static void test_switch_beside_files(void **state)
+{
+    struct world *w = *state;
+    switch_says(w, "root", 1, "/s");
+    switch_says(w, "b", 2, "/s");
+    expect(w, "+1 switched root 1 5 G\\t - /s - -\n+2 switched b 2 5 G\\t - /s - -\n");
+    begin(w, ACCOUNTS);
+    plain(w, "root", 0);
+    end(w, ACCOUNTS);
+    expect(w, "+3 account root 0 100 - /home  locked -\n");
+    tick(w, 1000);
+    begin(w, ACCOUNTS);
+    plain(w, "root", 0);
+    plain(w, "b", 2);
+    end(w, ACCOUNTS);
+    expect(w, "-2 closed\n+4 account b 2 100 - /home  locked -\n");
+    begin(w, ACCOUNTS);
+    end(w, ACCOUNTS);
+    expect(w, "-3 removed\n-4 removed\n");
+    assert_int_equal(accounts_rows(w->accounts), 1);
+}
+
+static void test_switch_restart(void **state)
+{
+    struct world *w = *state;
+    for (uint32_t uid = 1; uid <= 5; uid++)
+        switch_says(w, "n\t", uid, "/s");
+    whose_is(w, 5, USER_OF_NOBODY);
+    size_t first = 0;
+    for (int i = 0; i < 2; i++) { /* of the lines, and of a checkpoint */
+        restart(w, first);
+        assert_int_equal(accounts_rows(w->accounts), 4);
+        first = w->memory.n_lines;
+        begin(w, ACCOUNTS); /* no reading ends them */
+        end(w, ACCOUNTS);
+        assert_int_equal(w->memory.n_lines, first);
+        accounts_checkpoint(w->accounts);
+        assert_int_equal(w->memory.n_lines, first + 4);
+    }
+    restart(w, first);
+    w->n_seen = w->memory.n_lines;
+    switch_says(w, "n\t", 1, "/s"); /* taken up */
+    expect(w, "");
+    first = w->memory.n_lines;
+    switch_says(w, "n\t", 2, "/t");
+    whose_is(w, 3, USER_OF_NOBODY);
+    whose_is(w, 4, USER_OF_FILE);
+    assert_int_equal(w->memory.n_lines, first + 4);
+    for (size_t i = 0; i < 4; i++)
+        assert_true(slice_is(row_sink_memory_value(row_sink_memory_line(&w->memory, first + i), 1),
+                             i == 1 ? "agent" : "reconciled"));
+    w->n_seen = w->memory.n_lines;
+    whose_is(w, 1, USER_OF_NOBODY);
+    assert_true(slice_is(last_value(w, 1), "removed"));
+    assert_int_equal(accounts_rows(w->accounts), 1);
+}
+
+/* No run leaves two rows of one uid open; if a journal says so all the same, one goes on. */
+static void test_switch_restores_one_of_a_uid(void **state)
+{
+    struct world *w = *state;
+    switch_says(w, "a", 1, "/s");
+    switch_says(w, "a", 1, "/t");
+    expect(w, "+1 switched a 1 5 G\\t - /s - -\n-1 closed\n+2 switched a 1 5 G\\t - /t - -\n");
+    close_world(w);
+    open_world(w, MOST);
+    restore_line(w, row_sink_memory_line(&w->memory, 0));
+    restore_line(w, row_sink_memory_line(&w->memory, 2));
+    accounts_restored(w->accounts, 0);
+    expect(w, "-1 reconciled\n");
+    switch_says(w, "a", 1, "/t");
+    expect(w, "");
+    assert_int_equal(accounts_rows(w->accounts), 1);
+}
+
+static void test_switch_unwatched(void **state)
+{
+    struct world *w = *state;
+    switch_says(w, "a", 1, "/s");
+    accounts_unwatched(w->accounts);
+    expect(w, "+1 switched a 1 5 G\\t - /s - -\n-1 unknown\n");
+    switch_says(w, "a", 1, "/s");
+    expect(w, "");
+    begin(w, ACCOUNTS);
+    end(w, ACCOUNTS);
+    switch_says(w, "a", 1, "/s");
+    expect(w, "+2 switched a 1 5 G\\t - /s - -\n");
+}
+
+static void test_switch_no_room(void **state)
+{
+    enum { SWITCH_MOST = 4096 };
+    struct world *w = *state;
+    close_world(w);
+    open_world(w, SWITCH_MOST * 2);
+    for (uint32_t uid = 1; uid <= SWITCH_MOST + 3; uid++)
+        switch_says(w, "a", uid, "/s");
+    assert_int_equal(accounts_rows(w->accounts), SWITCH_MOST);
+    assert_int_equal(accounts_take_beyond(w->accounts), 3);
+    whose_is(w, 1, USER_OF_NOBODY);
+    switch_says(w, "a", SWITCH_MOST + 1, "/s");
+    assert_int_equal(accounts_take_beyond(w->accounts), 0);
+    assert_int_equal(accounts_rows(w->accounts), SWITCH_MOST);
+}
+
+static void test_switch_refused(void **state)
+{
+    struct world *w = *state;
+    w->memory.refuse = -ENOSPC;
+    switch_says(w, "a", 1, "/s");
+    switch_says(w, "a", 1, "/t");
+    w->memory.refuse = 0;
+    tick(w, 1);
+    expect(w, "+1 switched a 1 5 G\\t - /s - - closed\n+2 switched a 1 5 G\\t - /t - -\n");
+    assert_int_equal(accounts_rows(w->accounts), 1);
+}
+
 /* -- findings -- */
 
 static void test_findings(void **state)
@@ -738,6 +909,13 @@ int main(void)
         TEST(test_unwatched),
         TEST(test_refused_rows_wait),
         TEST(test_no_room),
+        TEST(test_switch),
+        TEST(test_switch_beside_files),
+        TEST(test_switch_restart),
+        TEST(test_switch_restores_one_of_a_uid),
+        TEST(test_switch_unwatched),
+        TEST(test_switch_no_room),
+        TEST(test_switch_refused),
         TEST(test_findings),
         TEST(test_accounts_without_uid_are_no_duplicates),
         TEST(test_findings_after_a_restart),

@@ -6,6 +6,7 @@
  * written, seconds are those since real_start, "-" is NULL. */
 #include "recorder/boots.h"
 #include "recorder/row_sink_memory.h"
+#include "recorder/time_records.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -427,6 +428,42 @@ static void test_boot_that_was_not(void **state)
     expect(w, "finding boot_record_without_boot wtmp\n");
 }
 
+/* -- the clock that is set -- */
+
+static void set_clock(struct world *w, struct time_records *records, short type, int64_t real_us)
+{
+    struct fact fact = {
+        .kind = FACT_LOGIN_RECORD,
+        .source = SOURCE_UTMP,
+        .boot_ns = w->timeline.now_boot_ns,
+        .login_record = {.file = LOGIN_FILE_WTMP, .type = (uint16_t)type, .real_us = real_us}
+    };
+    time_records_fact(records, &fact);
+}
+
+static void test_clock_is_set(void **state)
+{
+    struct world *w = *state;
+    struct time_records records = {.output = &w->output};
+    int64_t old = (int64_t)at_us(100);
+    set_clock(w, &records, NEW_TIME, old);
+    set_clock(w, &records, OLD_TIME, old);
+    set_clock(w, &records, USER_PROCESS, old);
+    assert_int_equal(w->memory.n_lines, 0);
+    set_clock(w, &records, NEW_TIME, old - 3661000001);
+    set_clock(w, &records, NEW_TIME, old);
+    set_clock(w, &records, OLD_TIME, -1);
+    set_clock(w, &records, NEW_TIME, old);
+    set_clock(w, &records, OLD_TIME, INT64_MAX);
+    set_clock(w, &records, NEW_TIME, old);
+    assert_int_equal(w->memory.n_lines, 1);
+    struct slice line = row_sink_memory_line(&w->memory, 0);
+    assert_true(slice_is(row_sink_memory_value(line, 0), "2026-05-28 19:27:18.999999"));
+    assert_true(slice_is(row_sink_memory_value(line, 1), "utmp"));
+    assert_true(slice_is(row_sink_memory_value(line, 9), "clock_step"));
+    assert_true(slice_is(row_sink_memory_value(line, 10), "-3661.000001 s"));
+}
+
 /* -- a sink that is full -- */
 
 static void test_full_sink(void **state)
@@ -483,6 +520,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_announced_by_audit, setup, teardown),
         cmocka_unit_test_setup_teardown(test_time_backwards, setup, teardown),
         cmocka_unit_test_setup_teardown(test_boot_that_was_not, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_clock_is_set, setup, teardown),
         cmocka_unit_test_setup_teardown(test_full_sink, setup, teardown),
         cmocka_unit_test_setup_teardown(test_too_many, setup, teardown),
     };

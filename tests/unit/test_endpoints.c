@@ -113,7 +113,7 @@ static int setup(void **state)
                                     .counters = &w->counters,
                                     .boot_id = "00000000-0000-0000-0000-000000000001"};
     assert_int_equal(user_names_new(&w->names, (struct user_names_request){0}), 0);
-    user_names_learn(w->names, 1000, slice_text("alice"));
+    user_names_learn(w->names, &(struct fact_user_name){.uid = 1000, .name = slice_text("alice")});
     struct processes_options options = {.output = &w->output,
                                         .names = w->names,
                                         .settle_ns = 250 * MS,

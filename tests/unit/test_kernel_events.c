@@ -391,6 +391,30 @@ static void test_many_long_targets(void **state)
     assert_int_equal(n + count_rows(s), 2000);
 }
 
+/* Whoever takes the name of a program takes nothing of what the program may have; what only
+ * root can do is never left out. */
+static void test_rate_of_others(void **state)
+{
+    struct stage *s = *state;
+    const size_t burst = KERNEL_EVENTS_RATE * KERNEL_EVENTS_BURST_S;
+    for (size_t i = 0; i < burst + 1; i++) {
+        struct fact fact = call_fact(s, TOOL, "insmod", KERNEL_MODULE_LOAD, 0);
+        fact.kernel_event.uid = 1000;
+        fact.kernel_event.success = false;
+        kernel_events_fact(s->events, &fact);
+    }
+    assert_int_equal(kernel_events_take_beyond(s->events), 1);
+    struct fact refused = call_fact(s, TOOL, "insmod", KERNEL_MODULE_LOAD, 0);
+    refused.kernel_event.success = false;
+    kernel_events_fact(s->events, &refused);
+    call(s, TOOL, "insmod", KERNEL_MOUNT);
+    for (size_t i = 0; i < burst + 1; i++)
+        call(s, TOOL, "insmod", KERNEL_MODULE_LOAD);
+    assert_int_equal(kernel_events_take_beyond(s->events), 0);
+    after(s, 250);
+    assert_int_equal(count_rows(s), 2 * burst + 3);
+}
+
 /* Of many names at a time those that wait are bounded: the oldest is written as it is. */
 static void test_many_wait(void **state)
 {
@@ -472,6 +496,7 @@ int main(void)
         TEST(test_storm_of_readings),
         TEST(test_long_target),
         TEST(test_many_long_targets),
+        TEST(test_rate_of_others),
         TEST(test_many_wait),
         cmocka_unit_test_setup_teardown(test_whose_is_waited_for, begin_unscanned, end),
         TEST(test_refused_is_counted),

@@ -50,7 +50,16 @@ static int on_event(void *user, const struct fact_login_log *event)
         [LOGIN_LOG_ROTATED] = "rotated ",
         [LOGIN_LOG_REPLACED] = "replaced ",
     };
-    buffer_append_text(&((struct world *)user)->told, words[event->event]);
+    struct world *w = user;
+    bool other = event->event == LOGIN_LOG_ROTATED || event->event == LOGIN_LOG_REPLACED;
+    bool gone = other && event->now == 0;
+    assert_int_equal(event->inode, other ? event->now : event->inode);
+    if (gone)
+        w->cursor = (struct login_cursor){.inode = 0};
+    if (!gone)
+        buffer_append_text(&w->told, words[event->event]);
+    else
+        buffer_append_text(&w->told, event->event == LOGIN_LOG_ROTATED ? "rotated-away " : "gone ");
     return 0;
 }
 
@@ -242,6 +251,88 @@ static void test_written_anew(void **state)
     expect(w, "shrank 3 4 5 6 ");
 }
 
+/* As long again as what was read, with other records. */
+static void test_written_anew_to_the_same_size(void **state)
+{
+    struct world *w = *state;
+    append(w->path, 1);
+    append(w->path, 2);
+    expect(w, "1o 2o caught-up ");
+    assert_int_equal(truncate(w->path, 0), 0);
+    append(w->path, 3);
+    append(w->path, 4);
+    expect(w, "shrank 3 4 ");
+    expect(w, "");
+    assert_int_equal(truncate(w->path, 0), 0);
+    append(w->path, 5);
+    append(w->path, 6);
+    open_log(w);
+    expect(w, "shrank 5o 6o caught-up ");
+}
+
+static void test_removed(void **state)
+{
+    struct world *w = *state;
+    append(w->path, 1);
+    append(w->path, 2);
+    expect(w, "1o 2o caught-up ");
+    assert_true(login_log_there(w->log));
+    append(w->path, 3);
+    assert_int_equal(unlink(w->path), 0);
+    expect(w, "3 gone ");
+    assert_false(login_log_there(w->log));
+    expect(w, "");
+    append(w->path, 2); /* a part of it, put back */
+    append(w->path, 4);
+    expect(w, "4 ");
+    assert_true(login_log_there(w->log));
+}
+
+/* Renamed, and nothing in its place; then the old one goes, too. */
+static void test_rotated_away(void **state)
+{
+    struct world *w = *state;
+    append(w->path, 1);
+    expect(w, "1o caught-up ");
+    assert_int_equal(rename(w->path, w->other), 0);
+    expect(w, "");
+    append(w->other, 2);
+    assert_int_equal(unlink(w->other), 0);
+    expect(w, "2 rotated-away ");
+    expect(w, "");
+}
+
+static void test_removed_while_nobody_looked(void **state)
+{
+    struct world *w = *state;
+    append(w->path, 1);
+    expect(w, "1o caught-up ");
+    login_log_free(w->log);
+    w->log = NULL;
+    append(w->path, 2);
+    assert_int_equal(rename(w->path, w->other), 0);
+    open_log(w);
+    expect(w, "2o caught-up ");
+    login_log_free(w->log);
+    w->log = NULL;
+    assert_int_equal(unlink(w->other), 0);
+    open_log(w);
+    expect(w, "gone missing caught-up ");
+    expect(w, "");
+}
+
+/* Another thing in its place takes no records. */
+static void test_replaced_by_no_file(void **state)
+{
+    struct world *w = *state;
+    append(w->path, 1);
+    expect(w, "1o caught-up ");
+    assert_int_equal(unlink(w->path), 0);
+    assert_int_equal(symlink("/dev/null", w->path), 0);
+    expect(w, "gone ");
+    assert_false(login_log_there(w->log));
+}
+
 static void test_gone_while_nobody_looked(void **state)
 {
     struct world *w = *state;
@@ -356,6 +447,11 @@ int main(void)
         TEST(test_restart),
         TEST(test_cut_while_nobody_looked),
         TEST(test_written_anew),
+        TEST(test_written_anew_to_the_same_size),
+        TEST(test_removed),
+        TEST(test_rotated_away),
+        TEST(test_removed_while_nobody_looked),
+        TEST(test_replaced_by_no_file),
         TEST(test_gone_while_nobody_looked),
         TEST(test_no_regular_file),
         cmocka_unit_test(test_memory),

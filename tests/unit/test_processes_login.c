@@ -72,7 +72,7 @@ static void test_what_was_forked_before_the_login_is_not_of_it(void **state)
 static void test_a_login_of_its_own_is_kept(void **state)
 {
     struct world *w = *state;
-    user_names_learn(w->names, 1001, slice_text("bob"));
+    user_names_learn(w->names, &(struct fact_user_name){.uid = 1001, .name = slice_text("bob")});
     uint64_t login = w->now;
     tick(w, 1);
     fork_process(w, 100, 101);

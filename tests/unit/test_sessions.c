@@ -30,9 +30,12 @@ struct world {
     struct timeline timeline;
     struct row_output output;
     struct sessions *sessions;
+    struct user_names *names;
+    unsigned n_asked; /* names, by number */
     uint64_t now;
-    uint64_t offset; /* in wtmp */
-    bool known;      /* all processes are */
+    int64_t clock_ns;       /* by so much the clock was set */
+    uint64_t inode, offset; /* of wtmp, and in it */
+    bool known;             /* all processes are */
     struct actor processes[PROCESSES_MOST];
     size_t n_processes;
     size_t n_seen; /* lines that were looked at */
@@ -73,9 +76,16 @@ static void on_finding(void *user, const char *class, const char *subject, const
     buffer_printf(&w->findings, "%s %s: %s\n", class, subject, detail);
 }
 
+static void on_ask(void *user, uint32_t uid)
+{
+    (void)uid;
+    ((struct world *)user)->n_asked++;
+}
+
 static void open_sessions(struct world *w)
 {
     const struct sessions_options options = {.output = &w->output,
+                                             .names = w->names,
                                              .merge_ns = 2000 * MS,
                                              .sessions_most = SESSIONS_MOST,
                                              .attempts_most = ATTEMPTS_MOST,
@@ -93,11 +103,14 @@ static int setup(void **state)
     struct world *w = calloc(1, sizeof(*w));
     w->now = boot_start;
     w->known = true;
+    w->inode = 77;
     timeline_init(&w->timeline, boot_start, real_start, 0, INT64_MIN);
     w->output = (struct row_output){.sink = row_sink_memory(&w->memory),
                                     .timeline = &w->timeline,
                                     .counters = &w->counters,
                                     .boot_id = BOOT};
+    const struct user_names_request request = {.user = w, .ask = on_ask};
+    assert_int_equal(user_names_new(&w->names, request), 0);
     open_sessions(w);
     *state = w;
     return 0;
@@ -107,6 +120,7 @@ static int teardown(void **state)
 {
     struct world *w = *state;
     sessions_free(w->sessions);
+    user_names_free(w->names);
     line_deinit(&w->output.line);
     row_sink_memory_deinit(&w->memory);
     buffer_deinit(&w->findings);
@@ -203,13 +217,14 @@ static void expect_users(struct world *w, const char *expected)
 static void tick(struct world *w, uint64_t after_ms)
 {
     w->now += after_ms * MS;
-    timeline_tick(&w->timeline, w->now, real_start + (int64_t)(w->now - boot_start), INT64_MIN);
+    timeline_tick(&w->timeline, w->now, real_start + w->clock_ns + (int64_t)(w->now - boot_start),
+                  INT64_MIN);
     sessions_tick(w->sessions);
 }
 
 static int64_t now_us(const struct world *w)
 {
-    return (real_start + (int64_t)(w->now - boot_start)) / 1000;
+    return (real_start + w->clock_ns + (int64_t)(w->now - boot_start)) / 1000;
 }
 
 static struct actor *process(struct world *w, uint32_t pid, uint32_t session, const char *comm)
@@ -218,6 +233,7 @@ static struct actor *process(struct world *w, uint32_t pid, uint32_t session, co
     struct actor *actor = &w->processes[w->n_processes++];
     *actor = (struct actor){.pid = pid,
                             .process_id = 7000 + pid,
+                            .began_ns = w->now,
                             .from_ns = w->now,
                             .until_ns = UINT64_MAX,
                             .login_uid = session == ID_UNSET ? ID_UNSET : 1000,
@@ -263,6 +279,13 @@ static void audit(struct world *w, enum audit_user_event event, uint32_t pid, co
     give_audit(w, user);
 }
 
+static void manager(struct world *w, enum audit_user_event event, uint32_t pid, const char *exe)
+{
+    struct fact_audit_user user = said(event, pid, exe, "alice");
+    user.session = 6;
+    give_audit(w, user);
+}
+
 static void sshd(struct world *w, enum audit_user_event event, uint32_t pid, const char *account,
                  bool success)
 {
@@ -289,7 +312,7 @@ static struct fact_login_record record_of(uint16_t type, uint32_t pid, const cha
 
 static void give_record(struct world *w, struct fact_login_record record)
 {
-    record.inode = 77;
+    record.inode = w->inode;
     record.begin = w->offset;
     record.end = w->offset += 384;
     if (!record.real_us)
@@ -324,14 +347,28 @@ static void log_event(struct world *w, enum login_log_event event, enum login_fi
         .kind = FACT_LOGIN_LOG,
         .source = SOURCE_UTMP,
         .boot_ns = w->now,
-        .login_log = {.event = event, .file = file, .inode = 77, .before = before, .now = now}
+        .login_log = {
+                      .event = event, .file = file, .inode = w->inode, .before = before, .now = now}
     };
     sessions_fact(w->sessions, &fact);
 }
 
+static void begin_scan(struct world *w)
+{
+    log_event(w, LOGIN_LOG_SCAN_BEGAN, LOGIN_FILE_UTMP, 0, 0);
+}
+
+static void end_scan(struct world *w)
+{
+    log_event(w, LOGIN_LOG_SCAN_ENDED, LOGIN_FILE_UTMP, 0, 0);
+}
+
+/* utmp shows nobody. */
 static void caught_up(struct world *w)
 {
     log_event(w, LOGIN_LOG_CAUGHT_UP, LOGIN_FILE_WTMP, 0, 0);
+    begin_scan(w);
+    end_scan(w);
     tick(w, 10);
 }
 
@@ -365,6 +402,28 @@ static void test_ssh_by_both(void **state)
     expect_findings(w, "");
 }
 
+/* Only the number is said, and its name comes before the row is written, or does not. */
+static void test_names_by_number(void **state)
+{
+    struct world *w = *state;
+    caught_up(w);
+    for (uint32_t pid = 100; pid < 102; pid++) {
+        struct fact_audit_user user = said(AUDIT_USER_START, pid, "/bin/login", "?");
+        process(w, pid, 5, "login");
+        user.session = pid;
+        user.account_uid = pid * 10;
+        give_audit(w, user);
+        user.event = AUDIT_USER_AUTHENTICATED;
+        give_audit(w, user);
+    }
+    assert_int_equal(w->n_asked, 2);
+    user_names_learn(w->names, &(struct fact_user_name){.uid = 1010, .name = slice_text("late")});
+    tick(w, 2000);
+    expect(w, "+1 audit b 100 1000 - - login 100 7100 - -\n"
+              "+2 audit b 101 1000 late - login 101 7101 - -\n"
+              "! audit - login success - - 7100\n! audit late login success - - 7101\n");
+}
+
 static void test_utmp_first(void **state)
 {
     struct world *w = *state;
@@ -387,23 +446,60 @@ static void test_utmp_and_wtmp(void **state)
     struct world *w = *state;
     struct fact_login_record record = record_of(USER_PROCESS, 100, "pts/1", "bob", "");
     caught_up(w);
-    process(w, 100, 6, "xterm");
+    struct actor *leader = process(w, 100, 6, "xterm");
     record.real_us = now_us(w);
     give_record(w, record);
     record.file = LOGIN_FILE_UTMP;
-    log_event(w, LOGIN_LOG_SCAN_BEGAN, LOGIN_FILE_UTMP, 0, 0);
+    begin_scan(w);
     give_record(w, record);
-    log_event(w, LOGIN_LOG_SCAN_ENDED, LOGIN_FILE_UTMP, 0, 0);
+    end_scan(w);
     tick(w, 2000);
     expect(w, "+1 utmp b 6 1000 bob pts/1 xterm 100 7100 - -\n");
-    log_event(w, LOGIN_LOG_SCAN_BEGAN, LOGIN_FILE_UTMP, 0, 0);
-    log_event(w, LOGIN_LOG_SCAN_ENDED, LOGIN_FILE_UTMP, 0, 0);
+    process_ends(w, leader);
+    begin_scan(w);
+    end_scan(w);
     expect(w, "-1 2 closed\n");
-    log_event(w, LOGIN_LOG_SCAN_BEGAN, LOGIN_FILE_UTMP, 0, 0);
+    begin_scan(w);
     give_record(w, record);
-    log_event(w, LOGIN_LOG_SCAN_ENDED, LOGIN_FILE_UTMP, 0, 0);
+    end_scan(w);
     tick(w, 3000);
     expect(w, "");
+    expect_findings(w, "");
+}
+
+/* That it is empty proves nothing about a session whose leader lives. */
+static void test_utmp_emptied(void **state)
+{
+    struct world *w = *state;
+    struct fact_login_record record = record_of(USER_PROCESS, 100, "pts/1", "alice", "");
+    caught_up(w);
+    struct actor *leader = process(w, 100, 5, "sshd");
+    sshd(w, AUDIT_USER_START, 100, "alice", true);
+    record.file = LOGIN_FILE_UTMP;
+    record.real_us = now_us(w);
+    begin_scan(w);
+    give_record(w, record);
+    end_scan(w);
+    tick(w, 2000);
+    expect(w, "+1 audit,utmp b 5 1000 alice pts/1 sshd 100 7100 198.18.0.7 -\n");
+    for (int i = 0; i < 2; i++) {
+        begin_scan(w);
+        end_scan(w);
+        tick(w, 2000);
+        expect(w, "");
+        expect_users(w, "alice");
+        expect_findings(w, i ? ""
+                             : "utmp_shrank pts/1: alice, process 100: utmp shows it no more, and "
+                               "it lives\n");
+    }
+    begin_scan(w);
+    give_record(w, record);
+    end_scan(w);
+    sshd(w, AUDIT_USER_END, 100, "alice", true);
+    expect(w, "-1 6 closed\n");
+    process_ends(w, leader);
+    tick(w, 3000);
+    expect_findings(w, "");
 }
 
 static void test_two_on_one_line(void **state)
@@ -476,7 +572,119 @@ static void test_cron_is_no_attempt(void **state)
     expect_users(w, "");
 }
 
+/* Whom these make somebody else has not logged in. */
+static void test_inner_services(void **state)
+{
+    static const char *const programs[] = {
+        "/usr/bin/su",   "/usr/bin/sudo", "/usr/bin/pkexec", "/usr/bin/doas",
+        "/sbin/runuser", "/usr/sbin/atd", "/usr/sbin/crond", "/lib/systemd/systemd"};
+    struct world *w = *state;
+    caught_up(w);
+    for (uint32_t i = 0; i < 8; i++)
+        audit(w, AUDIT_USER_START, 300 + i, programs[i], "root", "?");
+    assert_int_equal(sessions_rows(w->sessions), 8);
+    expect_users(w, "");
+}
+
+/* The account is refused: that is told. */
+static void test_cron_is_refused(void **state)
+{
+    struct world *w = *state;
+    caught_up(w);
+    process(w, 300, ID_UNSET, "cron");
+    struct fact_audit_user user = said(AUDIT_USER_ACCOUNT, 300, "/usr/sbin/cron", "alice");
+    user.terminal = slice_text("cron");
+    user.success = false;
+    give_audit(w, user);
+    tick(w, 2000);
+    expect(w, "! audit alice cron failure - - 7300\n");
+}
+
+/* systemd's word, and that of (sd-pam), which closes; the login that it began with is another. */
+static void test_user_manager(void **state)
+{
+    struct world *w = *state;
+    caught_up(w);
+    process(w, 100, 5, "sshd");
+    process(w, 400, 6, "systemd");
+    process(w, 401, 6, "(sd-pam)");
+    sshd(w, AUDIT_USER_START, 100, "alice", true);
+    audit(w, AUDIT_USER_ACCOUNT, 400, "/usr/lib/systemd/systemd", "alice", "?");
+    manager(w, AUDIT_USER_START, 400, "/usr/lib/systemd/systemd");
+    wtmp(w, USER_PROCESS, 100, "pts/3", "alice", "");
+    tick(w, 2000);
+    expect(w, "+1 audit,utmp b 5 1000 alice pts/3 sshd 100 7100 198.18.0.7 -\n"
+              "+2 audit b 6 1000 alice - systemd-user 400 7400 - -\n");
+    expect_users(w, "alice");
+    manager(w, AUDIT_USER_END, 401, "/usr/lib/systemd/systemd-executor");
+    tick(w, 1);
+    expect(w, "-2 2 closed\n");
+    expect_findings(w, "");
+}
+
+/* It is heard when its leader's end has ended the row. */
+static void test_user_manager_closes_late(void **state)
+{
+    struct world *w = *state;
+    caught_up(w);
+    struct actor *leader = process(w, 400, 6, "systemd");
+    manager(w, AUDIT_USER_START, 400, "/usr/lib/systemd/systemd");
+    tick(w, 3000);
+    process_ends(w, leader);
+    tick(w, 3000);
+    process(w, 401, 6, "(sd-pam)");
+    manager(w, AUDIT_USER_END, 401, "/usr/lib/systemd/systemd");
+    tick(w, 3000);
+    expect(w, "+1 audit b 6 1000 alice - systemd-user 400 7400 - -\n"
+              "-1 3 exit\n");
+    expect_findings(w, "");
+}
+
+/* Who opened it is gone, or it is the only one of its kind: then it is closed by whoever is of the
+ * same service in the same audit session. Of two that live nobody knows which. */
+static void test_closed_by_another_process(void **state)
+{
+    struct world *w = *state;
+    caught_up(w);
+    process(w, 100, 5, "gdm");
+    audit(w, AUDIT_USER_START, 100, "/usr/sbin/gdm", "alice", "?");
+    tick(w, 2000);
+    expect(w, "+1 audit b 5 1000 alice - gdm 100 7100 - -\n");
+    audit(w, AUDIT_USER_END, 101, "/usr/sbin/gdm", "alice", "?");
+    expect(w, "-1 2 closed\n");
+    audit(w, AUDIT_USER_END, 102, "/usr/sbin/gdm", "alice", "?");
+    expect_findings(w, "");
+    process(w, 200, 5, "su");
+    struct actor *second = process(w, 201, 5, "su");
+    audit(w, AUDIT_USER_START, 200, "/usr/bin/su", "root", "/dev/pts/1");
+    audit(w, AUDIT_USER_START, 201, "/usr/bin/su", "root", "/dev/pts/2");
+    tick(w, 2000);
+    expect(w, "+2 audit b 5 1000 root pts/1 su 200 7200 - -\n"
+              "+3 audit b 5 1000 root pts/2 su 201 7201 - -\n");
+    audit(w, AUDIT_USER_END, 202, "/usr/bin/su", "root", "/dev/pts/3");
+    expect(w, "");
+    expect_findings(w, "logout_without_login pid 202: su, process 202, closed a session that was "
+                       "not opened\n");
+    process_ends(w, second);
+    audit(w, AUDIT_USER_END, 203, "/usr/bin/su", "root", "/dev/pts/2");
+    expect(w, "-3 4 closed\n");
+    expect_findings(w, "");
+}
+
 /* -- ends -- */
+
+/* Audit is read when the connector has told that the leader is gone. */
+static void test_leader_ends_first(void **state)
+{
+    struct world *w = *state;
+    caught_up(w);
+    struct actor *leader = process(w, 400, 6, "systemd");
+    tick(w, 20);
+    process_ends(w, leader);
+    manager(w, AUDIT_USER_START, 400, "/usr/lib/systemd/systemd");
+    tick(w, 2000);
+    expect(w, "+1 audit b 6 1000 alice - systemd-user 400 7400 - - 0 exit\n");
+}
 
 static void test_leader_killed(void **state)
 {
@@ -490,6 +698,33 @@ static void test_leader_killed(void **state)
     expect(w, "+1 audit b 5 1000 alice - sshd 100 7100 198.18.0.7 -\n");
     tick(w, 1000);
     expect(w, "-1 4 exit\n");
+}
+
+/* All in one gulp. */
+static void test_leader_killed_at_once(void **state)
+{
+    struct world *w = *state;
+    caught_up(w);
+    struct actor *leaders[4];
+    for (uint32_t i = 0; i < 4; i++)
+        leaders[i] = process(w, 100 + i, i == 3 ? ID_UNSET : 5 + i, "sshd");
+    tick(w, 10);
+    sshd(w, AUDIT_USER_START, 100, "alice", true);
+    wtmp(w, USER_PROCESS, 101, "pts/1", "bob", "");
+    wtmp(w, USER_PROCESS, 102, "pts/2", "carol", "");
+    struct fact_audit_user user = said(AUDIT_USER_START, 104, "/usr/sbin/sshd", "carol");
+    user.session = 7;
+    give_audit(w, user); /* carol's leader is another process */
+    leaders[2]->pid = 104;
+    sshd(w, AUDIT_USER_LOGIN, 103, "nobody-there", false);
+    for (int i = 0; i < 4; i++)
+        process_ends(w, leaders[i]);
+    tick(w, 2000);
+    tick(w, 0);
+    expect(w, "! audit nobody-there sshd failure 198.18.0.7 - 7103\n"
+              "+1 audit b 5 1000 alice - sshd 100 7100 198.18.0.7 - 0 exit\n"
+              "+2 utmp b 6 1000 bob pts/1 sshd 101 7101 - - 0 exit\n"
+              "+3 audit,utmp b 7 1000 carol pts/2 sshd 104 7102 - - 0 exit\n");
 }
 
 static void test_exec_of_the_leader_ends_nothing(void **state)
@@ -522,16 +757,204 @@ static void test_past_with_reboots(void **state)
     past(w, 3900, NEW_TIME, 0, "{", "");
     past(w, 3000, LOGIN_PROCESS, 13, "tty1", "LOGIN");
     past(w, 2000, USER_PROCESS, 14, "tty1", "dave");
-    expect(w, "+1 utmp - - - alice pts/0 - 10 - - -\n"
-              "+2 utmp - - - bob pts/1 - 11 - - -\n"
-              "-1 -7000 closed\n"
-              "-2 -6000 reboot\n"
-              "+3 utmp - - - carol pts/0 - 12 - - -\n"
-              "-3 -4000 reboot\n"
-              "+4 utmp - - - dave tty1 - 14 - - -\n");
+    expect(w, "+1 utmp - - - alice pts/0 - 10 - - - -7000 closed\n"
+              "+2 utmp - - - bob pts/1 - 11 - - - -6000 reboot\n"
+              "+3 utmp - - - carol pts/0 - 12 - - - -4000 reboot\n");
     caught_up(w);
-    expect(w, "-4 -1000 reboot\n"); /* the boot clock began then */
+    /* the boot clock began then */
+    expect(w, "+4 utmp - - - dave tty1 - 14 - - - -1000 reboot\n");
     expect_findings(w, "");
+}
+
+/* Who has the pid now began long after the login. */
+static void test_past_of_a_reused_pid(void **state)
+{
+    struct world *w = *state;
+    past(w, 900, USER_PROCESS, 900, "pts/3", "mallory");
+    process(w, 900, ID_UNSET, "nginx");
+    caught_up(w);
+    tick(w, 3000);
+    expect(w, "+1 utmp b - - mallory pts/3 - 900 - - - 0 reconciled\n");
+    expect_users(w, "");
+}
+
+/* The clock was half an hour behind at boot and at the first login, and right at the second; then
+ * the agent began. Of a former boot is only who does not live. */
+static void test_clock_set_after_boot(void **state)
+{
+    struct world *w = *state;
+    struct fact_login_record boot = record_of(BOOT_TIME, 0, "~", "reboot", "");
+    process(w, 40, 3, "login")->began_ns = boot_start - 910000 * MS;
+    process(w, 41, 4, "login")->began_ns = boot_start - 110000 * MS;
+    process(w, 42, ID_UNSET, "nginx")->began_ns = boot_start - 50000 * MS;
+    past(w, 2800, BOOT_TIME, 0, "~", "reboot");
+    past(w, 2700, USER_PROCESS, 40, "tty1", "alice");
+    past(w, 2650, USER_PROCESS, 42, "tty3", "mallory");
+    past(w, 2600, USER_PROCESS, 43, "tty4", "eve");
+    past(w, 100, USER_PROCESS, 41, "tty2", "bob");
+    log_event(w, LOGIN_LOG_CAUGHT_UP, LOGIN_FILE_WTMP, 0, 0);
+    tick(w, 10);
+    expect(w, ""); /* utmp, which is read next, knows when the boot was by the clock of then */
+    boot.file = LOGIN_FILE_UTMP;
+    boot.old = true;
+    boot.real_us = real_start / 1000 - 2800 * INT64_C(1000000);
+    begin_scan(w);
+    give_record(w, boot);
+    end_scan(w);
+    tick(w, 10);
+    tick(w, 10);
+    expect(w, "+1 utmp - - - mallory tty3 - 42 - - - -1000 reboot\n"
+              "+2 utmp - - - eve tty4 - 43 - - - -1000 reboot\n"
+              "+3 utmp b 3 1000 alice tty1 login 40 7040 - -\n"
+              "+4 utmp b 4 1000 bob tty2 login 41 7041 - -\n");
+    expect_users(w, "alice,bob");
+}
+
+/* There is no utmp: it is not waited for long. */
+static void test_past_without_utmp(void **state)
+{
+    struct world *w = *state;
+    past(w, 500, USER_PROCESS, 11, "pts/1", "bob");
+    log_event(w, LOGIN_LOG_CAUGHT_UP, LOGIN_FILE_WTMP, 0, 0);
+    tick(w, 1990);
+    expect(w, "");
+    tick(w, 10);
+    expect(w, "+1 utmp b - - bob pts/1 - 11 - - - 2 reconciled\n");
+}
+
+/* utmp shows who logged in before the agent began, when all else is known already. */
+static void test_late_utmp(void **state)
+{
+    struct world *w = *state;
+    struct fact_login_record record = record_of(USER_PROCESS, 10, "pts/1", "bob", "");
+    caught_up(w);
+    process(w, 10, 3, "sshd")->began_ns = boot_start - 600000 * MS;
+    record.file = LOGIN_FILE_UTMP;
+    record.old = true;
+    record.real_us = real_start / 1000 - 500 * INT64_C(1000000);
+    begin_scan(w);
+    give_record(w, record);
+    end_scan(w);
+    tick(w, 10);
+    tick(w, 10);
+    expect(w, "+1 utmp b 3 1000 bob pts/1 sshd 10 7010 - -\n");
+}
+
+/* utmp forgets him before the processes are known. */
+static void test_shown_no_more_and_unproven(void **state)
+{
+    struct world *w = *state;
+    struct fact_login_record record = record_of(USER_PROCESS, 10, "pts/1", "bob", "");
+    w->known = false;
+    tick(w, 10);
+    log_event(w, LOGIN_LOG_CAUGHT_UP, LOGIN_FILE_WTMP, 0, 0);
+    record.file = LOGIN_FILE_UTMP;
+    record.old = true;
+    record.real_us = real_start / 1000 - 500 * INT64_C(1000000);
+    begin_scan(w);
+    give_record(w, record);
+    end_scan(w);
+    begin_scan(w);
+    end_scan(w);
+    process(w, 10, 3, "sshd")->began_ns = boot_start - 600000 * MS;
+    w->known = true;
+    tick(w, 10);
+    tick(w, 10);
+    expect(w, "+1 utmp b 3 1000 bob pts/1 sshd 10 7010 - -\n");
+}
+
+/* The clock was set back below the time of the boot, as it was taken. */
+static void test_clock_set_back(void **state)
+{
+    struct world *w = *state;
+    struct fact_login_record record = record_of(USER_PROCESS, 100, "pts/1", "bob", "");
+    caught_up(w);
+    struct actor *leader = process(w, 100, 5, "login");
+    w->clock_ns = -7200 * (int64_t)1000 * (int64_t)MS;
+    int64_t real_ns = now_us(w) * 1000;
+    assert_int_equal(timeline_tick(&w->timeline, w->now, real_ns, 0), TIMELINE_STEP_TAKEN);
+    give_record(w, record);
+    tick(w, 2000);
+    expect(w, "+1 utmp b 5 1000 bob pts/1 login 100 7100 - -\n");
+    process_ends(w, leader);
+    tick(w, 2000);
+    expect(w, "-1 -7198 exit\n");
+}
+
+/* By half an hour, which is not followed: audit's time is ours, that of utmp is the clock's. */
+static void move_clock(struct world *w, int64_t seconds)
+{
+    caught_up(w);
+    process(w, 100, ID_UNSET, "sshd");
+    process(w, 101, ID_UNSET, "sshd");
+    struct fact_audit_user user = said(AUDIT_USER_START, 100, "/usr/sbin/sshd", "alice");
+    user.session = user.login_uid = ID_UNSET;
+    w->clock_ns = seconds * 1000 * (int64_t)MS;
+    tick(w, 10);
+    give_audit(w, user);
+    wtmp(w, USER_PROCESS, 100, "pts/1", "alice", "");
+    wtmp(w, USER_PROCESS, 101, "pts/2", "bob", "");
+    user.pid = 101;
+    user.account = slice_text("bob");
+    give_audit(w, user);
+    tick(w, 2000);
+    expect(w, "+1 audit,utmp b - - alice pts/1 sshd 100 7100 - -\n"
+              "+2 audit,utmp b - - bob pts/2 sshd 101 7101 - -\n");
+    w->processes[0].process_id++;
+    w->clock_ns = 0;
+    tick(w, 10);
+    wtmp(w, BOOT_TIME, 0, "~", "reboot", "");
+    w->clock_ns = 3600 * 1000 * (int64_t)MS;
+    tick(w, 10);
+    wtmp(w, BOOT_TIME, 0, "~", "reboot", "");
+    expect(w, "");
+    expect_findings(w, "");
+}
+
+static void test_clock_forward(void **state)
+{
+    move_clock(*state, 1800);
+}
+
+static void test_clock_back(void **state)
+{
+    move_clock(*state, -1800);
+}
+
+/* A record of a login long ago is not of the session that has the same pid now. */
+static void test_old_record_of_the_same_pid(void **state)
+{
+    struct world *w = *state;
+    tick(w, 10);
+    process(w, 100, 5, "sshd");
+    process(w, 101, 6, "sshd");
+    sshd(w, AUDIT_USER_START, 100, "alice", true);
+    tick(w, 2000);
+    struct fact_audit_user user = said(AUDIT_USER_START, 101, "/usr/sbin/sshd", "bob");
+    user.session = 6;
+    give_audit(w, user);
+    past(w, 900, USER_PROCESS, 100, "pts/1", "mallory");
+    past(w, 800, USER_PROCESS, 101, "pts/2", "eve");
+    caught_up(w);
+    tick(w, 2000);
+    expect(w, "+1 audit b 5 1000 alice - sshd 100 7100 198.18.0.7 -\n"
+              "+2 utmp b - - mallory pts/1 - 100 - - - 2 reconciled\n"
+              "+3 utmp b - - eve pts/2 - 101 - - - 2 reconciled\n"
+              "+4 audit b 6 1000 bob - sshd 101 7101 - -\n");
+}
+
+/* Who is logged in is known when the files have been read and all processes found. */
+static void test_users_are_known(void **state)
+{
+    struct world *w = *state;
+    w->known = false;
+    tick(w, 10);
+    assert_false(sessions_users_known(w->sessions));
+    caught_up(w);
+    assert_false(sessions_users_known(w->sessions));
+    w->known = true;
+    tick(w, 10);
+    assert_true(sessions_users_known(w->sessions));
 }
 
 /* Logged in before the agent began: by a process that lives, and by one that does not. */
@@ -539,7 +962,7 @@ static void test_past_of_this_boot(void **state)
 {
     struct world *w = *state;
     w->known = false;
-    process(w, 10, 3, "sshd");
+    process(w, 10, 3, "sshd")->began_ns = boot_start - 600000 * MS;
     past(w, 500, USER_PROCESS, 10, "pts/0", "alice");
     past(w, 400, USER_PROCESS, 11, "pts/1", "bob");
     caught_up(w);
@@ -579,24 +1002,52 @@ static void test_findings(void **state)
     wtmp(w, DEAD_PROCESS, 50, "tty1", "", "");
     expect_findings(w, "");
     wtmp(w, DEAD_PROCESS, 51, "pts/9", "", "");
-    expect_findings(w, "logout_without_login wtmp: line pts/9, process 51: a logout of nobody who "
-                       "was logged in\n");
+    expect_findings(w, "logout_without_login pts/9: process 51: a logout of nobody who was logged "
+                       "in\n");
     process(w, 52, 4, "sshd");
     sshd(w, AUDIT_USER_END, 52, "alice", true);
-    expect_findings(w, "logout_without_login audit: sshd, process 52, closed a session that was "
+    expect_findings(w, "logout_without_login pid 52: sshd, process 52, closed a session that was "
                        "not opened\n");
     wtmp(w, USER_PROCESS, 53, "pts/8", "mallory", "");
     tick(w, 2000);
     expect(w, "+1 utmp b - - mallory pts/8 - 53 - - -\n");
-    expect_findings(w, "session_without_leader utmp: process 53, which a login names, was never "
+    expect_findings(w, "session_without_leader pts/8: process 53, which a login names, was never "
                        "there\n");
     log_event(w, LOGIN_LOG_SHRANK, LOGIN_FILE_WTMP, 3840, 384);
     log_event(w, LOGIN_LOG_ROTATED, LOGIN_FILE_WTMP, 5, 6);
     log_event(w, LOGIN_LOG_REPLACED, LOGIN_FILE_BTMP, 7, 8);
+    log_event(w, LOGIN_LOG_REPLACED, LOGIN_FILE_WTMP, 6, 0);
+    log_event(w, LOGIN_LOG_ROTATED, LOGIN_FILE_BTMP, 8, 0);
     expect_findings(w, "wtmp_shrank wtmp: 3840 bytes were read, now it has 384\n"
                        "wtmp_changed_inode wtmp: the one before was renamed; inode 6, before 5\n"
-                       "btmp_changed_inode btmp: the one before is gone; inode 8, before 7\n");
-    assert_int_equal(sessions_findings(w->sessions), 6);
+                       "btmp_changed_inode btmp: the one before is gone; inode 8, before 7\n"
+                       "wtmp_changed_inode wtmp: inode 6 is gone, and there is no other\n"
+                       "btmp_changed_inode btmp: inode 8 was renamed and is gone, and there is no "
+                       "other\n");
+    assert_int_equal(sessions_findings(w->sessions), 8);
+}
+
+/* What comes from outside is evidence text in a finding, too, and whole. */
+static void test_hostile_findings(void **state)
+{
+    struct world *w = *state;
+    char longest[1000], expected[4096] = "logout_without_login pid 54: ";
+    caught_up(w);
+    wtmp(w, DEAD_PROCESS, 51, "\xff\xfe\n", "", "");
+    expect_findings(w, "logout_without_login \\xff\\xfe\n: process 51: a logout of nobody who was "
+                       "logged in\n");
+    wtmp(w, DEAD_PROCESS, 52, "", "", "");
+    expect_findings(w, "logout_without_login pid 52: process 52: a logout of nobody who was logged "
+                       "in\n");
+    memset(longest, 0xff, sizeof(longest));
+    struct fact_audit_user user = said(AUDIT_USER_END, 54, "", "alice");
+    user.exe = slice_of(longest, sizeof(longest));
+    give_audit(w, user);
+    size_t length = strlen(expected);
+    for (int i = 0; i < 253; i++, length += 4)
+        memcpy(expected + length, "\\xff", 4);
+    strcpy(expected + length, "..., process 54, closed a session that was not opened\n");
+    expect_findings(w, expected);
 }
 
 /* -- attempts -- */
@@ -665,6 +1116,46 @@ static void test_probes(void **state)
     tick(w, 2000);
     expect(w, "! audit nobody-there sshd failure 198.18.0.7 - 7100\n"
               "! audit alice sshd success 198.18.0.7 - 7101\n");
+}
+
+/* The word of success is another process's, as without PAM: the connection of the same user and
+ * address tried before. */
+static void test_probe_of_another_process(void **state)
+{
+    struct world *w = *state;
+    caught_up(w);
+    process(w, 100, ID_UNSET, "sshd");
+    struct actor *other = process(w, 101, ID_UNSET, "sshd");
+    process(w, 102, ID_UNSET, "sshd");
+    sshd(w, AUDIT_USER_LOGIN, 100, "alice", false);
+    sshd(w, AUDIT_USER_LOGIN, 101, "bob", false);
+    tick(w, 5000);
+    sshd(w, AUDIT_USER_LOGIN, 102, "alice", true);
+    process_ends(w, other);
+    tick(w, 2000);
+    expect(w, "+1 audit b 5 1000 alice - sshd 102 7102 198.18.0.7 -\n"
+              "! audit bob sshd failure 198.18.0.7 - 7101\n"
+              "! audit alice sshd success 198.18.0.7 - 7102\n");
+    tick(w, 200000);
+    expect(w, "");
+}
+
+/* Its time is that of the word that audit has heard, in the same second. */
+static void test_probe_before_btmp(void **state)
+{
+    struct world *w = *state;
+    caught_up(w);
+    tick(w, 400);
+    process(w, 100, ID_UNSET, "sshd");
+    sshd(w, AUDIT_USER_LOGIN, 100, "alice", false);
+    struct fact_login_record record = btmp_of(100, "ssh:notty", "alice");
+    record.real_us = real_start / 1000;
+    give_record(w, record);
+    tick(w, 2000);
+    expect(w, "! audit,utmp alice sshd failure 198.18.0.7 - 7100\n");
+    struct slice line = row_sink_memory_line(&w->memory, w->n_seen - 1);
+    assert_int_equal(line_parse_time(row_sink_memory_value(line, 0)),
+                     real_start / 1000 + 400000 + 10000);
 }
 
 /* Later than the bound, or of another user: another attempt. */
@@ -869,6 +1360,7 @@ static void test_restart(void **state)
     sshd(w, AUDIT_USER_AUTHENTICATED, 102, "carol", false);
     tick(w, 5000);
     expect(w, "! audit carol sshd failure 198.18.0.7 - -\n");
+    w->processes[1].process_id++; /* it has become another program */
     restart(w, true);
     caught_up(w);
     expect(w, "");
@@ -924,6 +1416,21 @@ static void test_reconciled(void **state)
     expect_users(w, "alice");
 }
 
+/* Another process has the pid of bob's leader. Alice's is the same, though the clock was set since.
+ */
+static void test_restart_with_a_reused_pid(void **state)
+{
+    struct world *w = *state;
+    log_in_two(w);
+    tick(w, 60000);
+    w->processes[1].process_id++;
+    w->processes[0].began_ns = w->processes[1].began_ns = w->now - 1000 * MS;
+    restart(w, true);
+    caught_up(w);
+    expect(w, "-2 62 reconciled\n");
+    expect_users(w, "alice");
+}
+
 static void test_reboot(void **state)
 {
     struct world *w = *state;
@@ -951,27 +1458,98 @@ static void test_cursors(void **state)
     assert_int_equal(btmp_cursor.inode, 0);
 }
 
+/* The file is another one while a login waits: first the rest of the old one is to be read. */
+static void test_cursors_over_rotation(void **state)
+{
+    struct world *w = *state;
+    struct login_cursor wtmp_cursor, btmp_cursor;
+    caught_up(w);
+    process(w, 101, 6, "sshd");
+    wtmp(w, LOGIN_PROCESS, 50, "tty1", "LOGIN", "");
+    wtmp(w, USER_PROCESS, 101, "pts/2", "bob", "");
+    w->inode = 78;
+    w->offset = 0;
+    log_event(w, LOGIN_LOG_ROTATED, LOGIN_FILE_WTMP, 77, 78);
+    process(w, 102, 7, "sshd");
+    wtmp(w, USER_PROCESS, 102, "pts/3", "carol", "");
+    for (int i = 0; i < 3; i++)
+        wtmp(w, LOGIN_PROCESS, 51, "tty2", "LOGIN", "");
+    sessions_cursors(w->sessions, &wtmp_cursor, &btmp_cursor);
+    assert_int_equal(wtmp_cursor.inode, 77);
+    assert_int_equal(wtmp_cursor.offset, 384);
+    tick(w, 2000);
+    sessions_cursors(w->sessions, &wtmp_cursor, &btmp_cursor);
+    assert_int_equal(wtmp_cursor.inode, 78);
+    assert_int_equal(wtmp_cursor.offset, 4 * 384);
+}
+
+/* What was cut off cannot be read again. */
+static void test_cursors_over_truncation(void **state)
+{
+    struct world *w = *state;
+    struct login_cursor wtmp_cursor, btmp_cursor;
+    caught_up(w);
+    wtmp(w, LOGIN_PROCESS, 50, "tty1", "LOGIN", "");
+    wtmp(w, USER_PROCESS, 101, "pts/2", "bob", "");
+    give_record(w, btmp_of(103, "ssh:notty", "eve"));
+    w->offset = 0;
+    log_event(w, LOGIN_LOG_SHRANK, LOGIN_FILE_WTMP, 768, 0);
+    log_event(w, LOGIN_LOG_SHRANK, LOGIN_FILE_BTMP, 1152, 0);
+    for (int i = 0; i < 4; i++)
+        wtmp(w, LOGIN_PROCESS, 51, "tty2", "LOGIN", "");
+    struct fact_login_record record = btmp_of(104, "ssh:notty", "eve");
+    record.old = true;
+    record.real_us = real_start / 1000 - 3600 * INT64_C(1000000);
+    give_record(w, record);
+    sessions_cursors(w->sessions, &wtmp_cursor, &btmp_cursor);
+    assert_int_equal(wtmp_cursor.inode, 77);
+    assert_int_equal(wtmp_cursor.offset, 4 * 384);
+    assert_int_equal(btmp_cursor.offset, 5 * 384);
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_ssh_by_both),
+        TEST(test_names_by_number),
         TEST(test_utmp_first),
         TEST(test_utmp_and_wtmp),
+        TEST(test_utmp_emptied),
         TEST(test_two_on_one_line),
         TEST(test_su),
         TEST(test_sudo_without_password),
         TEST(test_cron_is_no_attempt),
+        TEST(test_inner_services),
+        TEST(test_cron_is_refused),
+        TEST(test_user_manager),
+        TEST(test_user_manager_closes_late),
+        TEST(test_closed_by_another_process),
+        TEST(test_leader_ends_first),
         TEST(test_leader_killed),
+        TEST(test_leader_killed_at_once),
         TEST(test_exec_of_the_leader_ends_nothing),
         TEST(test_past_with_reboots),
+        TEST(test_past_of_a_reused_pid),
+        TEST(test_clock_set_after_boot),
+        TEST(test_past_without_utmp),
+        TEST(test_late_utmp),
+        TEST(test_shown_no_more_and_unproven),
+        TEST(test_clock_set_back),
+        TEST(test_clock_forward),
+        TEST(test_clock_back),
+        TEST(test_old_record_of_the_same_pid),
+        TEST(test_users_are_known),
         TEST(test_past_of_this_boot),
         TEST(test_reboot_record),
         TEST(test_findings),
+        TEST(test_hostile_findings),
         TEST(test_attempt_by_three),
         TEST(test_three_attempts_of_one_process),
         TEST(test_probes),
+        TEST(test_probe_of_another_process),
+        TEST(test_probe_before_btmp),
         TEST(test_attempts_that_are_two),
         TEST(test_late_words),
         TEST(test_login_by_another_process),
@@ -983,8 +1561,11 @@ int main(void)
         TEST(test_restart),
         TEST(test_read_again),
         TEST(test_reconciled),
+        TEST(test_restart_with_a_reused_pid),
         TEST(test_reboot),
         TEST(test_cursors),
+        TEST(test_cursors_over_rotation),
+        TEST(test_cursors_over_truncation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -143,8 +143,9 @@ def descriptor_mounts():
     tree, error = call("open_tree", AT_FDCWD, ctypes.create_string_buffer(b"/usr"), 1)
     read_only = ctypes.create_string_buffer(struct.pack("=QQQQ", 1, 0, 0, 0))
     error = (error or call("move_mount", tree, none, here, path, 4)[1] or
-             call("mount_setattr", here, path, 0, read_only, 32)[1] or
-             call("umount2", path, 0)[1])
+             call("mount_setattr", here, path, 0, read_only, 32)[1])
+    os.close(tree)
+    error = error or call("umount2", path, 0)[1]
     refused = call("move_mount", AT_FDCWD, path, AT_FDCWD, root, 0)[1]
     return error or refused != errno.EINVAL
 

@@ -147,7 +147,7 @@ def descriptor_mounts():
     os.close(tree)
     error = error or call("umount2", path, 0)[1]
     refused = call("move_mount", AT_FDCWD, path, AT_FDCWD, root, 0)[1]
-    return error or refused != errno.EINVAL
+    return error or (0 if refused == errno.EINVAL else refused or errno.EPROTO)
 
 
 def unshares():

@@ -182,8 +182,6 @@ static void on_entry(struct accounts *a, const struct fact *fact)
     struct account_part_rows *part = account_part_of(a, table);
     if (!part->scanning)
         return;
-    if (table == TABLE_ACCOUNT)
-        account_switch_end(a, fact->account.uid, part->moment_ns, END_CLOSED);
     if (described && fact->kind != FACT_GROUP_MEMBER) {
         password = keep_password(a, part, fact);
         described = !a->text.failed;

@@ -13,8 +13,9 @@
  * of him (seen_by agent). The switch is asked again when he appears again, not before its answer
  * has grown old (names_source.h). Another answer ends the row as closed and begins the next one;
  * that there is no such user any more ends it as removed; a line of the files with his uid as
- * closed. What an earlier run left open is taken up by the first answer, or ended by it as
- * reconciled. There are 4096 at most; each answer that finds no room is counted.
+ * closed, when the source of names has seen it. What an earlier run left open is taken up by the
+ * first answer, or ended by it as reconciled. There are 4096 at most; each answer that finds no
+ * room is counted.
  */
 #include "core/fact.h"
 #include "recorder/findings.h"

@@ -99,8 +99,6 @@ void account_row_free(struct accounts *a, struct account_row *row);
 bool account_switch_init(struct account_switch *s);
 /** An entry of the switch, or whose a uid is. */
 void account_switch_fact(struct accounts *a, const struct fact *fact);
-/** The row of a uid ends, if there is one. */
-void account_switch_end(struct accounts *a, uint32_t uid, uint64_t at_ns, enum end_cause cause);
 /** Out of the open ones. */
 void account_switch_unlist(struct accounts *a, struct account_row *row);
 /** A row of an earlier run that was open. */

@@ -1,6 +1,7 @@
 /* Users whom only the name service switch knows. They are told one by one, when somebody asks for
  * one who appears in rows; so there is one row at most for each uid, outside of the readings of the
- * files, which prove nothing of it. It ends with the next answer that is another one. */
+ * files, which prove nothing of it: which of the two sources is heard first is chance. It ends with
+ * the next answer that is another one. */
 #include "recorder/accounts_private.h"
 
 enum { SWITCH_ROWS_MOST = 4096 };
@@ -42,7 +43,7 @@ void account_switch_unlist(struct accounts *a, struct account_row *row)
     a->of_switch.n--;
 }
 
-void account_switch_end(struct accounts *a, uint32_t uid, uint64_t at_ns, enum end_cause cause)
+static void end(struct accounts *a, uint32_t uid, uint64_t at_ns, enum end_cause cause)
 {
     struct account_row *row = find(a, uid);
     if (row)
@@ -83,7 +84,7 @@ static void on_entry(struct accounts *a, const struct fact *fact)
         row->restored = false;
         return;
     }
-    account_switch_end(a, uid, fact->boot_ns, END_CLOSED);
+    end(a, uid, fact->boot_ns, END_CLOSED);
     begin(a, uid, fact->boot_ns);
 }
 
@@ -93,9 +94,9 @@ void account_switch_fact(struct accounts *a, const struct fact *fact)
         if (!a->unwatched)
             on_entry(a, fact);
     } else if (fact->user_name.origin == USER_OF_FILE) {
-        account_switch_end(a, fact->user_name.uid, fact->boot_ns, END_CLOSED);
+        end(a, fact->user_name.uid, fact->boot_ns, END_CLOSED);
     } else if (fact->user_name.origin == USER_OF_NOBODY) {
-        account_switch_end(a, fact->user_name.uid, fact->boot_ns, END_REMOVED);
+        end(a, fact->user_name.uid, fact->boot_ns, END_REMOVED);
     }
 }
 

@@ -654,7 +654,8 @@ static void test_switch(void **state)
     assert_int_equal(accounts_rows(w->accounts), 2);
 }
 
-/* The files prove nothing of the switch's users, but a line with the same uid takes its place. */
+/* Readings of the files prove nothing of the switch's users: a line with the same uid takes their
+ * place when the source of names says so. */
 static void test_switch_beside_files(void **state)
 {
     struct world *w = *state;
@@ -670,7 +671,9 @@ static void test_switch_beside_files(void **state)
     plain(w, "root", 0);
     plain(w, "b", 2);
     end(w, ACCOUNTS);
-    expect(w, "-2 closed\n+4 account b 2 100 - /home  locked -\n");
+    expect(w, "+4 account b 2 100 - /home  locked -\n");
+    whose_is(w, 2, USER_OF_FILE);
+    expect(w, "-2 closed\n");
     begin(w, ACCOUNTS);
     end(w, ACCOUNTS);
     expect(w, "-3 removed\n-4 removed\n");

@@ -304,6 +304,10 @@ struct fact_kernel_event {
     struct slice target; /* as far as the call's own record says; SLICE_NULL: it does not */
 };
 
+/* Bytes of a target: as evidence text it still has room in the column. What is longer is cut, and
+ * ends with "...". */
+enum { KERNEL_TARGET_MOST = 16000 };
+
 struct fact_kernel_target {
     uint32_t serial; /* of the call */
     bool further;    /* belongs behind what other records of the call say; else in their place */

@@ -1,7 +1,8 @@
 /* A reading names all that is there. A row that says the same is marked; what is new waits for the
  * end of the reading, when it is known which names are still there: then first the old rows end and
  * after that the new ones begin, both at the moment of the change. A reading that was not complete
- * proves nothing of what it did not name. */
+ * proves nothing of what it did not name. Where the file of passwords could not be read, they are
+ * what the row of that name says. */
 #include "recorder/accounts_private.h"
 
 #include <stdlib.h>
@@ -60,7 +61,9 @@ int accounts_new(struct accounts **accountsp, const struct accounts_options *opt
     a->by_values = OPENSSL_LH_new(values_hash, values_compare);
     a->fresh_names = OPENSSL_LH_new(name_hash, name_compare);
     a->restored = OPENSSL_LH_new(id_hash, id_compare);
-    if (!account_switch_init(&a->of_switch) || !a->by_values || !a->fresh_names || !a->restored) {
+    a->open_names = OPENSSL_LH_new(name_hash, name_compare);
+    if (!account_switch_init(&a->of_switch) || !a->by_values || !a->fresh_names || !a->restored ||
+        !a->open_names) {
         accounts_free(a);
         return -ENOMEM;
     }
@@ -102,6 +105,7 @@ struct accounts *accounts_free(struct accounts *a)
     OPENSSL_LH_free(a->by_values);
     OPENSSL_LH_free(a->fresh_names);
     OPENSSL_LH_free(a->restored);
+    OPENSSL_LH_free(a->open_names);
     OPENSSL_LH_free(a->of_switch.by_uid);
     buffer_deinit(&a->text);
     buffer_deinit(&a->evidence);
@@ -131,13 +135,57 @@ static struct account_row *add_fresh(struct accounts *a, struct account_part_row
     return row;
 }
 
+static void forget_names(struct accounts *a)
+{
+    OPENSSL_LH_flush(a->open_names);
+    a->named = NULL;
+}
+
+/* Of two with one name either will do: a line of passwords is of a name. */
+static const struct account_row *find_open(struct accounts *a, const struct account_part_rows *part,
+                                           enum table_id table)
+{
+    struct account_row *row;
+    struct account_row key = {.table = table, .values = shared_text_new(buffer_slice(&a->text))};
+    if (!key.values)
+        return NULL;
+    if (a->named != part) {
+        forget_names(a);
+        TAILQ_FOREACH(row, &part->open, in_part)
+        OPENSSL_LH_insert(a->open_names, row);
+        a->named = part;
+    }
+    key.key_length = account_name_length(table, shared_text_slice(key.values));
+    row = OPENSSL_LH_retrieve(a->open_names, &key);
+    shared_text_unref(key.values);
+    return row;
+}
+
+static enum password_state keep_password(struct accounts *a, const struct account_part_rows *part,
+                                         const struct fact *fact)
+{
+    bool of_group = fact->kind == FACT_ACCOUNT_GROUP;
+    enum password_state state =
+        of_group ? fact->account_group.password.state : fact->account.password.state;
+    const struct account_row *known =
+        state == PASSWORD_UNKNOWN
+            ? find_open(a, part, of_group ? TABLE_ACCOUNT_GROUP : TABLE_ACCOUNT)
+            : NULL;
+    return known ? account_values_keep_password(a, known) : state;
+}
+
 static void on_entry(struct accounts *a, const struct fact *fact)
 {
     enum table_id table;
+    enum password_state password = PASSWORD_UNKNOWN;
     bool described = account_values(a, fact, &table);
     struct account_part_rows *part = account_part_of(a, table);
     if (!part->scanning)
         return;
+    if (described && fact->kind != FACT_GROUP_MEMBER) {
+        password = keep_password(a, part, fact);
+        described = !a->text.failed;
+    }
     struct account_row *row = described ? account_row_find(a, table) : NULL;
     if (!described)
         no_room(part);
@@ -150,7 +198,7 @@ static void on_entry(struct accounts *a, const struct fact *fact)
     row->restored = false;
     if (table == TABLE_ACCOUNT) {
         row->uid = fact->account.uid;
-        row->password = fact->account.password.state;
+        row->password = password;
     }
 }
 
@@ -201,6 +249,7 @@ static void end_scan(struct accounts *a, const struct fact_account_scan *scan)
         return;
     part->scanning = false;
     part->read = scan->sequence;
+    forget_names(a);
     sweep(a, part, scan->complete);
     begin_fresh(a, part);
     count_beyond(a, part);
@@ -211,6 +260,7 @@ static void end_scan(struct accounts *a, const struct fact_account_scan *scan)
 static void begin_scan(struct accounts *a, const struct fact *fact)
 {
     struct account_part_rows *part = &a->part[fact->account_scan.part];
+    forget_names(a);
     if (part->scanning) /* its end never came */
         begin_fresh(a, part);
     a->unwatched = false;
@@ -270,6 +320,7 @@ void accounts_unwatched(struct accounts *a)
     uint64_t now_us = timeline_real_us(a->output->timeline, a->output->timeline->now_boot_ns);
     struct account_row *row;
     bool any = false;
+    forget_names(a);
     a->unwatched = true;
     while ((row = TAILQ_FIRST(&a->of_switch.open)))
         account_row_end(a, row, row->restored ? a->last_real_us : now_us, END_UNKNOWN);

@@ -46,7 +46,9 @@ struct accounts {
     size_t most, n_rows;
     OPENSSL_LHASH *by_values; /* open and fresh rows */
     OPENSSL_LHASH *fresh_names;
-    OPENSSL_LHASH *restored; /* by id, while lines are restored */
+    OPENSSL_LHASH *restored;   /* by id, while lines are restored */
+    OPENSSL_LHASH *open_names; /* of a part whose passwords are unknown, while it is read */
+    const struct account_part_rows *named; /* this one; NULL: none */
     struct account_part_rows part[ACCOUNT_PART_N];
     struct account_switch of_switch;
     bool unwatched;
@@ -85,6 +87,11 @@ void account_row_begin(struct accounts *a, struct account_row *row, uint64_t at_
 /** The row leaves its part, and is freed, at once or when it is written. */
 void account_row_end(struct accounts *a, struct account_row *row, uint64_t ended_us,
                      enum end_cause cause);
+/** What the scratch buffer says of the password becomes what @p known says. Returns its state. */
+enum password_state account_values_keep_password(struct accounts *a,
+                                                 const struct account_row *known);
+/** The length of the name with which values begin. */
+size_t account_name_length(enum table_id table, struct slice values);
 /** Forget a row that is in no list. */
 void account_row_free(struct accounts *a, struct account_row *row);
 

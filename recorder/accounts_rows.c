@@ -39,10 +39,11 @@ static void append_id(struct accounts *a, uint32_t id)
         buffer_printf(&a->text, "\t%u", id);
 }
 
+static const char *const states[] = {"\\N", "empty", "locked", "set", "absent"};
+_Static_assert(sizeof(states) / sizeof(states[0]) == PASSWORD_STATE_N, "name each state");
+
 static void append_password(struct accounts *a, const struct account_password *password)
 {
-    static const char *const states[] = {"\\N", "empty", "locked", "set", "absent"};
-    _Static_assert(sizeof(states) / sizeof(states[0]) == PASSWORD_STATE_N, "name each state");
     buffer_printf(&a->text, "\t%s\t", states[password->state]);
     if (!password->has_digest)
         buffer_append_text(&a->text, "\\N");
@@ -80,10 +81,32 @@ bool account_values(struct accounts *a, const struct fact *fact, enum table_id *
     return !a->text.failed;
 }
 
+/* The last two values; tabs within a value are escaped. */
+static struct slice password_of(struct slice values)
+{
+    size_t n_tabs = 0, at = values.length;
+    while (at > 0 && n_tabs < 2)
+        n_tabs += values.data[--at] == '\t';
+    return slice_of(values.data + at, values.length - at);
+}
+
+enum password_state account_values_keep_password(struct accounts *a,
+                                                 const struct account_row *known)
+{
+    struct slice password = password_of(shared_text_slice(known->values));
+    a->text.length -= password_of(buffer_slice(&a->text)).length;
+    buffer_append_slice(&a->text, password);
+    const uint8_t *tab = memchr(password.data + 1, '\t', password.length - 1);
+    struct slice word = slice_of(password.data + 1, (size_t)(tab - password.data) - 1);
+    for (int state = PASSWORD_UNKNOWN; state < PASSWORD_STATE_N; state++)
+        if (slice_is(word, states[state]))
+            return (enum password_state)state;
+    return PASSWORD_UNKNOWN;
+}
+
 /* -- rows -- */
 
-/* Tabs within a value are escaped. */
-static size_t name_length(enum table_id table, struct slice values)
+size_t account_name_length(enum table_id table, struct slice values)
 {
     const uint8_t *tab = memchr(values.data, '\t', values.length);
     return tab && table != TABLE_GROUP_MEMBER ? (size_t)(tab - values.data) : values.length;
@@ -101,7 +124,7 @@ struct account_row *account_row_new(struct accounts *a, enum table_id table)
         free(row);
         return NULL;
     }
-    row->key_length = name_length(table, shared_text_slice(row->values));
+    row->key_length = account_name_length(table, shared_text_slice(row->values));
     a->n_rows++;
     return row;
 }

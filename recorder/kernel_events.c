@@ -5,6 +5,11 @@
  * Which image of the pid it was: audit stamps at the entry of the call, by a clock that is up to
  * 10 ms behind; of the images that ran in that time it is the one with the name in the record.
  *
+ * What is beyond a rate is counted only. The rate is that of one program's calls of one kind by one
+ * user, so that nobody's storm takes from what another user does; what only the privileged can do
+ * is outside of it when it succeeded. A call of which only a further record says whether it changed
+ * anything waits apart, and costs nothing until then.
+ *
  * The wall clock is compared with the boot clock at each gulp. Two readings can be torn apart by
  * whatever runs between them, so a jump counts only when it is still there some gulps later.
  */
@@ -16,7 +21,8 @@
 #include <stdlib.h>
 #include <sys/queue.h>
 
-enum { PROGRAMS = 256, TARGET_MOST = 4096, LOOK_BACK = 64, STEADY_GULPS = 3 };
+enum { USERS = 32, PROGRAMS = 64, LOOK_BACK = 64, STEADY_GULPS = 3 };
+enum { TARGET_BYTES_MOST = 16 << 20 }; /* of all that wait */
 
 /* Records are stamped at the entry of the system call, by a clock of up to 10 ms, downwards. */
 static const uint64_t stamp_slack_ns = 10000000;
@@ -34,7 +40,7 @@ struct kernel_event {
     struct buffer target;
 };
 
-/* How many rows the programs of one hash still may have. */
+/* How many rows the calls of one hash still may have. */
 struct program_credit {
     uint64_t thousandths, at_ns;
 };
@@ -44,8 +50,10 @@ TAILQ_HEAD(kernel_event_list, kernel_event);
 struct kernel_events {
     struct kernel_events_options options;
     struct kernel_event_list waiting; /* in the order of their deadlines */
-    size_t n_waiting;
-    struct program_credit programs[PROGRAMS];
+    size_t n_waiting, target_bytes;
+    struct kernel_event_list unproven; /* without the record that makes them rows */
+    size_t n_unproven;
+    struct program_credit programs[USERS][PROGRAMS]; /* the first user is root */
     uint64_t n_beyond;
     bool clock_known;
     int64_t wall_ns, other_wall_ns; /* followed; seen since, but not for long enough */
@@ -65,25 +73,41 @@ int kernel_events_new(struct kernel_events **eventsp, const struct kernel_events
         return -ENOMEM;
     events->options = *options;
     TAILQ_INIT(&events->waiting);
-    for (size_t i = 0; i < PROGRAMS; i++)
-        events->programs[i].thousandths =
+    TAILQ_INIT(&events->unproven);
+    for (size_t i = 0; i < USERS * PROGRAMS; i++)
+        events->programs[i / PROGRAMS][i % PROGRAMS].thousandths =
             (uint64_t)KERNEL_EVENTS_RATE * KERNEL_EVENTS_BURST_S * 1000;
     *eventsp = events;
     return 0;
+}
+
+static void release(struct kernel_events *events, struct kernel_event *event)
+{
+    events->target_bytes -= event->target.capacity;
+    buffer_deinit(&event->target);
+    free(event);
 }
 
 static void forget(struct kernel_events *events, struct kernel_event *event)
 {
     TAILQ_REMOVE(&events->waiting, event, in_waiting);
     events->n_waiting--;
-    buffer_deinit(&event->target);
-    free(event);
+    release(events, event);
+}
+
+static struct kernel_event *take_unproven(struct kernel_events *events, struct kernel_event *event)
+{
+    TAILQ_REMOVE(&events->unproven, event, in_waiting);
+    events->n_unproven--;
+    return event;
 }
 
 struct kernel_events *kernel_events_free(struct kernel_events *events)
 {
     while (events && !TAILQ_EMPTY(&events->waiting))
         forget(events, TAILQ_FIRST(&events->waiting));
+    while (events && !TAILQ_EMPTY(&events->unproven))
+        release(events, take_unproven(events, TAILQ_FIRST(&events->unproven)));
     free(events);
     return NULL;
 }
@@ -177,38 +201,51 @@ static void finish(struct kernel_events *events, struct kernel_event *event)
     struct actor actor = {0};
     bool known = find_actor(events, event, &actor);
     bool own = known && actor.own;
-    if (!own && (event->has_target || !event->what.needs_target))
+    if (!own)
         write_row(events, event, actor.process_id);
     forget(events, event);
 }
 
 /* -- facts -- */
 
-static uint64_t hash_of(const struct fact_kernel_event *event, const char comm[16])
+static uint64_t hash_bytes(uint64_t hash, const void *bytes, size_t n)
 {
-    uint64_t hash = UINT64_C(0xcbf29ce484222325) ^ event->uid ^ (uint64_t)event->kind << 32;
-    for (size_t i = 0; i < 16; i++)
-        hash = (hash ^ (uint8_t)comm[i]) * UINT64_C(0x100000001b3);
-    return hash ^ hash >> 32;
+    for (size_t i = 0; i < n; i++)
+        hash = (hash ^ ((const uint8_t *)bytes)[i]) * UINT64_C(0x100000001b3);
+    return hash;
 }
 
-/* Only who rules the kernel can do these, so nobody else can make that they are left out. */
-static bool is_never_left_out(const struct fact_kernel_event *event)
+/* The name is the caller's choice: what it meets by its hash are calls of the same user only, and
+ * changing it gains little. Nobody shares anything with root. */
+static struct program_credit *credit_of(struct kernel_events *events, const char comm[16],
+                                        const struct fact_kernel_event *what)
 {
-    return event->success &&
-           (event->kind == KERNEL_MODULE_LOAD || event->kind == KERNEL_MODULE_UNLOAD ||
-            event->kind == KERNEL_KEXEC_LOAD || event->kind == KERNEL_BPF_LOAD ||
-            event->kind == KERNEL_CLOCK_SET);
+    const uint64_t start = UINT64_C(0xcbf29ce484222325);
+    const uint8_t kind = (uint8_t)what->kind;
+    uint64_t user = hash_bytes(start, &what->uid, sizeof(what->uid));
+    uint64_t program = hash_bytes(hash_bytes(start, comm, 16), &kind, sizeof(kind));
+    user ^= user >> 32;
+    program ^= program >> 32;
+    return &events->programs[what->uid == 0 ? 0 : 1 + user % (USERS - 1)][program % PROGRAMS];
 }
 
-/* Programs of one hash share what they may have, so that changing names gains little. */
-static bool allows(struct kernel_events *events, const struct fact_kernel_event *event,
-                   const char comm[16])
+static bool is_unlimited(const struct fact_kernel_event *what)
+{
+    switch (what->kind) {
+    case KERNEL_MODULE_LOAD:
+    case KERNEL_MODULE_UNLOAD:
+    case KERNEL_KEXEC_LOAD:
+    case KERNEL_BPF_LOAD:
+    case KERNEL_CLOCK_SET:
+        return what->known && what->success;
+    default:
+        return false;
+    }
+}
+
+static bool allows(struct kernel_events *events, struct program_credit *credit)
 {
     const uint64_t full_ms = (uint64_t)KERNEL_EVENTS_BURST_S * 1000;
-    struct program_credit *credit = &events->programs[hash_of(event, comm) % PROGRAMS];
-    if (is_never_left_out(event))
-        return true;
     uint64_t now = now_ns(events);
     uint64_t elapsed_ms = now > credit->at_ns ? (now - credit->at_ns) / 1000000 : 0;
     if (elapsed_ms) {
@@ -225,33 +262,59 @@ static bool allows(struct kernel_events *events, const struct fact_kernel_event 
     return true;
 }
 
-static void add_target(struct kernel_event *event, struct slice target, bool further)
+/* Whatever does not fit is cut, which its end shows. */
+static void append_target(struct buffer *to, struct slice text)
+{
+    size_t room = KERNEL_TARGET_MOST - to->length;
+    buffer_append_slice(to, slice_of(text.data, text.length < room ? text.length : room));
+    if (text.length > room && !to->failed)
+        memcpy(to->data + KERNEL_TARGET_MOST - 3, "...", 3);
+}
+
+static void add_target(struct kernel_events *events, struct kernel_event *event,
+                       struct slice target, bool further)
 {
     if (slice_is_null(target))
         return;
+    events->target_bytes -= event->target.capacity;
     if (!further)
         buffer_clear(&event->target);
     else if (event->target.length)
-        buffer_append_text(&event->target, "; ");
-    buffer_append_slice(&event->target, target);
+        append_target(&event->target, slice_text("; "));
+    append_target(&event->target, target);
     event->has_target = !event->target.failed;
+    events->target_bytes += event->target.capacity;
 }
 
-static struct kernel_event *add(struct kernel_events *events, uint64_t ns)
+static struct kernel_event *event_new(struct kernel_events *events, uint64_t ns)
 {
-    if (events->n_waiting >= KERNEL_EVENTS_MOST)
-        finish(events, TAILQ_FIRST(&events->waiting));
     struct kernel_event *event = calloc(1, sizeof(*event));
     if (!event) {
         events->n_beyond++;
         return NULL;
     }
     event->ns = ns;
+    event->target.limit = KERNEL_TARGET_MOST;
+    return event;
+}
+
+static void wait_for_more(struct kernel_events *events, struct kernel_event *event)
+{
+    while (events->n_waiting >= KERNEL_EVENTS_MOST ||
+           (events->n_waiting && events->target_bytes > TARGET_BYTES_MOST))
+        finish(events, TAILQ_FIRST(&events->waiting));
     event->deadline_ns = now_ns(events) + events->options.settle_ns;
-    event->target.limit = TARGET_MOST;
     TAILQ_INSERT_TAIL(&events->waiting, event, in_waiting);
     events->n_waiting++;
-    return event;
+}
+
+/* What is pushed out only read: the record of a change comes right behind that of its call. */
+static void wait_for_proof(struct kernel_events *events, struct kernel_event *event)
+{
+    if (events->n_unproven >= LOOK_BACK)
+        release(events, take_unproven(events, TAILQ_FIRST(&events->unproven)));
+    TAILQ_INSERT_TAIL(&events->unproven, event, in_waiting);
+    events->n_unproven++;
 }
 
 static uint64_t called_ns(const struct kernel_events *events, const struct fact *fact)
@@ -265,16 +328,21 @@ static uint64_t called_ns(const struct kernel_events *events, const struct fact 
 static void on_event(struct kernel_events *events, const struct fact *fact)
 {
     char comm[16];
-    comm_set(comm, fact->kernel_event.comm);
-    if (!allows(events, &fact->kernel_event, comm))
+    const struct fact_kernel_event *what = &fact->kernel_event;
+    comm_set(comm, what->comm);
+    if (!is_unlimited(what) && !allows(events, credit_of(events, comm, what)))
         return;
-    struct kernel_event *event = add(events, called_ns(events, fact));
+    struct kernel_event *event = event_new(events, called_ns(events, fact));
     if (!event)
         return;
-    event->what = fact->kernel_event;
+    event->what = *what;
     event->what.comm = event->what.target = SLICE_NULL;
     memcpy(event->comm, comm, sizeof(comm));
-    add_target(event, fact->kernel_event.target, false);
+    add_target(events, event, what->target, false);
+    if (what->needs_target)
+        wait_for_proof(events, event);
+    else
+        wait_for_more(events, event);
     /* Asked for now, the names are known when it is written. */
     struct slice name;
     user_names_find(events->options.names, event->what.uid, now_ns(events), &name);
@@ -289,9 +357,17 @@ static void on_target(struct kernel_events *events, const struct fact_kernel_tar
     TAILQ_FOREACH_REVERSE(event, &events->waiting, kernel_event_list, in_waiting)
     {
         if (n++ == LOOK_BACK)
-            return;
+            break;
         if (event->what.serial == target->serial && event->what.kind != KERNEL_CLOCK_STEP) {
-            add_target(event, target->target, target->further);
+            add_target(events, event, target->target, target->further);
+            return;
+        }
+    }
+    TAILQ_FOREACH(event, &events->unproven, in_waiting)
+    {
+        if (event->what.serial == target->serial) {
+            add_target(events, event, target->target, target->further);
+            wait_for_more(events, take_unproven(events, event));
             return;
         }
     }
@@ -311,7 +387,7 @@ void kernel_events_fact(struct kernel_events *events, const struct fact *fact)
 
 static void add_step(struct kernel_events *events, int64_t step_ns)
 {
-    struct kernel_event *event = add(events, events->other_since_ns);
+    struct kernel_event *event = event_new(events, events->other_since_ns);
     if (!event)
         return;
     uint64_t size = step_ns < 0 ? 0 - (uint64_t)step_ns : (uint64_t)step_ns;
@@ -323,6 +399,8 @@ static void add_step(struct kernel_events *events, int64_t step_ns)
     buffer_printf(&event->target, "%c%" PRIu64 ".%06" PRIu64 " s", step_ns < 0 ? '-' : '+',
                   size / 1000000000, size % 1000000000 / 1000);
     event->has_target = true;
+    events->target_bytes += event->target.capacity;
+    wait_for_more(events, event);
 }
 
 static bool is_near(int64_t a, int64_t b)

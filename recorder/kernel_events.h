@@ -3,9 +3,9 @@
  * Kernel events: what was done to the kernel itself or to another process, as rows of
  * `kernel_event` of one moment. What the recorder's own processes do is left out.
  *
- * Bounded: one program (by its name and user) has at most KERNEL_EVENTS_RATE rows a second of one
- * kind, ten times as many after a quiet time; what is beyond is counted. Modules, kexec, programs
- * of BPF and clock settings that succeeded are never left out.
+ * Bounded: the calls of one kind by one program (by its name) of one user have at most
+ * KERNEL_EVENTS_RATE rows a second, ten times as many after a quiet time; what is beyond is
+ * counted. Not limited is what succeeded of modules, kexec, BPF programs and the clock.
  */
 #include "core/fact.h"
 #include "recorder/processes.h"

@@ -8,7 +8,7 @@
 
 struct account_passwords {
     const struct account_key *key;
-    bool known;
+    bool known; /* who has no line here has none */
     uint64_t n_malformed;
     size_t n;
     struct shadow_line lines[];
@@ -125,6 +125,11 @@ struct account_password account_passwords_find(const struct account_passwords *p
         return (struct account_password){.state =
                                              passwords->known ? PASSWORD_ABSENT : PASSWORD_UNKNOWN};
     return judge(passwords, name, line->password);
+}
+
+void account_passwords_are_cut(struct account_passwords *passwords)
+{
+    passwords->known = false;
 }
 
 uint64_t account_passwords_malformed(const struct account_passwords *passwords)

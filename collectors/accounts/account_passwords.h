@@ -25,4 +25,6 @@ struct account_passwords *account_passwords_free(struct account_passwords *passw
  */
 struct account_password account_passwords_find(const struct account_passwords *passwords,
                                                struct slice name, struct slice field);
+/** There may be more lines than those: who has none is unknown. */
+void account_passwords_are_cut(struct account_passwords *passwords);
 uint64_t account_passwords_malformed(const struct account_passwords *passwords);

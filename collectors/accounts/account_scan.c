@@ -1,6 +1,7 @@
 /* The passwords are read first: the tools write them last, so that an account that is there has its
  * line there sooner or later. A file of passwords that is not there, or is closed to this program,
- * leaves them unknown; one that cannot be read just now makes the whole reading incomplete. */
+ * leaves them unknown, and the recorder keeps what it knew; one that cannot be read just now makes
+ * the whole reading incomplete. */
 #include "collectors/accounts/account_scan.h"
 
 #include "collectors/accounts/account_changes.h"
@@ -15,6 +16,7 @@ struct scan {
     const struct account_scan_options *options;
     struct account_scan_result *result;
     struct account_passwords *passwords;
+    bool cut; /* the file of passwords is too large */
 };
 
 static void free_text(struct buffer *text)
@@ -131,6 +133,8 @@ static int read_names(struct scan *scan, enum account_part part, struct slice se
         scan->result->complete = false;
         return 0;
     }
+    if (scan->cut)
+        account_passwords_are_cut(scan->passwords);
     scan->result->n_malformed += account_passwords_malformed(scan->passwords);
     r = take_lines(scan, part, whole_lines(&names, r));
     scan->passwords = account_passwords_free(scan->passwords);
@@ -148,8 +152,8 @@ int account_scan_run(const struct account_scan_options *options, enum account_pa
     result->password_error = r;
     if (r < 0 && r != -EFBIG && !is_closed(r))
         return 0;
-    bool cut = r == -EFBIG;
+    scan.cut = r == -EFBIG;
     r = read_names(&scan, part, is_closed(r) ? SLICE_NULL : whole_lines(&secrets, r));
-    result->complete &= !cut;
+    result->complete &= !scan.cut;
     return r;
 }

@@ -49,6 +49,7 @@ struct source {
     struct account_changes changes;
     bool unwatched;      /* the directory went away */
     uint64_t n_overruns; /* of the queue of events */
+    uint64_t n_events;
 };
 
 /* -- events: the reader and the thread -- */
@@ -78,6 +79,7 @@ static void read_events(struct source *source)
     ssize_t n;
     while ((n = read(source->inotify, bytes, sizeof(bytes))) > 0) {
         uint64_t now_ns = clock_boot_ns();
+        source->n_events++;
         for (ssize_t at = 0; at + (ssize_t)sizeof(struct inotify_event) <= n;) {
             const struct inotify_event *event = (const void *)(bytes + at);
             take_event(source, event, now_ns);
@@ -176,6 +178,8 @@ static void append_note(const struct source *source, struct buffer *to)
         append_fault(to, part == ACCOUNT_PART_ACCOUNTS ? FILE_PASSWD : FILE_GROUP, last->error);
         append_fault(to, part == ACCOUNT_PART_ACCOUNTS ? FILE_SHADOW : FILE_GSHADOW,
                      last->password_error);
+        if (last->password_error)
+            buffer_append_text(to, ", passwords are those known before");
         n_malformed += last->n_malformed;
     }
     if (n_malformed)
@@ -244,17 +248,9 @@ static int read_part(struct source *source, enum account_part part, struct accou
         counter_add(source->counters, COUNTER_MESSAGES_MALFORMED, last->n_malformed);
     if (r == 0)
         r = put_scan(source, ACCOUNT_SCAN_ENDED, part, change.sequence);
-    if (r == 0 && (is_passing(last->error) || is_passing(last->password_error)))
+    if (r < 0 || is_passing(last->error) || is_passing(last->password_error))
         look_again(source, part);
     return r < 0 ? r : put_note(source);
-}
-
-/* What could not be told is still to be read. */
-static void mark_again(struct source *source, enum account_part part)
-{
-    pthread_mutex_lock(&source->lock);
-    account_changes_mark(&source->changes, part, clock_boot_ns());
-    pthread_mutex_unlock(&source->lock);
 }
 
 /* Returns how long to wait for the next part that is due. */
@@ -270,11 +266,9 @@ static int read_parts(struct source *source, unsigned *wait_ms)
         if (due_ns <= now_ns)
             change = account_changes_take(&source->changes, part);
         pthread_mutex_unlock(&source->lock);
-        if (due_ns <= now_ns) {
+        if (due_ns <= now_ns)
             r = read_part(source, part, change);
-            if (r < 0)
-                mark_again(source, part);
-        } else if (due_ns - now_ns < *wait_ms * UINT64_C(1000000))
+        else if (due_ns - now_ns < *wait_ms * UINT64_C(1000000))
             *wait_ms = (unsigned)((due_ns - now_ns) / 1000000) + 1;
     }
     return r;
@@ -288,11 +282,15 @@ static bool is_locked(const struct source *source, enum account_file file)
     return fstatat(source->directory, name, &status, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-/* What changed without an event, or before there was a watch. A directory may hang, and the reader
- * takes the lock too, so it is taken only after the looks. */
+/* What changed without an event, or before there was a watch. The mutex is not held while the file
+ * system is asked, which may hang: the reader takes it. What events have said meanwhile of the
+ * locks is newer. */
 static void look_at_files(struct source *source)
 {
     bool changed[ACCOUNT_FILE_N], locked[ACCOUNT_FILE_N];
+    pthread_mutex_lock(&source->lock);
+    uint64_t n_events = source->n_events;
+    pthread_mutex_unlock(&source->lock);
     for (enum account_file file = 0; file < ACCOUNT_FILE_N; file++) {
         changed[file] =
             account_file_changed(&source->looks[file], source->directory, account_file_name(file));
@@ -302,7 +300,8 @@ static void look_at_files(struct source *source)
     pthread_mutex_lock(&source->lock);
     for (enum account_file file = 0; file < ACCOUNT_FILE_N; file++) {
         const struct account_change *change = &source->changes.part[account_file_part(file)];
-        account_changes_lock(&source->changes, file, locked[file]);
+        if (n_events == source->n_events)
+            account_changes_lock(&source->changes, file, locked[file]);
         if (changed[file] && !change->first_ns)
             account_changes_mark(&source->changes, account_file_part(file), now_ns);
     }

@@ -5,7 +5,9 @@
  * needed for a PATH that is relative: these are kept in a small table, by the serial.
  *
  * Pointers among the arguments say nothing. The paths are those that the caller gave, as its own
- * root sees them.
+ * root sees them; one below a directory descriptor stays relative, because no record says of which
+ * directory. move_mount takes two, each with a descriptor, and kernels differ in which of them they
+ * look at first, so that both are told.
  */
 #include "collectors/audit/audit_kernel.h"
 
@@ -18,16 +20,15 @@
 #include <linux/sched.h>
 #include <stdlib.h>
 
-enum { CALLS_MOST = 64, TEXT_MOST = 4096, COMM_MOST = 64 };
-
-static const char cut_mark[] = "...";
+enum { CALLS_MOST = 64, DIRECTORY_MOST = 4096, COMM_MOST = 64 };
 
 struct kernel_call {
-    bool open;             /* SYSCALL has come, more may */
-    bool loaded;           /* BPF has come: `program` */
-    bool named;            /* a PATH has been taken */
-    bool last;             /* its target is the last PATH, not the first */
-    bool below_descriptor; /* a relative path is not below CWD */
+    bool open;               /* SYSCALL has come, more may */
+    bool loaded;             /* BPF has come: `program` */
+    bool named;              /* a PATH has been taken */
+    bool moves;              /* a second PATH may be another path of the caller */
+    bool alone;              /* it is not, so that the first is where something is mounted */
+    bool from_here, to_here; /* below the working directory, if relative */
     uint32_t serial, program;
     enum kernel_event_kind kind;
     struct buffer directory; /* CWD */
@@ -38,7 +39,7 @@ struct audit_kernel_set {
 };
 
 struct call_fields {
-    uint32_t arch, number;
+    uint32_t arch, number, n_paths;
     uint64_t arguments[4];
     struct fact_kernel_event event;
     uint8_t comm[COMM_MOST];
@@ -151,8 +152,7 @@ static enum kernel_event_kind describe(enum audit_kernel_call call, struct call_
     case AUDIT_CALL_UNSHARE:
     case AUDIT_CALL_CLONE:
         return describe_namespaces(call, arguments[0], to);
-    case AUDIT_CALL_BPF:
-        /* An int for the kernel, which does not see the upper half of the register. */
+    case AUDIT_CALL_BPF: /* an int, to the kernel as to its filter */
         return (uint32_t)arguments[0] == audit_kernel_filter_value(AUDIT_KERNEL_BPF)
                    ? KERNEL_BPF_LOAD
                    : KERNEL_EVENT_N;
@@ -171,21 +171,6 @@ static enum kernel_event_kind describe(enum audit_kernel_call call, struct call_
         break;
     }
     return KERNEL_EVENT_N;
-}
-
-/* move_mount has its target behind the source. */
-static bool target_is_last(enum audit_kernel_call call)
-{
-    return call == AUDIT_CALL_MOVE_MOUNT;
-}
-
-/* The descriptor is an int, too. */
-static bool is_below_descriptor(enum audit_kernel_call call, const uint64_t *arguments)
-{
-    if (call != AUDIT_CALL_MOVE_MOUNT && call != AUDIT_CALL_MOUNT_SETATTR)
-        return false;
-    uint64_t descriptor = arguments[call == AUDIT_CALL_MOVE_MOUNT ? 2 : 0];
-    return (int32_t)(uint32_t)descriptor != AT_FDCWD;
 }
 
 /* -- SYSCALL -- */
@@ -220,6 +205,7 @@ static bool take_field(struct call_fields *fields, const struct audit_field *fie
         {"pid",     &fields->event.pid      },
         {"auid",    &fields->event.login_uid},
         {"uid",     &fields->event.uid      },
+        {"items",   &fields->n_paths        },
     };
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
         if (slice_is(field->name, numbers[i].name))
@@ -230,6 +216,25 @@ static bool take_field(struct call_fields *fields, const struct audit_field *fie
         field->name.data[1] <= '3')
         return audit_field_hex64(field, &fields->arguments[field->name.data[1] - '0']);
     return take_word(fields, field);
+}
+
+static bool is_here(uint64_t descriptor)
+{
+    return (int32_t)(uint32_t)descriptor == AT_FDCWD;
+}
+
+static void take_places(struct kernel_call *call, enum audit_kernel_call which,
+                        const struct call_fields *fields)
+{
+    call->moves = which == AUDIT_CALL_MOVE_MOUNT;
+    call->alone = call->moves && fields->n_paths == 1;
+    call->from_here = call->to_here = true;
+    if (call->moves)
+        call->to_here = is_here(fields->arguments[2]);
+    if (call->moves || which == AUDIT_CALL_MOUNT_SETATTR)
+        call->from_here = is_here(fields->arguments[0]);
+    if (which == AUDIT_CALL_MOUNT_SETATTR)
+        call->to_here = call->from_here;
 }
 
 static void give_event(struct kernel_call *call, struct call_fields *fields, uint64_t boot_ns,
@@ -277,8 +282,7 @@ static int add_syscall(struct audit_kernel_set *set, const struct audit_record *
     if (fields.event.kind == KERNEL_EVENT_N)
         return AUDIT_KERNEL_SET_TAKEN;
     struct kernel_call *call = begin(set, record->serial);
-    call->last = target_is_last(which);
-    call->below_descriptor = is_below_descriptor(which, fields.arguments);
+    take_places(call, which, &fields);
     give_event(call, &fields, boot_ns, &target, handler, user);
     return AUDIT_KERNEL_SET_TAKEN;
 }
@@ -305,15 +309,20 @@ static bool field_i64(const struct audit_field *field, int64_t *value)
     return *end == '\0' && errno == 0;
 }
 
+static void cut(struct buffer *text, size_t most)
+{
+    if (text->length <= most)
+        return;
+    text->length = most;
+    memcpy(text->data + most - 3, "...", 3);
+}
+
 static void give_target(const struct kernel_call *call, struct buffer *target, bool further,
                         uint64_t boot_ns, fact_handler handler, void *user)
 {
     if (target->failed || target->length == 0)
         return;
-    if (target->length > TEXT_MOST) {
-        target->length = TEXT_MOST - (sizeof(cut_mark) - 1);
-        buffer_append_text(target, cut_mark);
-    }
+    cut(target, KERNEL_TARGET_MOST);
     const struct fact fact = {
         .kind = FACT_KERNEL_TARGET,
         .source = SOURCE_AUDIT,
@@ -416,13 +425,21 @@ static int take_directory(struct kernel_call *call, const struct audit_record *r
         return 0;
     buffer_clear(&call->directory);
     int r = audit_field_text(&field, &call->directory);
+    cut(&call->directory, DIRECTORY_MOST);
     return r < 0 ? r : 0;
 }
 
+/* What the kernel went through to find the path of the caller. */
 static bool is_parent(const struct audit_record *record)
 {
     struct audit_field field;
     return find_field(record->fields, "nametype", &field) && slice_is(field.value, "PARENT");
+}
+
+static bool is_below_directory(const struct kernel_call *call, struct slice name)
+{
+    return name.data[0] != '/' && call->directory.length && call->to_here &&
+           (call->from_here || call->alone);
 }
 
 /* The first path is where it is mounted; behind it come the source, and what it leads over. */
@@ -430,22 +447,30 @@ static int describe_path(struct kernel_call *call, const struct audit_record *re
                          struct buffer *to)
 {
     struct audit_field field;
-    if (!is_about_mounts(call->kind) || (call->named && !call->last) ||
-        !find_field(record->fields, "name", &field) || (call->last && is_parent(record)))
+    if (!is_about_mounts(call->kind) || (call->named && !call->moves) || is_parent(record) ||
+        !find_field(record->fields, "name", &field))
         return 0;
     struct buffer name CLEANUP(buffer_deinit) = BUFFER_NULL;
     int r = audit_field_text(&field, &name);
+    call->alone |= call->moves && r == AUDIT_TEXT_KNOWN && name.length == 0;
     if (r != AUDIT_TEXT_KNOWN || name.length == 0 || name.failed)
         return r < 0 ? r : 0;
     call->named = true;
     struct slice directory = buffer_slice(&call->directory);
-    if (name.data[0] != '/' && directory.length && !call->below_descriptor) {
+    if (is_below_directory(call, buffer_slice(&name))) {
         buffer_append_slice(to, directory);
         if (directory.data[directory.length - 1] != '/')
             buffer_append_byte(to, '/');
     }
     buffer_append_slice(to, buffer_slice(&name));
     return 0;
+}
+
+/* It is told behind what other records of the call said. */
+static bool is_further(const struct kernel_call *call, const struct audit_record *record)
+{
+    return record->type == AUDIT_TIME_INJOFFSET || record->type == AUDIT_TIME_ADJNTPVAL ||
+           (record->type == AUDIT_PATH && call->named);
 }
 
 static int describe_record(struct kernel_call *call, const struct audit_record *record,
@@ -480,10 +505,9 @@ int audit_kernel_set_add(struct audit_kernel_set *set, const struct audit_record
     if (!call->open || call->serial != record->serial)
         return 0;
     struct buffer target CLEANUP(buffer_deinit) = BUFFER_NULL;
+    bool further = is_further(call, record);
     int r = describe_record(call, record, &target);
     if (r == 0)
-        give_target(call, &target,
-                    record->type == AUDIT_TIME_INJOFFSET || record->type == AUDIT_TIME_ADJNTPVAL,
-                    boot_ns, handler, user);
+        give_target(call, &target, further, boot_ns, handler, user);
     return r;
 }

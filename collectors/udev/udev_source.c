@@ -134,14 +134,20 @@ static int put_device(struct source *source, struct udev_device *device, bool pr
     return 0;
 }
 
-/* A look at all devices. One that is gone before it is looked at has no message. */
+/* A look at all devices. One that is gone before it is looked at has no message; one that cannot be
+ * looked at is no proof that it is gone. */
+
+static bool is_gone(int error)
+{
+    return error == ENOENT || error == ENODEV || error == ENXIO;
+}
 
 static int put_present(struct source *source, const char *path)
 {
+    errno = 0;
     struct udev_device *device = udev_device_new_from_syspath(source->udev, path);
-    /* What cannot be looked at for want of something is not gone. */
     if (!device)
-        return errno == ENOMEM || errno == EMFILE || errno == ENFILE ? -errno : 0;
+        return is_gone(errno) ? 0 : errno ? -errno : -ENOMEM;
     int r = put_device(source, device, true);
     udev_device_unref(device);
     return r;
@@ -155,8 +161,10 @@ static int look_at_all(struct source *source)
     if (r >= 0)
         udev_list_entry_foreach(entry, udev_enumerate_get_list_entry(enumerate))
         {
-            r = put_present(source, udev_list_entry_get_name(entry));
-            if (r < 0)
+            int outcome = put_present(source, udev_list_entry_get_name(entry));
+            if (r >= 0 && outcome < 0)
+                r = outcome;
+            if (r == -ECANCELED)
                 break;
         }
     udev_enumerate_unref(enumerate);
@@ -319,7 +327,9 @@ static int build(struct source *source, const struct source_options *options,
     r = open_monitor(source, source->daemon, &source->monitor);
     if (r < 0)
         return error_set(error, r, "udev: cannot subscribe to events of devices: %s", strerror(-r));
-    return source_thread_new(&source->thread, "udev", THREAD_READS_FILES, run, source, error);
+    /* A large receive buffer of another monitor, when a daemon comes or goes, needs the network. */
+    return source_thread_new(&source->thread, "udev", THREAD_READS_FILES | THREAD_NETWORK, run,
+                             source, error);
 }
 
 static int source_open(struct source **sourcep, const struct source_options *options,

@@ -10,10 +10,12 @@ import pwd
 import shutil
 import signal
 import subprocess
+import time
 
-from vestige_test import VESTIGED, VestigeTest, main, run, wait_for
+from vestige_test import VESTIGED, VestigeTest, brief, main, run, wait_for
 
 N = 30
+CLOCK_S = 0.1  # what the recorder's clock may be away from ours
 PREFIX = f"vst{os.getpid() % 10000}-"
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 OTHER_BOOT = "11111111-2222-4333-8444-555555555555"
@@ -47,8 +49,9 @@ class AccountsTest(VestigeTest):
         they ended; each begins where the one before ended."""
         found = collections.defaultdict(list)
         for row in self.rows(table, f"id >= {self.since} AND {key} LIKE %s", PREFIX + "%"):
-            self.assertGreaterEqual(row["created_at"].replace(tzinfo=datetime.UTC).timestamp(),
-                                    self.since / 1e6)
+            created = row["created_at"].replace(tzinfo=datetime.timezone.utc).timestamp()
+            self.assertGreater(created, self.since / 1e6 - CLOCK_S, brief([row]))
+            self.assertLess(created, time.time() + CLOCK_S, brief([row]))
             self.assertEqual("inotify", row["seen_by"])
             if found[row[key]]:
                 self.assertEqual(found[row[key]][-1]["destroyed_at"], row["created_at"])
@@ -260,6 +263,36 @@ class TestOtherDirectory(AccountsTest):
                              "coverage")
         self.assertIn("2 malformed", coverage["detail"])
         self.assertIn(self.directory, coverage["detail"])
+        self.assert_nothing_lost()
+
+    def test_passwords_that_are_away(self):
+        """Without shadow and gshadow nothing is known to have changed, and what is new has none."""
+        self.append("passwd", f"{name(0)}:x:5000:1:::/bin/sh\n".encode())
+        self.append("shadow", f"{name(0)}:$6$a$hash:1::::::\n".encode())
+        self.vestige.sync()
+        before = self.open_ids()
+        shadow = {file: self.read(file) for file in ("shadow", "gshadow")}
+        for file in shadow:
+            os.remove(self.path(file))
+        self.vestige.sync()
+        self.assertEqual(before, self.open_ids())
+        coverage = self.only(self.rows("coverage", "source = 'accounts' AND destroyed_at IS NULL"),
+                             "coverage")
+        for file in shadow:
+            self.assertIn(f"; {file}: No such file or directory, passwords are those known before",
+                          coverage["detail"])
+        self.replace("passwd", self.read("passwd").replace(b"/bin/sh", b"/bin/bash") +
+                     f"{name(1)}:x:5001:1:::\n".encode())
+        self.vestige.sync()
+        for file, text in shadow.items():
+            self.replace(file, text)
+        self.vestige.sync()
+        accounts = self.lives("account", "username")
+        first, second = accounts[name(0)]
+        self.assert_ended(first, end_cause="closed", shell="/bin/sh", password_state="set")
+        self.assert_row(second, destroyed_at=None, shell="/bin/bash", password_state="set",
+                        password_digest=first["password_digest"])
+        self.assertEqual([None, "absent"], [row["password_state"] for row in accounts[name(1)]])
         self.assert_nothing_lost()
 
     def findings(self):

@@ -24,6 +24,7 @@ RATE, BURST_S = 200, 10  # recorder/kernel_events.h
 # What each call of kernel_calls.py is, in their order; (): it only reads.
 EXPECTED = {
     "bpf": ("bpf_load", r"program \d+"), "bpf_other": (),
+    "bpf_high": ("bpf_load", r"program \d+"),
     "io_uring_setup": ("io_uring_setup", "4 entries"),
     "clock_settime": ("clock_set", r"[+-]0\.\d{6} s"),
     "settimeofday": ("clock_set", r"[+-]0\.\d{6} s"), "adjtimex_read": (),
@@ -114,6 +115,19 @@ class TestKernelEvents(KernelEvents):
                          self.kinds(rows))
         self.assertEqual({LOGIN_UID}, {row["login_uid"] for row in rows})
         self.assertEqual({True}, {"kernel_calls.py" in row["arguments"] for row in rows})
+
+    def test_below_a_descriptor(self):
+        """A path below a descriptor is not made absolute by another directory; of a move with two
+        paths there are both, in the kernel's order."""
+        pid, said = self.run_logged_in("descriptor_mounts")
+        self.assertEqual([["descriptor_mounts", "0"]], said)
+        path = os.path.join(self.directory, "relative")
+        rows = self.rows("kernel_event.pid = %s", pid)
+        self.assertEqual([("mount", "relative", "success"), ("remount", "relative", "success"),
+                          ("umount", path, "success")], self.kinds(rows[:3]))
+        kind, target, result = self.kinds([self.only(rows[3:], "the move")])[0]
+        self.assertEqual(("mount", "failure"), (kind, result))
+        self.assertIn(target, (f"/; {path}", f"{path}; /"))
 
     def test_programs(self):
         """Each becomes another program, or ends, within a tick of audit's clock."""

@@ -160,7 +160,8 @@ class TestThreads(Fixture):
 
     FILES, PROCESSES, NETWORK, ADMINISTRATION = 1 << 2, 1 << 19, 1 << 12, 1 << 21
     AUDIT = 1 << 30 | 1 << 37  # CAP_AUDIT_CONTROL, CAP_AUDIT_READ
-    RIGHTS = {"accounts": FILES, "udev": FILES, "utmp": FILES, "names": FILES, "resolver": FILES,
+    RIGHTS = {"accounts": FILES, "udev": FILES | NETWORK, "utmp": FILES, "names": FILES,
+              "resolver": FILES,
               "proc": FILES | PROCESSES, "programs": FILES | PROCESSES, "inotify": FILES | PROCESSES,
               "fanotify": FILES | PROCESSES | ADMINISTRATION,
               "sock_diag": FILES | PROCESSES | NETWORK | ADMINISTRATION}

@@ -18,7 +18,8 @@ NUMBERS = {
     "aarch64": {"init_module": 105, "finit_module": 273, "delete_module": 106, "bpf": 280,
                 "io_uring_setup": 425, "settimeofday": 170, "clock_settime": 112, "adjtimex": 171,
                 "setns": 268, "kexec_load": 104, "ptrace": 117, "mount": 40, "umount2": 39},
-}[MACHINE]
+}[MACHINE] | {"open_tree": 428, "move_mount": 429, "mount_setattr": 442}
+AT_FDCWD = -100
 LIBC = ctypes.CDLL(None, use_errno=True)
 LIBC.syscall.restype = ctypes.c_long
 
@@ -31,14 +32,19 @@ def call(name, *arguments):
     return result, ctypes.get_errno() if result == -1 else 0
 
 
-def bpf():
+def bpf(command=5):
     """r0 = 0; exit: a socket filter."""
     program = ctypes.create_string_buffer(struct.pack("=BBhi", 0xb7, 0, 0, 0) +
                                           struct.pack("=BBhi", 0x95, 0, 0, 0))
     text = ctypes.create_string_buffer(b"GPL")
     attributes = ctypes.create_string_buffer(
         struct.pack("=IIQQ", 1, 2, ctypes.addressof(program), ctypes.addressof(text)) + bytes(96))
-    return call("bpf", 5, attributes, 72)[1]
+    return call("bpf", command, attributes, 72)[1]
+
+
+def bpf_high():
+    """The kernel takes the lower half of the number only."""
+    return bpf(5 | 1 << 32)
 
 
 def bpf_other():
@@ -127,6 +133,21 @@ def mounts():
         if error:
             return error
     return 0
+
+
+def descriptor_mounts():
+    """Mounted, changed and taken away below a descriptor of the directory of work; and a move of
+    what is no mount, which is refused."""
+    here, path = os.open(".", os.O_PATH), ctypes.create_string_buffer(b"relative")
+    none, root = ctypes.create_string_buffer(b""), ctypes.create_string_buffer(b"/")
+    tree, error = call("open_tree", AT_FDCWD, ctypes.create_string_buffer(b"/usr"), 1)
+    read_only = ctypes.create_string_buffer(struct.pack("=QQQQ", 1, 0, 0, 0))
+    error = (error or call("move_mount", tree, none, here, path, 4)[1] or
+             call("mount_setattr", here, path, 0, read_only, 32)[1])
+    os.close(tree)
+    error = error or call("umount2", path, 0)[1]
+    refused = call("move_mount", AT_FDCWD, path, AT_FDCWD, root, 0)[1]
+    return error or (0 if refused == errno.EINVAL else refused or errno.EPROTO)
 
 
 def unshares():

@@ -252,12 +252,76 @@ static void test_added_changed_removed(void **state)
     assert_true(slice_is(last_value(w, 0), "2026-05-28 20:26:41.000000"));
     begin(w, ACCOUNTS);
     account_is(w, "root", 0, PASSWORD_LOCKED, 0xac);
-    account_is(w, "a", 5, PASSWORD_UNKNOWN, 0);
+    account_is(w, "a", 5, PASSWORD_ABSENT, 0);
     plain(w, "c", 3);
     end(w, ACCOUNTS);
     expect(w, "-4 closed\n-5 closed\n+7 account root 0 100 - /home  locked ac00000000000000\n"
-              "+8 account a 5 100 - /home  - -\n");
+              "+8 account a 5 100 - /home  absent -\n");
     assert_int_equal(accounts_rows(w->accounts), 3);
+}
+
+static void unknown(struct world *w, const char *name, uint32_t uid)
+{
+    account_is(w, name, uid, PASSWORD_UNKNOWN, 0);
+}
+
+/* The file of passwords is away: what was known of them is still true, the rest is as it says. */
+static void test_passwords_are_kept(void **state)
+{
+    struct world *w = *state;
+    begin(w, ACCOUNTS);
+    account_is(w, "root", 0, PASSWORD_SET, 0xab);
+    account_is(w, "open", 1, PASSWORD_EMPTY, 0);
+    plain(w, "a", 2);
+    plain(w, "b\t", 3);
+    end(w, ACCOUNTS);
+    expect(w, "+1 account root 0 100 - /home  set ab00000000000000\n"
+              "+2 account open 1 100 - /home  empty -\n+3 account a 2 100 - /home  locked -\n"
+              "+4 account b\\t 3 100 - /home  locked -\n"
+              "+5 finding empty_password open no password is asked for\n");
+    for (int i = 0; i < 2; i++) {
+        begin(w, ACCOUNTS);
+        unknown(w, "root", 0);
+        unknown(w, "open", 1);
+        unknown(w, "a", 2);
+        unknown(w, "b\t", 3);
+        end(w, ACCOUNTS);
+        expect(w, "");
+    }
+    begin(w, ACCOUNTS);
+    unknown(w, "root", 0);
+    unknown(w, "a", 5);
+    unknown(w, "b\t", 3);
+    unknown(w, "new", 6);
+    end(w, ACCOUNTS);
+    expect(w, "-2 removed\n-3 closed\n+6 account a 5 100 - /home  locked -\n"
+              "+7 account new 6 100 - /home  - -\n-5 removed\n");
+    begin(w, ACCOUNTS); /* it is back */
+    account_is(w, "root", 0, PASSWORD_SET, 0xab);
+    plain(w, "a", 5);
+    plain(w, "b\t", 3);
+    plain(w, "new", 6);
+    end(w, ACCOUNTS);
+    expect(w, "-7 closed\n+8 account new 6 100 - /home  locked -\n");
+}
+
+static void test_group_passwords_are_kept(void **state)
+{
+    struct world *w = *state;
+    const struct fact group = {
+        .kind = FACT_ACCOUNT_GROUP,
+        .account_group = {.name = slice_text("g"), .gid = 1, .password = {.state = PASSWORD_SET}}
+    };
+    begin(w, GROUPS);
+    give(w, group);
+    member_is(w, "g", "a");
+    end(w, GROUPS);
+    expect(w, "+1 account_group g 1 set -\n+2 group_member g a\n");
+    begin(w, GROUPS);
+    group_is(w, "g", 1);
+    member_is(w, "g", "a");
+    end(w, GROUPS);
+    expect(w, "");
 }
 
 static void test_groups_and_members(void **state)
@@ -443,6 +507,21 @@ static void test_restart(void **state)
     plain(w, "c", 4);
     end(w, ACCOUNTS);
     expect(w, "-2 removed\n"); /* taken up, and then removed before our eyes */
+}
+
+static void test_passwords_are_kept_over_a_restart(void **state)
+{
+    struct world *w = *state;
+    begin(w, ACCOUNTS);
+    account_is(w, "root", 0, PASSWORD_SET, 0xab);
+    end(w, ACCOUNTS);
+    expect(w, "+1 account root 0 100 - /home  set ab00000000000000\n");
+    restart(w, 0);
+    begin(w, ACCOUNTS);
+    unknown(w, "root", 0);
+    end(w, ACCOUNTS);
+    expect(w, "");
+    assert_int_equal(accounts_rows(w->accounts), 1);
 }
 
 static void test_checkpoint(void **state)
@@ -820,12 +899,15 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_added_changed_removed),
+        TEST(test_passwords_are_kept),
+        TEST(test_group_passwords_are_kept),
         TEST(test_groups_and_members),
         TEST(test_names_with_any_bytes),
         TEST(test_incomplete_reading_ends_nothing),
         TEST(test_settled),
         TEST(test_ten_thousand_members),
         TEST(test_restart),
+        TEST(test_passwords_are_kept_over_a_restart),
         TEST(test_checkpoint),
         TEST(test_unwatched),
         TEST(test_refused_rows_wait),

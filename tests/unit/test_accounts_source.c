@@ -2,6 +2,7 @@
 /* The lines of passwd, shadow, group and gshadow, what is told of passwords, when files are read
  * again, and the source itself on a directory of its own. */
 #include "collectors/accounts/account_changes.h"
+#include "collectors/accounts/account_file.h"
 #include "collectors/accounts/account_key.h"
 #include "collectors/accounts/account_message.h"
 #include "collectors/accounts/accounts_source.h"
@@ -11,13 +12,48 @@
 #include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <sys/stat.h>
 
 #include <cmocka.h>
 
 #define MS UINT64_C(1000000)
 
-enum { WAIT_MS = 20000, LONG = 40000 };
+enum { WAIT_MS = 20000, LONG = 40000, HANG_MS = 5000 };
+
+/* -- what fails, or hangs -- */
+
+struct message_queue;
+int __real_message_queue_put(struct message_queue *queue, enum message_kind kind, uint64_t boot_ns,
+                             struct slice bytes);
+int __wrap_message_queue_put(struct message_queue *queue, enum message_kind kind, uint64_t boot_ns,
+                             struct slice bytes);
+int __real_fstatat(int directory, const char *name, struct stat *status, int flags);
+int __wrap_fstatat(int directory, const char *name, struct stat *status, int flags);
+
+static atomic_int puts_to_fail;
+static atomic_bool locks_hang, hanging;
+
+int __wrap_message_queue_put(struct message_queue *queue, enum message_kind kind, uint64_t boot_ns,
+                             struct slice bytes)
+{
+    if (atomic_load(&puts_to_fail) > 0 && atomic_fetch_sub(&puts_to_fail, 1) > 0)
+        return -ENOMEM;
+    return __real_message_queue_put(queue, kind, boot_ns, bytes);
+}
+
+/* A look at a lock file hangs as long as the test says so, and not for ever. */
+int __wrap_fstatat(int directory, const char *name, struct stat *status, int flags)
+{
+    if (strstr(name, ".lock")) {
+        for (int waited = 0; waited < HANG_MS && atomic_load(&locks_hang); waited += 5) {
+            atomic_store(&hanging, true);
+            poll(NULL, 0, 5);
+        }
+        atomic_store(&hanging, false);
+    }
+    return __real_fstatat(directory, name, status, flags);
+}
 
 /* -- lines -- */
 
@@ -462,7 +498,8 @@ static void test_missing_files(void **state)
     settle(f);
     assert_int_equal(f->root.state, PASSWORD_UNKNOWN);
     assert_true(f->complete[0]);
-    assert_non_null(strstr(f->note, "shadow: No such file"));
+    assert_non_null(strstr(f->note, "shadow: No such file or directory, passwords are those known "
+                                    "before"));
     snprintf(path, sizeof(path), "%s/passwd", f->directory);
     assert_int_equal(unlink(path), 0);
     settle(f);
@@ -477,6 +514,60 @@ static void test_missing_files(void **state)
     settle(f);
     assert_true(f->complete[0]);
     assert_int_equal(f->n_accounts, 1);
+}
+
+/* A change of which a message was lost is read again. */
+static void test_lost_message(void **state)
+{
+    struct fixture *f = *state;
+    for (int n = 1; n <= 3; n++) { /* the beginning, the accounts, the end */
+        settle(f);
+        f->complete[0] = false;
+        replace_file(f, "passwd", "root:x:0:0:root:/root:/bin/sh\n");
+        drain(f);
+        atomic_store(&puts_to_fail, n);
+        settle(f);
+        assert_true(f->complete[0]);
+        assert_int_equal(f->n_accounts, 1);
+        assert_int_equal(atomic_load(&puts_to_fail), 0);
+    }
+}
+
+/* The reader does not wait for a file system. */
+static void test_directory_that_hangs(void **state)
+{
+    struct fixture *f = *state;
+    settle(f);
+    atomic_store(&locks_hang, true);
+    for (int waited = 0; waited < WAIT_MS && !atomic_load(&hanging); waited += 5)
+        poll(NULL, 0, 5);
+    assert_true(atomic_load(&hanging));
+    drain(f);
+    bool still_hangs = atomic_load(&hanging);
+    atomic_store(&locks_hang, false);
+    assert_true(still_hangs);
+    replace_file(f, "passwd", "b:x:1:1:::\n");
+    drain(f);
+    settle(f);
+    assert_int_equal(f->n_accounts, 1);
+}
+
+/* Of a file of passwords that is cut, what has no line in it is not known to have none. */
+static void test_cut_passwords(void **state)
+{
+    struct fixture *f = *state;
+    struct buffer text CLEANUP(buffer_deinit) = BUFFER_NULL;
+    settle(f);
+    while (text.length <= ACCOUNT_FILE_MOST)
+        buffer_append_text(&text,
+                           "filler:*:1::::::filler filler filler filler filler filler fill\n");
+    buffer_append_text(&text, "root:$y$h:1::::::\n");
+    buffer_append_byte(&text, '\0');
+    replace_file(f, "shadow", (const char *)text.data);
+    drain(f);
+    settle(f);
+    assert_int_equal(f->root.state, PASSWORD_UNKNOWN);
+    assert_false(f->complete[0]);
 }
 
 /* More than a message and a gulp hold. */
@@ -566,6 +657,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_changes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_key_is_kept, setup, teardown),
         cmocka_unit_test_setup_teardown(test_missing_files, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_lost_message, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_directory_that_hangs, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_cut_passwords, setup, teardown),
         cmocka_unit_test_setup_teardown(test_many, setup, teardown),
         cmocka_unit_test_setup_teardown(test_other_directory, setup, teardown),
     };

@@ -12,7 +12,8 @@ static const char tail[] = "items=1 ppid=1 pid=77 auid=1000 uid=5 gid=0 euid=0 s
 static int call(struct audit_test *test, uint32_t serial, const char *head)
 {
     char fields[512];
-    snprintf(fields, sizeof(fields), "%s %s", head, tail);
+    snprintf(fields, sizeof(fields), "%s %s", head,
+             strstr(head, " items=") ? tail + strlen("items=1 ") : tail);
     return audit_test_record(test, AUDIT_SYSCALL, serial, fields);
 }
 
@@ -58,36 +59,76 @@ static void test_mount(void **state)
     audit_test_expect(test, text);
 }
 
-/* Where it is moved to comes last, and may be below a descriptor that nobody knows. */
-static void test_moved_mounts(void **state)
+static void expect_targets(struct audit_test *test, uint32_t serial, enum kernel_event_kind kind,
+                           const char *targets)
+{
+    char text[512];
+    snprintf(text, sizeof(text),
+             "kernel %u kind=%d pid=77 uid=5 auid=1000 success comm=tool target=-\n%s", serial,
+             (int)kind, targets);
+    audit_test_expect(test, text);
+}
+
+/* A path that is below a directory descriptor is not one below the working directory. */
+static void test_below_a_descriptor(void **state)
 {
     struct audit_test *test = *state;
-    const struct {
-        const char *call, *name, *target;
-    } cases[] = {
-        {"syscall=429 success=yes exit=0 a0=ffffff9c a1=1 a2=ffffff9c a3=2",  "b",    "/root/b"},
-        {"syscall=429 success=yes exit=0 a0=4 a1=1 a2=ffffffffffffff9c a3=2", "/c/d", "/c/d"   },
-        {"syscall=429 success=yes exit=0 a0=ffffff9c a1=1 a2=6 a3=2",         "proc", "proc"   },
-        {"syscall=442 success=yes exit=0 a0=ffffff9c a1=1 a2=0 a3=2",         "e",    "/root/e"},
-        {"syscall=442 success=yes exit=0 a0=7 a1=1 a2=ffffff9c a3=2",         "e",    "e"      },
-    };
-    for (uint32_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        char text[128];
-        bool moved = strstr(cases[i].call, "=429") != NULL;
-        snprintf(text, sizeof(text), "arch=c000003e %s", cases[i].call);
-        accept_call(test, i + 1, text);
-        accept_record(test, AUDIT_CWD, i + 1, "cwd=\"/root\"");
-        buffer_clear(&test->facts);
-        if (moved)
-            accept_record(test, AUDIT_PATH, i + 1, "item=0 name=\"/a\" inode=2 nametype=NORMAL");
-        buffer_clear(&test->facts);
-        snprintf(text, sizeof(text), "item=1 name=\"%s\" inode=3 nametype=NORMAL", cases[i].name);
-        accept_record(test, AUDIT_PATH, i + 1, text);
-        snprintf(text, sizeof(text), "target %u is=%s\n", i + 1, cases[i].target);
-        audit_test_expect(test, text);
-        accept_record(test, AUDIT_PATH, i + 1, "item=2 name=\"/x\" inode=3 nametype=PARENT");
-        audit_test_expect(test, "");
-    }
+    const char *to_descriptor = "arch=c000003e syscall=429 success=yes exit=0 a0=5 a1=7f a2=6 a3=4";
+    const char *to_here =
+        "arch=c000003e syscall=429 success=yes exit=0 a0=5 a1=7f a2=ffffff9c a3=4";
+    accept_call(test, 1, to_descriptor);
+    accept_record(test, AUDIT_CWD, 1, "cwd=\"/root\"");
+    accept_record(test, AUDIT_PATH, 1, "item=0 name=\"proc\" inode=2 nametype=NORMAL");
+    expect_targets(test, 1, KERNEL_MOUNT, "target 1 is=proc\n");
+    accept_call(test, 2, to_here);
+    accept_record(test, AUDIT_CWD, 2, "cwd=\"/root\"");
+    accept_record(test, AUDIT_PATH, 2, "item=0 name=\"proc\" inode=2 nametype=NORMAL");
+    expect_targets(test, 2, KERNEL_MOUNT, "target 2 is=/root/proc\n");
+    accept_call(test, 3, "arch=c000003e syscall=442 success=yes exit=0 a0=6 a1=7f a2=0 a3=4");
+    accept_record(test, AUDIT_CWD, 3, "cwd=\"/root\"");
+    accept_record(test, AUDIT_PATH, 3, "item=0 name=\"m\" inode=2 nametype=NORMAL");
+    expect_targets(test, 3, KERNEL_REMOUNT, "target 3 is=m\n");
+    accept_call(test, 4,
+                "arch=c000003e syscall=442 success=yes exit=0 a0=ffffffffffffff9c a1=7f a2=0 a3=4");
+    accept_record(test, AUDIT_CWD, 4, "cwd=\"/root\"");
+    accept_record(test, AUDIT_PATH, 4, "item=0 name=\"m\" inode=2 nametype=NORMAL");
+    expect_targets(test, 4, KERNEL_REMOUNT, "target 4 is=/root/m\n");
+    accept_call(test, 5, to_descriptor);
+    accept_record(test, AUDIT_CWD, 5, "cwd=\"/root\"");
+    accept_record(test, AUDIT_PATH, 5, "item=0 name=\"/m\" inode=2 nametype=NORMAL");
+    expect_targets(test, 5, KERNEL_MOUNT, "target 5 is=/m\n");
+}
+
+/* Kernels differ in which of its paths move_mount looks at first. */
+static void test_both_paths_of_a_move(void **state)
+{
+    struct audit_test *test = *state;
+    const char *here_to_here =
+        "arch=c000003e syscall=429 success=yes exit=0 a0=ffffff9c a1=7f a2=ffffff9c a3=4 items=2";
+    accept_call(test, 1, here_to_here);
+    accept_record(test, AUDIT_CWD, 1, "cwd=\"/root\"");
+    accept_record(test, AUDIT_PATH, 1, "item=0 name=\"/a\" inode=2 nametype=NORMAL");
+    accept_record(test, AUDIT_PATH, 1, "item=1 name=\"b\" inode=2 nametype=NORMAL");
+    expect_targets(test, 1, KERNEL_MOUNT,
+                   "target 1 is=/a\n"
+                   "target 1 further is=/root/b\n");
+    /* Which of them is below the descriptor nobody knows. */
+    accept_call(test, 2,
+                "arch=c000003e syscall=429 success=yes exit=0 a0=5 a1=7f a2=ffffff9c a3=4 items=2");
+    accept_record(test, AUDIT_CWD, 2, "cwd=\"/root\"");
+    accept_record(test, AUDIT_PATH, 2, "item=0 name=\"a\" inode=2 nametype=NORMAL");
+    accept_record(test, AUDIT_PATH, 2, "item=1 name=\"b\" inode=2 nametype=NORMAL");
+    expect_targets(test, 2, KERNEL_MOUNT,
+                   "target 2 is=a\n"
+                   "target 2 further is=b\n");
+    /* One that is empty, as older kernels name it, and what is no path of the caller. */
+    accept_call(test, 3,
+                "arch=c000003e syscall=429 success=yes exit=0 a0=5 a1=7f a2=ffffff9c a3=4 items=3");
+    accept_record(test, AUDIT_CWD, 3, "cwd=\"/root\"");
+    accept_record(test, AUDIT_PATH, 3, "item=0 name=\"\" inode=2 nametype=NORMAL");
+    accept_record(test, AUDIT_PATH, 3, "item=1 name=\"/root\" inode=2 nametype=PARENT");
+    accept_record(test, AUDIT_PATH, 3, "item=2 name=\"b\" inode=2 nametype=NORMAL");
+    expect_targets(test, 3, KERNEL_MOUNT, "target 3 is=/root/b\n");
 }
 
 /* Remounting, and making a mount private, with and without the magic of old. */
@@ -174,10 +215,10 @@ static void test_bpf(void **state)
     expect_event(test, 2, KERNEL_BPF_LOAD, "failure comm=tool target=-");
     accept_call(test, 3, "arch=c000003e syscall=321 success=yes exit=4 a0=0 a1=7f a2=94 a3=0");
     audit_test_expect(test, "");
-    /* For the kernel the same as 5. */
+    /* The kernel looks at the lower half of the register, and so do its rules. */
     accept_call(test, 4,
-                "arch=c000003e syscall=321 success=no exit=-7 a0=100000005 a1=7f a2=94 a3=0");
-    expect_event(test, 4, KERNEL_BPF_LOAD, "failure comm=tool target=-");
+                "arch=c000003e syscall=321 success=yes exit=4 a0=100000005 a1=7f a2=94 a3=0");
+    expect_event(test, 4, KERNEL_BPF_LOAD, "success comm=tool target=-");
 }
 
 static void test_clock(void **state)
@@ -212,7 +253,6 @@ static void test_others(void **state)
 static void test_hostile(void **state)
 {
     struct audit_test *test = *state;
-    static char path[12000];
     const uint16_t types[] = {AUDIT_CWD, AUDIT_PATH, AUDIT_KERN_MODULE, AUDIT_OBJ_PID,
                               AUDIT_TIME_INJOFFSET};
     for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
@@ -233,12 +273,6 @@ static void test_hostile(void **state)
     audit_test_expect(test, "");
     accept_record(test, AUDIT_TIME_INJOFFSET, 1, "sec=9223372036854775807 nsec=999999999");
     audit_test_expect(test, "target 1 further is=+9223372036854775807 s\n");
-    memset(path, 'a', sizeof(path) - 1);
-    memcpy(path, "name=\"/", 7);
-    accept_record(test, AUDIT_PATH, 1, path);
-    assert_int_equal(test->facts.length, strlen("target 1 is=\n") + 4096);
-    assert_memory_equal(test->facts.data + test->facts.length - 5, "a...\n", 5);
-    buffer_clear(&test->facts);
     assert_int_equal(
         audit_test_record(test, AUDIT_SYSCALL, 2, "arch=c000003e syscall=165 success=yes a0=1"),
         -EBADMSG); /* nobody's */
@@ -247,6 +281,43 @@ static void test_hostile(void **state)
                      -EBADMSG);
     assert_int_equal(audit_test_record(test, AUDIT_BPF, 2, "prog-id=x op=LOAD"), -EBADMSG);
     audit_test_expect(test, "");
+}
+
+static void expect_long_target(struct audit_test *test, size_t length, const char *begin,
+                               const char *end)
+{
+    const struct buffer *facts = &test->facts;
+    assert_int_equal(facts->length, strlen("target 1 is=\n") + length);
+    assert_memory_equal(facts->data, begin, strlen(begin));
+    assert_memory_equal(facts->data + facts->length - strlen(end), end, strlen(end));
+    buffer_clear(&test->facts);
+}
+
+/* As long as a path and its directory can be they are told whole; what is longer is seen to be. */
+static void test_long_targets(void **state)
+{
+    struct audit_test *test = *state;
+    static char text[20000];
+    const char *mount = "arch=c000003e syscall=165 success=yes exit=0 a0=1 a1=2 a2=3 a3=0";
+    for (uint32_t serial = 1; serial <= 3; serial++) {
+        bool long_directory = serial == 3, long_name = serial == 2;
+        accept_call(test, serial, mount);
+        buffer_clear(&test->facts);
+        memset(text, 'd', sizeof(text) - 1);
+        memcpy(text, "cwd=\"/", 6);
+        text[(long_directory ? 9000 : 4095) + 5] = '\0';
+        accept_record(test, AUDIT_CWD, serial, text);
+        memset(text, 'n', sizeof(text) - 1);
+        memcpy(text, "name=\"", 6);
+        text[(long_name ? 19000 : 4095) + 6] = '\0';
+        accept_record(test, AUDIT_PATH, serial, text);
+        if (long_name)
+            expect_long_target(test, KERNEL_TARGET_MOST, "target 2 is=/ddd", "nnn...\n");
+        else if (long_directory)
+            expect_long_target(test, 4096 + 1 + 4095, "target 3 is=/ddd", "nnn\n");
+        else
+            expect_long_target(test, 4095 + 1 + 4095, "target 1 is=/ddd", "nnn\n");
+    }
 }
 
 /* Many events at a time: what has lost its place says nothing more. */
@@ -304,10 +375,20 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, audit_test_setup, audit_test_teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_mount),   TEST(test_changed_mounts), TEST(test_modules),
-        TEST(test_ptrace),  TEST(test_namespaces),     TEST(test_moved_mounts),
-        TEST(test_bpf),     TEST(test_clock),          TEST(test_others),
-        TEST(test_hostile), TEST(test_bounded),        cmocka_unit_test(test_rules),
+        TEST(test_mount),
+        TEST(test_below_a_descriptor),
+        TEST(test_both_paths_of_a_move),
+        TEST(test_changed_mounts),
+        TEST(test_modules),
+        TEST(test_ptrace),
+        TEST(test_namespaces),
+        TEST(test_bpf),
+        TEST(test_clock),
+        TEST(test_others),
+        TEST(test_hostile),
+        TEST(test_long_targets),
+        TEST(test_bounded),
+        cmocka_unit_test(test_rules),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

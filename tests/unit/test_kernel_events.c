@@ -273,8 +273,126 @@ static void test_rate(void **state)
     assert_int_equal(count_rows(s), KERNEL_EVENTS_RATE);
 }
 
-/* Whoever takes the name of a program takes nothing of what the program may have; what only root
- * can do is never left out. */
+/* A storm takes nothing from another user's calls, nor from another kind of call. */
+static void test_storm_of_another(void **state)
+{
+    struct stage *s = *state;
+    const size_t burst = KERNEL_EVENTS_RATE * KERNEL_EVENTS_BURST_S;
+    struct fact storm = call_fact(s, TOOL, "insmod", KERNEL_UNSHARE, 0);
+    storm.kernel_event.uid = 1000;
+    storm.kernel_event.success = false;
+    for (size_t i = 0; i < 2 * burst; i++)
+        kernel_events_fact(s->events, &storm);
+    assert_int_equal(kernel_events_take_beyond(s->events), burst);
+    call(s, TOOL, "insmod", KERNEL_UNSHARE);
+    storm.kernel_event.kind = KERNEL_PTRACE;
+    kernel_events_fact(s->events, &storm);
+    assert_int_equal(kernel_events_take_beyond(s->events), 0);
+    after(s, 250);
+    assert_int_equal(count_rows(s), burst + 2);
+}
+
+/* Whatever names another user's programs have, root's calls are not among what they share. */
+static void test_storm_of_all_names(void **state)
+{
+    struct stage *s = *state;
+    char comm[16];
+    struct fact storm = call_fact(s, TOOL, "", KERNEL_MOUNT, 0);
+    storm.kernel_event.uid = 1000;
+    storm.kernel_event.comm = slice_of(comm, 0);
+    for (int i = 0; i < 1000; i++) {
+        storm.kernel_event.comm.length = (size_t)snprintf(comm, sizeof(comm), "name%d", i);
+        for (int j = 0; j < KERNEL_EVENTS_RATE * KERNEL_EVENTS_BURST_S; j++)
+            kernel_events_fact(s->events, &storm);
+    }
+    assert_true(kernel_events_take_beyond(s->events) > 0);
+    for (int i = 0; i < 100; i++) {
+        snprintf(comm, sizeof(comm), "tool%d", i);
+        call(s, TOOL, comm, KERNEL_MOUNT);
+    }
+    assert_int_equal(kernel_events_take_beyond(s->events), 0);
+}
+
+/* What only root can do is never beyond the rate; what was refused is. */
+static void test_gravest_are_not_limited(void **state)
+{
+    struct stage *s = *state;
+    const size_t burst = KERNEL_EVENTS_RATE * KERNEL_EVENTS_BURST_S;
+    const enum kernel_event_kind kinds[] = {KERNEL_MODULE_LOAD, KERNEL_MODULE_UNLOAD,
+                                            KERNEL_KEXEC_LOAD, KERNEL_BPF_LOAD, KERNEL_CLOCK_SET};
+    const size_t n_kinds = sizeof(kinds) / sizeof(kinds[0]);
+    for (size_t kind = 0; kind < n_kinds; kind++) {
+        struct fact refused = call_fact(s, TOOL, "tool", kinds[kind], 0);
+        refused.kernel_event.success = false;
+        for (size_t i = 0; i < burst + 3; i++)
+            kernel_events_fact(s->events, &refused);
+        assert_int_equal(kernel_events_take_beyond(s->events), 3);
+        for (size_t i = 0; i < burst + 3; i++)
+            call(s, TOOL, "tool", kinds[kind]);
+        assert_int_equal(kernel_events_take_beyond(s->events), 0);
+    }
+    kernel_events_flush(s->events);
+    assert_int_equal(count_rows(s), n_kinds * (2 * burst + 3));
+}
+
+/* Looking at the clock costs nothing, is not lost, and takes no place of those that wait. */
+static void test_storm_of_readings(void **state)
+{
+    struct stage *s = *state;
+    const size_t n = 2 * KERNEL_EVENTS_MOST;
+    call(s, TOOL, "tool", KERNEL_MOUNT);
+    uint32_t mount = s->serial;
+    for (size_t i = 0; i < n; i++) {
+        struct fact fact = call_fact(s, TOOL, "tool", KERNEL_CLOCK_SET, 0);
+        fact.kernel_event.needs_target = true;
+        kernel_events_fact(s->events, &fact);
+    }
+    target(s, s->serial, "freq 0 to 1", true);
+    target(s, s->serial, "tick 1 to 2", true);
+    target(s, mount, "/mnt", false);
+    assert_int_equal(kernel_events_take_beyond(s->events), 0);
+    expect(s, "");
+    after(s, 250);
+    expect(s, "audit a 100 tool 0 1000 mount /mnt success\n"
+              "audit a 100 tool 0 1000 clock_set freq 0 to 1; tick 1 to 2 success\n");
+}
+
+/* What is cut is seen to be, and nothing is left out for being long. */
+static void test_long_target(void **state)
+{
+    struct stage *s = *state;
+    static char text[KERNEL_TARGET_MOST + 100];
+    memset(text, 'a', sizeof(text) - 1);
+    call(s, TOOL, "tool", KERNEL_MOUNT);
+    target(s, s->serial, "/mnt", false);
+    target(s, s->serial, text, true);
+    target(s, s->serial, "more", true);
+    after(s, 250);
+    struct slice line = row_sink_memory_line(&s->world->memory, n_lines(s->world) - 1);
+    struct slice found = row_sink_memory_value(line, KERNEL_EVENT_TARGET);
+    assert_int_equal(found.length, KERNEL_TARGET_MOST);
+    assert_memory_equal(found.data, "/mnt; aaa", 9);
+    assert_memory_equal(found.data + found.length - 6, "aaa...", 6);
+}
+
+/* Long targets make rows wait for a shorter time, but none is lost. */
+static void test_many_long_targets(void **state)
+{
+    struct stage *s = *state;
+    static char text[KERNEL_TARGET_MOST + 1];
+    memset(text, 'a', sizeof(text) - 1);
+    for (int i = 0; i < 2000; i++) {
+        call(s, TOOL, "tool", KERNEL_MOUNT);
+        target(s, s->serial, text, false);
+    }
+    size_t n = count_rows(s);
+    assert_in_range(n, 900, 1000);
+    kernel_events_flush(s->events);
+    assert_int_equal(n + count_rows(s), 2000);
+}
+
+/* Whoever takes the name of a program takes nothing of what the program may have; what only
+ * root can do is never left out. */
 static void test_rate_of_others(void **state)
 {
     struct stage *s = *state;
@@ -372,6 +490,12 @@ int main(void)
         TEST(test_own_is_left_out),
         TEST(test_image_by_its_name),
         TEST(test_rate),
+        TEST(test_storm_of_another),
+        TEST(test_storm_of_all_names),
+        TEST(test_gravest_are_not_limited),
+        TEST(test_storm_of_readings),
+        TEST(test_long_target),
+        TEST(test_many_long_targets),
         TEST(test_rate_of_others),
         TEST(test_many_wait),
         cmocka_unit_test_setup_teardown(test_whose_is_waited_for, begin_unscanned, end),

@@ -79,6 +79,10 @@ class KernelEvents(VestigeTest):
     def kinds(self, rows):
         return [(row["kind"], row["target"], row["result"]) for row in rows]
 
+    def without_busy(self, kinds):
+        """Unmounting was tried again where the recorder just looked into the filesystem."""
+        return [kind for kind in kinds if (kind[0], kind[2]) != ("umount", "failure")]
+
 
 class TestKernelEvents(KernelEvents):
     def test_calls(self):
@@ -112,7 +116,7 @@ class TestKernelEvents(KernelEvents):
         rows = self.rows("kernel_event.pid = %s", pid)
         path = os.path.join(self.directory, "relative")
         self.assertEqual([("mount", path, "success"), ("umount", path, "success")] * N_MOUNTS,
-                         self.kinds(rows))
+                         self.without_busy(self.kinds(rows)))
         self.assertEqual({LOGIN_UID}, {row["login_uid"] for row in rows})
         self.assertEqual({True}, {"kernel_calls.py" in row["arguments"] for row in rows})
 
@@ -124,8 +128,8 @@ class TestKernelEvents(KernelEvents):
         path = os.path.join(self.directory, "relative")
         rows = self.rows("kernel_event.pid = %s", pid)
         self.assertEqual([("mount", "relative", "success"), ("remount", "relative", "success"),
-                          ("umount", path, "success")], self.kinds(rows[:3]))
-        kind, target, result = self.kinds([self.only(rows[3:], "the move")])[0]
+                          ("umount", path, "success")], self.without_busy(self.kinds(rows))[:3])
+        kind, target, result = self.kinds(rows[-1:])[0]
         self.assertEqual(("mount", "failure"), (kind, result))
         self.assertIn(target, (f"/; {path}", f"{path}; /"))
 
@@ -245,7 +249,7 @@ class TestOtherModes(KernelEvents):
         self.restart(kernel_events={"paths": "off"})
         pid, _ = self.run_logged_in("mounts")
         self.assertEqual([("mount", None, "success"), ("umount", None, "success")] * N_MOUNTS,
-                         self.kinds(self.rows("kernel_event.pid = %s", pid)))
+                         self.without_busy(self.kinds(self.rows("kernel_event.pid = %s", pid))))
         self.assertIn("excluded PATH ", self.coverage())
         self.vestige.stop()
         self.restart(kernel_events={"mode": "off"})

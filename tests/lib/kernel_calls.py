@@ -123,13 +123,23 @@ def setns_own():
     return call("setns", descriptor, 0x04000000)[1]
 
 
+def umount(target):
+    """The recorder looks into a filesystem that is new, for moments in which it is busy."""
+    for _ in range(1000):
+        error = call("umount2", target, 0)[1]
+        if error != errno.EBUSY:
+            break
+        time.sleep(0.001)
+    return error
+
+
 def mounts():
     """23 times a tmpfs, by a path below the directory of work, and away again."""
     target = ctypes.create_string_buffer(b"relative")
     for _ in range(23):
         error = (call("mount", ctypes.create_string_buffer(b"none"), target,
                       ctypes.create_string_buffer(b"tmpfs"), 0, None)[1] or
-                 call("umount2", target, 0)[1])
+                 umount(target))
         if error:
             return error
     return 0
@@ -145,7 +155,7 @@ def descriptor_mounts():
     error = (error or call("move_mount", tree, none, here, path, 4)[1] or
              call("mount_setattr", here, path, 0, read_only, 32)[1])
     os.close(tree)
-    error = error or call("umount2", path, 0)[1]
+    error = error or umount(path)
     refused = call("move_mount", AT_FDCWD, path, AT_FDCWD, root, 0)[1]
     return error or (0 if refused == errno.EINVAL else refused or errno.EPROTO)
 

@@ -62,6 +62,10 @@ def listed():
 
 
 class DeviceTest(VestigeTest):
+    def setUp(self):
+        self.vestige.sync()  # what the test before has left is written
+        super().setUp()
+
     def rows(self, condition="TRUE", *parameters):
         return self.vestige.query(f"SELECT * FROM device WHERE {condition} ORDER BY id", *parameters)
 

@@ -32,10 +32,10 @@ static void inherit(struct process *child, const struct process *parent)
     child->image = image_ref(parent->image);
 }
 
-static void note_early_thread(struct processes *p, uint32_t tgid, int change, uint64_t boot_ns)
+static void note_thread(struct processes *p, uint32_t tgid, int change, uint64_t boot_ns)
 {
-    if (!p->initial_scan_done && p->n_early_threads < EARLY_THREADS)
-        p->early_threads[p->n_early_threads++] = (struct early_thread){tgid, change, boot_ns};
+    p->thread_events[p->n_thread_events++ % THREAD_EVENTS] =
+        (struct thread_event){tgid, change, boot_ns};
 }
 
 static void on_fork(struct processes *p, const struct fact *fact)
@@ -46,8 +46,7 @@ static void on_fork(struct processes *p, const struct fact *fact)
         struct process *process = processes_find(p, fork->child.tgid);
         if (process)
             process->n_threads++;
-        else
-            note_early_thread(p, fork->child.tgid, 1, fact->boot_ns);
+        note_thread(p, fork->child.tgid, 1, fact->boot_ns);
         return;
     }
     struct process *parent = processes_find(p, fork->parent.tgid);
@@ -124,8 +123,8 @@ static struct process *exiting(struct processes *p, const struct fact *fact)
         return living;
     if (exit->task.pid == exit->task.tgid)
         return imply(p, exit->task.tgid, fact->boot_ns);
-    note_early_thread(p, exit->task.tgid, -1, fact->boot_ns);
-    fork_ledger_implied(&p->ledger, 1);
+    if (proc_thread_change(p, exit->task.tgid, fact->boot_ns, false) <= 0)
+        fork_ledger_implied(&p->ledger, 1);
     return NULL;
 }
 
@@ -133,6 +132,8 @@ static void on_task_exit(struct processes *p, const struct fact *fact)
 {
     const struct fact_exit *exit = &fact->exit;
     struct process *process = exiting(p, fact);
+    if (exit->task.pid != exit->task.tgid)
+        note_thread(p, exit->task.tgid, -1, fact->boot_ns);
     if (!process)
         return;
     connector_flush_changes(p, process);

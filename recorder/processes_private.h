@@ -24,10 +24,10 @@ struct restored_row {
 
 TAILQ_HEAD(process_list, process);
 
-enum { EARLY_THREADS = 512 };
+enum { THREAD_EVENTS = 512 };
 
-/* A thread heard of before the first scan told of its process. */
-struct early_thread {
+/* What was heard of threads lately: /proc is read earlier than what was read arrives. */
+struct thread_event {
     uint32_t tgid;
     int change; /* born: 1, ended: -1 */
     uint64_t ns;
@@ -65,8 +65,8 @@ struct processes {
     uint64_t n_adopted_new;  /* alive in the first scan and unknown to the journal */
     uint64_t n_threads_new;  /* threads that were not heard, of those processes */
     uint64_t n_threads_kept; /* likewise, of processes that an earlier run left open */
-    struct early_thread early_threads[EARLY_THREADS];
-    size_t n_early_threads;
+    struct thread_event thread_events[THREAD_EVENTS]; /* the last ones, in a ring */
+    size_t n_thread_events;
 };
 
 /* Whether a serial of audit was given out before another; they wrap around. */
@@ -148,6 +148,8 @@ void proc_tick(struct processes *p);
 /** A row left open by an earlier run, of this pid and boot, becomes a living process, which is one
  * that began at @p start_ticks or later; 0: nobody knows. */
 struct process *proc_adopt(struct processes *p, uint32_t pid, uint64_t start_ticks);
+/** By how many the threads of @p tgid have grown by what was heard up to a moment, or after it. */
+int proc_thread_change(const struct processes *p, uint32_t tgid, uint64_t moment_ns, bool after);
 /* processes_restore.c */
 /** Whether /proc shows another program than the row that was restored has. */
 bool restored_image_differs(struct processes *p, const struct shared_text *restored_exe,

@@ -107,6 +107,21 @@ static void name_parent(struct processes *p, const struct process *parent, uint6
     }
 }
 
+int proc_thread_change(const struct processes *p, uint32_t tgid, uint64_t moment_ns, bool after)
+{
+    size_t n = p->n_thread_events < THREAD_EVENTS ? p->n_thread_events : THREAD_EVENTS;
+    int change = 0;
+    for (size_t i = 0; i < n; i++)
+        if (p->thread_events[i].tgid == tgid && (p->thread_events[i].ns > moment_ns) == after)
+            change += p->thread_events[i].change;
+    return change;
+}
+
+static uint32_t n_plus(uint32_t n, int change)
+{
+    return change < 0 && (uint32_t)-change >= n ? 1 : (uint32_t)((int64_t)n + change);
+}
+
 /* @p taken_id: of the row that was taken for its own until now. */
 static struct process *discover(struct processes *p, const struct fact *fact, uint64_t taken_id)
 {
@@ -115,7 +130,9 @@ static struct process *discover(struct processes *p, const struct fact *fact, ui
     if (!process)
         return NULL;
     if (p->initial_scan_done) {
-        fork_ledger_implied(&p->ledger, entry->n_threads ? entry->n_threads : 1);
+        int heard = proc_thread_change(p, entry->pid, fact->boot_ns, false);
+        fork_ledger_implied(
+            &p->ledger, n_plus(entry->n_threads ? entry->n_threads : 1, heard > 0 ? -heard : 0));
         process->threads_uncertain = true;
     } else {
         p->n_adopted_new++;
@@ -184,27 +201,16 @@ static void complete_adopted(struct processes *p, struct process *process,
     process->own |= process->pid == p->options.own_pid;
 }
 
-/* What was heard of its threads, up to a moment or after it, before the process was known. */
-static uint32_t early_change(const struct processes *p, uint32_t tgid, uint64_t moment_ns,
-                             bool after)
-{
-    int change = 0;
-    for (size_t i = 0; i < p->n_early_threads; i++)
-        if (p->early_threads[i].tgid == tgid && (p->early_threads[i].ns > moment_ns) == after)
-            change += p->early_threads[i].change;
-    return change > 0 ? (uint32_t)change : 0;
-}
-
 /* Threads that /proc shows and nobody has heard of were born while nobody listened, or their FORK
- * is among the missing messages. */
+ * is among the missing messages. What was heard since /proc was read is no news of that. */
 static void count_threads(struct processes *p, struct process *process,
                           const struct fact_proc_process *entry, uint64_t read_ns, bool known)
 {
     if (known && !process->threads_uncertain)
         return;
-    uint32_t heard = process->n_threads;
-    if (!known)
-        heard = 1 + early_change(p, entry->pid, read_ns, false);
+    int since = proc_thread_change(p, entry->pid, read_ns, true);
+    uint32_t heard = known ? n_plus(process->n_threads, -since)
+                           : n_plus(1, proc_thread_change(p, entry->pid, read_ns, false));
     uint32_t unheard = entry->n_threads > heard ? entry->n_threads - heard : 0;
     if (!p->initial_scan_done && process->stored)
         p->n_threads_kept += unheard;
@@ -212,9 +218,7 @@ static void count_threads(struct processes *p, struct process *process,
         p->n_threads_new += unheard;
     else if (known)
         fork_ledger_implied(&p->ledger, unheard);
-    process->n_threads = entry->n_threads;
-    if (!known)
-        process->n_threads += early_change(p, entry->pid, read_ns, true);
+    process->n_threads = n_plus(entry->n_threads, since);
     if (p->initial_scan_done && !p->ledger.hole && process->fork_ns)
         process->threads_uncertain = false;
 }

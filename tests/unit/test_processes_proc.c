@@ -460,6 +460,34 @@ static void test_a_thread_born_after_the_reading(void **state)
     assert_int_equal(processes_living(w->processes), 1);
 }
 
+/* The same while messages are missing: the thread ends, and that is heard, before what was read of
+ * it arrives. Its birth is none of those that are missing. */
+static void test_a_thread_that_ends_after_the_reading(void **state)
+{
+    struct world *w = *state;
+    struct fork_ledger *ledger = processes_ledger(w->processes);
+    struct fact entry = proc_entry(500, 1, ticks_of(w->now), "server", "/usr/sbin/server");
+    entry.proc_process.n_threads = 3;
+    scan(w, true);
+    give(w, entry);
+    scan(w, false);
+    tick(w, 1000);
+    fork_ledger_hole(ledger, 1);
+    processes_hole(w->processes);
+    entry.boot_ns = w->now;
+    scan(w, true);
+    tick(w, 5);
+    exit_task(w, 502, 500, 0);
+    give(w, entry);
+    assert_int_equal(ledger->implied, 0);
+    /* A thread whose process nobody knows: its birth was heard, or not. */
+    fork_thread(w, 600, 601);
+    exit_task(w, 601, 600, 0);
+    assert_int_equal(ledger->implied, 0);
+    exit_task(w, 602, 600, 0);
+    assert_int_equal(ledger->implied, 1);
+}
+
 int main(void)
 {
 #define TEST(name)    cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -489,6 +517,7 @@ int main(void)
         RESTART(test_without_a_scan),
         RESTART(test_restored_row_with_a_late_start),
         RESTART(test_a_thread_born_after_the_reading),
+        TEST(test_a_thread_that_ends_after_the_reading),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,16 +6,14 @@
  * (thread_rights.h); so did the journal's, which writes wherever the administrator wants it. */
 #include "recorder/privilege.h"
 
+#include "collectors/procfs/thread_rights.h"
 #include "core/cleanup.h"
 
 #include <string.h>
 #include <sys/capability.h>
-#include <sys/prctl.h>
 
 static const cap_value_t needed[] = {CAP_NET_ADMIN, CAP_AUDIT_CONTROL, CAP_AUDIT_READ};
 enum { NEEDED_WITHOUT_AUDIT = 1 };
-static const cap_value_t kept[] = {CAP_NET_ADMIN, CAP_AUDIT_CONTROL, CAP_AUDIT_READ, CAP_SYS_PTRACE,
-                                   CAP_DAC_READ_SEARCH};
 
 static inline void free_capabilities(cap_t *capabilities)
 {
@@ -50,20 +48,7 @@ int privilege_check(bool audit, struct error_text *error)
 
 int privilege_drop(struct error_text *error)
 {
-    cap_t have CLEANUP(free_capabilities) = cap_get_proc();
-    cap_t keep CLEANUP(free_capabilities) = cap_init();
-    if (!have || !keep)
-        return error_set(error, -ENOMEM, "cannot drop capabilities: out of memory");
-    for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++) {
-        cap_flag_value_t value = CAP_CLEAR;
-        cap_get_flag(have, kept[i], CAP_PERMITTED, &value);
-        if (value != CAP_SET)
-            continue;
-        if (cap_set_flag(keep, CAP_PERMITTED, 1, &kept[i], CAP_SET) ||
-            cap_set_flag(keep, CAP_EFFECTIVE, 1, &kept[i], CAP_SET))
-            return error_set(error, -errno, "cannot drop capabilities: %s", strerror(errno));
-    }
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || cap_set_proc(keep))
-        return error_set(error, -errno, "cannot drop capabilities: %s", strerror(errno));
-    return 0;
+    int r = thread_rights_keep(THREAD_READS_FILES | THREAD_READS_PROCESSES | THREAD_NETWORK |
+                               THREAD_AUDITS);
+    return r < 0 ? error_set(error, r, "cannot drop capabilities: %s", strerror(-r)) : 0;
 }

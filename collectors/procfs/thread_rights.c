@@ -17,6 +17,8 @@ static const struct {
     {THREAD_READS_PROCESSES, CAP_SYS_PTRACE     },
     {THREAD_NETWORK,         CAP_NET_ADMIN      },
     {THREAD_ADMINISTRATES,   CAP_SYS_ADMIN      },
+    {THREAD_AUDITS,          CAP_AUDIT_CONTROL  },
+    {THREAD_AUDITS,          CAP_AUDIT_READ     },
 };
 
 static inline void free_capabilities(cap_t *set)

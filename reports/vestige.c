@@ -21,6 +21,7 @@ static const struct command commands[] = {
     {"standalone", standalone_command,
      "record this host into a private database, in the foreground"                                   },
     {"report",     report_command,     "ask a canned question, or list them"                         },
+    {"tree",       tree_command,       "who was alive on a host at a time, or all around a process"  },
     {"diff",       diff_command,       "what changed between two times, or differs between two hosts"},
     {"query",      query_command,      "ask in SQL"                                                  },
     {"status",     status_command,     "how the agent, the hosts and the server are doing"           },

@@ -23,6 +23,7 @@ static const struct command commands[] = {
     {"report",     report_command,     "ask a canned question, or list them"                         },
     {"tree",       tree_command,       "who was alive on a host at a time, or all around a process"  },
     {"diff",       diff_command,       "what changed between two times, or differs between two hosts"},
+    {"user",       user_command,       "all about one login user, on a page"                         },
     {"query",      query_command,      "ask in SQL"                                                  },
     {"status",     status_command,     "how the agent, the hosts and the server are doing"           },
     {"sync",       sync_command,       "wait until all that was seen can be queried"                 },

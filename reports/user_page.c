@@ -109,7 +109,7 @@ static int add_rows(struct page *page, const struct user_fact *fact)
     size_t n = 0;
     int outcome = 0;
     add(page, "<details><summary>");
-    user_fact_append_keys(&page->text, fact);
+    user_fact_append_keys(&page->text, fact, 3);
     add(page, "</summary>\n");
     while (n < fact->n_ids && n < ROWS_PER_FACT && page->n_rows < ROWS_PER_PAGE && !outcome)
         outcome = add_row(page, fact, fact->ids[n++]);
@@ -122,13 +122,17 @@ static int add_rows(struct page *page, const struct user_fact *fact)
     return outcome;
 }
 
-static int page_section(void *state, const char *title, const struct user_fact *facts, size_t n,
-                        bool is_cut)
+static int page_section(void *state, const struct user_section *section,
+                        const struct user_fact *facts, size_t n, bool is_cut)
 {
     struct page *page = state;
     int outcome = 0;
-    buffer_printf(&page->text, "<section id=\"s%u\"><h2>%s</h2>\n", ++page->n_sections, title);
-    add(page, n ? "<ul>\n" : "<p class=\"faint\">Nothing was recorded.</p>\n");
+    buffer_printf(&page->text, "<section id=\"s%u\"><h2>%s</h2>\n", ++page->n_sections,
+                  section->title);
+    if (n)
+        add(page, "<ul>\n");
+    else
+        buffer_printf(&page->text, "<p class=\"faint\">%s.</p>\n", section->none);
     for (size_t i = 0; i < n && !outcome; i++) {
         add(page, "<li>");
         html_append_text(&page->text, buffer_slice(&facts[i].text));

@@ -137,7 +137,8 @@ int user_report_run(struct user_report *report, const struct user_writer *writer
         outcome = ask_section(report, &user_sections[i], &facts);
         if (outcome || (i + 1 < user_sections_n && !strcmp(title, user_sections[i + 1].title)))
             continue;
-        outcome = writer->section(writer->state, title, facts.array, facts.n, report->is_cut);
+        outcome =
+            writer->section(writer->state, &user_sections[i], facts.array, facts.n, report->is_cut);
         report->is_cut = false;
         facts_clear(&facts);
     }
@@ -146,13 +147,15 @@ int user_report_run(struct user_report *report, const struct user_writer *writer
     return outcome;
 }
 
-void user_fact_append_keys(struct buffer *to, const struct user_fact *fact)
+void user_fact_append_keys(struct buffer *to, const struct user_fact *fact, size_t most)
 {
     buffer_printf(to, "%s ", fact->section->table);
-    for (size_t i = 0; i < fact->n_ids; i++)
+    for (size_t i = 0; i < fact->n_ids && i < most; i++)
         buffer_printf(to, "%s%" PRIu64 "/%" PRIu64, i ? ", " : "", fact->host_id, fact->ids[i]);
-    if (fact->n > fact->n_ids)
-        buffer_printf(to, " and %" PRIu64 " more", fact->n - fact->n_ids);
+    if (most > fact->n_ids)
+        most = fact->n_ids;
+    if (fact->n > most)
+        buffer_printf(to, " and %" PRIu64 " more", fact->n - most);
 }
 
 void user_report_append_window(struct buffer *to, const struct user_report *report)

@@ -36,16 +36,16 @@ struct user_report {
 
 /** Called for each section in order (facts of one title come in one call). */
 struct user_writer {
-    int (*section)(void *state, const char *title, const struct user_fact *facts, size_t n,
-                   bool is_cut);
+    int (*section)(void *state, const struct user_section *section, const struct user_fact *facts,
+                   size_t n, bool is_cut);
     void *state;
 };
 
 /** Ask for everything and give it to the writer. */
 int user_report_run(struct user_report *report, const struct user_writer *writer) MUST_CHECK;
 
-/** "session 1/1795666271698376, ..." */
-void user_fact_append_keys(struct buffer *to, const struct user_fact *fact);
+/** "session 1/1795666271698376, 1/1795666271698379 and 3 more" */
+void user_fact_append_keys(struct buffer *to, const struct user_fact *fact, size_t most);
 /** "From ... to ... (default window); all hosts" */
 void user_report_append_window(struct buffer *to, const struct user_report *report);
 

@@ -18,9 +18,9 @@
     "x.host_id AS row_host_id, GROUP_CONCAT(x.id ORDER BY x.created_at, x.id LIMIT 10) AS row_ids"
 #define TIMES                                                                                      \
     "COUNT(*) AS n, MIN(x.created_at) AS first_at, IF(COUNT(*) > 1, MAX(x.created_at), NULL) AS "  \
-    "last_at"
+    "last_at, IF(COUNT(*) = 1, MIN(x.created_at), NULL) AS only_at"
 #define SELECT_ROWS " SELECT h.name AS host, " TIMES ", " KEYS ", "
-#define FIRST_LAST  "; first {first_at~moment}[, last {last_at~moment}]"
+#define FIRST_LAST  "[; at {only_at~moment}][; first {first_at~moment}, last {last_at~moment}]"
 #define SESSIONS                                                                                   \
     " FROM who JOIN session x ON x.host_id = who.host_id AND (x.login_uid = who.uid OR "           \
     "(x.login_uid IS NULL AND x.username = :name)) AND x.day <= :until_day AND x.created_at <= "   \
@@ -61,7 +61,8 @@ static const char setuid_programs[] =
 
 static const char changes[] = WHO
     " SELECT h.name AS host, COUNT(*) AS n, MIN(c.created_at) AS first_at, IF(COUNT(*) > 1, "
-    "MAX(c.created_at), NULL) AS last_at, c.host_id AS row_host_id, GROUP_CONCAT(c.id ORDER BY "
+    "MAX(c.created_at), NULL) AS last_at, IF(COUNT(*) = 1, MIN(c.created_at), NULL) AS only_at, "
+    "c.host_id AS row_host_id, GROUP_CONCAT(c.id ORDER BY "
     "c.created_at, c.id LIMIT 10) AS row_ids, " PROGRAM
     " AS program, c.old_value, c.new_value" OF_WHO(
         "process") " JOIN process_change c ON c.host_id = x.host_id AND c.process_id = x.id AND "
@@ -86,100 +87,108 @@ static const char programs_in_all[] =
 static const char most_used[] = RANKED "<= 10 ORDER BY place LIMIT :row_limit";
 static const char rarest[] = RANKED "> 10 ORDER BY n, first_at DESC, program LIMIT 10";
 
-static const char
-    files_written
-        [] =
-            WHO
-                SELECT_ROWS "LEFT(x.path, 4096) AS path, CONCAT_WS(', ', " DID("create", "created") ", " DID(
-                    "write",
-                    "wrot"
-                    "e") ", " DID("delete",
-                                  "deleted") ", " DID("rename",
-                                                      "renamed") ", " DID("attributes",
-                                                                          "changed the attributes "
-                                                                          "of") ") AS did, "
-                                                                                "GROUP_CONCAT("
-                                                                                "DISTINCT "
-                                                                                "x.application "
-                                                                                "ORDER BY "
-                                                                                "x.application "
-                                                                                "SEPARATOR ', ' "
-                                                                                "LIMIT 5) AS "
-                                                                                "application, "
-                                                                                "NULLIF(GROUP_"
-                                                                                "CONCAT(DISTINCT "
-                                                                                "x.username ORDER "
-                                                                                "BY x.username "
-                                                                                "SEPARATOR ', ' "
-                                                                                "LIMIT 5), "
-                                                                                ":name) AS "
-                                                                                "acting" OF_WHO("fi"
-                                                                                                "le"
-                                                                                                "_"
-                                                                                                "ac"
-                                                                                                "ce"
+static const char files_written[] = WHO SELECT_ROWS
+    "LEFT(x.path, 4096) AS path, CONCAT_WS(', ', " DID("create", "created") ", " DID(
+        "write",
+        "wrot"
+        "e") ", " DID("delete",
+                      "deleted") ", " DID("rename",
+                                          "renamed") ", " DID("attributes",
+                                                              "changed the attributes "
+                                                              "of") ") AS did, "
+                                                                    "GROUP_CONCAT("
+                                                                    "DISTINCT "
+                                                                    "x.application "
+                                                                    "ORDER BY "
+                                                                    "x.application "
+                                                                    "SEPARATOR ', ' "
+                                                                    "LIMIT 5) AS "
+                                                                    "application, "
+                                                                    "NULLIF(GROUP_"
+                                                                    "CONCAT(DISTINCT "
+                                                                    "x.username ORDER "
+                                                                    "BY x.username "
+                                                                    "SEPARATOR ', ' "
+                                                                    "LIMIT 5), "
+                                                                    ":name) AS "
+                                                                    "acting" OF_WHO(
+                                                                        "fi"
+                                                                        "le"
+                                                                        "_"
+                                                                        "ac"
+                                                                        "ce"
+                                                                        "s"
+                                                                        "s") " WHERE x.operations "
+                                                                             "& 122 AND "
+                                                                             "(FALSE" UNDER("/etc") UNDER(
+                                                                                 "/boot") UNDER("/u"
                                                                                                 "s"
-                                                                                                "s") " WHERE x.operations & 122 AND (FALSE" UNDER("/etc")
-                                                                                    UNDER("/boot") UNDER("/usr") UNDER(
-                                                                                        "/bin") UNDER("/sbin") UNDER("/lib")
-                                                                                        UNDER("/roo"
-                                                                                              "t") UNDER("/var/log") UNDER(
-                                                                                            "/"
-                                                                                            "v"
-                                                                                            "a"
-                                                                                            "r"
-                                                                                            "/"
-                                                                                            "s"
-                                                                                            "p"
-                                                                                            "o"
-                                                                                            "o"
-                                                                                            "l"
-                                                                                            "/"
-                                                                                            "c"
-                                                                                            "r"
-                                                                                            "o"
-                                                                                            "n") UNDER("/opt")
-                                                                                            UNDER(
-                                                                                                "/d"
-                                                                                                "ev"
-                                                                                                "/s"
-                                                                                                "h"
-                                                                                                "m") " OR"
-                                                                                                     " x."
-                                                                                                     "pat"
-                                                                                                     "h "
-                                                                                                     "LIK"
-                                                                                                     "E "
-                                                                                                     "'%/"
-                                                                                                     ".ss"
-                                                                                                     "h/"
-                                                                                                     "%')"
-                                                                                                     " "
-                                                                                                     "GRO"
-                                                                                                     "UP "
-                                                                                                     "BY "
-                                                                                                     "x."
-                                                                                                     "hos"
-                                                                                                     "t_"
-                                                                                                     "id,"
-                                                                                                     " x."
-                                                                                                     "pat"
-                                                                                                     "h "
-                                                                                                     "ORD"
-                                                                                                     "ER "
-                                                                                                     "BY "
-                                                                                                     "fir"
-                                                                                                     "st_"
-                                                                                                     "at,"
-                                                                                                     " x."
-                                                                                                     "pat"
-                                                                                                     "h "
-                                                                                                     "LIM"
-                                                                                                     "IT "
-                                                                                                     ":ro"
-                                                                                                     "w_"
-                                                                                                     "lim"
-                                                                                                     "it";
+                                                                                                "r") UNDER("/bin")
+                                                                                 UNDER("/sbin") UNDER("/lib") UNDER(
+                                                                                     "/roo"
+                                                                                     "t") UNDER("/v"
+                                                                                                "ar"
+                                                                                                "/"
+                                                                                                "lo"
+                                                                                                "g")
+                                                                                     UNDER(
+                                                                                         "/"
+                                                                                         "v"
+                                                                                         "a"
+                                                                                         "r"
+                                                                                         "/"
+                                                                                         "s"
+                                                                                         "p"
+                                                                                         "o"
+                                                                                         "o"
+                                                                                         "l"
+                                                                                         "/"
+                                                                                         "c"
+                                                                                         "r"
+                                                                                         "o"
+                                                                                         "n") UNDER("/op"
+                                                                                                    "t")
+                                                                                         UNDER(
+                                                                                             "/d"
+                                                                                             "ev"
+                                                                                             "/s"
+                                                                                             "h"
+                                                                                             "m") " OR"
+                                                                                                  " x."
+                                                                                                  "pat"
+                                                                                                  "h "
+                                                                                                  "LIK"
+                                                                                                  "E "
+                                                                                                  "'%/"
+                                                                                                  ".ss"
+                                                                                                  "h/"
+                                                                                                  "%')"
+                                                                                                  " "
+                                                                                                  "GRO"
+                                                                                                  "UP "
+                                                                                                  "BY "
+                                                                                                  "x."
+                                                                                                  "hos"
+                                                                                                  "t_"
+                                                                                                  "id,"
+                                                                                                  " x."
+                                                                                                  "pat"
+                                                                                                  "h "
+                                                                                                  "ORD"
+                                                                                                  "ER "
+                                                                                                  "BY "
+                                                                                                  "fir"
+                                                                                                  "st_"
+                                                                                                  "at,"
+                                                                                                  " x."
+                                                                                                  "pat"
+                                                                                                  "h "
+                                                                                                  "LIM"
+                                                                                                  "IT "
+                                                                                                  ":ro"
+                                                                                                  "w_"
+                                                                                                  "lim"
+                                                                                                  "it";
 
 static const char files_read[] = WHO SELECT_ROWS
     "LEFT(x.path, 4096) AS path, GROUP_CONCAT(DISTINCT x.application ORDER BY "
@@ -274,71 +283,74 @@ static const char gaps[] =
 
 #define BYTES "[; sent {sent~bytes}][, received {received~bytes}]"
 
+#define NOTHING "Nothing was recorded"
+
 const struct user_section user_sections[] = {
-    {"Account",                 "account",
+    {"Account",                                          "account",
      "On {host} {username} has number {uid}[, home {home}][, shell {shell}][, password "
-     "{password_state}][; so since {began~moment}][; until {ended~moment}]",                                       account,  true },
-    {"Sessions",                "session",
+     "{password_state}][; so since {began~moment}][; until {ended~moment}]",    account,                                                   true                                          },
+    {"Sessions",                                         "session",
      "{who} {what} {n|once|% times} on {host}[ from {remote_address}][ ({remote_name})][ by "
      "{service}]" FIRST_LAST "[; {seconds~time} in all][; {open|one session is|% sessions are} "
-     "still open]",                                                                                                logins,   false},
-    {"Privilege",               "session",
-     "{who} became {username} by {service} {n|once|% times} on {host}" FIRST_LAST,                                 becoming, false},
-    {"Privilege",               "process",
+     "still open]",                                                             logins,                                                    false,                                          NOTHING},
+    {"Privilege",                                                  "session",
+     "{who} became {username} by {service} {n|once|% times} on {host}" FIRST_LAST, becoming,                                                         false,
+     NOTHING},
+    {"Privilege",                                            "process",
      "{who} ran {program}, which acts with the rights of {acting}, {n|once|% times} on "
      "{host}" FIRST_LAST,
-     setuid_programs,                                                                                                        false},
-    {"Privilege",               "process_change",
+     setuid_programs,                                                          false,                                                                                                                                                                  NOTHING},
+    {"Privilege",                                             "process_change",
      "{program}, run by {who}, changed its user from {old_value} to {new_value} {n|once|% times} "
      "on "
      "{host}" FIRST_LAST,
-     changes,                                                                                                                false},
-    {"Programs",                "process",
+     changes,                                               false,NOTHING},
+    {"Programs",                                            "process",
      "{who} ran {programs|one program|% different programs}, {n|once|% times} in all, on "
      "{host}[; {others|once|% times} with the rights of another user][; of {unknown|one|%} the "
      "arguments are not known]" FIRST_LAST,
-     programs_in_all,                                                                                                        false},
-    {"Programs run most",       "process",
+     programs_in_all,                                                              false,                                                                                                                                                                                                                                    NOTHING},
+    {"Programs run most",              "process",
      "{program}: {n|once|% times} on {host}[, {others|once|% times} with the rights of another "
      "user]" FIRST_LAST,
-     most_used,                                                                                                              false},
-    {"Programs run least",      "process",
+     most_used,                                         false,NOTHING},
+    {"Programs run least",                            "process",
      "{program}: {n|once|% times} on {host}[, {others|once|% times} with the rights of another "
      "user]" FIRST_LAST,
-     rarest,                                                                                                                 false},
-    {"Sensitive files changed", "file_access",
+     rarest,                                                                             false,                                                                                                                                                                                                                                                                 NOTHING},
+    {"Sensitive files changed",                               "file_access",
      "{who} {did} {path} on {host} with {application}[ as {acting}], {n|once|% times}" FIRST_LAST,
-     files_written,                                                                                                          false},
-    {"Sensitive files read",    "file_access",
+     files_written,                                                                                                                               false,                                                                                            NOTHING},
+    {"Sensitive files read",                                                  "file_access",
      "{who} read {path} on {host} with {application}[ as {acting}], {n|once|% times}" FIRST_LAST,
-     files_read,                                                                                                             false},
-    {"Network",                 "endpoint",
+     files_read,                                         false,                                                                                                                                                                        NOTHING},
+    {"Network",                                           "endpoint",
      "{who} {what} {remote}[ ({remote_name})][ by {protocol}] from {host} with {application}, "
      "{n|once|% times}" BYTES FIRST_LAST,
-     network,                                                                                                                false},
-    {"Network",                 "endpoint",
+     network,                                    false,                                                                                          NOTHING},
+    {"Network",                                             "endpoint",
      "{remote}[ ({remote_name})] talked to {application} of {who} on {host}[, {protocol} port "
      "{local_port}], {n|once|% times}" BYTES FIRST_LAST,
-     network_in,                                                                                                             false},
-    {"Network",                 "endpoint",
+     network_in,                                                                  false,NOTHING},
+    {"Network",                                            "endpoint",
      "{who} had {application} listen on {protocol} {local} on {host}, {n|once|% times}" FIRST_LAST,
-     listeners,                                                                                                              false},
-    {"Devices",                 "device",
+     listeners,                                                                         false,                      NOTHING},
+    {"Devices", "device",
      "While {who} was logged in, {subsystem} {node}[ ({model})][, serial {serial},] appeared on "
-     "{host} at {first_at~moment}[ and was removed at {last_at~moment}]",                                          devices,  false},
-    {"Failed attempts",         "auth_attempt",
+     "{host} at {first_at~moment}[ and was removed at {last_at~moment}]",                                                         devices,                                          false,                                                                                                                                                                                                    NOTHING},
+    {"Failed attempts","auth_attempt",
      "{n|One attempt|% attempts} as {username}[ by {service}][ from {remote_address}][ on terminal "
      "{tty}] failed on {host}" FIRST_LAST,
-     failures,                                                                                                               false},
-    {"Kernel events",           "kernel_event",
+     failures,                                             false,                                                               NOTHING},
+    {"Kernel events",                                          "kernel_event",
      "{who} did {kind}[ of {target}] with {application} on {host}, {n|once|% times}[, "
      "{result}]" FIRST_LAST,
-     kernel,                                                                                                                 false},
-    {"Findings",                "finding",        "{class} on {host} at {first_at~moment}: {subject}[: {detail}]",
-     findings,                                                                                                               false},
-    {"What is not known",       "gap",
+     kernel, false, NOTHING},
+    {"Findings",                                                  "finding",                                                                           "{class} on {host} at {first_at~moment}: {subject}[: {detail}]",
+     findings,                                                                                                 false,                                                                                                                                                                             NOTHING},
+    {"What is not known",                                           "gap",
      "On {host}, {source} missed {missed} of unit {unit} ({cause}) from {first_at~moment} to "
-     "{last_at~moment}",                                                                                           gaps,     true },
+     "{last_at~moment}",                                                gaps,                                                  true                                                                                                                                                              },
 };
 
 const size_t user_sections_n = sizeof(user_sections) / sizeof(user_sections[0]);

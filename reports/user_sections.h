@@ -11,7 +11,8 @@ struct user_section {
     const char *table; /* of the rows behind it */
     const char *form;
     const char *sql;
-    bool is_remark; /* about the evidence; no deed of the user */
+    bool is_remark;   /* about the evidence; no deed of the user */
+    const char *none; /* what is said when there are no rows */
 };
 
 extern const struct user_section user_sections[];

@@ -26,21 +26,21 @@ static int put(struct user_report *report, struct buffer *text)
 
 /* Text */
 
-static int text_section(void *state, const char *title, const struct user_fact *facts, size_t n,
-                        bool is_cut)
+static int text_section(void *state, const struct user_section *section,
+                        const struct user_fact *facts, size_t n, bool is_cut)
 {
     struct user_report *report = state;
     struct buffer line = BUFFER_NULL;
-    buffer_printf(&line, "\n%s\n", title);
+    buffer_printf(&line, "\n%s\n", section->title);
     for (size_t i = 0; i < n; i++) {
         buffer_append_text(&line, "  ");
         safe_text_append(&line, buffer_slice(&facts[i].text));
         buffer_append_text(&line, ".  [");
-        user_fact_append_keys(&line, &facts[i]);
+        user_fact_append_keys(&line, &facts[i], USER_IDS_MOST);
         buffer_append_text(&line, "]\n");
     }
     if (!n)
-        buffer_append_text(&line, "  Nothing was recorded.\n");
+        buffer_printf(&line, "  %s.\n", section->none);
     if (is_cut)
         buffer_printf(&line, "  Cut after %" PRIu64 ": more with --limit.\n", report->limit);
     int outcome = put(report, &line);
@@ -105,12 +105,12 @@ static void append_fact(struct buffer *to, const struct user_report *report,
     buffer_append_text(to, "]}");
 }
 
-static int json_section(void *state, const char *title, const struct user_fact *facts, size_t n,
-                        bool is_cut)
+static int json_section(void *state, const struct user_section *section,
+                        const struct user_fact *facts, size_t n, bool is_cut)
 {
     struct json_state *json = state;
     struct buffer text = BUFFER_NULL;
-    append_member(&text, json->is_first ? "\n  {" : ",\n  {", "title", slice_text(title));
+    append_member(&text, json->is_first ? "\n  {" : ",\n  {", "title", slice_text(section->title));
     buffer_printf(&text, ", \"is_cut\": %s, \"facts\": [", is_cut ? "true" : "false");
     for (size_t i = 0; i < n; i++) {
         buffer_append_text(&text, i ? "," : "");
@@ -154,8 +154,8 @@ static const struct output_column csv_columns[] = {
     {"row_ids",     OUTPUT_TEXT,   NULL},
 };
 
-static int csv_section(void *state, const char *title, const struct user_fact *facts, size_t n,
-                       bool is_cut)
+static int csv_section(void *state, const struct user_section *section,
+                       const struct user_fact *facts, size_t n, bool is_cut)
 {
     struct output *output = state;
     int outcome = 0;
@@ -165,15 +165,15 @@ static int csv_section(void *state, const char *title, const struct user_fact *f
         buffer_append_u64(&numbers[1], facts[i].host_id);
         for (size_t j = 0; j < facts[i].n_ids; j++)
             buffer_printf(&numbers[2], "%s%" PRIu64, j ? "," : "", facts[i].ids[j]);
-        struct slice values[] = {slice_text(title),         buffer_slice(&facts[i].text),
-                                 buffer_slice(&numbers[0]), slice_text(facts[i].section->table),
-                                 buffer_slice(&numbers[1]), buffer_slice(&numbers[2])};
+        struct slice values[] = {slice_text(section->title), buffer_slice(&facts[i].text),
+                                 buffer_slice(&numbers[0]),  slice_text(facts[i].section->table),
+                                 buffer_slice(&numbers[1]),  buffer_slice(&numbers[2])};
         outcome = output_row(output, values);
         for (size_t j = 0; j < 3; j++)
             buffer_deinit(&numbers[j]);
     }
     if (is_cut)
-        fprintf(stderr, "%s: cut after %zu: more with --limit\n", title, n);
+        fprintf(stderr, "%s: cut after %zu: more with --limit\n", section->title, n);
     return outcome;
 }
 

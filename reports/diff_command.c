@@ -207,8 +207,10 @@ static int write_line(struct diff *diff, const struct diff_section *section,
     append_detail(&line, ": ", cell(before ? before : after, DETAIL));
     if (before && after)
         append_detail(&line, " -> ", after[DETAIL].length ? after[DETAIL] : slice_text("nothing"));
-    printf("%.*s\n", (int)line.length, (const char *)line.data);
-    int outcome = line.failed ? -ENOMEM : ferror(stdout) ? -EIO : 0;
+    buffer_append_byte(&line, '\n');
+    int outcome = line.failed ? -ENOMEM : 0;
+    if (!outcome && fwrite(line.data, 1, line.length, stdout) != line.length)
+        outcome = errno ? -errno : -EIO;
     buffer_deinit(&line);
     return outcome;
 }
@@ -334,6 +336,8 @@ static int compare(struct diff *diff)
         error_set(diff->error, outcome, "the differences cannot be written: %s",
                   strerror(-outcome));
     diff->output = output_free(diff->output);
+    if (!outcome)
+        outcome = inquiry_flush("the differences", diff->error);
     return outcome ? outcome : tell_completeness(diff);
 }
 
@@ -396,6 +400,7 @@ int diff_command(int argc, char **argv)
         outcome = refuse_window(&options, &error);
     if (!outcome)
         outcome = run(&diff, at, only);
+    output_end_if_unread(outcome);
     if (outcome) {
         fflush(stdout);
         log_error("diff", "%s", error.text);

@@ -162,6 +162,14 @@ int inquiry_tell_completeness(struct inquiry *inquiry)
     return outcome;
 }
 
+int inquiry_flush(const char *what, struct error_text *error)
+{
+    if (!fflush(stdout) && !ferror(stdout))
+        return 0;
+    int outcome = errno ? -errno : -EIO;
+    return error_set(error, outcome, "%s cannot be written: %s", what, strerror(-outcome));
+}
+
 int inquiry_read_moment(const char *what, const char *text, int64_t *us, struct error_text *error)
 {
     struct error_text reason = ERROR_TEXT_NULL;

@@ -52,6 +52,9 @@ int inquiry_tell_completeness(struct inquiry *inquiry) MUST_CHECK;
 /** The same line for a document, without its end. */
 int inquiry_completeness(struct inquiry *inquiry, struct buffer *line) MUST_CHECK;
 
+/** Flush standard output; the error if not all of it could be written. */
+int inquiry_flush(const char *what, struct error_text *error) MUST_CHECK;
+
 /** A moment as the user wrote it: "2h ago". @p what names it in the error. */
 int inquiry_read_moment(const char *what, const char *text, int64_t *us,
                         struct error_text *error) MUST_CHECK;

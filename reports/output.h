@@ -39,5 +39,9 @@ struct output *output_free(struct output *output);
  *  that are no list of rows. */
 void output_append_json(struct buffer *to, enum output_kind kind, struct slice value);
 
+/** Nobody reads standard output any more (@p outcome is -EPIPE): end as programs in a pipe do, by
+ *  SIGPIPE, which the client library ignores. Else return. */
+void output_end_if_unread(int outcome);
+
 /** Where what is said about an answer goes: standard output below a table, else standard error. */
 FILE *output_remarks(enum output_format format);

@@ -251,6 +251,7 @@ int tree_command(int argc, char **argv)
         outcome = run(&answer, &error);
     tree_deinit(&answer.tree);
     inquiry_close(&answer.inquiry);
+    output_end_if_unread(outcome);
     if (outcome) {
         fflush(stdout);
         log_error("tree", "%s", error.text);

@@ -231,10 +231,8 @@ static int print_table(const struct tree *tree, const struct options *options, s
     int error = drawing.table ? add_columns(drawing.table) : -ENOMEM;
     for (const struct tree_node *node = NULL; !error && (node = tree_next(tree, node)); ++*n)
         error = draw_node(&drawing, node);
-    if (!error && *n)
-        error = scols_print_table(drawing.table);
-    if (!error && (fflush(stdout) || ferror(stdout)))
-        error = errno ? -errno : -EIO;
+    if (!error && *n && scols_print_table(drawing.table) && !ferror(stdout))
+        error = -ENOMEM;
     scols_unref_table(drawing.table);
     free(drawing.lines);
     buffer_deinit(&drawing.cell);
@@ -348,13 +346,14 @@ static int print_json(const struct tree *tree, const struct options *options, si
         open++;
         if (line.failed)
             break;
-        fwrite(line.data, 1, line.length, stdout);
+        if (fwrite(line.data, 1, line.length, stdout) != line.length)
+            break;
         buffer_clear(&line);
     }
     for (; open && !line.failed; open--)
         fputs("]}", stdout);
     fputs(line.failed ? "" : "\n]}\n", stdout);
-    int error = line.failed ? -ENOMEM : fflush(stdout) || ferror(stdout) ? -EIO : 0;
+    int error = line.failed ? -ENOMEM : 0;
     buffer_deinit(&line);
     return error;
 }
@@ -428,5 +427,5 @@ int tree_print(const struct tree *tree, const struct options *options, size_t *n
                                                    : print_csv(tree, options, n);
     if (outcome)
         return error_set(error, outcome, "the tree cannot be written: %s", strerror(-outcome));
-    return 0;
+    return inquiry_flush("the tree", error);
 }

@@ -162,6 +162,7 @@ int user_command(int argc, char **argv)
         outcome = error_set(&error, -EINVAL, "NAME is the login user; leave out --login-user");
     if (!outcome)
         outcome = run(&options, &own, &n_facts, &error);
+    output_end_if_unread(outcome);
     if (outcome) {
         fflush(stdout);
         log_error("user", "%s", error.text);

@@ -7,10 +7,7 @@
 
 static int flushed(struct user_report *report, int outcome)
 {
-    if (!outcome && (fflush(stdout) || ferror(stdout)))
-        outcome = error_set(report->inquiry->error, -EIO, "the report cannot be written: %s",
-                            strerror(errno));
-    return outcome;
+    return outcome ? outcome : inquiry_flush("the report", report->inquiry->error);
 }
 
 static int put(struct user_report *report, struct buffer *text)
@@ -18,8 +15,8 @@ static int put(struct user_report *report, struct buffer *text)
     int outcome = 0;
     if (text->failed)
         outcome = error_set(report->inquiry->error, -ENOMEM, "out of memory");
-    else
-        fwrite(text->data, 1, text->length, stdout);
+    else if (fwrite(text->data, 1, text->length, stdout) != text->length)
+        outcome = inquiry_flush("the report", report->inquiry->error);
     buffer_clear(text);
     return outcome;
 }

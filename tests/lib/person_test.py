@@ -11,7 +11,7 @@ import tempfile
 import unittest
 
 from login_test import ACCT, AUTH, END, START
-from vestige_test import ACTOR, VESTIGE, VestigeTest, run
+from vestige_test import ACTOR, VestigeTest, run
 
 FROM = "198.18.0.9"  # where they come from
 
@@ -56,18 +56,26 @@ class PersonTest(VestigeTest):
 
     person = "p"
 
+    _people = {}
+
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.name = f"vst{os.getpid() % 10000}-{cls.person}"
-        run("useradd", "-M", "-N", "-s", "/bin/sh", cls.name)
-        cls.addClassCleanup(run, "userdel", cls.name)
-        cls.uid = pwd.getpwnam(cls.name).pw_uid
-        cls.directory = tempfile.mkdtemp(prefix="vestige-test-")
-        cls.addClassCleanup(shutil.rmtree, cls.directory)
-        os.chmod(cls.directory, 0o755)
+        if cls.__module__ not in cls._people:
+            cls._people[cls.__module__] = cls.make_person()
+        cls.name, cls.uid, cls.directory = cls._people[cls.__module__]
         cls.write("pam", PAM)
         cls.write("sudoers", f"{cls.name} ALL=(ALL) NOPASSWD: ALL\n", 0o440)
+
+    @classmethod
+    def make_person(cls):
+        name = f"vst{os.getpid() % 10000}-{cls.person}"
+        run("useradd", "-M", "-N", "-s", "/bin/sh", name)
+        unittest.addModuleCleanup(run, "userdel", name)
+        directory = tempfile.mkdtemp(prefix="vestige-test-")
+        unittest.addModuleCleanup(shutil.rmtree, directory)
+        os.chmod(directory, 0o755)
+        return name, pwd.getpwnam(name).pw_uid, directory
 
     @classmethod
     def path(cls, *names):

@@ -12,6 +12,7 @@
 #define LIMIT_MOST    20000
 #define HOUR_US       INT64_C(3600000000)
 #define DAY_US        (24 * HOUR_US)
+#define IMAGES_MOST   1000
 #define WINDOW_US     (7 * DAY_US) /* in which a pid is looked for */
 
 struct tree_options {
@@ -115,6 +116,24 @@ static int find_row(struct answer *answer, uint64_t *id, bool *has)
                           "look up the process", id, has);
 }
 
+/* Of the images of a process the first: :id becomes that. */
+static int find_first_image(struct inquiry *inquiry, uint64_t id)
+{
+    bool has = true;
+    int outcome = 0;
+    for (int i = 0; has && !outcome && i < IMAGES_MOST; i++) {
+        inquiry_set_number(inquiry, "id", id);
+        inquiry_set_day(inquiry, "id_day", (int64_t)id);
+        outcome = inquiry_number(inquiry,
+                                 "SELECT q.id FROM process p JOIN process q ON q.host_id = "
+                                 "p.host_id AND q.id = p.previous_id AND q.day = DATE('1970-01-01' "
+                                 "+ INTERVAL p.previous_id DIV 1000000 SECOND) WHERE p.host_id = "
+                                 ":host_id AND p.id = :id AND p.day = :id_day",
+                                 "look up the process", &id, &has);
+    }
+    return outcome;
+}
+
 /* From the beginning of the process to --until or now. */
 static int set_window(struct answer *answer)
 {
@@ -141,9 +160,9 @@ static int ask_around(struct answer *answer)
     int outcome = answer->own->pid ? find_pid(answer, &id, &has) : find_row(answer, &id, &has);
     if (outcome || !has)
         return outcome;
-    inquiry_set_number(inquiry, "id", id);
-    inquiry_set_day(inquiry, "id_day", (int64_t)id);
-    outcome = set_window(answer);
+    outcome = find_first_image(inquiry, id);
+    if (!outcome)
+        outcome = set_window(answer);
     if (!outcome)
         outcome = tree_ask_around(&answer->tree, inquiry, id);
     if (!outcome)

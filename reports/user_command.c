@@ -44,6 +44,29 @@ static int find_person(struct inquiry *inquiry, const char *word)
     return 0;
 }
 
+static int find_numbers(struct inquiry *inquiry)
+{
+    static const char *const names[] = {"u0", "u1", "u2", "u3", "u4", "u5", "u6", "u7"};
+    enum { N = sizeof(names) / sizeof(names[0]) };
+    struct statement *statement AUTO_STATEMENT = NULL;
+    const struct slice *values;
+    uint64_t numbers[N] = {0};
+    size_t n = 0;
+    int outcome = inquiry_ask(inquiry, &statement, user_numbers, "look up the numbers of the user");
+    if (outcome)
+        return outcome;
+    for (; (outcome = statement_next(statement, &values, inquiry->error)) == STATEMENT_ROW; n++)
+        if (n < N)
+            numbers[n] = inquiry_u64(values[0]);
+    inquiry_set_number(inquiry, "many", n > N);
+    for (size_t i = 0; i < N; i++)
+        if (n)
+            inquiry_set_number(inquiry, names[i], numbers[i < n ? i : 0]);
+        else
+            inquiry_set_null(inquiry, names[i]);
+    return outcome;
+}
+
 /* "alice: number 1001 on web1, 1005 on db1" */
 static int describe(struct user_report *report, const char *word)
 {
@@ -117,7 +140,9 @@ static int run(const struct options *options, const struct user_options *own, ui
                                  .name = name,
                                  .limit = own->limit,
                                  .is_default_window = !options->has_since && !options->has_until};
-    outcome = describe(&report, word);
+    outcome = find_numbers(&inquiry);
+    if (!outcome)
+        outcome = describe(&report, word);
     if (!outcome)
         outcome = write_report(&report, own);
     if (!outcome)

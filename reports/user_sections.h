@@ -15,5 +15,8 @@ struct user_section {
     const char *none; /* what is said when there are no rows */
 };
 
+/* The numbers that :name has, or :uid. Up to eight are bound as :u0 to :u7, twice if there are
+ * fewer; with more :many is 1. */
+extern const char user_numbers[];
 extern const struct user_section user_sections[];
 extern const size_t user_sections_n;

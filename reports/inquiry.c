@@ -1,5 +1,6 @@
 /* Values live in one list that every question is bound to; a question takes those that it names. */
 #include "reports/inquiry.h"
+#include "reports/progress.h"
 #include "reports/time_words.h"
 
 #define HOUR_US INT64_C(3600000000)
@@ -125,8 +126,11 @@ void inquiry_close(struct inquiry *inquiry)
 int inquiry_ask(struct inquiry *inquiry, struct statement **statementp, const char *sql,
                 const char *doing)
 {
-    return statement_run(statementp, inquiry->mysql, sql, inquiry->values, inquiry->n_values, doing,
-                         inquiry->error);
+    struct progress *progress = progress_begin(doing);
+    int outcome = statement_run(statementp, inquiry->mysql, sql, inquiry->values, inquiry->n_values,
+                                doing, inquiry->error);
+    progress_end(progress);
+    return outcome;
 }
 
 int inquiry_number(struct inquiry *inquiry, const char *sql, const char *doing, uint64_t *number,

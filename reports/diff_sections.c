@@ -63,28 +63,22 @@ static const char sessions[] =
           " remote_address), IF(:one_host, CONCAT('since ', session.created_at), NULL))",
           "CONCAT('login user ', COALESCE(login_uid, 'unset'))", "session", "");
 
-static const char host[] = "WITH now_host AS (SELECT * FROM host WHERE " ALIVE(
-    "host") " ORDER BY id DESC LIMIT 1), "
-            "now_boot AS (SELECT * FROM boot WHERE " ALIVE(
-                "boot") " ORDER BY created_at DESC, id DESC"
-                        " LIMIT 1) " HOST_FACT(
-                            "architecture",
-                            "architecture") "UNION ALL "
-                                            "SELECT 'booted at', CAST(created_at AS CHAR), "
-                                            "host_id, id FROM now_boot UNION ALL "
-                                            "SELECT 'kernel command line', command_line, host_id, "
-                                            "id FROM now_boot"
-                                            " WHERE command_line IS NOT NULL UNION ALL " HOST_FACT("kernel", "kernel") "UNION ALL " HOST_FACT("machine id", "machine_id") "UNION ALL " HOST_FACT("model", "model") "UNION ALL " HOST_FACT(
-                                                "name",
-                                                "name") "UNION ALL " HOST_FACT("os",
-                                                                               "CONCAT_WS(' ', "
-                                                                               "os_name, "
-                                                                               "os_version)") "UNIO"
-                                                                                              "N "
-                                                                                              "ALL"
-                                                                                              " " HOST_FACT("time zone",
-                                                                                                            "time_zone") "UNION ALL " HOST_FACT("vendor",
-                                                                                                                                                "vendor") "ORDER BY CAST(item AS BINARY)";
+/* clang-format off */
+static const char host[] =
+    "WITH now_host AS (SELECT * FROM host WHERE " ALIVE("host") " ORDER BY id DESC LIMIT 1), "
+    "now_boot AS (SELECT * FROM boot WHERE " ALIVE("boot") " ORDER BY created_at DESC, id DESC"
+    " LIMIT 1) " HOST_FACT("architecture", "architecture") "UNION ALL "
+    "SELECT 'booted at', CAST(created_at AS CHAR), host_id, id FROM now_boot UNION ALL "
+    "SELECT 'kernel command line', command_line, host_id, id FROM now_boot"
+    " WHERE command_line IS NOT NULL UNION ALL "
+    HOST_FACT("kernel", "kernel") "UNION ALL "
+    HOST_FACT("machine id", "machine_id") "UNION ALL "
+    HOST_FACT("model", "model") "UNION ALL "
+    HOST_FACT("name", "name") "UNION ALL "
+    HOST_FACT("os", "CONCAT_WS(' ', os_name, os_version)") "UNION ALL "
+    HOST_FACT("time zone", "time_zone") "UNION ALL "
+    HOST_FACT("vendor", "vendor") "ORDER BY CAST(item AS BINARY)";
+/* clang-format on */
 
 const struct diff_section diff_sections[] = {
     {"accounts",  "account",           accounts },

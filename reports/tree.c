@@ -19,53 +19,18 @@
     "p.session_id, TIMESTAMPDIFF(MICROSECOND, p.created_at, COALESCE(p.destroyed_at, :now)), "     \
     "p.destroyed_at < :since"
 
+/* clang-format off */
 #define ENDPOINT_ADDRESS(address, port)                                                            \
     "CONCAT(IF(LOCATE(':', " address "), CONCAT('[', " address ", ']'), " address                  \
     "), COALESCE(CONCAT(':', " port "), ''))"
+#define ENDPOINT_LOCAL  ENDPOINT_ADDRESS("e.local_address", "e.local_port")
+#define ENDPOINT_REMOTE ENDPOINT_ADDRESS("e.remote_address", "e.remote_port")
 #define ENDPOINT_FIELDS                                                                            \
     "e.process_id, MIN(e.pid), MIN(e.id), e.protocol, e.direction, e.status, "                     \
-    "IF(e.direction IN ('listen', 'local'), COALESCE(" ENDPOINT_ADDRESS(                           \
-        "e.local_address",                                                                         \
-        "e.local_port") ", e.local_name), NULL) AS local, " ENDPOINT_ADDRESS("e.remote_address",   \
-                                                                             "e.remote_port") " A" \
-                                                                                              "S " \
-                                                                                              "re" \
-                                                                                              "mo" \
-                                                                                              "te" \
-                                                                                              ", " \
-                                                                                              "e." \
-                                                                                              "re" \
-                                                                                              "mo" \
-                                                                                              "te" \
-                                                                                              "_n" \
-                                                                                              "am" \
-                                                                                              "e," \
-                                                                                              " C" \
-                                                                                              "OU" \
-                                                                                              "NT" \
-                                                                                              "(*" \
-                                                                                              ")," \
-                                                                                              " S" \
-                                                                                              "UM" \
-                                                                                              "(e" \
-                                                                                              ".b" \
-                                                                                              "yt" \
-                                                                                              "es" \
-                                                                                              "_s" \
-                                                                                              "en" \
-                                                                                              "t)" \
-                                                                                              ", " \
-                                                                                              "SU" \
-                                                                                              "M(" \
-                                                                                              "e." \
-                                                                                              "by" \
-                                                                                              "te" \
-                                                                                              "s_" \
-                                                                                              "re" \
-                                                                                              "ce" \
-                                                                                              "iv" \
-                                                                                              "ed" \
-                                                                                              ")"
+    "IF(e.direction IN ('listen', 'local'), COALESCE(" ENDPOINT_LOCAL                              \
+    ", e.local_name), NULL) AS local, " ENDPOINT_REMOTE                                            \
+    " AS remote, e.remote_name, COUNT(*), SUM(e.bytes_sent), SUM(e.bytes_received)"
+/* clang-format on */
 #define ENDPOINT_GROUPS                                                                            \
     " GROUP BY e.process_id, e.protocol, e.direction, e.status, local, remote, e.remote_name"      \
     " ORDER BY e.process_id, e.direction, e.protocol, local, remote, e.remote_name LIMIT "         \

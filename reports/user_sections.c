@@ -34,6 +34,7 @@
 #define DID(op, word) "IF(SUM(FIND_IN_SET('" op "', x.operations) > 0), '" word "', NULL)"
 #define UNDER(dir)    " OR x.path LIKE '" dir "/%'"
 
+/* clang-format off */
 static const char account[] = WHO
     " SELECT h.name AS host, 1 AS n, x.username, x.uid, x.home, x.shell, x.password_state, "
     "IF(x.created_at >= :since, x.created_at, NULL) AS began, IF(x.destroyed_at <= :until, "
@@ -56,239 +57,127 @@ static const char becoming[] = WHO SELECT_ROWS
     " GROUP BY x.host_id, x.service, x.username ORDER BY first_at, row_host_id, x.service, "
     "x.username LIMIT :row_limit";
 
-static const char setuid_programs[] =
-    WHO SELECT_ROWS PROGRAM " AS program, COALESCE(x.effective_username, x.euid) AS acting" OF_WHO(
-        "process") " WHERE x.uid <> x.euid GROUP BY x.host_id, program, acting ORDER BY n DESC, "
-                   "first_at, program LIMIT :row_limit";
+static const char setuid_programs[] = WHO SELECT_ROWS
+    PROGRAM " AS program, COALESCE(x.effective_username, x.euid) AS acting" OF_WHO("process")
+    " WHERE x.uid <> x.euid GROUP BY x.host_id, program, acting ORDER BY n DESC, first_at, program "
+    "LIMIT :row_limit";
 
 static const char changes[] = WHO
     " SELECT h.name AS host, COUNT(*) AS n, MIN(c.created_at) AS first_at, IF(COUNT(*) > 1, "
     "MAX(c.created_at), NULL) AS last_at, IF(COUNT(*) = 1, MIN(c.created_at), NULL) AS only_at, "
-    "c.host_id AS row_host_id, GROUP_CONCAT(c.id ORDER BY "
-    "c.created_at, c.id LIMIT 10) AS row_ids, " PROGRAM
-    " AS program, c.old_value, c.new_value" OF_WHO(
-        "process") " JOIN process_change c ON c.host_id = x.host_id AND c.process_id = x.id AND "
-                   "c.day >= :since_day AND c.kind = 'uid' WHERE x.uid <=> x.euid AND NOT "
-                   "(c.old_value <=> "
-                   "c.new_value) GROUP BY c.host_id, program, c.old_value, c.new_value ORDER BY "
-                   "first_at, program "
-                   "LIMIT :row_limit";
+    "c.host_id AS row_host_id, GROUP_CONCAT(c.id ORDER BY c.created_at, c.id LIMIT 10) AS row_ids, "
+    PROGRAM " AS program, c.old_value, c.new_value" OF_WHO("process")
+    " JOIN process_change c ON c.host_id = x.host_id AND c.process_id = x.id AND c.day >= "
+    ":since_day AND c.kind = 'uid' WHERE x.uid <=> x.euid AND NOT (c.old_value <=> c.new_value) "
+    "GROUP BY c.host_id, program, c.old_value, c.new_value ORDER BY first_at, program "
+    "LIMIT :row_limit";
 
-static const char programs_in_all[] =
-    WHO SELECT_ROWS "COUNT(DISTINCT " PROGRAM ") AS programs, NULLIF(" AS_OTHER
-                    ", 0) AS others, NULLIF(SUM(x.argv0 IS NULL), 0) AS unknown" OF_WHO(
-                        "process") " GROUP BY x.host_id ORDER BY h.name LIMIT :row_limit";
+static const char programs_in_all[] = WHO SELECT_ROWS
+    "COUNT(DISTINCT " PROGRAM ") AS programs, NULLIF(" AS_OTHER ", 0) AS others, "
+    "NULLIF(SUM(x.argv0 IS NULL), 0) AS unknown" OF_WHO("process")
+    " GROUP BY x.host_id ORDER BY h.name LIMIT :row_limit";
 
 #define RANKED                                                                                     \
-    WHO ", ranked AS (SELECT h.name AS host, " TIMES ", " KEYS ", " PROGRAM                        \
-        " AS program, NULLIF(" AS_OTHER                                                            \
-        ", 0) AS others, ROW_NUMBER() OVER (ORDER BY COUNT(*) DESC, MIN(x.created_at), " PROGRAM   \
-        ") AS place" OF_WHO("process") " GROUP BY x.host_id, " PROGRAM ") SELECT * FROM "          \
-                                       "ranked WHERE place "
+    WHO ", ranked AS (SELECT h.name AS host, " TIMES ", " KEYS ", " PROGRAM " AS program, NULLIF(" \
+    AS_OTHER ", 0) AS others, ROW_NUMBER() OVER (ORDER BY COUNT(*) DESC, MIN(x.created_at), "      \
+    PROGRAM ") AS place" OF_WHO("process") " GROUP BY x.host_id, " PROGRAM ") SELECT * FROM "      \
+    "ranked WHERE place "
 
 static const char most_used[] = RANKED "<= 10 ORDER BY place LIMIT :row_limit";
 static const char rarest[] = RANKED "> 10 ORDER BY n, first_at DESC, program LIMIT 10";
 
+#define WITH_WHAT_AS_WHOM                                                                          \
+    "GROUP_CONCAT(DISTINCT x.application ORDER BY x.application SEPARATOR ', ' LIMIT 5) AS "       \
+    "application, NULLIF(GROUP_CONCAT(DISTINCT x.username ORDER BY x.username SEPARATOR ', ' "     \
+    "LIMIT 5), :name) AS acting" OF_WHO("file_access")
+
+/* 122: write, create, delete, rename, attributes. */
 static const char files_written[] = WHO SELECT_ROWS
-    "LEFT(x.path, 4096) AS path, CONCAT_WS(', ', " DID("create", "created") ", " DID(
-        "write",
-        "wrot"
-        "e") ", " DID("delete",
-                      "deleted") ", " DID("rename",
-                                          "renamed") ", " DID("attributes",
-                                                              "changed the attributes "
-                                                              "of") ") AS did, "
-                                                                    "GROUP_CONCAT("
-                                                                    "DISTINCT "
-                                                                    "x.application "
-                                                                    "ORDER BY "
-                                                                    "x.application "
-                                                                    "SEPARATOR ', ' "
-                                                                    "LIMIT 5) AS "
-                                                                    "application, "
-                                                                    "NULLIF(GROUP_"
-                                                                    "CONCAT(DISTINCT "
-                                                                    "x.username ORDER "
-                                                                    "BY x.username "
-                                                                    "SEPARATOR ', ' "
-                                                                    "LIMIT 5), "
-                                                                    ":name) AS "
-                                                                    "acting" OF_WHO(
-                                                                        "fi"
-                                                                        "le"
-                                                                        "_"
-                                                                        "ac"
-                                                                        "ce"
-                                                                        "s"
-                                                                        "s") " WHERE x.operations "
-                                                                             "& 122 AND "
-                                                                             "(FALSE" UNDER("/etc") UNDER(
-                                                                                 "/boot") UNDER("/u"
-                                                                                                "s"
-                                                                                                "r") UNDER("/bin")
-                                                                                 UNDER("/sbin") UNDER("/lib") UNDER(
-                                                                                     "/roo"
-                                                                                     "t") UNDER("/v"
-                                                                                                "ar"
-                                                                                                "/"
-                                                                                                "lo"
-                                                                                                "g")
-                                                                                     UNDER(
-                                                                                         "/"
-                                                                                         "v"
-                                                                                         "a"
-                                                                                         "r"
-                                                                                         "/"
-                                                                                         "s"
-                                                                                         "p"
-                                                                                         "o"
-                                                                                         "o"
-                                                                                         "l"
-                                                                                         "/"
-                                                                                         "c"
-                                                                                         "r"
-                                                                                         "o"
-                                                                                         "n") UNDER("/op"
-                                                                                                    "t")
-                                                                                         UNDER(
-                                                                                             "/d"
-                                                                                             "ev"
-                                                                                             "/s"
-                                                                                             "h"
-                                                                                             "m") " OR"
-                                                                                                  " x."
-                                                                                                  "pat"
-                                                                                                  "h "
-                                                                                                  "LIK"
-                                                                                                  "E "
-                                                                                                  "'%/"
-                                                                                                  ".ss"
-                                                                                                  "h/"
-                                                                                                  "%')"
-                                                                                                  " "
-                                                                                                  "GRO"
-                                                                                                  "UP "
-                                                                                                  "BY "
-                                                                                                  "x."
-                                                                                                  "hos"
-                                                                                                  "t_"
-                                                                                                  "id,"
-                                                                                                  " x."
-                                                                                                  "pat"
-                                                                                                  "h "
-                                                                                                  "ORD"
-                                                                                                  "ER "
-                                                                                                  "BY "
-                                                                                                  "fir"
-                                                                                                  "st_"
-                                                                                                  "at,"
-                                                                                                  " x."
-                                                                                                  "pat"
-                                                                                                  "h "
-                                                                                                  "LIM"
-                                                                                                  "IT "
-                                                                                                  ":ro"
-                                                                                                  "w_"
-                                                                                                  "lim"
-                                                                                                  "it";
+    "LEFT(x.path, 4096) AS path, CONCAT_WS(', ', "
+    DID("create", "created") ", " DID("write", "wrote") ", " DID("delete", "deleted") ", "
+    DID("rename", "renamed") ", " DID("attributes", "changed the attributes of") ") AS did, "
+    WITH_WHAT_AS_WHOM " WHERE x.operations & 122 AND (FALSE"
+    UNDER("/etc") UNDER("/boot") UNDER("/usr") UNDER("/bin") UNDER("/sbin") UNDER("/lib")
+    UNDER("/root") UNDER("/var/log") UNDER("/var/spool/cron") UNDER("/opt") UNDER("/dev/shm")
+    " OR x.path LIKE '%/.ssh/%') GROUP BY x.host_id, x.path ORDER BY first_at, x.path LIMIT "
+    ":row_limit";
 
 static const char files_read[] = WHO SELECT_ROWS
-    "LEFT(x.path, 4096) AS path, GROUP_CONCAT(DISTINCT x.application ORDER BY "
-    "x.application SEPARATOR ', ' LIMIT 5) AS application, NULLIF(GROUP_CONCAT(DISTINCT x.username "
-    "ORDER BY x.username SEPARATOR ', ' LIMIT 5), :name) AS acting" OF_WHO(
-        "file_access") " WHERE FIND_IN_SET('read', x.operations) AND (x.path IN ('/etc/shadow', "
-                       "'/etc/gshadow', "
-                       "'/etc/shadow-', '/etc/gshadow-', '/etc/sudoers', '/etc/krb5.keytab')" UNDER(
-                           "/etc/sudoers.d") UNDER("/etc/ssl/private") UNDER("/root")
-                           UNDER("/var/spool/cron") " OR x.path LIKE '%/.ssh/%' "
-                                                    "OR x.path LIKE '/etc/ssh/%key' OR x.path LIKE "
-                                                    "'/home/%/.%history') "
-                                                    "GROUP BY x.host_id, x.path ORDER BY first_at, "
-                                                    "x.path LIMIT :row_limit";
+    "LEFT(x.path, 4096) AS path, " WITH_WHAT_AS_WHOM
+    " WHERE FIND_IN_SET('read', x.operations) AND (x.path IN ('/etc/shadow', '/etc/gshadow', "
+    "'/etc/shadow-', '/etc/gshadow-', '/etc/sudoers', '/etc/krb5.keytab')"
+    UNDER("/etc/sudoers.d") UNDER("/etc/ssl/private") UNDER("/root") UNDER("/var/spool/cron")
+    " OR x.path LIKE '%/.ssh/%' OR x.path LIKE '/etc/ssh/%key' OR x.path LIKE '/home/%/.%history') "
+    "GROUP BY x.host_id, x.path ORDER BY first_at, x.path LIMIT :row_limit";
+
+#define ADDRESS(address)                                                                           \
+    "CONCAT(IF(LOCATE(':', " address "), CONCAT('[', " address ", ']'), " address ")"
 
 static const char network[] = WHO SELECT_ROWS
-    "CONCAT(IF(LOCATE(':', x.remote_address), CONCAT('[', x.remote_address, ']'), "
-    "x.remote_address), COALESCE(CONCAT(':', x.remote_port), '')) AS remote, NULLIF(x.remote_name, "
-    "x.remote_address) AS remote_name, x.protocol, x.application, IF(x.status IN ('failed', "
-    "'refused'), 'tried to talk to', 'talked to') AS what, SUM(x.bytes_sent) AS sent, "
-    "SUM(x.bytes_received) AS received" OF_WHO(
-        "endpoint") " WHERE x.direction = 'out' AND "
-                    "x.remote_address IS NOT NULL GROUP BY x.host_id, what, remote, x.remote_name, "
-                    "x.protocol, "
-                    "x.application ORDER BY n DESC, first_at, remote, x.application LIMIT "
-                    ":row_limit";
+    ADDRESS("x.remote_address") ", COALESCE(CONCAT(':', x.remote_port), '')) AS remote, "
+    "NULLIF(x.remote_name, x.remote_address) AS remote_name, x.protocol, x.application, "
+    "IF(x.status IN ('failed', 'refused'), 'tried to talk to', 'talked to') AS what, "
+    "SUM(x.bytes_sent) AS sent, SUM(x.bytes_received) AS received" OF_WHO("endpoint")
+    " WHERE x.direction = 'out' AND x.remote_address IS NOT NULL GROUP BY x.host_id, what, remote, "
+    "x.remote_name, x.protocol, x.application ORDER BY n DESC, first_at, remote, x.application "
+    "LIMIT :row_limit";
 
 static const char network_in[] = WHO SELECT_ROWS
-    "x.remote_address AS remote, NULLIF(x.remote_name, x.remote_address) AS "
-    "remote_name, x.protocol, x.local_port, x.application, SUM(x.bytes_sent) AS sent, "
-    "SUM(x.bytes_received) AS received" OF_WHO(
-        "endpoint") " WHERE x.direction = 'in' GROUP BY "
-                    "x.host_id, remote, x.remote_name, x.protocol, x.local_port, x.application "
-                    "ORDER BY n DESC, "
-                    "first_at, remote, x.application LIMIT :row_limit";
+    "x.remote_address AS remote, NULLIF(x.remote_name, x.remote_address) AS remote_name, "
+    "x.protocol, x.local_port, x.application, SUM(x.bytes_sent) AS sent, SUM(x.bytes_received) AS "
+    "received" OF_WHO("endpoint") " WHERE x.direction = 'in' GROUP BY x.host_id, remote, "
+    "x.remote_name, x.protocol, x.local_port, x.application ORDER BY n DESC, first_at, remote, "
+    "x.application LIMIT :row_limit";
 
 static const char listeners[] = WHO SELECT_ROWS
-    "x.protocol, COALESCE(CONCAT(IF(LOCATE(':', x.local_address), CONCAT('[', "
-    "x.local_address, ']'), x.local_address), ':', x.local_port), x.local_name, '?') AS local, "
-    "x.application" OF_WHO(
-        "endpoint") " WHERE x.direction = 'listen' GROUP BY x.host_id, "
-                    "x.protocol, local, x.application ORDER BY first_at, local LIMIT :row_limit";
+    "x.protocol, COALESCE(" ADDRESS("x.local_address") ", ':', x.local_port), x.local_name, '?') "
+    "AS local, x.application" OF_WHO("endpoint") " WHERE x.direction = 'listen' GROUP BY "
+    "x.host_id, x.protocol, local, x.application ORDER BY first_at, local LIMIT :row_limit";
 
 static const char devices[] =
     "SELECT h.name AS host, 1 AS n, x.created_at AS first_at, x.subsystem, NULLIF(CONCAT_WS(' ', "
     "x.vendor, x.model), '') AS model, x.serial, COALESCE(x.devnode, x.devpath) AS node, "
-    "x.destroyed_at AS last_at, x.host_id AS row_host_id, x.id AS row_ids FROM device x" HOST(
-        "x") " WHERE FIND_IN_SET(:name, x.users_logged_in) AND x.day >= :since_day AND "
-             "x.created_at >= "
-             ":since AND x.created_at <= :until ORDER BY x.created_at, x.id LIMIT :row_limit";
+    "x.destroyed_at AS last_at, x.host_id AS row_host_id, x.id AS row_ids FROM device x" HOST("x")
+    " WHERE FIND_IN_SET(:name, x.users_logged_in) AND x.day >= :since_day AND x.created_at >= "
+    ":since AND x.created_at <= :until ORDER BY x.created_at, x.id LIMIT :row_limit";
 
-static const char failures[] =
-    WHO SELECT_ROWS "x.service, x.remote_address, x.username, x.tty FROM auth_attempt x" HOST(
-        "x") " LEFT JOIN process p ON p.host_id = x.host_id AND p.id = x.process_id AND p.day = "
-             "DATE('1970-01-01' + INTERVAL x.process_id DIV 1000000 SECOND) LEFT JOIN who ON "
-             "who.host_id = "
-             "x.host_id AND who.uid = p.login_uid WHERE x.result = 'failure' AND x.day >= "
-             ":since_day AND "
-             "x.created_at >= :since AND x.created_at <= :until AND (x.username = :name OR "
-             "(who.uid IS NOT "
-             "NULL AND (:name IS NULL OR p.login_username IS NULL OR p.login_username = :name))) "
-             "GROUP BY "
-             "x.host_id, x.service, x.remote_address, x.username, x.tty ORDER BY first_at, "
-             "x.service, "
-             "x.username LIMIT :row_limit";
+static const char failures[] = WHO SELECT_ROWS
+    "x.service, x.remote_address, x.username, x.tty FROM auth_attempt x" HOST("x")
+    " LEFT JOIN process p ON p.host_id = x.host_id AND p.id = x.process_id AND p.day = "
+    "DATE('1970-01-01' + INTERVAL x.process_id DIV 1000000 SECOND) LEFT JOIN who ON who.host_id = "
+    "x.host_id AND who.uid = p.login_uid WHERE x.result = 'failure' AND x.day >= :since_day AND "
+    "x.created_at >= :since AND x.created_at <= :until AND (x.username = :name OR (who.uid IS NOT "
+    "NULL AND (:name IS NULL OR p.login_username IS NULL OR p.login_username = :name))) GROUP BY "
+    "x.host_id, x.service, x.remote_address, x.username, x.tty ORDER BY first_at, x.service, "
+    "x.username LIMIT :row_limit";
 
-static const char kernel[] =
-    WHO SELECT_ROWS "REPLACE(x.kind, '_', ' ') AS kind, LEFT(x.target, 4096) AS target, "
-                    "x.application, NULLIF(x.result, 'success') AS result" OF_WHO(
-                        "kernel_event") " GROUP BY x.host_id, x.kind, target, x.application, "
-                                        "x.result ORDER BY first_at, x.kind, target "
-                                        "LIMIT :row_limit";
+static const char kernel[] = WHO SELECT_ROWS
+    "REPLACE(x.kind, '_', ' ') AS kind, LEFT(x.target, 4096) AS target, x.application, "
+    "NULLIF(x.result, 'success') AS result" OF_WHO("kernel_event")
+    " GROUP BY x.host_id, x.kind, target, x.application, x.result ORDER BY first_at, x.kind, target "
+    "LIMIT :row_limit";
 
 static const char findings[] =
-    "SELECT h.name AS host, 1 AS n, x.class, LEFT(x.subject, 1024) AS subject, LEFT(x.detail, "
-    "4096) "
-    "AS detail, x.created_at AS first_at, x.host_id AS row_host_id, x.id AS row_ids FROM finding "
-    "x" HOST(
-        "x") " WHERE x.created_at <= :until AND x.day <= :until_day AND (x.destroyed_at IS NULL "
-             "OR x.destroyed_at >= :since) AND (x.subject = :name OR FIND_IN_SET(:name, "
-             "REPLACE(REPLACE("
-             "REPLACE(CONCAT_WS(' ', x.subject, x.detail), ',', ' '), ':', ' '), ' ', ','))) ORDER "
-             "BY "
-             "x.created_at, x.id LIMIT :row_limit";
+    "SELECT h.name AS host, 1 AS n, x.class, LEFT(x.subject, 1024) AS subject, LEFT(x.detail, 4096) "
+    "AS detail, x.created_at AS first_at, x.host_id AS row_host_id, x.id AS row_ids FROM finding x"
+    HOST("x") " WHERE x.created_at <= :until AND x.day <= :until_day AND (x.destroyed_at IS NULL "
+    "OR x.destroyed_at >= :since) AND (x.subject = :name OR FIND_IN_SET(:name, REPLACE(REPLACE("
+    "REPLACE(CONCAT_WS(' ', x.subject, x.detail), ',', ' '), ':', ' '), ' ', ','))) ORDER BY "
+    "x.created_at, x.id LIMIT :row_limit";
 
 static const char gaps[] =
-    "SELECT h.name AS host, 1 AS n, x.source, x.cause, x.`count` AS missed, x.unit, x.created_at "
-    "AS "
-    "first_at, x.destroyed_at AS last_at, x.host_id AS row_host_id, x.id AS row_ids FROM gap "
-    "x" HOST("x") " WHERE x.created_at <= :until AND (x.destroyed_at IS NULL OR x.destroyed_at >= "
-                  ":since) ORDER BY x.created_at, x.id LIMIT :row_limit";
+    "SELECT h.name AS host, 1 AS n, x.source, x.cause, x.`count` AS missed, x.unit, x.created_at AS "
+    "first_at, x.destroyed_at AS last_at, x.host_id AS row_host_id, x.id AS row_ids FROM gap x"
+    HOST("x") " WHERE x.created_at <= :until AND (x.destroyed_at IS NULL OR x.destroyed_at >= "
+    ":since) ORDER BY x.created_at, x.id LIMIT :row_limit";
+
+const char user_numbers[] = WHO
+    " SELECT DISTINCT uid FROM who WHERE :host_id IS NULL OR host_id = :host_id ORDER BY uid";
+/* clang-format on */
 
 #define BYTES "[; sent {sent~bytes}][, received {received~bytes}]"
 
 #define NOTHING "Nothing was recorded"
-
-const char user_numbers[] = WHO " SELECT DISTINCT uid FROM who WHERE :host_id IS NULL OR host_id = "
-                                ":host_id ORDER BY uid";
 
 const struct user_section user_sections[] = {
     {"Account",                                          "account",

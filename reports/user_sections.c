@@ -166,8 +166,9 @@ static const char findings[] =
     "x.created_at, x.id LIMIT :row_limit";
 
 static const char gaps[] =
-    "SELECT h.name AS host, 1 AS n, x.source, x.cause, x.`count` AS missed, x.unit, x.created_at AS "
-    "first_at, x.destroyed_at AS last_at, x.host_id AS row_host_id, x.id AS row_ids FROM gap x"
+    "SELECT h.name AS host, 1 AS n, x.source, x.cause, x.`count` AS missed, "
+    "IF(x.unit = 'process', 'processes', CONCAT(x.unit, 's')) AS units, x.created_at AS first_at, "
+    " x.destroyed_at AS last_at, x.host_id AS row_host_id, x.id AS row_ids FROM gap x"
     HOST("x") " WHERE x.created_at <= :until AND (x.destroyed_at IS NULL OR x.destroyed_at >= "
     ":since) ORDER BY x.created_at, x.id LIMIT :row_limit";
 
@@ -243,7 +244,7 @@ const struct user_section user_sections[] = {
     {"Findings",                                                  "finding",                                                                           "{class} on {host} at {first_at~moment}: {subject}[: {detail}]",
      findings,                                                                                                 false,                                                                                                                                                                             NOTHING},
     {"What is not known",                                           "gap",
-     "On {host}, {source} missed {missed} of unit {unit} ({cause}) from {first_at~moment} to "
+     "On {host}, {source} missed[ {missed}] {units} ({cause}) from {first_at~moment} to "
      "{last_at~moment}",                                                gaps,                                                  true                                                                                                                                                              },
 };
 

@@ -321,7 +321,7 @@ class TestFleet(unittest.TestCase):
         self.assertEqual([f"login_unusual on web2 {at}: alice: at night"], facts["Findings"])
         self.assertEqual([f"One attempt as alice by sshd from 192.0.2.1 failed on web2; {at}"],
                          facts["Failed attempts"])
-        self.assertEqual(["On web1, audit missed 23 of unit record (overrun) from 2026-01-01 10:00:00 "
+        self.assertEqual(["On web1, audit missed 23 records (overrun) from 2026-01-01 10:00:00 "
                           "to 2026-01-01 10:00:05"], facts["What is not known"])
         self.assertEqual([f"/bin/bob2: once on web2; {at}"], self.facts("bob")["Programs run most"])
         self.assertEqual([f"/bin/alice2: once on web2; {at}"],

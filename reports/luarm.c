@@ -1,9 +1,7 @@
 /* The comment of a database says that it is ours, and of which host of which evidence; no other
  * database is ever changed. The comment is there from the first statement on, so that what was
- * interrupted is begun again by the next run.
- *
- * In GRANT the name of a database is a pattern, in which `_` stands for any character: it is
- * escaped, or readers would get the databases of others. */
+ * interrupted is begun again by the next run. Grants do not go with a database: they are taken away
+ * before it is dropped, or whoever makes another one of that name would give it to readers. */
 #include "reports/luarm.h"
 #include "reports/luarm_text.h"
 
@@ -17,15 +15,12 @@
 
 #define PREFIX  "luarm_"
 #define COMMENT "Vestige: LUARM tables of host_id "
-#define VIEW_NAMES                                                                                 \
-    "'fileinfo','groupinfo','hostinfo','hwinfo','netinfo','netint','netroute','psinfo'"
 
 struct luarm {
     MYSQL *connection;
     const struct luarm_host *host;
     struct error_text *error;
     char name[LUARM_NAME_SIZE];
-    char pattern[2 * LUARM_NAME_SIZE]; /* the name, for GRANT */
     char doing[200];
 };
 
@@ -44,14 +39,7 @@ static struct luarm luarm_of(MYSQL *connection, const struct luarm_host *host, c
                              struct error_text *error)
 {
     struct luarm luarm = {.connection = connection, .host = host, .error = error};
-    char *end = luarm.pattern;
     luarm_database_name(host->name, luarm.name);
-    for (const char *c = luarm.name; *c; c++) {
-        if (*c == '_')
-            *end++ = '\\';
-        *end++ = *c;
-    }
-    *end = '\0';
     snprintf(luarm.doing, sizeof(luarm.doing), "%s the database %s", verb, luarm.name);
     return luarm;
 }
@@ -120,34 +108,6 @@ static int create_database(const struct luarm *luarm)
                         luarm->name, luarm->host->host_id);
 }
 
-/* DESCRIBE of a view asks whether the reader may execute its functions, and EXPLAIN wants SHOW
- * VIEW. */
-static int give_grants(const struct luarm *luarm)
-{
-    int r = database_run(luarm->connection, luarm->error, luarm->doing,
-                         "GRANT EXECUTE ON `%s`.* TO vestige_owner@localhost", luarm->pattern);
-    if (r == 0)
-        r = database_run(
-            luarm->connection, luarm->error, luarm->doing,
-            "GRANT SELECT, SHOW VIEW, EXECUTE ON `%s`.* TO vestige_reader, vestige_admin",
-            luarm->pattern);
-    return r;
-}
-
-static int take_grants(const struct luarm *luarm)
-{
-    static const char *const accounts[] = {"vestige_owner@localhost", "vestige_reader",
-                                           "vestige_admin"};
-    int r = 0;
-    for (size_t i = 0; r == 0 && i < sizeof(accounts) / sizeof(accounts[0]); i++) {
-        r = database_run(luarm->connection, luarm->error, luarm->doing,
-                         "REVOKE ALL ON `%s`.* FROM %s", luarm->pattern, accounts[i]);
-        if (r < 0 && mysql_errno(luarm->connection) == ER_NONEXISTING_GRANT)
-            r = 0;
-    }
-    return r;
-}
-
 static void append_identifier(struct buffer *to, const char *name)
 {
     buffer_append_byte(to, '`');
@@ -209,20 +169,22 @@ int luarm_make(MYSQL *connection, const struct luarm_host *host, struct error_te
     int r = look(&luarm);
     if (r == LUARM_ABSENT)
         r = create_database(&luarm);
-    if (r == 0)
-        r = give_grants(&luarm);
     return r == 0 ? make_views(&luarm) : r;
 }
 
 /** Somebody may have put tables of their own into it. */
 static int check_contents(const struct luarm *luarm)
 {
-    char sql[400];
+    char sql[800];
     AUTO_FREE char *foreign = NULL;
-    snprintf(sql, sizeof(sql),
-             "SELECT MIN(table_name) FROM information_schema.tables WHERE table_schema = '%s'"
-             " AND NOT (table_type = 'VIEW' AND table_name IN (" VIEW_NAMES "))",
-             luarm->name);
+    snprintf(
+        sql, sizeof(sql),
+        "SELECT MIN(name) FROM (SELECT table_name AS name FROM information_schema.tables"
+        " WHERE table_schema = '%s' AND NOT (table_type = 'VIEW' AND table_name IN ('fileinfo',"
+        " 'groupinfo', 'hostinfo', 'hwinfo', 'netinfo', 'netint', 'netroute', 'psinfo'))"
+        " UNION SELECT routine_name FROM information_schema.routines"
+        " WHERE routine_schema = '%s' AND routine_name NOT LIKE 'as\\_%%') AS foreign_names",
+        luarm->name, luarm->name);
     int r = ask(luarm, &foreign, sql);
     if (r == 0 && foreign)
         return error_set(luarm->error, -EEXIST,
@@ -230,6 +192,34 @@ static int check_contents(const struct luarm *luarm)
                          " out first",
                          luarm->name, foreign);
     return r;
+}
+
+/** Run each statement that @p sql gives; what is not there needs no taking away. */
+static int run_each(const struct luarm *luarm, const char *sql)
+{
+    MYSQL_RES *result AUTO_RESULT = NULL;
+    int r = database_query(luarm->connection, &result, luarm->error, luarm->doing, "%s", sql);
+    for (MYSQL_ROW row; r == 0 && (row = mysql_fetch_row(result));)
+        r = database_run(luarm->connection, luarm->error, luarm->doing, "%s", row[0]);
+    return r;
+}
+
+/** Dropping a function takes its grants along; those on a view stay. */
+static int take_grants(const struct luarm *luarm)
+{
+    char sql[500];
+    snprintf(sql, sizeof(sql),
+             "SELECT DISTINCT CONCAT('REVOKE ALL ON `%s`.', table_name, ' FROM ',"
+             " REPLACE(grantee, '@\\'\\'', ''))"
+             " FROM information_schema.table_privileges WHERE table_schema = '%s'"
+             " AND table_name REGEXP '^[a-z]+$'",
+             luarm->name, luarm->name);
+    int r = run_each(luarm, sql);
+    snprintf(sql, sizeof(sql),
+             "SELECT CONCAT('DROP FUNCTION `%s`.', routine_name) FROM information_schema.routines"
+             " WHERE routine_schema = '%s'",
+             luarm->name, luarm->name);
+    return r == 0 ? run_each(luarm, sql) : r;
 }
 
 int luarm_remove(MYSQL *connection, const struct luarm_host *host, struct error_text *error)

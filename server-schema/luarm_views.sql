@@ -15,46 +15,61 @@
 -- that is not known is 4294967295, which nobody has, because 0 is root. Null, Key and Extra of
 -- DESCRIBE cannot come from a view. Vestige's own work is not left out: to leave out rows is to
 -- offer a place to hide in.
+--
+-- Rights are on each view and function: a grant on a whole database takes its name for a pattern, in
+-- which an escaped `_` counts twice of the 64 characters. DESCRIBE of a view asks whether the reader
+-- may execute its functions, EXPLAIN wants SHOW VIEW.
 
 CREATE OR REPLACE DEFINER = vestige_owner@localhost FUNCTION as_tinyint(value BIGINT)
   RETURNS TINYINT(4) DETERMINISTIC NO SQL SQL SECURITY INVOKER RETURN value;
+GRANT EXECUTE ON FUNCTION as_tinyint TO vestige_owner@localhost, vestige_reader, vestige_admin;
 CREATE OR REPLACE DEFINER = vestige_owner@localhost FUNCTION as_smallint(value BIGINT)
   RETURNS SMALLINT(6) DETERMINISTIC NO SQL SQL SECURITY INVOKER RETURN value;
+GRANT EXECUTE ON FUNCTION as_smallint TO vestige_owner@localhost, vestige_reader, vestige_admin;
 CREATE OR REPLACE DEFINER = vestige_owner@localhost FUNCTION as_microseconds(value BIGINT)
   RETURNS MEDIUMINT(6) DETERMINISTIC NO SQL SQL SECURITY INVOKER RETURN value;
+GRANT EXECUTE ON FUNCTION as_microseconds TO vestige_owner@localhost, vestige_reader, vestige_admin;
 CREATE OR REPLACE DEFINER = vestige_owner@localhost FUNCTION as_mediumint(value BIGINT)
   RETURNS MEDIUMINT DETERMINISTIC NO SQL SQL SECURITY INVOKER RETURN value;
+GRANT EXECUTE ON FUNCTION as_mediumint TO vestige_owner@localhost, vestige_reader, vestige_admin;
 CREATE OR REPLACE DEFINER = vestige_owner@localhost FUNCTION as_int(value BIGINT)
   RETURNS INT(11) DETERMINISTIC NO SQL SQL SECURITY INVOKER RETURN value;
+GRANT EXECUTE ON FUNCTION as_int TO vestige_owner@localhost, vestige_reader, vestige_admin;
 CREATE OR REPLACE DEFINER = vestige_owner@localhost FUNCTION as_char40(
     value VARCHAR(40) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin)
   RETURNS CHAR(40) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin
   DETERMINISTIC NO SQL SQL SECURITY INVOKER RETURN value;
+GRANT EXECUTE ON FUNCTION as_char40 TO vestige_owner@localhost, vestige_reader, vestige_admin;
 CREATE OR REPLACE DEFINER = vestige_owner@localhost FUNCTION as_char6(
     value VARCHAR(6) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin)
   RETURNS CHAR(6) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin
   DETERMINISTIC NO SQL SQL SECURITY INVOKER RETURN value;
+GRANT EXECUTE ON FUNCTION as_char6 TO vestige_owner@localhost, vestige_reader, vestige_admin;
 CREATE OR REPLACE DEFINER = vestige_owner@localhost FUNCTION as_tinytext(
     value LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin)
   RETURNS TINYTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin
   DETERMINISTIC NO SQL SQL SECURITY INVOKER
   RETURN IF(OCTET_LENGTH(value) > 255, LEFT(value, 63), value);
+GRANT EXECUTE ON FUNCTION as_tinytext TO vestige_owner@localhost, vestige_reader, vestige_admin;
 CREATE OR REPLACE DEFINER = vestige_owner@localhost FUNCTION as_text(
     value LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin)
   RETURNS TEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin
   DETERMINISTIC NO SQL SQL SECURITY INVOKER
   RETURN IF(OCTET_LENGTH(value) > 65535, LEFT(value, 16383), value);
+GRANT EXECUTE ON FUNCTION as_text TO vestige_owner@localhost, vestige_reader, vestige_admin;
 CREATE OR REPLACE DEFINER = vestige_owner@localhost FUNCTION as_mediumtext(
     value LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin)
   RETURNS MEDIUMTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin
   DETERMINISTIC NO SQL SQL SECURITY INVOKER
   RETURN IF(OCTET_LENGTH(value) > 16777215, LEFT(value, 4194303), value);
+GRANT EXECUTE ON FUNCTION as_mediumtext TO vestige_owner@localhost, vestige_reader, vestige_admin;
 
 -- The mask of IPv4 as a dotted one, that of IPv6 as the length of the prefix.
 CREATE OR REPLACE DEFINER = vestige_owner@localhost FUNCTION as_netmask(length TINYINT UNSIGNED, is_ipv4 BOOLEAN)
   RETURNS TINYTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin
   DETERMINISTIC NO SQL SQL SECURITY INVOKER
   RETURN COALESCE(IF(is_ipv4, INET_NTOA((4294967295 << (32 - length)) & 4294967295), length), '');
+GRANT EXECUTE ON FUNCTION as_netmask TO vestige_owner@localhost, vestige_reader, vestige_admin;
 
 -- Connections and what listens, of each protocol that has addresses.
 CREATE OR REPLACE DEFINER = vestige_owner@localhost SQL SECURITY DEFINER VIEW netinfo AS
@@ -88,6 +103,7 @@ SELECT CAST(e.id AS SIGNED) AS endpointinfo,
                              e.remote_port, e.uid, e.pid, e.application))) AS md5sum
   FROM @evidence@.endpoint e
  WHERE e.host_id = @host_id@ AND (e.protocol IS NULL OR e.protocol NOT IN ('unix', 'packet'));
+GRANT SELECT, SHOW VIEW ON netinfo TO vestige_reader, vestige_admin;
 
 -- A row a program. pcpu is over its whole life, as ps has it, and 0 while it lives; pmem is 0: what
 -- memory the host has is not recorded.
@@ -117,6 +133,7 @@ SELECT CAST(p.id AS SIGNED) AS psentity,
        as_tinyint(SECOND(p.destroyed_at)) AS dsec
   FROM @evidence@.process p
  WHERE p.host_id = @host_id@;
+GRANT SELECT, SHOW VIEW ON psinfo TO vestige_reader, vestige_admin;
 
 -- The ids are those of the program at its start; the user is the one who used the file. POFR's table
 -- has no second of the end.
@@ -149,6 +166,7 @@ SELECT CAST(f.id AS SIGNED) AS fileaccessid,
   LEFT JOIN @evidence@.process p ON p.host_id = f.host_id AND p.id = f.process_id
        AND p.day = DATE('1970-01-01' + INTERVAL f.process_id DIV 1000000 SECOND)
  WHERE f.host_id = @host_id@;
+GRANT SELECT, SHOW VIEW ON fileinfo TO vestige_reader, vestige_admin;
 
 -- What the host is now.
 CREATE OR REPLACE DEFINER = vestige_owner@localhost SQL SECURITY DEFINER VIEW hostinfo AS
@@ -162,6 +180,7 @@ SELECT as_mediumint(h.host_id) AS cid,
   FROM @evidence@.host h
  WHERE h.host_id = @host_id@
    AND h.id = (SELECT MAX(id) FROM @evidence@.host WHERE host_id = @host_id@);
+GRANT SELECT, SHOW VIEW ON hostinfo TO vestige_reader, vestige_admin;
 
 -- groupusers are the members that the group has, or had when it was removed.
 CREATE OR REPLACE DEFINER = vestige_owner@localhost SQL SECURITY DEFINER VIEW groupinfo AS
@@ -189,6 +208,7 @@ SELECT CAST(g.id AS SIGNED) AS groupid,
        as_tinyint(DAY(g.destroyed_at)) AS dday
   FROM @evidence@.account_group g
  WHERE g.host_id = @host_id@;
+GRANT SELECT, SHOW VIEW ON groupinfo TO vestige_reader, vestige_admin;
 
 CREATE OR REPLACE DEFINER = vestige_owner@localhost SQL SECURITY DEFINER VIEW hwinfo AS
 SELECT d.id AS hwdevid,
@@ -211,6 +231,7 @@ SELECT d.id AS hwdevid,
        as_tinyint(SECOND(d.destroyed_at)) AS dsec
   FROM @evidence@.device d
  WHERE d.host_id = @host_id@;
+GRANT SELECT, SHOW VIEW ON hwinfo TO vestige_reader, vestige_admin;
 
 -- A row an address, as there; an interface without one has none.
 CREATE OR REPLACE DEFINER = vestige_owner@localhost SQL SECURITY DEFINER VIEW netint AS
@@ -235,6 +256,7 @@ SELECT as_char40(MD5(CONCAT_WS('|', i.interface, i.mac, i.address, i.prefix_leng
        CAST(i.id AS SIGNED) AS netintid
   FROM @evidence@.interface_address i
  WHERE i.host_id = @host_id@ AND i.address IS NOT NULL;
+GRANT SELECT, SHOW VIEW ON netint TO vestige_reader, vestige_admin;
 
 CREATE OR REPLACE DEFINER = vestige_owner@localhost SQL SECURITY DEFINER VIEW netroute AS
 SELECT CAST(r.id AS SIGNED) AS routeid,
@@ -258,3 +280,4 @@ SELECT CAST(r.id AS SIGNED) AS routeid,
        as_tinytext(COALESCE(r.interface, '')) AS intname
   FROM @evidence@.route r
  WHERE r.host_id = @host_id@;
+GRANT SELECT, SHOW VIEW ON netroute TO vestige_reader, vestige_admin;

@@ -46,7 +46,7 @@ CREATE OR REPLACE DEFINER = vestige_owner@localhost FUNCTION as_char6(
   DETERMINISTIC NO SQL SQL SECURITY INVOKER RETURN value;
 GRANT EXECUTE ON FUNCTION as_char6 TO vestige_owner@localhost, vestige_reader, vestige_admin;
 CREATE OR REPLACE DEFINER = vestige_owner@localhost FUNCTION as_tinytext(
-    value LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin)
+    value VARCHAR(1024) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin)
   RETURNS TINYTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin
   DETERMINISTIC NO SQL SQL SECURITY INVOKER
   RETURN IF(OCTET_LENGTH(value) > 255, LEFT(value, 63), value);

@@ -475,7 +475,7 @@ class TestTheCase(VestigeTest):
 
     def vertical(self, sql):
         rows = re.split(r"^\*+ \d+\. row \*+\n", self.ask(sql), flags=re.M)[1:]
-        return [dict(line.strip().split(": ", 1) if ": " in line else (line.strip(": "), "")
+        return [dict(line.lstrip().partition(": ")[::2]
                      for line in row.strip("\n").splitlines()) for row in rows]
 
     def test_1_tables(self):

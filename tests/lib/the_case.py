@@ -148,12 +148,12 @@ class TheCase:
             return answer.read().decode()
 
     def intrude(self):
-        """Both bots run, and end, with what a web server has to do besides."""
+        """Both bots run, and end, among what a web server has to do besides."""
         for name, address in MASTERS.items():
-            self.bots[name] = int(self.ask_page("./x", address, "0", "0"))
             self.ask_page("/usr/bin/id")
-        for _ in range(26):
-            self.ask_page("/bin/sh", "-c", "date; true")
+            for _ in range(13):
+                self.ask_page("/bin/sh", "-c", "date; true")
+            self.bots[name] = int(self.ask_page("./x", address, "0", "0"))
         ended = self.ask_page()
         if ended.strip("[]0, "):
             raise AssertionError(f"programs of the web server ended with {ended}")

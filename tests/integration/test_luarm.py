@@ -512,7 +512,7 @@ class TestTheCase(VestigeTest):
         self.assertEqual((26, 2, 2), tuple(counts[name] for name in (
             "/usr/bin/date", "/usr/bin/id", "/usr/bin/perl")))
         parent = self.only([row for row in rows if row["pid"] == str(self.case.httpd)], "the web server")
-        self.assertIn("/httpd", parent["arguments"])
+        self.assertEqual("./httpd", parent["arguments"])
 
     def test_5_endpoints_of_one(self):
         for name, pid in self.case.bots.items():
@@ -526,6 +526,23 @@ class TestTheCase(VestigeTest):
                     "SELECT DAY(created_at), HOUR(created_at), MINUTE(created_at) FROM endpoint "
                     "WHERE pid = %s AND remote_port = 6670", pid)},
                 {(row["cday"], row["chour"], row["cmin"]) for row in rows})
+
+    def report(self, *words, form="json", status=0):
+        done = run(*self.vestige.client("report", *words, "--on", self.host, "--format", form), check=False)
+        self.assertEqual(status, done.returncode, done.stdout + done.stderr)
+        return done.stdout
+
+    def test_6_in_one_step(self):
+        for name, pid in self.case.bots.items():
+            rows = json.loads(self.report("processes-in-contact", f"remote={name}", "port=6670"))["rows"]
+            row = self.only(rows, f"processes in contact with {name}")
+            self.assert_row(
+                row, host=self.host, login_user=None, username="nobody", pid=pid, ppid=self.case.httpd,
+                application="crond", program="/usr/bin/perl", connections=HITS[name],
+                command=f"/usr/bin/perl ./x {MASTERS[name]} 0 0",
+                parent="/usr/bin/python3 ./httpd")
+        if os.environ.get("VESTIGE_SHOW"):
+            print(self.report("processes-in-contact", "remote=dana.basefreak.nl", form="table"))
 
 
 if __name__ == "__main__":

@@ -137,7 +137,7 @@ class TheCase:
 
     def _start_httpd(self):
         nobody = pwd.getpwnam("nobody")
-        process, port = self._start(os.path.join(self.directory, "httpd"), cwd=self.directory,
+        process, port = self._start("./httpd", cwd=self.directory,
                                     user=nobody.pw_uid, group=nobody.pw_gid, extra_groups=[])
         self.httpd, self._url = process.pid, f"http://127.0.0.1:{port}/"
 

@@ -5,6 +5,7 @@ import collections
 import json
 import os
 import re
+import shlex
 import subprocess
 import unittest
 
@@ -541,8 +542,25 @@ class TestTheCase(VestigeTest):
                 application="crond", program="/usr/bin/perl", connections=HITS[name],
                 command=f"/usr/bin/perl ./x {MASTERS[name]} 0 0",
                 parent="/usr/bin/python3 ./httpd")
-        if os.environ.get("VESTIGE_SHOW"):
-            print(self.report("processes-in-contact", "remote=dana.basefreak.nl", form="table"))
+
+    def test_7_the_walk_through(self):
+        """Each command that it shows runs, and gives what it shows the head of."""
+        pids = {"5448": self.case.bots["dana.basefreak.nl"]}
+        with open(os.path.join(os.path.dirname(__file__), "../../reports/walk-through.md")) as page:
+            blocks = re.findall(r"^```\n(.*?)^```$", page.read(), re.M | re.S)
+        n_commands = 0
+        for block in blocks:
+            first, *shown = block.splitlines()
+            first = re.sub(r"\d+", lambda number: str(pids.get(number[0], number[0])), first)
+            if first.startswith("MariaDB [luarm_vm]> "):
+                said = self.ask(first.partition("> ")[2]).splitlines()
+            else:
+                words = shlex.split(first.removeprefix("$ vestige "))
+                said = run(*self.vestige.client(*words)).stdout.splitlines()
+            head = 1 if shown[0].startswith("+-") else 0
+            self.assertEqual(shown[head].split(), said[head].split(), first)
+            n_commands += 1
+        self.assertEqual(8, n_commands)
 
 
 if __name__ == "__main__":

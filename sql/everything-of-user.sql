@@ -16,7 +16,7 @@ WITH own_name AS (
 ), deed AS (
   (SELECT s.host_id, s.created_at, 'session' AS what, s.leader_pid AS pid, s.username,
           s.service AS application,
-          CONCAT_WS(' ', CONCAT('from ', COALESCE(s.remote_name, s.remote_address)),
+          CONCAT_WS(' ', CONCAT('from ', COALESCE(s.remote_name COLLATE utf8mb4_nopad_bin, s.remote_address)),
                     IF(s.remote_name IS NULL, NULL, s.remote_address), CONCAT('on ', s.tty)) AS detail,
           s.end_cause AS result, s.destroyed_at AS ended_at, 'session' AS row_table, s.id AS row_id
      FROM session s
@@ -48,8 +48,8 @@ WITH own_name AS (
   (SELECT e.host_id, e.created_at, IF(e.direction = 'listen', 'port', 'connection'), e.pid,
           COALESCE(e.username, e.uid), e.application,
           CONCAT_WS(' ', e.protocol, e.direction,
-                    IF(e.direction = 'out', NULL, COALESCE(e.local_name, CONCAT_WS(' ', e.local_address, e.local_port))),
-                    IF(e.direction IN ('out', 'in'), CONCAT_WS(' ', e.remote_address, e.remote_port, e.remote_name), NULL)),
+                    IF(e.direction = 'out', NULL, COALESCE(e.local_name COLLATE utf8mb4_nopad_bin, CONCAT_WS(' ', e.local_address, e.local_port))),
+                    IF(e.direction IN ('out', 'in'), CONCAT_WS(' ', e.remote_address, e.remote_port, e.remote_name COLLATE utf8mb4_nopad_bin), NULL)),
           e.status, e.destroyed_at, 'endpoint', e.id
      FROM endpoint e
     WHERE e.login_uid = :user AND (:host_id IS NULL OR e.host_id = :host_id)

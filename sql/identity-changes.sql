@@ -15,10 +15,9 @@
 -- is setuid itself is left out.
 WITH changed AS (
   SELECT p.host_id, p.created_at, p.login_uid, p.login_username, p.pid, p.exe, p.cmdline,
-         CASE WHEN p.uid <> p.euid AND p.euid <> b.uid THEN 'setuid program'
+         CASE WHEN p.uid <> p.euid THEN 'setuid program'
               WHEN SUBSTRING_INDEX(b.exe, '/', -1) IN ('su', 'sudo', 'doas', 'pkexec', 'runuser', 'setpriv', 'login', 'sshd', 'sshd-session', 'cron', 'crond', 'systemd', 'systemd-executor')
               THEN SUBSTRING_INDEX(b.exe, '/', -1)
-              WHEN p.uid <> p.euid AND p.uid = b.uid THEN 'setuid program'
               ELSE CONCAT('by ', COALESCE(SUBSTRING_INDEX(b.exe, '/', -1), b.comm, '?')) END AS how,
          CONCAT_WS('/', COALESCE(b.username, b.uid),
                    IF(b.uid = b.euid, NULL, COALESCE(b.effective_username, b.euid))) AS from_user,

@@ -11,7 +11,7 @@
 -- column: seconds; how long it lasted, or lasts
 -- column: end_cause; closed; exit (its first process is gone); reconciled (it was over when the recorder started again); reboot
 SELECT h.name AS host, s.created_at, s.destroyed_at AS ended_at,
-       TIMESTAMPDIFF(SECOND, s.created_at, COALESCE(s.destroyed_at, LEAST(:until, UTC_TIMESTAMP(6)))) AS seconds,
+       TIMESTAMPDIFF(SECOND, s.created_at, COALESCE(s.destroyed_at, :until)) AS seconds,
        COALESCE((SELECT MAX(p.login_username) FROM process p
                   WHERE p.host_id = s.host_id AND p.id = s.process_id
                     AND p.day = DATE('1970-01-01' + INTERVAL s.process_id DIV 1000000 SECOND)),

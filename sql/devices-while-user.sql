@@ -8,7 +8,7 @@
 -- column: users_logged_in; all who were logged in when it appeared
 -- column: session_from; where the user's session came from
 -- column: session_since; when it had begun
---
+
 -- What belongs to the machine's start is left out: it was there before anybody was known to be logged in.
 WITH during AS (
   SELECT d.host_id, d.id, s.id AS session_row

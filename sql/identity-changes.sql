@@ -9,7 +9,7 @@
 -- column: program; what runs as the new user
 -- column: command; how it was started
 -- schedule: process; subject login_user, how, from_user, to_user
---
+
 -- A program as it was executed is compared with the one that it replaced, or that forked it; what a
 -- program changed and took into no other one is there by itself. The back and forth of a program that
 -- is setuid itself is left out.

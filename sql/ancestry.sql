@@ -24,7 +24,7 @@ WITH RECURSIVE chain (host_id, id, parent_id, previous_id, step, relation, root)
     JOIN process p ON p.host_id = c.host_id AND p.id = COALESCE(c.previous_id, c.parent_id)
      AND p.day = DATE('1970-01-01' + INTERVAL COALESCE(c.previous_id, c.parent_id) DIV 1000000 SECOND)
    WHERE c.step < 500
-) CYCLE host_id, root, id RESTRICT
+) CYCLE host_id, id, root RESTRICT
 SELECT h.name AS host, c.step, c.relation, p.pid,
        COALESCE(p.login_username, p.login_uid) AS login_user,
        COALESCE(p.username, p.uid) AS username,

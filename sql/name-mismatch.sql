@@ -9,7 +9,7 @@
 -- column: program; the file that it was
 -- column: command; how it was started
 -- schedule: process; subject name, program
---
+
 -- A name fits that is a part of the program's (python3 of python3.11, sh of dash, vi of vim.basic), that
 -- has it in it (tmux: server), and that of the script which is executed. Programs that go by many names
 -- are left out, and so are the names of threads, unless they are those of well-known services.

@@ -9,7 +9,7 @@
 -- column: program; what ran: the file itself, or its interpreter
 -- column: command; how it was started
 -- schedule: process; subject file, login_user
---
+
 -- The script is the first word behind the interpreter's options, seen from the directory where the
 -- interpreter was started; text behind -c or -e is none.
 WITH started AS (

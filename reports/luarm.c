@@ -103,8 +103,8 @@ static int create_database(const struct luarm *luarm)
 {
     return database_run(luarm->connection, luarm->error, luarm->doing,
                         "EXECUTE IMMEDIATE CONCAT('CREATE DATABASE `%s` CHARACTER SET utf8mb4"
-                        " COLLATE utf8mb4_nopad_bin COMMENT ''" COMMENT "%" PRIu64
-                        " in ', REPLACE(DATABASE(), '''', ''''''), '''')",
+                        " COLLATE utf8mb4_nopad_bin COMMENT ', QUOTE(CONCAT('" COMMENT "', %" PRIu64
+                        ", ' in ', DATABASE())))",
                         luarm->name, luarm->host->host_id);
 }
 

@@ -1,6 +1,6 @@
 -- LUARM's tables of 2011 as views of one host, in a database of their own, which is selected. `vestige
--- server luarm HOST` sends this file with the evidence's database in place of @evidence@ and the
--- host's number in place of @host_id@.
+-- server luarm HOST` sends this file, with the evidence's database and the host's number in the places
+-- that are marked by two @.
 --
 -- Names, order and types are those of LUARM's netinfo and psinfo; the other six are as its successor
 -- POFR has them, with LUARM's name md5sum for the digest. Times are UTC.

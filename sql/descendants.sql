@@ -19,7 +19,7 @@ WITH RECURSIVE tree (host_id, id, generation) AS (
    UNION
   SELECT p.host_id, p.id, t.generation + 1
     FROM tree t
-    JOIN process p ON p.host_id = t.host_id AND p.parent_id = t.id
+    STRAIGHT_JOIN process p FORCE INDEX (parent) ON p.host_id = t.host_id AND p.parent_id = t.id
    WHERE t.generation < LEAST(:depth, 500)
      AND p.day <= :until_day AND p.created_at <= :until
      AND (p.destroyed_at IS NULL OR p.destroyed_at >= :since)

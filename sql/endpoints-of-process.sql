@@ -18,16 +18,15 @@ SELECT h.name AS host, e.created_at,
        e.bytes_sent, e.bytes_received, e.destroyed_at AS ended_at, e.pid_source,
        p.cmdline AS command,
        e.host_id AS row_host_id, e.id AS row_id
-  FROM process p
-  JOIN endpoint e ON e.host_id = p.host_id AND e.process_id = p.id
-  JOIN enrolment h ON h.host_id = p.host_id
- WHERE p.pid = :pid
-   AND p.day <= :until_day AND p.created_at <= :until
-   AND (p.destroyed_at IS NULL OR p.destroyed_at >= :since)
+  FROM endpoint e
+  JOIN enrolment h ON h.host_id = e.host_id
+  LEFT JOIN process p ON p.host_id = e.host_id AND p.id = e.process_id
+   AND p.day = DATE('1970-01-01' + INTERVAL e.process_id DIV 1000000 SECOND)
+ WHERE e.pid = :pid
    AND (:at IS NULL OR (p.created_at <= :at AND (p.destroyed_at IS NULL OR p.destroyed_at > :at)))
    AND e.created_at <= :until AND (e.destroyed_at IS NULL OR e.destroyed_at >= :since)
    AND e.day <= :until_day
-   AND (:host_id IS NULL OR p.host_id = :host_id)
-   AND (:any_login OR p.login_uid <=> :login_uid)
+   AND (:host_id IS NULL OR e.host_id = :host_id)
+   AND (:any_login OR e.login_uid <=> :login_uid)
  ORDER BY e.created_at, e.host_id, e.id
  LIMIT :row_limit

@@ -39,7 +39,7 @@ WITH named AS (
    UNION ALL
   SELECT e.host_id, e.process_id, 'endpoint', e.application, e.application, e.batch
     FROM endpoint e
-   WHERE (e.application REGEXP '^(.?(crond?|atd|init|systemd.*|sshd.*|httpd|apache2?|nginx|named|ntpd|chronyd|rsyslogd|syslogd|udevd|getty|agetty|login|inetd|xinetd|cupsd|smbd|dbus-daemon|dockerd|containerd|postfix|master|sendmail|exim4?|mysqld|mariadbd|postgres|java)|kworker.*|ksoftirqd.*|kthreadd|migration.*|rcu_.*|watchdog.*|.*[]].*)$')
+   WHERE (e.application REGEXP '^(.?(crond?|atd|init|systemd.*|sshd.*|httpd|apache2?|nginx|named|ntpd|chronyd|rsyslogd|syslogd|udevd|getty|agetty|login|inetd|xinetd|cupsd|smbd|dbus-daemon|dockerd|containerd|postfix|master|sendmail|exim4?|mysqld|mariadbd|postgres|java)|kworker.*|ksoftirqd.*|kthreadd|migration.*|rcu_.*|watchdog.*|[[].*)$')
      AND e.created_at >= :since AND e.created_at <= :until AND e.day >= :since_day
      AND (:host_id IS NULL OR e.host_id = :host_id)
      AND (:any_login OR e.login_uid <=> :login_uid)
@@ -56,10 +56,10 @@ WITH named AS (
   SELECT host_id, id, GROUP_CONCAT(DISTINCT seen_in ORDER BY seen_in SEPARATOR ', ') AS seen_in,
          word, MIN(name) AS name, MAX(batch) AS batch
     FROM judged
-   WHERE LOCATE(word, base) = 0 AND LOCATE(LEFT(base, 15), name) = 0
+   WHERE (word = '' OR LOCATE(word, base) = 0) AND LOCATE(LEFT(base, 15), name) = 0
      AND (LOCATE(CONCAT('/', word), words) = 0 OR seen_in = 'argv0')
      AND word <> 'exe'
-     AND base NOT REGEXP '^(busybox|toybox|coreutils|kmod|systemctl|systemd|systemd-executor|udevadm|resolvectl|xtables-.*|vim.*|nano|less|mariadb.*|exim4|killall5|pgrep|tset|tic|newgrp|sudo|xz|bzip2|unzip|zstd|setarch|traceroute.*|ssh|.*g[+][+]-?[0-9]*|.*gcc-[0-9]+|runc|crun|bubblewrap)$'
+     AND base NOT REGEXP '^(busybox|toybox|coreutils|kmod|systemctl|systemd|systemd-executor|udevadm|resolvectl|xtables-.*|vim.*|nano|less|mariadb.*|exim4|killall5|pgrep|tset|tic|newgrp|sudo|lvm|dmsetup|mke2fs|e2fsck|tune2fs|mkfs[.].*|fsck[.].*|xz|bzip2|unzip|zstd|setarch|traceroute.*|ssh|.*g[+][+]-?[0-9]*|.*gcc-[0-9]+|runc|crun|bubblewrap)$'
    GROUP BY host_id, id, word
 )
 SELECT h.name AS host, p.created_at,

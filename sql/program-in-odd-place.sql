@@ -11,10 +11,12 @@
 -- schedule: process; subject file, login_user
 
 -- The script is the first word behind the interpreter's options, seen from the directory where the
--- interpreter was started; text behind -c or -e is none.
+-- interpreter was started; text behind -c or -e and modules behind -m are none.
 WITH started AS (
   SELECT p.host_id, p.id, p.exe, p.cwd,
-         CASE WHEN SUBSTRING_INDEX(p.exe, '/', -1) REGEXP '^(perl|python|pypy|ruby|php|lua|node|nodejs|tclsh|wish|expect|guile|bash|rbash|dash|sh|ksh|mksh|zsh|fish|csh|tcsh|awk|gawk|mawk|busybox)[0-9.]*$'
+         CASE WHEN SUBSTRING_INDEX(p.exe, '/', -1) LIKE '%awk' AND p.arguments NOT LIKE '-f %' THEN NULL
+              WHEN p.exe LIKE '%/busybox' AND p.comm NOT IN ('sh', 'ash', 'hush') THEN NULL
+              WHEN SUBSTRING_INDEX(p.exe, '/', -1) REGEXP '^(perl|python|pypy|ruby|php|lua|node|nodejs|tclsh|wish|expect|guile|bash|rbash|dash|sh|ksh|mksh|zsh|fish|csh|tcsh|awk|gawk|mawk|busybox)[0-9.]*$'
               THEN LEFT(p.arguments, 4096) END AS words,
          GREATEST(p.batch, COALESCE(p.settle_batch, 0), COALESCE(p.end_batch, 0)) AS batch
     FROM process p
@@ -26,7 +28,7 @@ WITH started AS (
   SELECT s.*, REGEXP_SUBSTR(words, '^(-[^ ]+ )*') AS options FROM started s
 ), scripts AS (
   SELECT s.*,
-         CASE WHEN options REGEXP '^(-[^ ]+ )*-[A-Za-z]*[ceE] $' THEN NULL
+         CASE WHEN options REGEXP '^(-[^ ]+ )*-[A-Za-z]*[ceEm] $' THEN NULL
               ELSE TRIM(BOTH '''' FROM REGEXP_SUBSTR(SUBSTRING(words, 1 + CHAR_LENGTH(options)), '^(''[^'']*''|[^ ''-][^ ]*)'))
          END AS script
     FROM split s
@@ -42,14 +44,14 @@ WITH started AS (
               WHEN file LIKE '/memfd:%' THEN 'memory'
               WHEN file REGEXP '^/(tmp|var/tmp|usr/tmp)/' THEN 'temporary'
               WHEN file LIKE '/dev/%' AND file NOT LIKE '/dev/fd/%' THEN 'device'
-              WHEN file LIKE '%/.%' THEN 'hidden' END AS place
+              WHEN file REGEXP '/[.]([^./]|[.][^/])' THEN 'hidden' END AS place
     FROM files f
 )
 SELECT h.name AS host, p.created_at,
        COALESCE(p.login_username, p.login_uid) AS login_user,
        COALESCE(p.username, p.uid) AS username,
        p.pid,
-       CONCAT(f.place, IF(f.place <> 'hidden' AND f.file LIKE '%/.%', ', hidden', '')) AS place,
+       CONCAT(f.place, IF(f.place <> 'hidden' AND f.file REGEXP '/[.]([^./]|[.][^/])', ', hidden', '')) AS place,
        f.file, p.exe AS program, p.cmdline AS command, p.exe_sha256 AS sha256,
        p.host_id AS row_host_id, p.id AS row_id, f.batch AS row_batch
   FROM placed f

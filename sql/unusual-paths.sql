@@ -25,15 +25,14 @@ WITH used AS (
      AND (:any_login OR f.login_uid <=> :login_uid)
    GROUP BY f.host_id, f.login_uid, directory
 ), usual AS (
-  SELECT host_id, login_uid, SUBSTRING_INDEX(path, '/', 1 + LEAST(CHAR_LENGTH(path) - CHAR_LENGTH(REPLACE(path, '/', '')) - 1, :depth)) AS directory,
-         CRC32(SUBSTRING_INDEX(path, '/', 1 + LEAST(CHAR_LENGTH(path) - CHAR_LENGTH(REPLACE(path, '/', '')) - 1, :depth))) AS crc
+  SELECT DISTINCT host_id, login_uid,
+         UNHEX(SHA2(SUBSTRING_INDEX(path, '/', 1 + LEAST(CHAR_LENGTH(path) - CHAR_LENGTH(REPLACE(path, '/', '')) - 1, :depth)), 256)) AS digest
     FROM file_access
    WHERE login_uid IS NOT NULL
      AND created_at >= :since - INTERVAL LEAST(:baseline, 36500) DAY AND created_at < :since
      AND day >= :since_day - INTERVAL LEAST(:baseline, 36500) DAY
      AND (:host_id IS NULL OR host_id = :host_id)
      AND (:any_login OR login_uid <=> :login_uid)
-   GROUP BY host_id, login_uid, directory
 ), days AS (
   SELECT host_id, login_uid, COUNT(DISTINCT DATE(created_at)) AS days
     FROM file_access
@@ -43,7 +42,8 @@ WITH used AS (
      AND (:any_login OR login_uid <=> :login_uid)
    GROUP BY host_id, login_uid
 )
-SELECT h.name AS host, COALESCE(r.login_username, r.login_uid) AS login_user, r.directory, r.files,
+SELECT h.name AS host, COALESCE(r.login_username, r.login_uid) AS login_user,
+       IF(r.directory = '', '/', r.directory) AS directory, r.files,
        MAKE_SET(r.done, 'read', 'write', 'execute', 'create', 'delete', 'rename', 'attributes') AS operations,
        r.example, r.first_seen, r.last_seen,
        CASE WHEN d.days IS NULL THEN 'none' WHEN d.days < :quiet THEN 'quiet' ELSE 'good' END AS baseline,
@@ -51,8 +51,8 @@ SELECT h.name AS host, COALESCE(r.login_username, r.login_uid) AS login_user, r.
        r.host_id AS row_host_id, r.row_id, r.row_batch
   FROM used r
   JOIN enrolment h ON h.host_id = r.host_id
-  LEFT JOIN usual u ON u.host_id = r.host_id AND u.login_uid = r.login_uid AND u.crc = CRC32(r.directory) AND u.directory = r.directory
+  LEFT JOIN usual u ON u.host_id = r.host_id AND u.login_uid = r.login_uid AND u.digest = UNHEX(SHA2(r.directory, 256))
   LEFT JOIN days d ON d.host_id = r.host_id AND d.login_uid = r.login_uid
- WHERE u.crc IS NULL
+ WHERE u.digest IS NULL
  ORDER BY r.first_seen, r.host_id, r.login_uid, r.directory
  LIMIT :row_limit

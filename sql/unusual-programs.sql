@@ -22,13 +22,12 @@ WITH ran AS (
      AND (:any_login OR p.login_uid <=> :login_uid)
    GROUP BY p.host_id, p.login_uid, p.exe
 ), usual AS (
-  SELECT host_id, login_uid, exe, CRC32(exe) AS crc, COUNT(DISTINCT DATE(created_at)) AS days
+  SELECT DISTINCT host_id, login_uid, UNHEX(SHA2(exe, 256)) AS digest
     FROM process
    WHERE login_uid IS NOT NULL AND exe IS NOT NULL AND created_at >= :since - INTERVAL LEAST(:baseline, 36500) DAY AND created_at < :since
      AND day >= :since_day - INTERVAL LEAST(:baseline, 36500) DAY
      AND (:host_id IS NULL OR host_id = :host_id)
      AND (:any_login OR login_uid <=> :login_uid)
-   GROUP BY host_id, login_uid, exe
 ), days AS (
   SELECT host_id, login_uid, COUNT(DISTINCT DATE(created_at)) AS days
     FROM process
@@ -45,10 +44,10 @@ SELECT h.name AS host, COALESCE(r.login_username, r.login_uid) AS login_user, r.
        r.host_id AS row_host_id, r.row_id, r.row_batch
   FROM ran r
   JOIN enrolment h ON h.host_id = r.host_id
-  LEFT JOIN usual u ON u.host_id = r.host_id AND u.login_uid = r.login_uid AND u.crc = CRC32(r.exe) AND u.exe = r.exe
+  LEFT JOIN usual u ON u.host_id = r.host_id AND u.login_uid = r.login_uid AND u.digest = UNHEX(SHA2(r.exe, 256))
   LEFT JOIN days d ON d.host_id = r.host_id AND d.login_uid = r.login_uid
   LEFT JOIN process p ON p.host_id = r.host_id AND p.id = r.row_id
    AND p.day = DATE('1970-01-01' + INTERVAL r.row_id DIV 1000000 SECOND)
- WHERE u.crc IS NULL
+ WHERE u.digest IS NULL
  ORDER BY r.first_seen, r.host_id, r.login_uid, r.exe
  LIMIT :row_limit

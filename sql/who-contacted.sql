@@ -23,7 +23,7 @@ WITH contact AS (
   -- Contacts from before the name was known: the host learned it for this address later.
   SELECT e.host_id, e.id
     FROM address_name n
-    JOIN endpoint e ON e.remote_address = n.address AND e.host_id = n.host_id
+    STRAIGHT_JOIN endpoint e FORCE INDEX (remote_address) ON e.remote_address = n.address AND e.host_id = n.host_id
    WHERE n.name = :remote AND n.day <= :until_day AND e.remote_name IS NULL
      AND e.day >= :since_day AND e.created_at >= :since AND e.created_at <= :until
      AND (n.destroyed_at IS NULL OR n.destroyed_at >= e.created_at)

@@ -9,7 +9,8 @@
 #include <inttypes.h>
 #include <libsmartcols.h>
 
-#define ENDPOINT_LINES 20 /* below one process */
+#define ENDPOINT_LINES 20  /* below one process */
+#define COMMAND_SHOWN  400 /* bytes of a command in a table */
 
 enum {
     COLUMN_PID,
@@ -71,11 +72,14 @@ static void append_login(struct buffer *to, const struct tree_node *node)
 
 static void append_command(struct buffer *to, const struct tree_node *node)
 {
+    struct slice command = first_of(node->fields[TREE_COMMAND], slice_text("?"));
+    size_t shown = command.length < COMMAND_SHOWN ? command.length : COMMAND_SHOWN;
+    while (shown && shown < command.length && (command.data[shown] & 0xc0) == 0x80)
+        shown--; /* not within a character */
     buffer_append_text(to, node->asked_for ? "* " : "");
-    safe_text_append(to, first_of(node->fields[TREE_COMMAND], slice_text("?")));
-    if (!slice_is_null(node->fields[TREE_COMMAND_LENGTH]))
-        buffer_printf(to, " ... (the first of %" PRIu64 " characters)",
-                      inquiry_u64(node->fields[TREE_COMMAND_LENGTH]));
+    safe_text_append(to, slice_of(command.data, shown));
+    if (shown < command.length)
+        buffer_append_text(to, " ... (more with --format json)");
 }
 
 static void append_endpoint(struct buffer *to, const struct tree_endpoint *endpoint)

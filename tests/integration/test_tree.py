@@ -161,6 +161,24 @@ class TestAround(TreeTest):
         self.assertRegex(lines[-1], r"\AEvidence from 2.* to 2.* is ")
 
 
+    def test_long_command(self):
+        """A table says that it shows a part; JSON has it all, up to a limit that it names."""
+        begin = self.vestige.value("SELECT UTC_TIMESTAMP(6)").isoformat(" ")
+        text = "\u00e9" * 5000
+        subprocess.run(["/bin/true", text], check=True)
+        self.vestige.sync()
+        row = self.only(self.processes("exe = '/usr/bin/true' AND arguments = %s", quoted(text)),
+                        "the command")
+        self.assertGreater(row["created_at"].isoformat(" "), begin)
+        node = self.find(self.document("--process-row", str(row["id"])), row["id"])
+        command = "/bin/true " + quoted(text)
+        self.assertEqual((command[:4096], len(command)), (node["command"], node["command_length"]))
+        line = [line for line in self.ask("tree", "--process-row", str(row["id"])).stdout.splitlines()
+                if "* /bin/true" in line][0]
+        self.assertIn(f"* {command.encode()[:400].decode(errors='ignore')} ... (more with "
+                      "--format json)", line)
+
+
 class TestAlive(TreeTest):
     def test_all(self):
         """Exactly what was alive, each once; and whoever was below an image that is gone by exec is

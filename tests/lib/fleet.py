@@ -185,28 +185,30 @@ class HostDay:
         self.now += (self.residue - self.now) % RESIDUES or RESIDUES
         return self.now
 
+    def batch_of(self, us):
+        """One a second; what goes on after midnight has batches of its own."""
+        return us // SECOND * 2 + self.number % 2
+
     def moment(self, us):
         return f"{self.clock[us // SECOND]}.{us % SECOND:06d}"
 
     def row(self, table, life, cause, seen_by, values, settle=False):
         """A row that was recorded now; life in microseconds, None: it goes on."""
         us = self.tick(0)
-        batch = us // SECOND
+        batch = self.batch_of(us)
         begun = us - 1 - self.residue % 900
         if life is None:
             end = f"{NULL}\t{NULL}"
             end_batch = NULL
         else:
             end = f"{self.moment(begun + life)}\t{cause}"
-            end_batch = (begun + life) // SECOND + 1
             # Within a second all is in one batch.
-            if end_batch <= batch + 1:
-                end_batch = batch
+            end_batch = max(batch, self.batch_of(begun + life))
         self.batches[batch] = self.batches.get(batch, 0) + 1
         day = self.clock[us // SECOND][:10]
         self.rows[table].append((us, (
             f"{self.host.id}\t{us}\t{day}\t{self.moment(begun)}\t{end}\t{seen_by}\t{batch}\t"
-            f"{batch + 1 if settle else NULL}\t{end_batch}\t{values}\n")))
+            f"{batch + 2 if settle else NULL}\t{end_batch}\t{values}\n")))
         self.n_rows += 1
         return us
 
@@ -499,8 +501,8 @@ class HostDay:
         host, zero = self.host.id, "00" * 32
         for batch in sorted(self.batches):
             n = self.batches[batch]
-            first, last = self.moment(batch * SECOND), self.moment(batch * SECOND + 999999)
-            received = self.moment(batch * SECOND + 1200000)
+            us = batch // 2 * SECOND
+            first, last, received = self.moment(us), self.moment(us + 999999), self.moment(us + 1200000)
             self.rows["batch"].append((batch, (
                 f"{host}\t{batch}\t{batch:064x}\t{zero}\t1\t{self.host.boot}\t{first}\t{last}\t{n}\t{NULL}\t0\t0\t"
                 f"{'5a' * 28 * min(n, 100)}\t{received}\t{received}\n")))

@@ -26,6 +26,10 @@
 #define USER   "COALESCE(t.username, t.uid)"
 #define NOBODY "CAST(NULL AS CHAR)"
 
+/* Names of hosts have a collation of their own. */
+#define REMOTE_NAME "t.remote_name COLLATE utf8mb4_nopad_bin"
+#define LOCAL_NAME  "t.local_name COLLATE utf8mb4_nopad_bin"
+
 /* The row of the program, by the day of its id. */
 #define JOIN_PROCESS                                                                               \
     " LEFT JOIN process p ON p.host_id = t.host_id AND p.id = t.process_id AND p.day = "           \
@@ -138,12 +142,12 @@ const struct export_table export_tables[] = {
             "CONCAT(CASE t.direction WHEN 'out' THEN 'connection to ' WHEN 'in' THEN 'connection "
             "from ' "
             "WHEN 'listen' THEN 'listening on ' ELSE 'endpoint ' END, CONCAT_WS(' ', t.protocol, "
-            "IF(t.direction = 'listen', t.local_name, t.remote_name), "
+            "IF(t.direction = 'listen', " LOCAL_NAME ", " REMOTE_NAME "), "
             "IF(t.direction = 'listen', t.local_address, t.remote_address), "
             "IF(t.direction = 'listen', t.local_port, t.remote_port)), " BY_WHOM ", ', ', "
             "COALESCE(t.status, 'outcome unknown'))",                                                                                                .message_end =
-            "CONCAT('end of ', COALESCE(t.direction, ''), ' endpoint ', CONCAT_WS(' ', t.protocol, "
-            "t.remote_name, t.remote_address, t.remote_port)," BY_WHOM ", sent ', "
+            "CONCAT('end of ', COALESCE(t.direction, ''), ' endpoint ', CONCAT_WS(' ', "
+            "t.protocol, " REMOTE_NAME ", t.remote_address, t.remote_port)," BY_WHOM ", ', sent ', "
             "COALESCE(t.bytes_sent, 'unknown'), ', received ', "
             "COALESCE(t.bytes_received, 'unknown'))",                                                                                                                                    .user = USER,
      .columns = KIND(
@@ -340,8 +344,8 @@ const struct export_table export_tables[] = {
      },
     {
      .name = "address_name",
-     .message = "CONCAT(t.address, COALESCE(CONCAT(' is called ', t.name), ' has no name'))",
-     .user = NOBODY,
+     .message = "CONCAT(t.address, COALESCE(CONCAT(' is called ', t.name COLLATE "
+                   "utf8mb4_nopad_bin), ' has no name'))", .user = NOBODY,
      .columns = KIND("network",                                                                                                                     "'info'",
      "'address-name'") "t.address AS `related.ip[]`, t.name AS "
                                           "`related.hosts[]`, t.source AS `vestige.source`", .joins = "",

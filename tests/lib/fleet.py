@@ -150,8 +150,8 @@ class Fleet:
     def share(self, host, number):
         """Rows of a host on a day: Sundays and Saturdays are quiet."""
         factors = [1.15, 1.2, 1.2, 1.15, 1.1, 0.6, 0.6]
-        factor = factors[self.day(number).weekday()]
-        return int(self.rows * host.weight / self.weights / self.n_days * factor)
+        of_all = sum(factors[self.day(n).weekday()] for n in range(self.n_days))
+        return int(self.rows * host.weight / self.weights * factors[self.day(number).weekday()] / of_all)
 
 
 class HostDay:

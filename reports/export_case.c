@@ -7,6 +7,7 @@
 #include "reports/json_text.h"
 
 #include "core/cleanup.h"
+#include "recorder/catalogue.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -307,6 +308,31 @@ static int write_texts(struct bundle *bundle)
     return outcome;
 }
 
+/* {"table": "process", "verb": "insert", "columns": [...]}: the values of each kind of line. */
+static void append_line_columns(struct buffer *text, const struct table *table, enum verb verb)
+{
+    size_t first, n = catalogue_line_columns(table, verb, &first);
+    if (!n)
+        return;
+    buffer_printf(text, "{\"table\": \"%s\", \"verb\": \"%s\", \"columns\": [", table->name,
+                  verb_name(verb));
+    for (size_t i = 0; i < n; i++)
+        buffer_printf(text, "%s\"%s\"", i ? ", " : "", table->columns[first + i].name);
+    buffer_append_text(text, "]}\n");
+}
+
+static int write_lines(struct bundle *bundle)
+{
+    struct buffer text = BUFFER_NULL;
+    for (int id = 0; id < TABLE_N; id++)
+        for (int verb = 0; verb < VERB_N; verb++)
+            append_line_columns(&text, catalogue_table((enum table_id)id), (enum verb)verb);
+    int outcome = text.failed ? fail(bundle, "lines.jsonl", -ENOMEM)
+                              : write_file(bundle, "lines.jsonl", buffer_slice(&text));
+    buffer_deinit(&text);
+    return outcome;
+}
+
 /* The directory */
 
 static bool is_empty(int fd)
@@ -376,6 +402,8 @@ int export_case(struct export_selection *selection, const char *directory, uint6
         outcome = write_seals(&bundle);
     if (!outcome)
         outcome = write_description(&bundle);
+    if (!outcome)
+        outcome = write_lines(&bundle);
     if (!outcome)
         outcome = write_texts(&bundle);
     if (!outcome)

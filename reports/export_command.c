@@ -99,8 +99,7 @@ int export_command(int argc, char **argv)
         return STATUS_ROWS;
     if (!outcome)
         outcome = run(&options, &own, &n, &error);
-    if (outcome == -EPIPE) /* whoever reads has enough */
-        return STATUS_ERROR;
+    output_end_if_unread(outcome);
     if (outcome) {
         log_error("export", "%s", error.text);
         return STATUS_ERROR;

@@ -15,7 +15,7 @@ import time
 import unittest
 
 from private_server import PrivateServer
-from vestige_test import VESTIGE, VestigeTest, main, run, wait_for
+from vestige_test import VESTIGE, VestigeTest, main, memory_kib, run, wait_for
 
 HOUR = 3600 * 1000000
 BOOT = "9ef5ba15-e1b3-47bd-a95f-8eee5155396d"
@@ -154,6 +154,11 @@ class ExportTest(unittest.TestCase):
         self.assertRegex(done.stderr, r"\Avestige: export: error: [^\n]+\n\Z")
         return done.stderr.removeprefix("vestige: export: error: ").rstrip("\n")
 
+    def begin(self, *words, **options):
+        return subprocess.Popen([VESTIGE, "export", *words, "--no-defaults", f"--socket={self.server.socket}",
+                                 "--user=root"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE, encoding="utf-8", **options)
+
     def case(self, *words, status=0):
         directory = os.path.join(self.directory, "case")
         done = self.export("--case", directory, *words, status=status)
@@ -268,8 +273,9 @@ class TestTimelines(ExportTest):
 
     def test_timesketch_csv(self):
         self.one_of_each()
-        text = self.export("--format", "timesketch-csv").stdout
-        rows = list(csv.DictReader(io.StringIO(text, newline="")))
+        with self.begin("--format", "timesketch-csv") as export:
+            export.stdout.reconfigure(newline="")
+            rows = list(csv.DictReader(io.StringIO(export.stdout.read(), newline="")))
         events = json_lines(self.export("--format", "timesketch").stdout)
         self.assertEqual([(event["message"], event["datetime"], event["timestamp_desc"]) for event in events],
                          [(row["message"], row["datetime"], row["timestamp_desc"]) for row in rows])
@@ -287,7 +293,8 @@ class TestTimelines(ExportTest):
             self.assertEqual((self.noon // 1000000, "web"), (int(second), host))
             self.assertIn(source.removeprefix("vestige:"), self.tables)
             self.assertNotIn("\x1b", line)
-        self.assertIn("|root|ran x \\x1b]0;x\\x07 \\x7c<script>\\x0a'\"%_\\ \\u202e,\\x0d\u00e9 (/bin/x, pid 7", lines[4])
+        self.assertIn("|root|ran x \\x1b]0;x\\x07 \\x7c<script>\\x0a'\"%_\\ \\u202e,\\x0d\u00e9 (/bin/x, pid 7",
+                      next(line for line in lines if "|vestige:process|" in line))
 
     def test_an_event_is_in_the_window_itself(self):
         """Of a row that is alive in the window, those moments that are in it."""
@@ -334,7 +341,7 @@ class TestCase(ExportTest):
                           **{f"rows/{table}.jsonl": 2 if table == "process" else 1 for table in self.tables}},
                          case.about["rows"])
         self.assertEqual([(1, 1), (2, 4), (2, 5), (2, 6)], sorted(case.seals))
-        self.assertEqual("02" * 32, Case(case.directory).seals[1, 1]["hash"].replace("01", "02"))
+        self.assertEqual("01" * 32, case.seals[1, 1]["hash"])
         row = case.rows("process")[0]
         columns = self.root.run("SELECT column_name FROM information_schema.columns WHERE table_schema = 'vestige' AND"
                                 " table_name = 'process' ORDER BY ordinal_position")
@@ -368,7 +375,7 @@ class TestCase(ExportTest):
         self.assertEqual(1, len(case.rows("process_change")))
         self.assertEqual(("web", "alice", self.moment(self.noon, "Z"), None),
                          tuple(case.about[name] for name in ("host", "login_user", "since", "until")))
-        self.assertRegex(case.about["completeness"], r"\AEvidence from .* is not complete: 1 gap")
+        self.assertRegex(case.about["completeness"], r"\AEvidence since .* is not complete: 1 gap")
 
     def test_directories(self):
         self.one_of_each()
@@ -386,19 +393,13 @@ class TestCase(ExportTest):
 
 
 class TestBadDays(ExportTest):
-    ROWS = 60000
+    ROWS = 15000
 
     def many(self):
-        """120 MiB of rows."""
-        self.root.run("SET SESSION max_recursive_iterations = 1000000")
+        """30 MiB of rows."""
         self.root.run("INSERT INTO process (host_id, id, day, created_at, seen_by, boot_id, pid, batch, argv0, arguments)"
-                      " SELECT 1, %s + seq, %s, %s, 'agent', %s, seq, 1, 'x', REPEAT('y', 2000) FROM seq_1_to_60000",
+                      " SELECT 1, %s + seq, %s, %s, 'agent', %s, seq, 1, 'x', REPEAT('y', 2000) FROM seq_1_to_15000",
                       self.noon, self.moment(self.noon)[:10], self.moment(self.noon), BOOT)
-
-    def begin(self, *words, **options):
-        return subprocess.Popen([VESTIGE, "export", *words, "--no-defaults", f"--socket={self.server.socket}",
-                                 "--user=root"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                stderr=subprocess.PIPE, text=True, **options)
 
     def cut(self, export):
         """Take the server's side of the connection away."""
@@ -410,13 +411,12 @@ class TestBadDays(ExportTest):
     def test_much_in_little_memory(self):
         self.many()
         with self.begin("--format", "ecs") as export:
-            self.assertTrue(export.stdout.readline())
-            n = 1 + sum(1 for _ in export.stdout)
-            _, status, usage = os.wait4(export.pid, 0)
-            export.returncode = os.waitstatus_to_exitcode(status)
-            export.stderr.read()
-        self.assertEqual((0, self.ROWS), (export.returncode, n))
-        self.assertLess(usage.ru_maxrss, 16 * 1024)
+            for _ in range(self.ROWS - 1000):
+                self.assertTrue(export.stdout.readline())
+            memory = memory_kib(export.pid, "VmHWM")
+            self.assertEqual(1000, sum(1 for _ in export.stdout))
+        self.assertEqual(0, export.returncode)
+        self.assertLess(memory, 16 * 1024)
 
     def test_a_closed_pipe(self):
         self.many()
@@ -428,7 +428,7 @@ class TestBadDays(ExportTest):
                     export.stdout.readline()
                     export.stdout.close()
                     self.assertEqual("", export.stderr.read())
-                    self.assertIn(export.wait(30), (-signal.SIGPIPE, 2))
+                    self.assertEqual(-signal.SIGPIPE, export.wait(30))
 
     def test_a_connection_that_is_lost(self):
         """What is written then is marked as not all."""
@@ -476,10 +476,12 @@ class TestBadDays(ExportTest):
         self.assertIn("in the evidence", self.refuse("--format", "ecs", "--login-user", "'; DROP TABLE gap; --%_"))
 
     def test_an_account_without_the_privilege(self):
-        self.root.run("CREATE OR REPLACE USER little@localhost IDENTIFIED VIA unix_socket AS 'root'")
+        self.root.run("CREATE OR REPLACE USER little@localhost IDENTIFIED BY 'a word'")
         self.root.run("GRANT SELECT ON vestige.enrolment TO little@localhost")
-        done = run(VESTIGE, "export", "--format", "ecs", "--no-defaults", f"--socket={self.server.socket}",
-                   "--user=little", check=False)
+        file = os.path.join(self.directory, "little.cnf")
+        with open(file, "w", encoding="utf-8") as stream:
+            stream.write(f"[vestige]\nsocket={self.server.socket}\nuser=little\npassword='a word'\n")
+        done = run(VESTIGE, "export", "--format", "ecs", f"--defaults-file={file}", check=False)
         self.assertEqual(2, done.returncode)
         self.assertIn("SELECT command denied", done.stderr)
 

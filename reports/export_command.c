@@ -73,11 +73,14 @@ static int run(const struct options *options, const struct export_options *own, 
 int export_command(int argc, char **argv)
 {
     struct export_options own = {0};
+    struct options options;
     const struct option_own own_options[] = {
-        {"case",   OPTION_TEXT, &own.directory, "DIR",
-         "the rows, their seals and a manifest into DIR",                     0, 0},
-        {"format", OPTION_TEXT, &own.format,    "FORMAT",
-         "events to standard output: ecs, timesketch, timesketch-csv or tln", 0, 0},
+        {"case",      OPTION_TEXT, &own.directory,     "DIR",
+         "the rows, their seals and a manifest into DIR",                               0, 0},
+        {"format",    OPTION_TEXT, &own.format,        "FORMAT",
+         "events to standard output: ecs, timesketch, timesketch-csv or tln",           0, 0},
+        {"time-zone", OPTION_TEXT, &options.time_zone, "ZONE",
+         "read --since and --until in this zone (default UTC); what is written is UTC", 0, 0},
     };
     const struct command_line line = {
         .words = "export",
@@ -85,13 +88,12 @@ int export_command(int argc, char **argv)
             "Hand evidence to other tools: a case bundle with all rows and how to check it, or "
             "events as\nJSON lines (ecs, timesketch), CSV or TLN. Selected is what was alive in "
             "the "
-            "window, which is\nall time without --since and --until. Times are UTC. Exit status: 0 "
-            "rows, 1 no rows, 2 error.",
+            "window, which is\nall time without --since and --until. Exit status: 0 rows, 1 no "
+            "rows, 2 error.",
         .groups = OPTIONS_STATE | OPTIONS_DATABASE | OPTIONS_EVIDENCE,
         .own = own_options,
         .n_own = sizeof(own_options) / sizeof(own_options[0]),
     };
-    struct options options;
     struct error_text error = ERROR_TEXT_NULL;
     uint64_t n = 0;
     int outcome = options_parse(&options, &line, argc, argv, &error);

@@ -118,7 +118,7 @@ UNSET = User(None, None)
 
 
 class Process:
-    __slots__ = ("id", "pid", "comm", "user", "login", "session", "tty", "effective")
+    __slots__ = ("id", "pid", "comm", "user", "login", "session", "tty", "effective", "container")
 
 
 def text(value):
@@ -227,7 +227,7 @@ class HostDay:
         exe = PROGRAMS[name]
         cpu = min(life or 0, int(chance.expovariate(1 / 4000)))
         who, other = process.user, process.effective
-        container = container or (self.container if user is DAEMON else None)
+        process.container = container or parent.container
         values = (
             f"{self.host.boot}\t{process.pid}\t{(self.now - self.fleet.origin) // 10000 + 4242}\t{parent.pid}\t"
             f"{parent.id}\t{previous.id if previous else NULL}\t{process.comm}\t{exe}\t{SHA[exe]}\t{len(exe) * 7919}\t"
@@ -235,12 +235,10 @@ class HostDay:
             f"{text(process.session)}\t{text(process.login.uid)}\t{text(process.login.name)}\t{who.uid}\t{who.name}\t"
             f"{other.uid}\t{other.name}\t{who.uid}\t{other.uid}\t4026531836\t4026531841\t4026531840\t{cpu}\t"
             f"{cpu // 3}\t{2000 + len(exe) * 300}\t{cpu * 3}\t{cpu // 2}\t{other.uid}\t"
-            f"{code if life is not None else NULL}\t{NULL}\t{text(container)}")
+            f"{code if life is not None else NULL}\t{NULL}\t{text(process.container)}")
         process.id = self.row("process", life, "exit", "audit,connector,taskstats", values)
         self.tick(2000 + int(chance.random() * 20000))
         return process
-
-    container = None
 
     def actor(self, process):
         return (f"{process.id}\t{process.pid}\t{process.comm}\t{process.user.uid}\t{process.user.name}\t"
@@ -275,7 +273,7 @@ class HostDay:
             process.id = self.fleet.origin + (index + 1) * RESIDUES
             process.pid = 400 + index
             process.comm, process.user, process.effective = name[:15], user, user
-            process.login, process.session, process.tty = UNSET, None, None
+            process.login, process.session, process.tty, process.container = UNSET, None, None, None
             self.daemons[name] = process
         return self.daemons[name]
 
@@ -359,7 +357,8 @@ class HostDay:
     def build(self):
         chance = self.chance
         make = self.run("make", self.daemon("cron"), "-j4 all", life=20 * SECOND, user=BUILDER, login=BUILDER,
-                        cwd="/home/builder/src")
+                        cwd="/home/builder/src",
+                        container=f"{chance.randrange(16**12):012x}" if chance.random() < 0.3 else None)
         for _ in range(chance.randrange(3, 30)):
             unit = int(chance.paretovariate(0.9)) % 2000
             shell = self.run("sh", make, f"-c 'gcc -O2 -c file{unit}.c'", life=600000, cwd="/home/builder/src")

@@ -66,7 +66,6 @@ int export_output_table(struct export_output *output, const struct export_table 
 
 /** Write output->line to the stream and clear it. */
 int export_output_line(struct export_output *output) MUST_CHECK;
-/** Name and value of each field of the row that is not NULL, through @p append. */
 bool export_is_moment(const MYSQL_FIELD *field);
 bool export_is_number(const MYSQL_FIELD *field);
 /** The server's "YYYY-MM-DD hh:mm:ss.uuuuuu" as ISO 8601 with @p zone behind it. */

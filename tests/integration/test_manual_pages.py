@@ -11,7 +11,7 @@ import unittest
 from vestige_test import BIN, VESTIGE, VESTIGED, main, run
 
 PAGES = os.path.join(BIN, "..", "deploy", "man")
-NAMES = ("vestige.1", "vestiged.8", "vestiged.conf.5", "vestige-questions.7")
+NAMES = ("vestige.1", "vestiged.8", "vestiged.conf.5", "vestige-questions.7", "vestige-schema.7")
 
 
 def page(name):
@@ -62,11 +62,9 @@ class TestPages(unittest.TestCase):
             self.assertRegex(heads["NAME"], r"\A +" + re.escape(name.rpartition(".")[0]) + " - ")
 
     def test_pages_that_are_pointed_to(self):
-        """Of ours, all but the schema's, which has a test of its own."""
         for name in NAMES:
             for other, section in re.findall(r"\b(vestige[\w.-]*)\((\d)\)", rendered(name)):
-                if other != "vestige-schema":
-                    self.assertIn(f"{other}.{section}", NAMES)
+                self.assertIn(f"{other}.{section}", NAMES)
 
 
 class TestCommands(unittest.TestCase):
@@ -130,7 +128,7 @@ class TestConfiguration(unittest.TestCase):
 
 class TestQuestions(unittest.TestCase):
     def test_each_question(self):
-        text = sections(rendered("vestige-questions.7"), 0)["QUESTIONS"]
+        text = sections(rendered("vestige-questions.7", "vestige-schema.7"), 0)["QUESTIONS"]
         pages = sections(text, 3)
         empty = tempfile.mkdtemp(prefix="vestige-empty-")
         self.addCleanup(os.rmdir, empty)

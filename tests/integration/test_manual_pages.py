@@ -128,7 +128,7 @@ class TestConfiguration(unittest.TestCase):
 
 class TestQuestions(unittest.TestCase):
     def test_each_question(self):
-        text = sections(rendered("vestige-questions.7", "vestige-schema.7"), 0)["QUESTIONS"]
+        text = sections(rendered("vestige-questions.7"), 0)["QUESTIONS"]
         pages = sections(text, 3)
         empty = tempfile.mkdtemp(prefix="vestige-empty-")
         self.addCleanup(os.rmdir, empty)

@@ -35,10 +35,6 @@ int output_row(struct output *output, const struct slice *values) MUST_CHECK;
 int output_finish(struct output *output) MUST_CHECK;
 struct output *output_free(struct output *output);
 
-/** A value as the JSON format writes it: null, a number, or a string with its quotes. For documents
- *  that are no list of rows. */
-void output_append_json(struct buffer *to, enum output_kind kind, struct slice value);
-
 /** Nobody reads standard output any more (@p outcome is -EPIPE): end as programs in a pipe do, by
  *  SIGPIPE, which the client library ignores. Else return. */
 void output_end_if_unread(int outcome);

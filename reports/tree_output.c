@@ -2,6 +2,7 @@
  * each endpoint below it. JSON has children within their parents; CSV has a line for each process
  * or endpoint with the depth, in the same order. */
 #include "core/cleanup.h"
+#include "reports/json_text.h"
 #include "reports/output.h"
 #include "reports/safe_text.h"
 #include "tree.h"
@@ -307,7 +308,7 @@ static void append_member(struct buffer *to, const char *before, const char *nam
                           enum output_kind kind, struct slice value)
 {
     buffer_printf(to, "%s\"%s\": ", before, name);
-    output_append_json(to, kind, value);
+    json_append_value(to, kind == OUTPUT_NUMBER, value);
 }
 
 static void append_json_node(struct buffer *to, const struct tree_node *node,

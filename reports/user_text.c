@@ -1,4 +1,5 @@
 /* The report for a terminal, as JSON and as CSV. */
+#include "reports/json_text.h"
 #include "reports/output.h"
 #include "reports/safe_text.h"
 #include "user_report.h"
@@ -72,7 +73,7 @@ static void append_member(struct buffer *to, const char *before, const char *nam
                           struct slice value)
 {
     buffer_printf(to, "%s\"%s\": ", before, name);
-    output_append_json(to, OUTPUT_TEXT, value);
+    json_append_value(to, false, value);
 }
 
 static void append_column(struct buffer *to, const struct user_report *report,
@@ -85,7 +86,7 @@ static void append_column(struct buffer *to, const struct user_report *report,
         inquiry_append_moment(&moment, report->options, value);
         value = buffer_slice(&moment);
     }
-    output_append_json(to, fact->columns[i].is_number ? OUTPUT_NUMBER : OUTPUT_TEXT, value);
+    json_append_value(to, fact->columns[i].is_number, value);
     buffer_deinit(&moment);
 }
 

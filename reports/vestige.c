@@ -25,6 +25,7 @@ static const struct command commands[] = {
     {"diff",       diff_command,       "what changed between two times, or differs between two hosts"},
     {"user",       user_command,       "all about one login user, on a page"                         },
     {"query",      query_command,      "ask in SQL"                                                  },
+    {"export",     export_command,     "rows for other tools: a case bundle, ECS, Timesketch, TLN"    },
     {"status",     status_command,     "how the agent, the hosts and the server are doing"           },
     {"sync",       sync_command,       "wait until all that was seen can be queried"                 },
     {"doctor",     doctor_command,     "what of this host's set-up loses evidence"                   },

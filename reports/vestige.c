@@ -21,6 +21,7 @@ static const struct command commands[] = {
     {"standalone", standalone_command,
      "record this host into a private database, in the foreground"                            },
     {"query",      query_command,      "ask in SQL"                                           },
+    {"timeline",   timeline_command,   "what happened when, as events or drawn on a page"     },
     {"status",     status_command,     "how the agent, the hosts and the server are doing"    },
     {"sync",       sync_command,       "wait until all that was seen can be queried"          },
     {"doctor",     doctor_command,     "what of this host's set-up loses evidence"            },

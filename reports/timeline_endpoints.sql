@@ -1,0 +1,44 @@
+SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01', e.created_at) AS begin_us,
+       TIMESTAMPDIFF(MICROSECOND, '1970-01-01', e.destroyed_at) AS end_us,
+       COALESCE(e.login_username, e.login_uid) AS login_user,
+       COALESCE(e.username, e.uid) AS user,
+       e.pid,
+       e.process_id AS process_row,
+       CASE WHEN e.direction IN ('out', 'in')
+            THEN CONCAT_WS(' ', COALESCE(e.remote_name, e.remote_address, '?'), e.remote_port)
+            ELSE CONCAT_WS(' ', COALESCE(e.local_name, e.local_address, '?'), e.local_port)
+       END AS label,
+       CONCAT_WS(' ', e.protocol,
+                 CASE e.direction WHEN 'out' THEN 'to' WHEN 'in' THEN 'from'
+                                  WHEN 'listen' THEN 'listening on' ELSE 'at' END,
+                 CASE WHEN e.direction IN ('out', 'in')
+                      THEN CONCAT_WS(' ', e.remote_name,
+                                     IF(e.remote_name IS NULL, COALESCE(e.remote_address, '?'),
+                                        CONCAT('(', e.remote_address, ')')),
+                                     CONCAT('port ', e.remote_port))
+                      ELSE CONCAT_WS(' ', COALESCE(e.local_name, e.local_address, '?'),
+                                     CONCAT('port ', e.local_port)) END,
+                 IF(e.direction = 'in', CONCAT('at port ', e.local_port), NULL),
+                 CONCAT('by ', e.application),
+                 IF(e.status IN ('failed', 'refused'), e.status, NULL)) AS begin_text,
+       CONCAT(CONCAT_WS(' ', e.protocol,
+                        CASE WHEN e.direction IN ('out', 'in')
+                             THEN CONCAT_WS(' ', COALESCE(e.remote_name, e.remote_address, '?'),
+                                            CONCAT('port ', e.remote_port))
+                             ELSE CONCAT_WS(' ', COALESCE(e.local_name, e.local_address, '?'),
+                                            CONCAT('port ', e.local_port)) END),
+              ': ', CONCAT_WS(', ', e.end_cause, CONCAT('sent ', e.bytes_sent),
+                              CONCAT('received ', e.bytes_received))) AS end_text,
+       e.*
+  FROM (SELECT a.host_id, a.id, a.day FROM endpoint a
+         WHERE a.host_id = :host_id AND a.day >= :since_day
+           AND a.created_at >= :since AND a.created_at <= :until
+        UNION ALL
+        SELECT b.host_id, b.id, b.day FROM endpoint b
+         WHERE b.host_id = :host_id AND b.day <= :until_day AND b.created_at < :since
+           AND (b.destroyed_at IS NULL OR b.destroyed_at >= :since)) k
+  JOIN endpoint e ON e.host_id = k.host_id AND e.id = k.id AND e.day = k.day
+ WHERE (:any_login OR e.login_uid <=> :login_uid)
+   AND (:any_process OR e.process_id IN (SELECT id FROM tree))
+ ORDER BY e.created_at, e.id
+ LIMIT :row_limit

@@ -149,7 +149,7 @@ static void append_head(struct page *page, struct slice completeness)
                        "<script type=\"application/json\" id=\"rows\">");
 }
 
-static int write(struct page *page, const char *zone, struct slice completeness)
+static int write_page(struct page *page, const char *zone, struct slice completeness)
 {
     struct buffer title = BUFFER_NULL;
     buffer_printf(&title, "Timeline of %s", page->question->host);
@@ -181,7 +181,7 @@ int timeline_write_page(const struct timeline *timeline, const struct timeline_q
         .timeline = timeline, .question = question, .file = HTML_FILE_NULL, .error = error};
     int outcome = html_file_open(&page.file, path, error);
     if (!outcome)
-        outcome = write(&page, zone, completeness);
+        outcome = write_page(&page, zone, completeness);
     html_file_deinit(&page.file);
     buffer_deinit(&page.text);
     return outcome;

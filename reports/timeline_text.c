@@ -1,6 +1,6 @@
-/* Each row is two events, its beginning and its end, where these lie in the window; a row that ended as
- * it began is one. At the same moment ends come before beginnings: an exec ends one program and begins
- * the next. */
+/* Each row is two events, its beginning and its end, where these lie in the window; a row that
+ * ended as it began is one. At the same moment ends come before beginnings: an exec ends one
+ * program and begins the next. */
 #include "core/buffer.h"
 #include "core/cleanup.h"
 #include "reports/time_words.h"
@@ -31,17 +31,18 @@ enum column {
     N_COLUMNS
 };
 
+/* In the order of enum column. */
 static const struct output_column columns[N_COLUMNS] = {
-    [COLUMN_TIME] = {.name = "time"},
-    [COLUMN_EVENT] = {.name = "event"},
-    [COLUMN_KIND] = {.name = "kind"},
-    [COLUMN_LOGIN_USER] = {.name = "login_user", .null_word = "-"},
-    [COLUMN_USER] = {.name = "user", .null_word = "-"},
-    [COLUMN_PID] = {.name = "pid", .kind = OUTPUT_NUMBER},
-    [COLUMN_WHAT] = {.name = "what"},
-    [COLUMN_HOST] = {.name = "host"},
-    [COLUMN_HOST_ID] = {.name = "row_host_id", .kind = OUTPUT_NUMBER},
-    [COLUMN_ID] = {.name = "row_id", .kind = OUTPUT_NUMBER},
+    {"time",        OUTPUT_TEXT,   NULL},
+    {"event",       OUTPUT_TEXT,   NULL},
+    {"kind",        OUTPUT_TEXT,   NULL},
+    {"login_user",  OUTPUT_TEXT,   "-" },
+    {"user",        OUTPUT_TEXT,   "-" },
+    {"pid",         OUTPUT_NUMBER, NULL},
+    {"what",        OUTPUT_TEXT,   NULL},
+    {"host",        OUTPUT_TEXT,   NULL},
+    {"row_host_id", OUTPUT_NUMBER, NULL},
+    {"row_id",      OUTPUT_NUMBER, NULL},
 };
 
 static int compare(const void *left, const void *right)

@@ -230,15 +230,28 @@ static int compare(const void *left, const void *right)
     return a->order < b->order ? -1 : 1;
 }
 
+/* What was not seen is kept whole: it is not the answer, but what the answer lacks. */
+static bool is_missed(const struct timeline_row *row)
+{
+    return row->lane == TIMELINE_GAPS || row->lane == TIMELINE_UNWATCHED;
+}
+
 static void cut(struct timeline *timeline, uint64_t limit)
 {
-    if (timeline->n_rows <= limit)
-        return;
-    timeline->is_cut = true;
-    timeline->cut_us = timeline->rows[limit].begin_us;
-    for (size_t i = limit; i < timeline->n_rows; i++)
-        free(timeline->rows[i].values);
-    timeline->n_rows = limit;
+    size_t n_kept = 0;
+    for (size_t i = 0; i < timeline->n_rows; i++) {
+        struct timeline_row *row = &timeline->rows[i];
+        if (is_missed(row) || timeline->n_seen < limit) {
+            timeline->n_seen += !is_missed(row);
+            timeline->rows[n_kept++] = *row;
+            continue;
+        }
+        if (!timeline->is_cut)
+            timeline->cut_us = row->begin_us;
+        timeline->is_cut = true;
+        free(row->values);
+    }
+    timeline->n_rows = n_kept;
 }
 
 int timeline_read(struct timeline *timeline, MYSQL *mysql, const struct timeline_question *question,

@@ -56,6 +56,7 @@ struct timeline_row {
 struct timeline {
     struct timeline_row *rows;
     size_t n_rows, capacity, bytes;
+    size_t n_seen; /* without gaps and unwatched spans, which no limit cuts off */
     char **columns[TIMELINE_N_LANES]; /* names; NULL: not read */
     size_t n_columns[TIMELINE_N_LANES];
     bool is_cut; /* there are more rows, which began at cut_us or later */

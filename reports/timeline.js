@@ -26,7 +26,7 @@
     audit: ["sessions", "processes", "endpoints"], connector: ["processes"], taskstats: ["processes"],
     proc: ["processes"], sock_diag: ["endpoints"], bpf: ["endpoints"], resolver: ["endpoints"],
     fanotify: ["files"], inotify: ["files"], files: ["files"], udev: ["devices"], utmp: ["sessions"],
-    rtnetlink: [], accounts: [],
+    programs: ["processes"], rtnetlink: [], accounts: [],
   };
   const KINDS = {
     gaps: "gap", unwatched: "unwatched span", sessions: "session", processes: "process",
@@ -59,11 +59,22 @@
     row.last = Math.max(begin, end === null ? horizon : end);
     row.lane = LANES.find((lane) => lane.of.includes(source));
     row.key = source + "/" + (column(row, "id") || index);
-    row.standing = begin <= data.since && row.last >= horizon &&
-      ["processes", "endpoints", "files", "devices"].includes(source);
     return row;
   });
   const byKey = new Map(rows.map((row) => [row.key, row]));
+
+  /* What was there when watching began, and still when it ended, happened neither here nor then. A recorder
+   * that starts takes a moment to look around. */
+  const LOOK_AROUND = 2e6;
+  (() => {
+    const holes = rows.filter((row) => row.source === "unwatched" && (row.begin > data.since || row.last < horizon));
+    const first = Math.min(...holes.filter((row) => row.begin <= data.since).map((row) => row.last));
+    const last = Math.max(...holes.filter((row) => row.last >= horizon).map((row) => row.begin));
+    const from = Number.isFinite(first) ? first + LOOK_AROUND : data.since;
+    const to = Number.isFinite(last) ? last : horizon;
+    for (const row of rows)
+      row.standing = ["processes", "endpoints", "files", "devices"].includes(row.source) && row.begin <= from && row.last >= to;
+  })();
 
   function column(row, name) {
     const at = row.columns.indexOf(name);
@@ -376,8 +387,8 @@
   }
 
   function feeds(row, lane) {
-    const known = FEEDS[column(row, "source")];
-    return lane.name !== "missed" && (known ? known.includes(lane.name) : true);
+    if (lane.name === "missed") return false;
+    return column(row, "source").split(", ").some((source) => !FEEDS[source] || FEEDS[source].includes(lane.name));
   }
 
   function drawMissed(surface, placed, view, plot) {
@@ -1077,7 +1088,7 @@
       data.loginUser ? `only login user ${data.loginUser}` : ""].filter(Boolean).join(", ");
     if (asked) list.push(element("p", { className: "note", textContent: `Asked for ${asked}.` }));
     if (data.cut !== null)
-      list.push(element("p", { className: "note warn", textContent: `Only the first ${count(rows.length, "row")} are here: what began at ${moment(data.cut)} or later is left out.` }));
+      list.push(element("p", { className: "note warn", textContent: `Only the first ${count(rows.filter((row) => row.lane.name !== "missed").length, "row")} are here: what began at ${moment(data.cut)} or later is left out.` }));
     return list;
   }
 

@@ -182,8 +182,8 @@ static void tell(const struct request *request, const struct timeline *timeline,
     FILE *to = output_remarks(request->options.format);
     if (request->page && !strcmp(request->page, "-"))
         to = stderr;
-    fprintf(to, "Host %s: %zu row%s", request->question.host, timeline->n_rows,
-            timeline->n_rows == 1 ? "" : "s");
+    fprintf(to, "Host %s: %zu row%s", request->question.host, timeline->n_seen,
+            timeline->n_seen == 1 ? "" : "s");
     if (!request->page)
         fprintf(to, ", %" PRIu64 " event%s", n_events, n_events == 1 ? "" : "s");
     if (request->window_word)
@@ -196,7 +196,7 @@ static void tell(const struct request *request, const struct timeline *timeline,
             to,
             "Only the first %zu rows are shown: what began at %s or later is left out; ask for a "
             "shorter window, or more with --limit\n",
-            timeline->n_rows, moment);
+            timeline->n_seen, moment);
     }
 }
 
@@ -288,6 +288,8 @@ int timeline_command(int argc, char **argv)
         return STATUS_ROWS;
     if (!outcome)
         outcome = run(&request, &n_rows);
+    if (outcome == -EPIPE) /* who reads has enough */
+        return STATUS_ROWS;
     if (outcome) {
         fflush(stdout);
         log_error("timeline", "%s", error.text);

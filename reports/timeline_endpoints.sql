@@ -5,27 +5,27 @@ SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01', e.created_at) AS begin_us,
        e.pid,
        e.process_id AS process_row,
        CASE WHEN e.direction IN ('out', 'in')
-            THEN CONCAT_WS(' ', COALESCE(e.remote_name, e.remote_address, '?'), e.remote_port)
-            ELSE CONCAT_WS(' ', COALESCE(e.local_name, e.local_address, '?'), e.local_port)
+            THEN CONCAT_WS(' ', COALESCE(e.remote_name COLLATE utf8mb4_nopad_bin, e.remote_address, '?'), e.remote_port)
+            ELSE CONCAT_WS(' ', COALESCE(e.local_name COLLATE utf8mb4_nopad_bin, e.local_address, '?'), e.local_port)
        END AS label,
        CONCAT_WS(' ', e.protocol,
                  CASE e.direction WHEN 'out' THEN 'to' WHEN 'in' THEN 'from'
                                   WHEN 'listen' THEN 'listening on' ELSE 'at' END,
                  CASE WHEN e.direction IN ('out', 'in')
-                      THEN CONCAT_WS(' ', e.remote_name,
+                      THEN CONCAT_WS(' ', e.remote_name COLLATE utf8mb4_nopad_bin,
                                      IF(e.remote_name IS NULL, COALESCE(e.remote_address, '?'),
                                         CONCAT('(', e.remote_address, ')')),
                                      CONCAT('port ', e.remote_port))
-                      ELSE CONCAT_WS(' ', COALESCE(e.local_name, e.local_address, '?'),
+                      ELSE CONCAT_WS(' ', COALESCE(e.local_name COLLATE utf8mb4_nopad_bin, e.local_address, '?'),
                                      CONCAT('port ', e.local_port)) END,
                  IF(e.direction = 'in', CONCAT('at port ', e.local_port), NULL),
                  CONCAT('by ', e.application),
                  IF(e.status IN ('failed', 'refused'), e.status, NULL)) AS begin_text,
        CONCAT(CONCAT_WS(' ', e.protocol,
                         CASE WHEN e.direction IN ('out', 'in')
-                             THEN CONCAT_WS(' ', COALESCE(e.remote_name, e.remote_address, '?'),
+                             THEN CONCAT_WS(' ', COALESCE(e.remote_name COLLATE utf8mb4_nopad_bin, e.remote_address, '?'),
                                             CONCAT('port ', e.remote_port))
-                             ELSE CONCAT_WS(' ', COALESCE(e.local_name, e.local_address, '?'),
+                             ELSE CONCAT_WS(' ', COALESCE(e.local_name COLLATE utf8mb4_nopad_bin, e.local_address, '?'),
                                             CONCAT('port ', e.local_port)) END),
               ': ', CONCAT_WS(', ', e.end_cause, CONCAT('sent ', e.bytes_sent),
                               CONCAT('received ', e.bytes_received))) AS end_text,

@@ -62,7 +62,10 @@ static size_t collect(struct event *events, const struct timeline *timeline,
     for (size_t i = 0; i < timeline->n_rows; i++) {
         const struct timeline_row *row = &timeline->rows[i];
         bool begins = row->begin_us >= question->since_us;
-        bool ends = row->has_end && row->end_us <= question->until_us;
+        if (row->lane == TIMELINE_UNWATCHED) /* cut to the window: that is no event */
+            begins = row->begin_us > question->since_us;
+        bool ends = row->has_end && row->end_us <= question->until_us &&
+                    (row->lane != TIMELINE_UNWATCHED || row->end_us < question->until_us);
         if (begins && ends && row->begin_us == row->end_us) {
             events[n++] = (struct event){row->begin_us, EVENT_MOMENT, row};
             continue;

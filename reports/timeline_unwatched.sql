@@ -1,6 +1,7 @@
 -- Spans of the window in which a source that this host has was not open; the time since the last batch
 -- when it is over a minute ago; the whole window when nothing was ever watched. A hole counts when it
--- is longer than the millisecond that ending one row and beginning the next may take.
+-- is longer than the millisecond that ending one row and beginning the next may take. Sources that began and
+-- ended together are one row.
 WITH watched AS (
   SELECT source, created_at AS begin_, COALESCE(destroyed_at, UTC_TIMESTAMP(6)) AS end_
     FROM coverage
@@ -30,7 +31,14 @@ hole AS (
      AND b.batch = (SELECT MAX(batch) FROM batch l WHERE l.host_id = :host_id)
   UNION ALL
   SELECT 'agent', since_, until_, 'nothing was ever watched'
-    FROM range_ WHERE NOT EXISTS (SELECT 1 FROM coverage WHERE host_id = :host_id))
+    FROM range_ WHERE NOT EXISTS (SELECT 1 FROM coverage WHERE host_id = :host_id)),
+together AS (
+  SELECT GROUP_CONCAT(source ORDER BY source SEPARATOR ', ') AS source, why,
+         MIN(created_at) AS created_at, MAX(destroyed_at) AS destroyed_at
+    FROM hole
+   WHERE created_at < destroyed_at
+   GROUP BY why, TIMESTAMPDIFF(SECOND, '1970-01-01', created_at),
+            TIMESTAMPDIFF(SECOND, '1970-01-01', destroyed_at))
 SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01', created_at) AS begin_us,
        TIMESTAMPDIFF(MICROSECOND, '1970-01-01', destroyed_at) AS end_us,
        NULL AS login_user,
@@ -41,7 +49,6 @@ SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01', created_at) AS begin_us,
        CONCAT(source, ': ', why) AS begin_text,
        CONCAT(source, ': end of: ', why) AS end_text,
        source, why, created_at, destroyed_at
-  FROM hole
- WHERE created_at < destroyed_at
+  FROM together
  ORDER BY created_at, source
  LIMIT :row_limit

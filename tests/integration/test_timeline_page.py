@@ -1,0 +1,308 @@
+"""`vestige timeline` on rows that are known: what is printed, what it refuses, and its page as a browser
+shows it."""
+
+import csv
+import io
+import json
+import os
+import subprocess
+import unittest
+
+from browser import ActionChains, Browser, Keys
+from private_server import PrivateServer
+from vestige_test import VESTIGE, main, run
+
+SECOND = 1000000
+HOUR = 3600 * SECOND
+BOOT = "9ef5ba15-e1b3-47bd-a95f-8eee5155396d"
+NOON = "2026-03-05 12:00:00.000000"
+NOON_US = 1772712000 * SECOND
+HOSTILE = "<script>alert(1)</script>\"'&</script><!--\\xff\u202e\x1b[2J"
+SHOWN = "<script>alert(1)</script>\"'&</script><!--\\xff\\u202e\\x1b[2J"
+
+
+def moment(us):
+    second, rest = divmod(us - NOON_US, SECOND)
+    hours, rest_s = divmod(12 * 3600 + second, 3600)
+    assert 0 <= hours < 24
+    return f"2026-03-05 {hours:02}:{rest_s // 60:02}:{rest_s % 60:02}.{rest:06}"
+
+
+class TimelineTest(unittest.TestCase):
+    maxDiff = None
+
+    @classmethod
+    def setUpClass(cls):
+        cls.server = PrivateServer()
+        cls.addClassCleanup(cls.server.close)
+        cls.server.vestige("server", "init")
+        cls.server.enrol("web")
+        cls.root = cls.server.root("vestige")
+        cls.addClassCleanup(cls.root.close)
+
+    def setUp(self):
+        self.n = 0
+        for table in ("process", "coverage", "gap", "batch", "endpoint", "file_access", "device", "session"):
+            self.root.run(f"DELETE FROM {table}")
+
+    # Rows
+
+    def insert(self, table, rows):
+        """Rows that have the same columns."""
+        names = ", ".join(f"`{name}`" for name in rows[0])
+        marks = f"({', '.join(['%s'] * len(rows[0]))})"
+        for first in range(0, len(rows), 500):
+            part = rows[first:first + 500]
+            self.root.run(f"INSERT INTO {table} ({names}) VALUES {', '.join([marks] * len(part))}",
+                          *[value for row in part for value in row.values()])
+
+    def row(self, begin, end, ended_by="exit", **values):
+        """A row from `begin` to `end` seconds after noon."""
+        self.n += 1
+        begin_us = NOON_US + round(begin * SECOND)
+        return {"host_id": 1, "id": begin_us + self.n, "day": "2026-03-05", "created_at": moment(begin_us),
+                "destroyed_at": None if end is None else moment(NOON_US + round(end * SECOND)),
+                "end_cause": None if end is None else ended_by, "seen_by": "audit", "batch": 1, **values}
+
+    def process(self, begin, end, comm, user="alice", pid=None, parent=None, **values):
+        uid = {"alice": 1000, "bob": 1001, None: None}[user]
+        return self.row(begin, end, seen_by="audit,connector", boot_id=BOOT, pid=pid or 1000 + self.n, comm=comm,
+                        login_uid=uid, login_username=user, uid=0 if uid is None else uid, username=user or "root",
+                        parent_id=parent and parent["id"],
+                        **{"exit_code": None if end is None else 0, "exe": "/usr/bin/" + comm, "argv0": comm, "arguments": "", "previous_id": None,
+                           "session_id": None, "exit_signal": None, **values})
+
+    def owned(self, process, begin, end, **values):
+        """What belongs to a process."""
+        return self.row(begin, end, "closed", process_id=process["id"], pid=process["pid"],
+                        application=process["comm"], login_uid=process["login_uid"],
+                        login_username=process["login_username"], uid=process["uid"],
+                        username=process["username"], **values)
+
+    def endpoint(self, process, begin, end, **values):
+        return self.owned(process, begin, end, **{
+            "protocol": "tcp", "direction": "out", "remote_address": "203.0.113.9", "remote_port": 6670,
+            "remote_name": "irc.example.net", "local_address": "198.18.0.1", "local_port": 43210,
+            "local_name": None, "status": "established", "bytes_sent": 12, "bytes_received": 0, **values})
+
+    def file(self, process, begin, end, path, **values):
+        return self.owned(process, begin, end, path=path, **{
+            "new_path": None, "operations": "read", "size": 5, **values})
+
+    def device(self, begin, end, **values):
+        return self.row(begin, end, "removed", **{
+            "subsystem": "usb", "devpath": "/devices/usb1/1-1", "devnode": "/dev/bus/usb/001/002",
+            "vendor": "Example", "model": "Flash_Stick", "serial": "0123456789", "users_logged_in": "alice",
+            **values})
+
+    def session(self, begin, end, **values):
+        return self.row(begin, end, "closed", **{
+            "boot_id": BOOT, "session_id": 5, "login_uid": 1000, "username": "alice", "service": "sshd",
+            "tty": "pts/7", "leader_pid": 999, "remote_address": "198.18.0.9", "remote_name": None, **values})
+
+    def gap(self, begin, end, **values):
+        return self.row(begin, end, "closed", boot_id=BOOT, source="connector", cause="overrun", unit="process",
+                        count=12, **values)
+
+    def watched(self, begin=-7200, end=7200):
+        self.insert("coverage", [self.row(begin, end, "closed", boot_id=BOOT, source=source, mode="on")
+                                 for source in ("connector", "fanotify")])
+
+    def small(self):
+        """One row of each kind, and what belongs to what."""
+        shell = self.process(10, 100, "bash", pid=500, session_id=5)
+        perl = self.process(20, 60.5, "perl", pid=501, parent=shell, exe="/usr/bin/perl", argv0="crond",
+                            arguments="./x 203.0.113.9 0 0", exit_code=None, exit_signal=9)
+        other = self.process(30, None, "sleep", user="bob", pid=502)
+        self.insert("process", [shell, perl, other])
+        self.insert("endpoint", [self.endpoint(perl, 21, 60)])
+        self.insert("file_access", [self.file(perl, 22, 23, "/tmp/x", operations="read,write")])
+        self.insert("device", [self.device(40, 50)])
+        self.insert("session", [self.session(5, 110)])
+        self.insert("gap", [self.gap(70, 80)])
+        self.watched()
+        return shell, perl, other
+
+    # Questions
+
+    def command(self, *words):
+        return [VESTIGE, "timeline", "--no-defaults", f"--socket={self.server.socket}", "--user=root", *words]
+
+    def ask(self, *words, status=0, since=0, until=200):
+        window = ("--since", moment(NOON_US + since * SECOND), "--until", moment(NOON_US + until * SECOND))
+        done = run(*self.command(*window, *words), check=False)
+        self.assertEqual(status, done.returncode, done.stdout + done.stderr)
+        return done
+
+    def refuse(self, *words):
+        done = run(*self.command(*words), check=False)
+        self.assertEqual((2, ""), (done.returncode, done.stdout))
+        self.assertRegex(done.stderr, r"\Avestige: timeline: error: [^\n]+\n\Z")
+        return done.stderr.removeprefix("vestige: timeline: error: ").rstrip("\n")
+
+    def events(self, *words, **options):
+        """(seconds after noon, event, kind, what) of each line."""
+        done = self.ask("--format", "json", *words, **options)
+        return [(row["time"][14:19] + row["time"][19:26].rstrip("0").rstrip("."), row["event"], row["kind"], row["what"])
+                for row in json.loads(done.stdout)["rows"]]
+
+    def kinds(self, *words, **options):
+        return sorted({event[2] for event in self.events(*words, **options)})
+
+
+class TestText(TimelineTest):
+    def test_lines(self):
+        self.small()
+        lines = self.ask().stdout.splitlines()
+        self.assertEqual(f"""\
+time                       event kind     login_user user  pid what
+2026-03-05 12:00:05.000000 begin session  alice      alice 999 alice by sshd from 198.18.0.9 on pts/7 session 5
+2026-03-05 12:00:10.000000 begin process  alice      alice 500 bash
+2026-03-05 12:00:20.000000 begin process  alice      alice 501 crond ./x 203.0.113.9 0 0
+2026-03-05 12:00:21.000000 begin endpoint alice      alice 501 tcp to irc.example.net (203.0.113.9) port 6670 by perl
+2026-03-05 12:00:22.000000 begin file     alice      alice 501 /tmp/x by perl
+2026-03-05 12:00:23.000000 end   file     alice      alice 501 /tmp/x: read, write, 5 bytes
+2026-03-05 12:00:30.000000 begin process  bob        bob   502 sleep
+2026-03-05 12:00:40.000000 begin device   -          -         usb Example Flash_Stick 0123456789 /dev/bus/usb/001/002 logged in: alice
+2026-03-05 12:00:50.000000 end   device   -          -         usb Flash_Stick /dev/bus/usb/001/002: removed
+2026-03-05 12:01:00.000000 end   endpoint alice      alice 501 tcp irc.example.net port 6670: closed, sent 12, received 0
+2026-03-05 12:01:00.500000 end   process  alice      alice 501 perl: signal 9
+2026-03-05 12:01:10.000000 begin gap      -          -         connector overrun: 12 processes not seen
+2026-03-05 12:01:20.000000 end   gap      -          -         connector overrun: seen again
+2026-03-05 12:01:40.000000 end   process  alice      alice 500 bash: exit 0
+2026-03-05 12:01:50.000000 end   session  alice      alice 999 alice by sshd session 5: closed
+Host web: 8 rows, 15 events
+Evidence from 2026-03-05 12:00:00.000000 to 2026-03-05 12:03:20.000000 is not complete: \
+1 gap (12 processes not seen), 0 unwatched spans; all verified""".splitlines(), lines)
+
+    def test_formats(self):
+        shell, perl, _ = self.small()
+        done = self.ask("--format", "csv", "--lanes", "endpoints")
+        rows = list(csv.DictReader(io.StringIO(done.stdout)))
+        self.assertEqual(["begin", "end"], [row["event"] for row in rows])
+        self.assertEqual(["web"] * 2, [row["host"] for row in rows])
+        self.assertRegex(done.stderr, r"\AHost web: 1 row, 2 events\nEvidence from [^\n]+\n\Z")
+        done = self.ask("--format", "json", "--lanes", "processes", "--process", "501")
+        first = json.loads(done.stdout)["rows"][0]
+        self.assertEqual((501, 1, perl["id"]), (first["pid"], first["row_host_id"], first["row_id"]))
+        self.assertIn("15:00:20.000000+03:00", self.ask("--time-zone", "Africa/Nairobi").stdout)
+
+    def test_a_hostile_name_is_one_safe_line(self):
+        self.insert("process", [self.process(1, 2, "x\n\x1b[2Jy", argv0="a\r\n\tb" + "c" * 70000)])
+        lines = self.ask().stdout.splitlines()
+        self.assertEqual(5, len(lines))
+        self.assertIn(" a\\x0d\\x0a\\x09bccc", lines[1])
+        self.assertTrue(lines[1].endswith("ccc [cut: 70005 bytes in all]"), lines[1][-80:])
+        self.assertTrue(lines[2].endswith("x\\x0a\\x1b[2Jy: exit 0"), lines[2])
+
+    def test_exec_ends_before_it_begins(self):
+        first = self.process(1, 5, "sh", pid=7)
+        first["end_cause"] = "exec"
+        self.insert("process", [first, self.process(5, 6, "ls", pid=7, previous_id=first["id"])])
+        self.assertEqual([("00:01", "begin", "process", "sh"), ("00:05", "end", "process", "sh: exec"),
+                          ("00:05", "begin", "process", "ls"), ("00:06", "end", "process", "ls: exit 0")],
+                         self.events("--lanes", "processes"))
+
+    def test_a_moment_is_one_line(self):
+        process = self.process(0, 9, "rm")
+        self.insert("file_access", [self.file(process, 3, 3, "/tmp/gone", operations="delete", size=None)])
+        self.assertEqual([("00:03", "moment", "file", "/tmp/gone: delete")], self.events("--lanes", "files"))
+
+    def test_unwatched(self):
+        self.watched(50, 60)
+        self.insert("process", [self.process(1, 2, "x")])
+        self.assertEqual([("00:50", "end", "unwatched", "connector, fanotify: end of: not watched"),
+                          ("01:00", "begin", "unwatched", "connector, fanotify: not watched")],
+                         self.events("--lanes", "unwatched"))
+
+    def test_only_lines_of_the_window(self):
+        self.small()
+        self.assertEqual(["endpoint", "process"], self.kinds(since=55, until=65))
+        self.assertEqual([("01:00", "end", "endpoint"), ("01:00.5", "end", "process")],
+                         [event[:3] for event in self.events(since=55, until=65)])
+
+    def test_nothing(self):
+        done = self.ask(status=1)
+        self.assertEqual(2, len(self.ask("--lanes", "sessions", status=1).stdout.splitlines()))
+        self.assertIn("nothing was watched", done.stdout.splitlines()[-1])
+
+
+class TestSelection(TimelineTest):
+    def test_lanes(self):
+        self.small()
+        self.assertEqual(["device", "endpoint", "file", "gap", "process", "session"], self.kinds())
+        self.assertEqual(["file", "session"], self.kinds("--lanes", "files,sessions"))
+        self.assertEqual('--lanes: there is no lane "file"; did you mean "files"?; write some of sessions, processes, '
+                         "endpoints, files, devices, gaps and unwatched, with commas between",
+                         self.refuse("--lanes", "sessions,file"))
+
+    def test_login_user(self):
+        self.small()
+        pids = {row[3] for row in self.events("--login-user", "bob")}
+        self.assertEqual({"sleep", "connector overrun: 12 processes not seen", "connector overrun: seen again"}, pids)
+        for word in ("alice", "1000"):
+            self.assertEqual(["device", "endpoint", "file", "gap", "process", "session"],
+                             self.kinds("--login-user", word))
+        self.assertEqual(["gap"], self.kinds("--login-user", "unset"))
+        self.assertEqual('there is no login user "alcie" in the evidence; did you mean "alice"?',
+                         self.refuse("--login-user", "alcie"))
+
+    def test_the_tree_of_a_process(self):
+        shell, perl, other = self.small()
+        image = self.process(60.5, 65, "cat", pid=501, previous_id=perl["id"])
+        self.insert("process", [image, self.process(61, 62, "child", parent=image)])
+        for words in (("--process", "501"), ("--process-row", str(perl["id"]))):
+            events = self.events(*words, "--lanes", "sessions,processes,endpoints,files,devices")
+            self.assertEqual({"crond ./x 203.0.113.9 0 0", "perl: signal 9", "cat", "child"},
+                             {event[3] for event in events if event[2] == "process"} - {"cat: exit 0", "child: exit 0"})
+            self.assertEqual({"process", "endpoint", "file"}, {event[2] for event in events})
+        self.assertEqual(["endpoint", "file", "gap", "process", "session"], self.kinds("--process", "500"))
+        self.assertEqual("there is no process row 17 on host web", self.refuse("--process-row", "17"))
+        self.assertIn("one of them says which", self.refuse("--process-row", "17", "--process", "1"))
+
+    def test_the_window_of_a_tree(self):
+        _, perl, _ = self.small()
+        done = run(*self.command("--process-row", str(perl["id"])))
+        self.assertIn("; the window is the life of the process and its descendants\n", done.stdout)
+        self.assertIn("Evidence from 2026-03-05 12:00:20.000000 to 2026-03-05 12:01:00.500000 ", done.stdout)
+
+    def test_the_window_by_default(self):
+        done = run(*self.command("--until", moment(NOON_US)), check=False)
+        self.assertIn("; the window is one hour, by default\n", done.stdout)
+        self.assertIn("Evidence from 2026-03-05 11:00:00.000000 to 2026-03-05 12:00:00.000000", done.stdout)
+
+    def test_limit(self):
+        self.insert("process", [self.process(n, n + 0.5, f"p{n}") for n in range(1, 11)])
+        done = self.ask("--limit", "4")
+        self.assertEqual(["p1", "p2", "p3", "p4"], [line.split()[-1] for line in done.stdout.splitlines()
+                                                  if " begin " in line and " process " in line])
+        self.assertIn("\nOnly the first 4 rows are shown: what began at 2026-03-05 12:00:05.000000 or later is left out; "
+                      "ask for a shorter window, or more with --limit\n", done.stdout)
+
+    def test_several_hosts(self):
+        self.root.run("INSERT INTO enrolment (host_id, name, account) VALUES (2, 'mail', 'agent_2')")
+        self.addCleanup(self.root.run, "DELETE FROM enrolment WHERE host_id = 2")
+        self.small()
+        self.assertEqual("the evidence is of 2 hosts; say which with --on: mail, web", self.refuse())
+        self.assertEqual(["device", "endpoint", "file", "gap", "process", "session"], self.kinds("--on", "web"))
+        self.assertEqual(["unwatched"], self.kinds("--on", "2", status=1) or ["unwatched"])
+        self.assertEqual('there is no host "wbe" in the evidence; did you mean "web"?', self.refuse("--on", "wbe"))
+
+    def test_a_closed_pipe(self):
+        self.insert("process", [self.process(n / 100, n / 100, f"p{n}") for n in range(5000)])
+        process = subprocess.Popen(self.command("--since", moment(NOON_US), "--until", moment(NOON_US + HOUR)),
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        process.stdout.readline()
+        process.stdout.close()
+        self.assertEqual(b"", process.stderr.read())
+        process.stderr.close()
+        process.wait(30)
+
+    def test_options(self):
+        self.assertIn("leave out --format", self.refuse("--html", "/tmp/x", "--format", "json"))
+        self.assertIn("cannot write the page /nonexistent/x", self.refuse("--html", "/nonexistent/x"))
+        self.assertIn("--since is after --until", self.refuse("--since", "2026-03-05", "--until", "2026-03-04"))
+
+
+if __name__ == "__main__":
+    main()

@@ -46,7 +46,8 @@
     },
   };
   const dark = matchMedia("(prefers-color-scheme: dark)");
-  const screenTheme = () => (dark.matches ? THEMES.dark : THEMES.light);
+  let printing = false;
+  const screenTheme = () => (dark.matches && !printing ? THEMES.dark : THEMES.light);
   const FONT = '"Segoe UI", "DejaVu Sans", system-ui, sans-serif';
 
   /* --- rows --- */
@@ -109,7 +110,7 @@
       counts.set(row.login, (counts.get(row.login) || 0) + 1);
     }
     const named = [...counts.keys()].filter((name) => name !== null);
-    named.sort((a, b) => counts.get(b) - counts.get(a) || (a < b ? -1 : 1));
+    named.sort(); /* so that a name has the same colour on the next page, if it can */
     return { named, counts, index: new Map(named.map((name, at) => [name, at])) };
   })();
 
@@ -346,7 +347,7 @@
       }
       const height = labelled ? 20 : tracks <= 160 ? 11 : 6, head = narrow ? 24 : 0;
       const body = Math.max(narrow ? 20 : 40, tracks * height);
-      lanes.push({ lane, all, list, tracks, height, labelled, y, head, top: y + head + 6, size: head + body + 12 });
+      lanes.push({ lane, all, list, count: list.length, tracks, height, labelled, y, head, top: y + head + 6, size: head + body + 12 });
       y += head + body + 12;
     }
     return { lanes, height: y, scale, narrow };
@@ -436,8 +437,9 @@
   /* In the bar if it has the room, else behind it up to the next bar of the track. */
   function drawLabel(surface, row, box, room, alpha) {
     const inside = box.w - 12, full = textWidth(row.label.slice(0, 40), LABEL_FONT);
-    const within = full <= inside || box.w > LABEL_MOST;
-    const width = within ? inside : Math.min(LABEL_MOST + 20, room - box.w - 8);
+    const behind = Math.min(LABEL_MOST + 20, room - box.w - 8);
+    const within = full <= inside || box.w > LABEL_MOST || inside > behind;
+    const width = within ? inside : behind;
     const text = width > 14 ? fit(row.label, LABEL_FONT, width) : "";
     if (text.length > 1 || text === row.label)
       surface.text(within ? box.x + 7 : box.x + box.w + 4, box.y + box.h / 2 + 0.5, text, surface.theme.ink, LABEL_FONT,
@@ -471,7 +473,7 @@
 
   /* The title stays in sight as long as its lane is. */
   function drawTitle(surface, placed, plot, clip) {
-    const { theme } = surface, n = String(placed.list.length);
+    const { theme } = surface, n = placed.first ? "continued" : placed.count.toLocaleString("en");
     if (placed.head) {
       surface.text(8, placed.y + 15, placed.lane.title, theme.ink, TITLE_FONT);
       surface.text(16 + textWidth(placed.lane.title, TITLE_FONT), placed.y + 15, n, theme.faint, SMALL_FONT);
@@ -512,7 +514,9 @@
   scroller.setAttribute("role", "application");
   scroller.setAttribute("aria-label", "Timeline: arrow keys move, plus and minus zoom, j and k choose a row");
   const empty = element("div", { id: "empty", hidden: true });
-  const chart = element("div", { id: "chart" }, scroller, empty);
+  const below = element("nav", { id: "below", hidden: true });
+  below.setAttribute("aria-label", "Lanes further down");
+  const chart = element("div", { id: "chart" }, scroller, below, empty);
   const detail = element("aside", { id: "detail", hidden: true });
   detail.setAttribute("aria-label", "The chosen row");
   detail.setAttribute("aria-live", "polite");
@@ -540,10 +544,14 @@
     const height = Math.min(Math.max(layout.height + AXIS, 200), room);
     scroller.style.height = `${height}px`;
     detail.style.maxHeight = `${height}px`;
-    const bar = scroller.offsetWidth - scroller.clientWidth;
-    if (bar && layout.height + AXIS > height) plot.width = width - plot.left - bar;
-    fitCanvas(plot.left + plot.width, height);
     spacer.style.height = `${Math.max(0, layout.height + AXIS - height)}px`;
+    canvas.style.width = "100%"; /* until it is known whether there is a scroll bar */
+    const roomX = Math.max(200, scroller.clientWidth) - plot.left;
+    if (roomX !== plot.width) {
+      plot.width = roomX;
+      layout.scale = plot.width / (state.view.to - state.view.from);
+    }
+    fitCanvas(plot.left + plot.width, height);
   }
 
   function fitCanvas(width, height) {
@@ -577,8 +585,22 @@
     context.restore();
     if (plot.left) surface.path([[plot.left - 0.5, AXIS], [plot.left - 0.5, height]], theme.line);
     drawPointer(surface, height);
+    pointBelow(clip);
     publish();
   }
+
+  /* Which lanes begin below what is seen: a click goes there. */
+  function pointBelow(clip) {
+    const list = layout.lanes.filter((placed) => placed.y + 30 > clip.bottom);
+    const names = list.map((placed) => placed.lane.name).join();
+    below.hidden = !list.length;
+    if (below.dataset.names === names) return;
+    below.dataset.names = names;
+    below.replaceChildren(...list.map((placed) => element("button", { type: "button", title: `Go to ${placed.lane.title}`,
+      textContent: `↓ ${placed.lane.title}`, onclick: () => (scroller.scrollTop = laneTop(placed.lane)) })));
+  }
+
+  const laneTop = (lane) => layout.lanes.find((placed) => placed.lane === lane).y;
 
   function drawPointer(surface, height) {
     const { theme } = surface;
@@ -608,8 +630,7 @@
     say.selected = state.selected ? state.selected.key : "";
     say.theme = dark.matches ? "dark" : "light";
     say.ready = "1";
-    const shown = layout.lanes.some((placed) => placed.list.length);
-    empty.hidden = shown;
+    empty.hidden = layout.lanes.length > 0;
   }
 
   /* --- moving in time --- */
@@ -885,7 +906,8 @@
       paint(surface);
     };
     redo();
-    dark.addEventListener("change", redo);
+    for (const [target, name] of [[dark, "change"], [window, "beforeprint"], [window, "afterprint"]])
+      target.addEventListener(name, redo);
     return made;
   }
 
@@ -1026,7 +1048,7 @@
   /* --- on paper: lanes as SVG, each piece with its axis, then the rows of the view as a table --- */
 
   const paper = element("section", { id: "paper" });
-  const PAPER_WIDTH = 1040, PAPER_TRACKS = 26, PAPER_ROWS = 1000;
+  const PAPER_WIDTH = 1040, PAPER_TRACKS = 20, PAPER_ROWS = 1000;
 
   function paperLanes() {
     const view = state.view, sheet = { left: 116, width: PAPER_WIDTH - 116 };
@@ -1070,11 +1092,13 @@
   }
 
   addEventListener("beforeprint", () => {
+    printing = true;
     const whole = `${moment(state.view.from)} to ${moment(state.view.to)} ${data.zone}`;
     paper.replaceChildren(element("p", { className: "faint", textContent: `Shown: ${whole}` }), ...paperLanes(), ...paperTable());
     arrange();
   });
   addEventListener("afterprint", () => {
+    printing = false;
     paper.replaceChildren();
     arrange();
     redraw();
@@ -1087,6 +1111,9 @@
     const asked = [data.process ? `only the tree of process ${data.process}` : "",
       data.loginUser ? `only login user ${data.loginUser}` : ""].filter(Boolean).join(", ");
     if (asked) list.push(element("p", { className: "note", textContent: `Asked for ${asked}.` }));
+    if (rows.every((row) => row.lane.name === "missed"))
+      list.push(element("p", { className: "note", id: "nothing" }, element("b", { textContent: "Nothing was recorded in this window. " }),
+        "Ask for another time with --since and --until; what was not seen is shaded."));
     if (data.cut !== null)
       list.push(element("p", { className: "note warn", textContent: `Only the first ${count(rows.filter((row) => row.lane.name !== "missed").length, "row")} are here: what began at ${moment(data.cut)} or later is left out.` }));
     return list;
@@ -1097,8 +1124,7 @@
     ["← →", "move"], ["+ −", "zoom"], ["0", "whole window"], ["j k", "next row, row before"], ["/", "search"]])
     keys.append(element("kbd", { textContent: key }), ` ${does}  `);
 
-  empty.append(element("b", { textContent: rows.length ? "Nothing to show" : "Nothing was recorded in this window" }),
-    element("div", { textContent: rows.length ? "All lanes are switched off." : "Ask for another time with --since and --until; see above whether the host was watched." }));
+  empty.append(element("b", { textContent: "Nothing to show" }), element("div", { textContent: "All lanes are switched off." }));
   root.append(...notes(), tools(), legend(), stage, keys, card, paper);
   arrange();
   const asked = byKey.get(decodeURIComponent(location.hash.slice(1)));

@@ -211,7 +211,7 @@ static int answer(struct request *request, const struct timeline *timeline, uint
                                            .host_id = question->host_id};
     struct buffer line = BUFFER_NULL;
     int outcome = evidence_completeness(request->mysql, &window, &line, request->error);
-    *n_rows = timeline->n_rows;
+    *n_rows = timeline->n_seen;
     if (!outcome && request->page)
         outcome = timeline_write_page(timeline, question, request->page, request->options.time_zone,
                                       buffer_slice(&line), request->error);

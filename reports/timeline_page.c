@@ -136,7 +136,9 @@ static void append_head(struct page *page, struct slice completeness)
     time_words_format(until, page->question->until_us);
     buffer_append_text(to, "<header id=\"head\">\n<h1>Timeline of ");
     html_append_text(to, slice_text(page->question->host));
-    buffer_printf(to, "</h1>\n<p class=\"window\">%s <span class=\"faint\">to</span> %s</p>\n",
+    buffer_printf(to,
+                  "</h1>\n<p class=\"window\"><span>%s</span> <span class=\"faint\">to</span> "
+                  "<span>%s</span></p>\n",
                   since, until);
     buffer_append_text(to, "<p id=\"completeness\" class=\"");
     bool complete = memmem(completeness.data, completeness.length, " is complete: ", 14) != NULL;

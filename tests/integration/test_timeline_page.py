@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import os
+import random
 import subprocess
 import unittest
 
@@ -65,7 +66,7 @@ class TimelineTest(unittest.TestCase):
                 "end_cause": None if end is None else ended_by, "seen_by": "audit", "batch": 1, **values}
 
     def process(self, begin, end, comm, user="alice", pid=None, parent=None, **values):
-        uid = {"alice": 1000, "bob": 1001, None: None}[user]
+        uid = {"alice": 1000, "bob": 1001, "carol": 1002, None: None}[user]
         return self.row(begin, end, seen_by="audit,connector", boot_id=BOOT, pid=pid or 1000 + self.n, comm=comm,
                         login_uid=uid, login_username=user, uid=0 if uid is None else uid, username=user or "root",
                         parent_id=parent and parent["id"],
@@ -123,13 +124,53 @@ class TimelineTest(unittest.TestCase):
         self.watched()
         return shell, perl, other
 
+    def busy(self, n, seconds=3600, seed=7):
+        """n rows of an hour on a busy host: shells of three users and of cron, and what they do."""
+        chance = random.Random(seed)
+        tables = {name: [] for name in ("process", "endpoint", "file_access", "device", "session", "gap")}
+        users = ("alice", "bob", "carol", None)
+        for number, user in enumerate(users[:3]):
+            begin = 60 + 300 * number
+            tables["session"].append(self.session(begin, seconds - 200 * number - 100, username=user,
+                                                  login_uid=1000 + number, session_id=5 + number))
+        for number in range(3):
+            tables["device"].append(self.device(700 + 600 * number, 1000 + 900 * number,
+                                                devpath=f"/devices/usb1/1-{number + 1}"))
+        tables["gap"].append(self.gap(1500, 1530))
+        shells = []
+        while sum(map(len, tables.values())) < n:
+            at, user = chance.uniform(30, seconds - 30), chance.choice(users)
+            if not shells or chance.random() < 0.03:
+                shells.append(self.process(at, min(seconds - 1, at + chance.uniform(60, 900)),
+                                           "bash" if user else "cron", user=user))
+                tables["process"].append(shells[-1])
+                continue
+            parent = chance.choice(shells)
+            begin = (parent["id"] - NOON_US) / SECOND + chance.uniform(0, 50)
+            length = chance.choice((0.002, 0.01, 0.2, 3, 20)) * chance.uniform(0.5, 2)
+            comm = chance.choice(("ls", "cat", "curl", "ssh", "grep", "python3", "make", "cc1", "tar"))
+            child = self.process(begin, begin + length, comm, user=parent["login_username"], parent=parent,
+                                 arguments=f"--number {len(tables['process'])} /srv/data/{chance.randrange(100)}")
+            tables["process"].append(child)
+            for number in range(chance.choice((0, 1, 1, 2))):
+                tables["file_access"].append(self.file(child, begin, begin + length * chance.random(),
+                                                       f"/srv/data/{chance.randrange(500)}.txt",
+                                                       operations=chance.choice(("read", "read,write", "write,create"))))
+            if comm in ("curl", "ssh"):
+                tables["endpoint"].append(self.endpoint(child, begin, begin + length,
+                                                        remote_port=443 if comm == "curl" else 22))
+        for table, rows in tables.items():
+            self.insert(table, rows)
+        self.watched(-7200, seconds - 300)
+        return sum(map(len, tables.values()))
+
     # Questions
 
     def command(self, *words):
         return [VESTIGE, "timeline", "--no-defaults", f"--socket={self.server.socket}", "--user=root", *words]
 
     def ask(self, *words, status=0, since=0, until=200):
-        window = ("--since", moment(NOON_US + since * SECOND), "--until", moment(NOON_US + until * SECOND))
+        window = ("--since", moment(NOON_US + since * SECOND) + "Z", "--until", moment(NOON_US + until * SECOND) + "Z")
         done = run(*self.command(*window, *words), check=False)
         self.assertEqual(status, done.returncode, done.stdout + done.stderr)
         return done
@@ -171,7 +212,7 @@ time                       event kind     login_user user  pid what
 2026-03-05 12:01:20.000000 end   gap      -          -         connector overrun: seen again
 2026-03-05 12:01:40.000000 end   process  alice      alice 500 bash: exit 0
 2026-03-05 12:01:50.000000 end   session  alice      alice 999 alice by sshd session 5: closed
-Host web: 8 rows, 15 events
+Host web: 7 rows, 15 events
 Evidence from 2026-03-05 12:00:00.000000 to 2026-03-05 12:03:20.000000 is not complete: \
 1 gap (12 processes not seen), 0 unwatched spans; all verified""".splitlines(), lines)
 
@@ -302,6 +343,52 @@ class TestSelection(TimelineTest):
         self.assertIn("leave out --format", self.refuse("--html", "/tmp/x", "--format", "json"))
         self.assertIn("cannot write the page /nonexistent/x", self.refuse("--html", "/nonexistent/x"))
         self.assertIn("--since is after --until", self.refuse("--since", "2026-03-05", "--until", "2026-03-04"))
+
+
+class TestPage(TimelineTest):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.browser = Browser()
+        cls.addClassCleanup(cls.browser.close)
+
+    def setUp(self):
+        super().setUp()
+        self.page = os.path.join(self.server.directory, "page.html")
+        self.browser.resize(1280, 860)
+        self.browser.prefer("light")
+
+    def make(self, *words, **options):
+        return self.ask("--html", self.page, *words, **options)
+
+    def open(self):
+        seconds = self.browser.open(self.page)
+        self.assertEqual([], self.browser.console())
+        self.assertEqual("1", self.state("ready"))
+        return seconds
+
+    def state(self, name):
+        return self.browser.run("return document.getElementById('timeline').dataset[arguments[0]]", name)
+
+    def counts(self, name):
+        return {lane: int(n) for lane, n in (pair.split(":") for pair in self.state(name).split())}
+
+    def view(self):
+        """In seconds after noon."""
+        return tuple((int(self.state(name)) - NOON_US) / SECOND for name in ("viewSince", "viewUntil"))
+
+    def test_ten_thousand_rows(self):
+        n = self.busy(10000)
+        self.assertGreaterEqual(n, 10000)
+        self.make("--limit", "20000", until=3600)
+        seconds = self.open()
+        print(f"{n} rows, {os.path.getsize(self.page) >> 10} KiB: {seconds:.2f} s", flush=True)
+        self.assertLess(seconds, 2)
+        if os.environ.get("H2"):
+            import shutil; shutil.copy(self.page, "/tmp/h2/busy.html")
+            self.setUp(); self.busy(400); self.make(until=3600); shutil.copy(self.page, "/tmp/h2/mid.html")
+            self.setUp(); self.small(); self.make(until=200); shutil.copy(self.page, "/tmp/h2/small.html")
+            self.setUp(); self.make(until=200, status=1); shutil.copy(self.page, "/tmp/h2/empty.html")
 
 
 if __name__ == "__main__":

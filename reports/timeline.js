@@ -392,17 +392,31 @@
     return column(row, "source").split(", ").some((source) => !FEEDS[source] || FEEDS[source].includes(lane.name));
   }
 
+  /* Spans that overlap are one: shading does not add up. */
+  function united(list) {
+    const spans = [];
+    for (const { begin, last } of list) {
+      const before = spans[spans.length - 1];
+      if (before && begin <= before.last) before.last = Math.max(before.last, last);
+      else spans.push({ begin, last });
+    }
+    return spans;
+  }
+
+  const shades = new Map(LANES.map((lane) => {
+    const missed = rows.filter((row) => row.lane.name === "missed" && feeds(row, lane));
+    const dim = missed.filter((row) => row.source === "unwatched");
+    if (data.cut !== null && lane.name !== "missed") dim.push({ begin: data.cut, last: data.until });
+    return [lane, { unwatched: united(dim), gaps: united(missed.filter((row) => row.source === "gaps")) }];
+  }));
+
   function drawMissed(surface, placed, view, plot) {
-    for (const row of rows) {
-      if (row.lane.name !== "missed" || !feeds(row, placed.lane)) continue;
-      const left = Math.max(plot.left, xOf(row.begin, view, plot));
-      const right = Math.min(plot.left + plot.width, Math.max(xOf(row.last, view, plot), xOf(row.begin, view, plot) + 3));
-      if (right > left) surface.hatch(left, placed.y, right - left, placed.size, row.source);
-    }
-    if (data.cut !== null && placed.lane.name !== "missed") {
-      const left = Math.max(plot.left, xOf(data.cut, view, plot));
-      if (left < plot.left + plot.width) surface.hatch(left, placed.y, plot.left + plot.width - left, placed.size, "unwatched");
-    }
+    for (const kind of ["unwatched", "gaps"])
+      for (const { begin, last } of shades.get(placed.lane)[kind]) {
+        const x = xOf(begin, view, plot), left = Math.max(plot.left, x);
+        const right = Math.min(plot.left + plot.width, Math.max(xOf(last, view, plot), x + 3));
+        if (right > left) surface.hatch(left, placed.y, right - left, placed.size, kind);
+      }
   }
 
   function boxOf(row, placed, view, plot) {
@@ -627,6 +641,7 @@
     say.drawn = layout.lanes.map((placed) => `${placed.lane.name}:${placed.drawn}`).join(" ");
     say.tracks = layout.lanes.map((placed) => `${placed.lane.name}:${placed.tracks}`).join(" ");
     say.matches = state.matches ? state.matches.size : "";
+    say.query = state.query;
     say.selected = state.selected ? state.selected.key : "";
     say.theme = dark.matches ? "dark" : "light";
     say.ready = "1";
@@ -926,8 +941,8 @@
     for (const name of users.named.slice(0, 24)) add(name, name);
     if (users.named.length > 24) line.append(element("span", { className: "faint", textContent: `and ${users.named.length - 24} more` }));
     if (users.counts.has(null)) add(null, "unset");
-    for (const [source, text] of [["gaps", "gap"], ["unwatched", "not watched"]])
-      if (rows.some((row) => row.source === source))
+    for (const [source, text] of [["gaps", "gap"], ["unwatched", data.cut === null ? "not watched" : "not watched, or left out"]])
+      if (rows.some((row) => row.source === source) || (source === "unwatched" && data.cut !== null))
         line.append(element("i", {}, swatch((surface) => surface.hatch(0, 0, 14, 14, source)), text));
     return line;
   }
@@ -1104,13 +1119,20 @@
     redraw();
   });
 
+  /* Where on the page a moment in a track of a lane is: for tests. */
+  root.placeOf = (us, name, track) => {
+    const placed = layout.lanes.find((one) => one.lane.name === name), box = canvas.getBoundingClientRect();
+    return [Math.floor(box.left + xOf(us, state.view, plot)),
+      Math.floor(box.top + AXIS + 1 - scroller.scrollTop + placed.top + (track + 0.5) * placed.height - 1)];
+  };
+
   /* --- begin --- */
 
   function notes() {
     const list = [];
-    const asked = [data.process ? `only the tree of process ${data.process}` : "",
-      data.loginUser ? `only login user ${data.loginUser}` : ""].filter(Boolean).join(", ");
-    if (asked) list.push(element("p", { className: "note", textContent: `Asked for ${asked}.` }));
+    const asked = [data.process ? `the tree of process ${data.process}` : "",
+      data.loginUser ? `what login user ${data.loginUser} did` : ""].filter(Boolean).join(", ");
+    if (asked) list.push(element("p", { className: "note", textContent: `Only ${asked}.` }));
     if (rows.every((row) => row.lane.name === "missed"))
       list.push(element("p", { className: "note", id: "nothing" }, element("b", { textContent: "Nothing was recorded in this window. " }),
         "Ask for another time with --since and --until; what was not seen is shaded."));

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import random
+import shutil
 import subprocess
 import unittest
 
@@ -373,6 +374,59 @@ class TestPage(TimelineTest):
     def counts(self, name):
         return {lane: int(n) for lane, n in (pair.split(":") for pair in self.state(name).split())}
 
+    def frame(self):
+        """Until what was asked for is drawn."""
+        self.browser.driver.execute_async_script(
+            "const done = arguments[0]; requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done)))")
+
+    def search(self, text):
+        field = self.browser.find("#search")
+        field.send_keys(Keys.CONTROL, "a")
+        field.send_keys(Keys.BACKSPACE, text)
+        self.browser.wait("return document.getElementById('timeline').dataset.query === '%s'" % text.lower(),
+                          f"searched for {text}")
+        self.frame()
+
+    def click_on(self, label):
+        self.browser.find(f"button[aria-label='{label}']").click()
+        self.frame()
+
+    def place(self, seconds, lane="processes", track=0):
+        """Where on the page that moment of a lane's track is, in whole pixels."""
+        return tuple(self.browser.run("return document.getElementById('timeline').placeOf(...arguments)",
+                                      NOON_US + seconds * SECOND, lane, track))
+
+    def pixel(self, lane, seconds, track=0):
+        x, y = self.place(seconds, lane, track)
+        return tuple(self.browser.run("""
+            const canvas = document.querySelector("#scroller canvas"), box = canvas.getBoundingClientRect();
+            return [...canvas.getContext("2d").getImageData(arguments[0] - box.left, arguments[1] - box.top, 1, 1).data]
+            """, x, y))
+
+    def colour(self, user):
+        """Of a user, as the legend shows it."""
+        return tuple(self.browser.run("""
+            const one = [...document.querySelectorAll(".legend button")].find((it) => it.textContent === arguments[0]);
+            return [...one.querySelector("canvas").getContext("2d").getImageData(14, 14, 1, 1).data]""", user))
+
+    def hover(self, x, y):
+        actions = ActionChains(self.browser.driver)
+        actions.w3c_actions.pointer_action.move_to_location(x, y)
+        actions.perform()
+        self.frame()
+        return self.browser.find("#card").text
+
+    def headings(self):
+        return [one.text.split(" (")[0] for one in self.browser.find_all("#detail h3")]
+
+    def follow(self, heading, key):
+        """The first link below a heading of the detail."""
+        self.browser.run("""
+            const one = [...document.querySelectorAll("#detail h3")].find((it) => it.textContent.startsWith(arguments[0]));
+            one.nextElementSibling.querySelector("a").click()""", heading)
+        self.frame()
+        self.assertTrue(self.state("selected").startswith(key), self.state("selected"))
+
     def view(self):
         """In seconds after noon."""
         return tuple((int(self.state(name)) - NOON_US) / SECOND for name in ("viewSince", "viewUntil"))
@@ -384,11 +438,260 @@ class TestPage(TimelineTest):
         seconds = self.open()
         print(f"{n} rows, {os.path.getsize(self.page) >> 10} KiB: {seconds:.2f} s", flush=True)
         self.assertLess(seconds, 2)
-        if os.environ.get("H2"):
-            import shutil; shutil.copy(self.page, "/tmp/h2/busy.html")
-            self.setUp(); self.busy(400); self.make(until=3600); shutil.copy(self.page, "/tmp/h2/mid.html")
-            self.setUp(); self.small(); self.make(until=200); shutil.copy(self.page, "/tmp/h2/small.html")
-            self.setUp(); self.make(until=200, status=1); shutil.copy(self.page, "/tmp/h2/empty.html")
+        counts = self.counts("lanes")
+        self.assertEqual(n + 2, sum(counts.values()))  # a gap and an unwatched span
+        self.assertEqual(6, len(counts))
+        self.assertEqual({"sessions": 3, "devices": 3, "missed": 2},
+                         {name: counts[name] for name in ("sessions", "devices", "missed")})
+        begin = self.browser.run("return performance.now()")
+        self.search("--number 77 ")
+        self.assertEqual("1", self.state("matches"))
+        self.assertLess(self.browser.run("return performance.now()") - begin, 2000)
+
+    def test_every_lane_is_drawn(self):
+        self.small()
+        self.make()
+        self.open()
+        expected = {"missed": 1, "sessions": 1, "processes": 3, "endpoints": 1, "files": 1, "devices": 1}
+        self.assertEqual(expected, self.counts("lanes"))
+        self.assertEqual(expected, self.counts("drawn"))
+        self.assertEqual({**dict.fromkeys(expected, 1), "processes": 3}, self.counts("tracks"))
+        self.assertEqual((0, 200), self.view())
+        self.assertIn("1 gap (12 processes not seen)", self.browser.find("#completeness").text)
+        # Each bar in its place, in its user's colour; the gap is shaded in the lane of processes alone.
+        for lane, at, user in (("sessions", 5, "alice"), ("processes", 10, "alice"), ("endpoints", 21, "alice"),
+                               ("files", 22, "alice")):
+            self.assertEqual(self.colour(user), self.pixel(lane, at + 0.2), lane)
+        self.assertNotEqual(self.pixel("processes", 130, 1), self.pixel("processes", 75, 1))
+        self.assertEqual(self.pixel("files", 130), self.pixel("files", 75))
+
+    def test_search(self):
+        self.small()
+        self.make()
+        self.open()
+        self.search("IRC.example")
+        self.assertEqual("1", self.state("matches"))
+        self.assertEqual("1 row", self.browser.find("#found").text)
+        self.assertNotEqual(self.colour("alice"), self.pixel("sessions", 5.2))
+        self.assertEqual(self.colour("alice"), self.pixel("endpoints", 21.2))
+        self.search("no such thing")
+        self.assertEqual("0", self.state("matches"))
+        self.search("perl")
+        self.browser.find("#search").send_keys(Keys.ENTER)
+        self.browser.wait("return document.getElementById('timeline').dataset.selected", "a match is chosen")
+        self.assertRegex(self.state("selected"), r"\Aprocesses/\d+\Z")
+        self.search("")
+        self.assertEqual("", self.state("matches"))
+
+    def test_zoom(self):
+        self.small()
+        self.make()
+        self.open()
+        self.click_on("Zoom in")
+        self.assertEqual((50, 150), self.view())
+        self.click_on("Zoom out")
+        self.click_on("Zoom out")
+        self.assertEqual((0, 200), self.view())
+        x, y = self.place(100)
+        self.browser.driver.execute_cdp_cmd("Input.dispatchMouseEvent", {
+            "type": "mouseWheel", "x": x, "y": y, "deltaX": 0, "deltaY": -300})
+        self.browser.wait("return document.getElementById('timeline').dataset.viewSince > %d" % NOON_US, "the wheel zooms")
+        since, until = self.view()
+        self.assertLess(until - since, 150)
+        self.assertAlmostEqual(100, (since + until) / 2, delta=2)  # about the pointer
+        self.click_on("Show the whole window")
+        left, right = self.place(20), self.place(60)
+        actions = ActionChains(self.browser.driver)
+        pointer = actions.w3c_actions.pointer_action
+        pointer.move_to_location(*left).pointer_down().move_to_location(*right).pointer_up()
+        actions.perform()
+        self.frame()
+        since, until = self.view()
+        self.assertAlmostEqual(20, since, delta=0.5)
+        self.assertAlmostEqual(60, until, delta=0.5)
+        self.browser.find("#scroller").send_keys("0")
+        self.frame()
+        self.assertEqual((0, 200), self.view())
+        for _ in range(40):
+            self.browser.find("#scroller").send_keys("+")
+        self.frame()
+        since, until = self.view()
+        self.assertAlmostEqual(20e-6, until - since, places=9)
+
+    def test_hover_and_choose(self):
+        shell, perl, _ = self.small()
+        child = self.process(25, 30, "sh", parent=perl)
+        self.insert("process", [child])
+        self.make()
+        self.open()
+        card = self.hover(*self.place(11, "processes"))
+        self.assertIn("argv0\nbash\n", card + "\n")
+        columns = self.browser.run("return [...document.querySelectorAll('#card dt')].map((one) => one.textContent)")
+        unknown = self.browser.find("#card .unknown").text.removeprefix("NULL: ").split(", ")
+        stored = [row[0] for row in self.root.run("SHOW COLUMNS FROM process")]
+        self.assertEqual(sorted(stored), sorted(columns + unknown))
+        actions = ActionChains(self.browser.driver)
+        actions.w3c_actions.pointer_action.move_to_location(*self.place(11, "processes")).pointer_down().pointer_up()
+        actions.perform()
+        self.frame()
+        self.assertEqual(f"processes/{shell['id']}", self.state("selected"))
+        self.follow("Children", f"processes/{perl['id']}")
+        self.assertEqual(["Parent", "Children", "Endpoints", "Files", "The whole row"], self.headings())
+        self.follow("Children", f"processes/{child['id']}")
+        self.follow("Parent", f"processes/{perl['id']}")
+        self.follow("Endpoints", "endpoints/")
+        self.follow("Process", f"processes/{perl['id']}")
+        self.follow("Files", "files/")
+        self.browser.find("#scroller").send_keys(Keys.ESCAPE)
+        self.assertEqual("", self.state("selected"))
+
+    def test_by_keyboard(self):
+        self.small()
+        self.make()
+        self.open()
+        chart = self.browser.find("#scroller")
+        self.assertEqual(0, self.browser.run("return arguments[0].tabIndex", chart))
+        chosen = []
+        for key in "jjjk":
+            chart.send_keys(key)
+            self.frame()
+            chosen.append(self.state("selected").split("/")[0])
+        self.assertEqual(["sessions", "processes", "processes", "processes"], chosen)
+        chart.send_keys(Keys.ARROW_RIGHT)
+        chart.send_keys("+", Keys.ARROW_RIGHT)
+        self.frame()
+        self.assertEqual((65, 165), self.view())
+        chart.send_keys(Keys.ESCAPE, "/")
+        self.assertEqual("search", self.browser.run("return document.activeElement.id"))
+
+    def test_what_lived_throughout(self):
+        daemon = self.process(-100, None, "daemon")
+        self.insert("process", [daemon, self.process(5, 6, "child", parent=daemon)])
+        self.watched()
+        self.make()
+        self.open()
+        self.assertEqual(1, self.counts("lanes")["processes"])
+        self.browser.find("#scroller").send_keys("j")
+        self.frame()
+        self.follow("Parent", f"processes/{daemon['id']}")
+        self.frame()
+        self.assertEqual(2, self.counts("lanes")["processes"])
+
+    def test_lanes_and_users(self):
+        self.small()
+        self.make("--lanes", "processes")
+        self.open()
+        self.assertEqual({"missed": 1, "processes": 3}, self.counts("lanes"))
+        self.assertNotEqual(self.colour("bob"), self.colour("alice"))
+        self.browser.run("[...document.querySelectorAll('.legend button')][1].click()")
+        self.frame()
+        self.assertNotEqual(self.colour("alice"), self.pixel("processes", 10.2))
+        for box in self.browser.find_all(".check input"):
+            box.click()
+        self.frame()
+        self.assertIn("All lanes are switched off", self.browser.find("#empty").text)
+
+    def test_hostile_names(self):
+        process = self.process(1, 100, HOSTILE, argv0=HOSTILE, arguments=HOSTILE, exe="/" + HOSTILE, cwd=HOSTILE)
+        self.insert("process", [process])
+        self.insert("endpoint", [self.endpoint(process, 2, 99, remote_name=HOSTILE, local_name=HOSTILE)])
+        self.insert("file_access", [self.file(process, 3, 98, "/tmp/" + HOSTILE)])
+        self.insert("device", [self.device(4, 97, model=HOSTILE, devpath=HOSTILE)])
+        self.insert("session", [self.session(5, 96, username=HOSTILE, tty=HOSTILE)])
+        self.insert("gap", [self.gap(6, 95, detail=HOSTILE)])
+        self.root.run("UPDATE enrolment SET name = %s", HOSTILE)
+        self.addCleanup(self.root.run, "UPDATE enrolment SET name = 'web'")
+        self.make()
+        with open(self.page, encoding="utf-8") as stream:
+            text = stream.read()
+        self.assertEqual(2, text.count("<script"))
+        self.assertEqual(2, text.count("</script>"))
+        for forbidden in ("\u202e", "\x1b", "<!--"):
+            self.assertNotIn(forbidden, text)
+        self.browser.open(self.page)
+        self.assertEqual([], self.browser.console())
+        self.assertEqual(2, self.browser.run("return document.scripts.length"))
+        self.assertEqual("Timeline of " + SHOWN, self.browser.driver.title)
+        self.assertEqual("Timeline of " + SHOWN, self.browser.find("h1").text)
+        seen = set()
+        for _ in range(6):
+            self.browser.find("#scroller").send_keys("j")
+            self.frame()
+            seen.add(self.state("selected").split("/")[0])
+            self.assertIn(SHOWN, self.browser.find("#detail").text)
+            self.assertEqual(2, self.browser.run("return document.scripts.length"))
+        self.assertEqual({"processes", "endpoints", "files", "devices", "sessions", "gaps"}, seen)
+        self.hover(*self.place(50, "processes"))
+        self.assertIn(SHOWN, self.browser.find("#card").text)
+        self.assertEqual([], self.browser.console())
+
+    def test_the_policy(self):
+        """What is not the page's own script does not run, and nothing is loaded."""
+        self.small()
+        self.make()
+        self.open()
+        self.browser.run("const one = document.createElement('script'); one.textContent = 'document.title = 1'; "
+                         "document.body.append(one); const image = new Image(); image.src = 'http://198.18.0.1/x'; "
+                         "document.body.append(image)")
+        self.assertEqual("Timeline of web", self.browser.driver.title)
+        messages = [entry["message"] for entry in self.browser.console()]
+        self.assertEqual(2, len(messages))
+        for message in messages:
+            self.assertIn("Content Security Policy", message)
+
+    def test_print(self):
+        self.busy(300)
+        self.make(until=3600)
+        self.open()
+        path = os.path.join(self.server.directory, "page.pdf")
+        self.browser.pdf(path)
+        run("chromium", "--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={self.browser.profile}-print",
+            f"--print-to-pdf={path}.2", "file://" + self.page)
+        shutil.rmtree(self.browser.profile + "-print")
+        for name in (path, path + ".2"):
+            text = run("pdftotext", "-layout", name, "-").stdout
+            for word in ("Sessions", "Processes", "Endpoints", "Files", "Devices", "Not seen", "12:10", "is not complete",
+                         "Login user", "bash", "alice by sshd from 198.18.0.9 on pts/7 session 5"):
+                self.assertIn(word, text)
+            self.assertIn(f"Rows ({sum(self.counts('lanes').values())})", text)
+            self.assertNotIn("Whole window", text)
+
+    def test_narrow_wide_dark(self):
+        self.busy(300)
+        self.make(until=3600)
+        papers = {}
+        for scheme in ("light", "dark"):
+            for width, height in ((390, 844), (1280, 860), (2200, 1200)):
+                self.browser.prefer(scheme)
+                self.browser.resize(width, height)
+                self.open()
+                self.assertEqual(scheme, self.state("theme"))
+                self.assertLessEqual(self.browser.run("return document.documentElement.scrollWidth"), width)
+                papers[scheme] = self.pixel("sessions", 2)
+        self.assertNotEqual(papers["light"], papers["dark"])
+
+    def test_nothing(self):
+        self.watched()
+        self.make(status=1)
+        self.open()
+        self.assertIn("Nothing was recorded in this window", self.browser.find("#nothing").text)
+        self.assertIn("is complete", self.browser.find("#completeness").text)
+
+    def test_on_standard_output(self):
+        self.small()
+        done = self.ask("--html", "-")
+        self.assertTrue(done.stdout.startswith("<!DOCTYPE html>"))
+        self.assertTrue(done.stdout.endswith("</html>\n"))
+        self.assertRegex(done.stderr, r"\AHost web: 7 rows\nEvidence from [^\n]+\n\Z")
+
+    def test_a_time_zone(self):
+        self.small()
+        self.make("--time-zone", "Africa/Nairobi")
+        self.open()
+        self.assertIn("2026-03-05 15:00:00.000000+03:00", self.browser.find(".window").text)
+        self.browser.find("#scroller").send_keys("j")
+        self.frame()
+        self.assertIn("2026-03-05 15:00:05.000000", self.browser.find("#detail").text)
 
 
 if __name__ == "__main__":

@@ -66,8 +66,10 @@ class Browser:
         return wait_for(lambda: self.run(script), seconds, what)
 
     def console(self):
-        """What was said on the console, refused loads and broken policies included."""
-        return [entry for entry in self.driver.get_log("browser") if "favicon" not in entry["message"]]
+        """What was said on the console, refused loads and broken policies included; not that it is slow
+        to read pixels, which only tests do."""
+        return [entry for entry in self.driver.get_log("browser")
+                if "willReadFrequently" not in entry["message"]]
 
     def screenshot(self, path):
         with open(path, "wb") as stream:

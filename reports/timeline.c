@@ -61,6 +61,7 @@ static void fill_values(struct statement_value values[N_VALUES],
 {
     const struct timeline_question *q = question;
     const int64_t hour = INT64_C(3600000000);
+    const int64_t late = q->since_us + hour / 6;
     const struct statement_value filled[N_VALUES] = {
         number("host_id", true, q->host_id),
         number("row_limit", true, q->limit + 1),
@@ -77,6 +78,8 @@ static void fill_values(struct statement_value values[N_VALUES],
         moment("until", STATEMENT_MOMENT, q->until_us),
         moment("since_day", STATEMENT_DAY, q->since_us > hour ? q->since_us - hour : 0),
         moment("until_day", STATEMENT_DAY, q->until_us + hour),
+        moment("late_day", STATEMENT_DAY, late),
+        number("late_id", true, (uint64_t)late),
     };
     memcpy(values, filled, sizeof(filled));
 }

@@ -331,14 +331,17 @@
     return ends.length;
   }
 
-  /* Tracks depend on the scale, because a row is never narrower than can be seen; not on the place, so that
-   * moving in time moves nothing up or down. */
-  function pack(scale, narrow) {
+  /* Tracks depend on the scale, because a row is never narrower than can be seen, and hold what is in the
+   * view or up to its width beside it: so a short move in time moves nothing up or down, and a view of
+   * little stays low. */
+  function pack(view, scale, narrow, beside = 1) {
+    const span = (view.to - view.from) * beside, from = view.from - span, to = view.to + span;
     let y = 0;
     const lanes = [];
     for (const lane of LANES) {
       if (!state.shown.has(lane.name) || !lane.of.some((source) => data.lanes[source])) continue;
-      const all = rows.filter((row) => row.lane === lane), list = all.filter(isShown);
+      const all = rows.filter((row) => row.lane === lane), wanted = all.filter(isShown);
+      const list = wanted.filter((row) => row.last >= from && row.begin <= to);
       if (lane.name === "missed" && !all.length) continue;
       let tracks = assign(list, scale, true), labelled = true;
       if (tracks > LABEL_TRACKS) {
@@ -347,10 +350,10 @@
       }
       const height = labelled ? 20 : tracks <= 160 ? 11 : 6, head = narrow ? 24 : 0;
       const body = Math.max(narrow ? 20 : 40, tracks * height);
-      lanes.push({ lane, all, list, count: list.length, tracks, height, labelled, y, head, top: y + head + 6, size: head + body + 12 });
+      lanes.push({ lane, all, list, count: wanted.length, tracks, height, labelled, y, head, top: y + head + 6, size: head + body + 12 });
       y += head + body + 12;
     }
-    return { lanes, height: y, scale, narrow };
+    return { lanes, height: y, scale, from, to };
   }
 
   /* --- drawing --- */
@@ -473,7 +476,7 @@
     let drawn = 0;
     for (let at = wanted.length - 1; at >= 0; at--)
       if (drawRow(surface, wanted[at][0], placed, view, plot, wanted[at][1])) drawn++;
-    if (!placed.list.length) drawNothing(surface, placed, plot);
+    if (!placed.count) drawNothing(surface, placed, plot);
     drawTitle(surface, placed, plot, clip);
     surface.path([[0, placed.y + placed.size - 0.5], [plot.left + plot.width + 20, placed.y + placed.size - 0.5]], theme.line);
     return drawn;
@@ -553,7 +556,7 @@
     plot = { left: narrow ? 0 : 116, width: 0 };
     plot.width = width - plot.left;
     const scale = plot.width / (state.view.to - state.view.from);
-    layout = pack(scale, narrow);
+    layout = pack(state.view, scale, narrow);
     const room = Math.max(360, innerHeight - chart.getBoundingClientRect().top - scrollY - 56);
     const height = Math.min(Math.max(layout.height + AXIS, 200), room);
     scroller.style.height = `${height}px`;
@@ -578,7 +581,7 @@
 
   function drawScreen() {
     const scale = plot.width / (state.view.to - state.view.from);
-    if (Math.abs(scale / layout.scale - 1) > 1e-9) arrange();
+    if (Math.abs(scale / layout.scale - 1) > 1e-9 || state.view.from < layout.from || state.view.to > layout.to) arrange();
     const context = canvas.getContext("2d"), ratio = devicePixelRatio || 1, theme = screenTheme();
     const width = canvas.width / ratio, height = canvas.height / ratio, top = scroller.scrollTop;
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
@@ -637,7 +640,7 @@
     say.rows = rows.length;
     say.viewSince = Math.round(state.view.from);
     say.viewUntil = Math.round(state.view.to);
-    say.lanes = layout.lanes.map((placed) => `${placed.lane.name}:${placed.list.length}`).join(" ");
+    say.lanes = layout.lanes.map((placed) => `${placed.lane.name}:${placed.count}`).join(" ");
     say.drawn = layout.lanes.map((placed) => `${placed.lane.name}:${placed.drawn}`).join(" ");
     say.tracks = layout.lanes.map((placed) => `${placed.lane.name}:${placed.tracks}`).join(" ");
     say.matches = state.matches ? state.matches.size : "";
@@ -1067,7 +1070,7 @@
 
   function paperLanes() {
     const view = state.view, sheet = { left: 116, width: PAPER_WIDTH - 116 };
-    const placed = pack(sheet.width / (view.to - view.from), false).lanes;
+    const placed = pack(view, sheet.width / (view.to - view.from), false, 0).lanes;
     return placed.flatMap((one) => {
       const pieces = [];
       for (let first = 0; first < Math.max(1, one.tracks); first += PAPER_TRACKS) {

@@ -1,3 +1,7 @@
+-- The rows that were alive in the window are found by their keys, in four parts, each of which an index
+-- answers alone: begun in the window; begun before (by the id: recorded before it or shortly after its
+-- beginning) and ended later; or not ended; and begun before, but recorded later, by an agent that was not
+-- there then. So neither what was over nor what came later is read.
 SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01', e.created_at) AS begin_us,
        TIMESTAMPDIFF(MICROSECOND, '1970-01-01', e.destroyed_at) AS end_us,
        COALESCE(e.login_username, e.login_uid) AS login_user,
@@ -30,15 +34,24 @@ SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01', e.created_at) AS begin_us,
               ': ', CONCAT_WS(', ', e.end_cause, CONCAT('sent ', e.bytes_sent),
                               CONCAT('received ', e.bytes_received))) AS end_text,
        e.*
-  FROM (SELECT a.host_id, a.id, a.day FROM endpoint a
-         WHERE a.host_id = :host_id AND a.day >= :since_day
-           AND a.created_at >= :since AND a.created_at <= :until
-        UNION ALL
-        SELECT b.host_id, b.id, b.day FROM endpoint b
-         WHERE b.host_id = :host_id AND b.day <= :until_day AND b.created_at < :since
-           AND (b.destroyed_at IS NULL OR b.destroyed_at >= :since)) k
-  JOIN endpoint e ON e.host_id = k.host_id AND e.id = k.id AND e.day = k.day
- WHERE (:any_login OR e.login_uid <=> :login_uid)
+  FROM (SELECT host_id, id, day FROM endpoint
+         WHERE host_id = :host_id AND day >= :since_day
+           AND created_at >= :since AND created_at <= :until
+           AND (:any_login OR login_uid <=> :login_uid)
+        UNION
+        SELECT host_id, id, day FROM endpoint FORCE INDEX (destroyed)
+         WHERE host_id = :host_id AND destroyed_at >= :since AND id < :late_id AND day <= :late_day
+        UNION
+        SELECT host_id, id, day FROM endpoint FORCE INDEX (destroyed)
+         WHERE host_id = :host_id AND destroyed_at IS NULL AND id < :late_id AND day <= :late_day
+        UNION
+        SELECT host_id, id, day FROM endpoint FORCE INDEX (created)
+         WHERE host_id = :host_id AND created_at < :since AND id >= :late_id
+           AND day >= :late_day AND day <= :until_day) k
+  STRAIGHT_JOIN endpoint e ON e.host_id = k.host_id AND e.id = k.id AND e.day = k.day
+ WHERE e.created_at <= :until AND (e.destroyed_at IS NULL OR e.destroyed_at >= :since
+        OR e.created_at >= :since)
+   AND (:any_login OR e.login_uid <=> :login_uid)
    AND (:any_process OR e.process_id IN (SELECT id FROM tree))
  ORDER BY e.created_at, e.id
  LIMIT :row_limit

@@ -1,3 +1,7 @@
+-- The rows that were alive in the window are found by their keys, in four parts, each of which an index
+-- answers alone: begun in the window; begun before (by the id: recorded before it or shortly after its
+-- beginning) and ended later; or not ended; and begun before, but recorded later, by an agent that was not
+-- there then. So neither what was over nor what came later is read.
 SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01', p.created_at) AS begin_us,
        TIMESTAMPDIFF(MICROSECOND, '1970-01-01', p.destroyed_at) AS end_us,
        COALESCE(p.login_username, p.login_uid) AS login_user,
@@ -11,15 +15,24 @@ SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01', p.created_at) AS begin_us,
                    WHEN p.end_cause = 'exit' THEN CONCAT('exit ', COALESCE(p.exit_code, '?'))
                    ELSE p.end_cause END) AS end_text,
        p.*
-  FROM (SELECT a.host_id, a.id, a.day FROM process a
-         WHERE a.host_id = :host_id AND a.day >= :since_day
-           AND a.created_at >= :since AND a.created_at <= :until
-        UNION ALL
-        SELECT b.host_id, b.id, b.day FROM process b
-         WHERE b.host_id = :host_id AND b.day <= :until_day AND b.created_at < :since
-           AND (b.destroyed_at IS NULL OR b.destroyed_at >= :since)) k
-  JOIN process p ON p.host_id = k.host_id AND p.id = k.id AND p.day = k.day
- WHERE (:any_login OR p.login_uid <=> :login_uid)
+  FROM (SELECT host_id, id, day FROM process
+         WHERE host_id = :host_id AND day >= :since_day
+           AND created_at >= :since AND created_at <= :until
+           AND (:any_login OR login_uid <=> :login_uid)
+        UNION
+        SELECT host_id, id, day FROM process FORCE INDEX (destroyed)
+         WHERE host_id = :host_id AND destroyed_at >= :since AND id < :late_id AND day <= :late_day
+        UNION
+        SELECT host_id, id, day FROM process FORCE INDEX (destroyed)
+         WHERE host_id = :host_id AND destroyed_at IS NULL AND id < :late_id AND day <= :late_day
+        UNION
+        SELECT host_id, id, day FROM process FORCE INDEX (created)
+         WHERE host_id = :host_id AND created_at < :since AND id >= :late_id
+           AND day >= :late_day AND day <= :until_day) k
+  STRAIGHT_JOIN process p ON p.host_id = k.host_id AND p.id = k.id AND p.day = k.day
+ WHERE p.created_at <= :until AND (p.destroyed_at IS NULL OR p.destroyed_at >= :since
+        OR p.created_at >= :since)
+   AND (:any_login OR p.login_uid <=> :login_uid)
    AND (:any_process OR p.id IN (SELECT id FROM tree))
  ORDER BY p.created_at, p.id
  LIMIT :row_limit

@@ -61,7 +61,7 @@ static void fill_values(struct statement_value values[N_VALUES],
 {
     const struct timeline_question *q = question;
     const int64_t hour = INT64_C(3600000000);
-    const int64_t late = q->since_us + hour / 6;
+    const int64_t late = (q->any_login ? q->until_us : q->since_us) + hour / 6;
     const struct statement_value filled[N_VALUES] = {
         number("host_id", true, q->host_id),
         number("row_limit", true, q->limit + 1),

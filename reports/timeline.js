@@ -540,7 +540,7 @@
   const stage = element("div", { className: "stage" }, chart, detail);
   const card = element("div", { id: "card", hidden: true });
   card.setAttribute("role", "tooltip");
-  let layout = null, plot = null, waiting = false;
+  let layout = null, plot = null, waiting = false, tallest = 0;
 
   function redraw() {
     if (waiting) return;
@@ -558,7 +558,9 @@
     const scale = plot.width / (state.view.to - state.view.from);
     layout = pack(state.view, scale, narrow);
     const room = Math.max(360, innerHeight - chart.getBoundingClientRect().top - scrollY - 56);
-    const height = Math.min(Math.max(layout.height + AXIS, 200), room);
+    /* It does not become lower while somebody zooms: the pointer would leave it. */
+    tallest = Math.max(tallest, layout.height + AXIS, 200);
+    const height = Math.min(tallest, room);
     scroller.style.height = `${height}px`;
     detail.style.maxHeight = `${height}px`;
     spacer.style.height = `${Math.max(0, layout.height + AXIS - height)}px`;
@@ -859,6 +861,7 @@
     if (isOn) state.shown.add(name);
     else state.shown.delete(name);
     laneBoxes.get(name).checked = isOn;
+    tallest = 0;
     arrange();
     redraw();
   }
@@ -1058,6 +1061,7 @@
   });
   addEventListener("hashchange", () => select(byKey.get(decodeURIComponent(location.hash.slice(1))) || null, true));
   addEventListener("resize", () => {
+    tallest = 0;
     arrange();
     redraw();
   });

@@ -1,7 +1,7 @@
--- The rows that were alive in the window are found by their keys, in four parts, each of which an index
--- answers alone: begun in the window; begun before (by the id: recorded before it or shortly after its
--- beginning) and ended later; or not ended; and begun before, but recorded later, by an agent that was not
--- there then. So neither what was over nor what came later is read.
+-- What was alive in the window is found by key, in parts that an index answers alone: what began in it;
+-- what ended in it or later, or not at all, and had been recorded by late_id. That is shortly after the
+-- window; of one login user, shortly after its beginning, and what began before and was recorded later
+-- is a part of its own, so that not everybody's rows are read.
 SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01', f.created_at) AS begin_us,
        TIMESTAMPDIFF(MICROSECOND, '1970-01-01', f.destroyed_at) AS end_us,
        COALESCE(f.login_username, f.login_uid) AS login_user,
@@ -25,9 +25,9 @@ SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01', f.created_at) AS begin_us,
         SELECT host_id, id, day FROM file_access FORCE INDEX (destroyed)
          WHERE host_id = :host_id AND destroyed_at IS NULL AND id < :late_id AND day <= :late_day
         UNION
-        SELECT host_id, id, day FROM file_access FORCE INDEX (created)
-         WHERE host_id = :host_id AND created_at < :since AND id >= :late_id
-           AND day >= :late_day AND day <= :until_day) k
+        SELECT host_id, id, day FROM file_access FORCE INDEX (login)
+         WHERE NOT :any_login AND login_uid <=> :login_uid AND host_id = :host_id
+           AND created_at < :since AND id >= :late_id AND day >= :since_day AND day <= :until_day) k
   STRAIGHT_JOIN file_access f ON f.host_id = k.host_id AND f.id = k.id AND f.day = k.day
  WHERE f.created_at <= :until AND (f.destroyed_at IS NULL OR f.destroyed_at >= :since
         OR f.created_at >= :since)

@@ -1,7 +1,7 @@
--- The rows that were alive in the window are found by their keys, in four parts, each of which an index
--- answers alone: begun in the window; begun before (by the id: recorded before it or shortly after its
--- beginning) and ended later; or not ended; and begun before, but recorded later, by an agent that was not
--- there then. So neither what was over nor what came later is read.
+-- What was alive in the window is found by key, in parts that an index answers alone: what began in it;
+-- what ended in it or later, or not at all, and had been recorded by late_id. That is shortly after the
+-- window; of one login user, shortly after its beginning, and what began before and was recorded later
+-- is a part of its own, so that not everybody's rows are read.
 SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01', p.created_at) AS begin_us,
        TIMESTAMPDIFF(MICROSECOND, '1970-01-01', p.destroyed_at) AS end_us,
        COALESCE(p.login_username, p.login_uid) AS login_user,
@@ -26,9 +26,9 @@ SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01', p.created_at) AS begin_us,
         SELECT host_id, id, day FROM process FORCE INDEX (destroyed)
          WHERE host_id = :host_id AND destroyed_at IS NULL AND id < :late_id AND day <= :late_day
         UNION
-        SELECT host_id, id, day FROM process FORCE INDEX (created)
-         WHERE host_id = :host_id AND created_at < :since AND id >= :late_id
-           AND day >= :late_day AND day <= :until_day) k
+        SELECT host_id, id, day FROM process FORCE INDEX (login)
+         WHERE NOT :any_login AND login_uid <=> :login_uid AND host_id = :host_id
+           AND created_at < :since AND id >= :late_id AND day >= :since_day AND day <= :until_day) k
   STRAIGHT_JOIN process p ON p.host_id = k.host_id AND p.id = k.id AND p.day = k.day
  WHERE p.created_at <= :until AND (p.destroyed_at IS NULL OR p.destroyed_at >= :since
         OR p.created_at >= :since)

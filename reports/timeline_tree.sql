@@ -12,11 +12,7 @@ tree AS (
         UNION
         SELECT host_id, id, day FROM process FORCE INDEX (destroyed)
          WHERE host_id = :host_id AND destroyed_at IS NULL AND id < :late_id AND day <= :late_day
-           AND :process IS NOT NULL
-        UNION
-        SELECT host_id, id, day FROM process FORCE INDEX (created)
-         WHERE host_id = :host_id AND created_at < :since AND id >= :late_id
-           AND day >= :late_day AND day <= :until_day AND :process IS NOT NULL) k
+           AND :process IS NOT NULL) k
   STRAIGHT_JOIN process p
       ON p.host_id = k.host_id AND p.id = k.id AND p.day = k.day
    WHERE p.pid = :process AND p.created_at <= :until

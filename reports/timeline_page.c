@@ -77,7 +77,8 @@ static void append_question(struct page *page, const char *zone, struct slice co
     append_moment(to, "now", true, time_reference_now().now_us);
     append_moment(to, "cut", page->timeline->is_cut, page->timeline->cut_us);
     buffer_append_text(to, "\"lanes\":{");
-    for (size_t lane = 0, n = 0; lane < TIMELINE_N_LANES; lane++) {
+    unsigned n = 0;
+    for (enum timeline_lane lane = 0; lane < TIMELINE_N_LANES; lane++) {
         if (!page->timeline->columns[lane])
             continue;
         buffer_printf(to, "%s\n\"%s\":[", n++ ? "," : "", timeline_lane_name(lane));

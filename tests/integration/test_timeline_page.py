@@ -546,6 +546,9 @@ class TestPage(TimelineTest):
         self.follow("Files", "files/")
         self.browser.find("#scroller").send_keys(Keys.ESCAPE)
         self.assertEqual("", self.state("selected"))
+        self.browser.driver.get("about:blank")
+        self.browser.driver.get(f"file://{self.page}#processes/{child['id']}")  # a link to one row
+        self.assertEqual(f"processes/{child['id']}", self.state("selected"))
 
     def test_by_keyboard(self):
         self.small()

@@ -1065,6 +1065,14 @@
     arrange();
     redraw();
   });
+  /* The page's own scroll bar takes room without a word. */
+  let seenWidth = 0;
+  new ResizeObserver(() => {
+    if (chart.clientWidth === seenWidth) return;
+    seenWidth = chart.clientWidth;
+    arrange();
+    redraw();
+  }).observe(chart);
   dark.addEventListener("change", redraw);
 
   /* --- on paper: lanes as SVG, each piece with its axis, then the rows of the view as a table --- */

@@ -673,6 +673,9 @@ class TestPage(TimelineTest):
                 self.open()
                 self.assertEqual(scheme, self.state("theme"))
                 self.assertLessEqual(self.browser.run("return document.documentElement.scrollWidth"), width)
+                self.frame()
+                self.assertEqual(self.browser.run("return document.getElementById('scroller').clientWidth"),
+                                 self.browser.find("#scroller canvas").size["width"])
                 papers[scheme] = self.pixel("sessions", 2)
         self.assertNotEqual(papers["light"], papers["dark"])
 

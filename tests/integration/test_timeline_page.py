@@ -677,16 +677,20 @@ class TestPage(TimelineTest):
         self.assertNotEqual(papers["light"], papers["dark"])
 
     def test_nothing(self):
-        """On a narrow screen, where the page gets a scroll bar only when the chart is there."""
         self.watched()
+        self.make(status=1)
+        self.open()
+        self.assertIn("Nothing was recorded in this window", self.browser.find("#nothing").text)
+        self.assertIn("is complete", self.browser.find("#completeness").text)
+
+    def test_beside_a_scroll_bar(self):
+        """The page gets one only when the chart is there."""
         self.make(status=1)
         self.browser.resize(390, 844)
         self.open()
         self.frame()
         self.assertEqual(self.browser.run("return document.getElementById('scroller').clientWidth"),
                          self.browser.find("#scroller canvas").size["width"])
-        self.assertIn("Nothing was recorded in this window", self.browser.find("#nothing").text)
-        self.assertIn("is complete", self.browser.find("#completeness").text)
 
     def test_on_standard_output(self):
         self.small()

@@ -24,4 +24,5 @@ int export_command(int argc, char **argv);
 int status_command(int argc, char **argv);
 int sync_command(int argc, char **argv);
 int doctor_command(int argc, char **argv);
+int timeline_command(int argc, char **argv);
 int journal_command(int argc, char **argv);

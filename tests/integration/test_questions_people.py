@@ -259,10 +259,11 @@ def parameters(name):
 
 class QuestionsTest(unittest.TestCase):
     maxDiff = None
+    vestige = activity = None
 
     @classmethod
     def setUpClass(cls):
-        if not hasattr(QuestionsTest, "activity"):
+        if QuestionsTest.vestige is None:
             QuestionsTest.record()
 
     @classmethod
@@ -272,14 +273,14 @@ class QuestionsTest(unittest.TestCase):
         directory = tempfile.mkdtemp(prefix="vestige-q-")
         unittest.addModuleCleanup(shutil.rmtree, directory)
         os.chmod(directory, 0o755)
-        vestige = Standalone()
+        QuestionsTest.vestige = vestige = Standalone()
         unittest.addModuleCleanup(vestige.remove)
         unittest.addModuleCleanup(vestige.stop)
         cls.start(vestige, directory)
         activity = Activity(vestige, directory)
         unittest.addModuleCleanup(shutil.rmtree, activity.memory)
         activity.run()
-        QuestionsTest.vestige, QuestionsTest.activity = vestige, activity
+        QuestionsTest.activity = activity
 
     @staticmethod
     def start(vestige, directory):
@@ -291,7 +292,7 @@ class QuestionsTest(unittest.TestCase):
             stream.write(f"127.0.0.1 localhost\n::1 localhost\n{BOT} {NAME}\n")
         prefix = ("unshare", "--mount", "--propagation", "private", "/bin/sh", "-e", "-c",
                   UNDER_OUR_FILES, directory)
-        vestige.start("--no-agent")
+        vestige.start()
         vestige.stop()
         vestige.configure(sessions={name: os.path.join(directory, name)
                                     for name in ("utmp", "wtmp", "btmp")})

@@ -18,7 +18,7 @@ WITH contact AS (
    WHERE e.remote_name = :remote AND e.day >= :since_day AND e.created_at >= :since AND e.created_at <= :until
   UNION
   SELECT e.host_id, e.id FROM endpoint e
-   WHERE e.remote_address = COALESCE(INET6_NTOA(INET6_ATON(:remote)), :remote)
+   WHERE e.remote_address = INET6_NTOA(INET6_ATON(:remote))
      AND e.day >= :since_day AND e.created_at >= :since AND e.created_at <= :until
   UNION
   -- Contacts from before the name was known: the host learned it for this address later.

@@ -11,7 +11,7 @@
 -- schedule: process; subject file, login_user
 
 -- The script is the first word behind the interpreter's options, seen from the directory where the
--- interpreter was started; text behind -c or -e and modules behind -m are none.
+-- interpreter was started; text behind -c or -e, and modules behind -m, are none.
 WITH started AS (
   SELECT p.host_id, p.id, p.exe, p.cwd,
          CASE WHEN SUBSTRING_INDEX(p.exe, '/', -1) LIKE '%awk' AND p.arguments NOT LIKE '-f %' THEN NULL
@@ -28,7 +28,8 @@ WITH started AS (
   SELECT s.*, REGEXP_SUBSTR(words, '^(-[^ ]+ )*') AS options FROM started s
 ), scripts AS (
   SELECT s.*,
-         CASE WHEN options REGEXP '^(-[^ ]+ )*-[A-Za-z]*[ceEm] $' THEN NULL
+         CASE WHEN options REGEXP '-[A-Za-z]*c $' THEN NULL
+              WHEN exe NOT LIKE '%sh' AND options REGEXP '-[A-Za-z]*[eEmpr] $' THEN NULL
               ELSE TRIM(BOTH '''' FROM REGEXP_SUBSTR(SUBSTRING(words, 1 + CHAR_LENGTH(options)), '^(''[^'']*''|[^ ''-][^ ]*)'))
          END AS script
     FROM split s

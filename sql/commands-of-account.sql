@@ -1,6 +1,6 @@
 -- question: What ran as this account?
 -- parameter: account text; the name of the account, or its number if it has none
--- window: 1 days
+-- window: 1 day
 -- tags: account, process, seed
 -- example: vestige report commands-of-account account=nobody --since yesterday
 -- column: login_user; who had logged in, whatever su, sudo or setuid came later

@@ -1,5 +1,5 @@
 -- question: Which processes ran a program whose file was deleted, moved or replaced, or never had a name?
--- window: 1 days
+-- window: 1 day
 -- tags: disguise, process, file
 -- example: vestige report deleted-program --since yesterday
 -- column: login_user; who had logged in, whatever su, sudo or setuid came later

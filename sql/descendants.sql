@@ -1,7 +1,7 @@
 -- question: What did the process with this pid start, and that in turn?
 -- parameter: pid number; its process id; all that had it in the window
 -- parameter: depth number = 50; so many generations at most
--- window: 1 days
+-- window: 1 day
 -- tags: process, seed
 -- example: vestige report descendants pid=4711 --on web1 --since "2011-04-12 09:00"
 -- column: generation; 0 is that process, 1 are its children

@@ -1,7 +1,7 @@
 -- question: Which connections and open ports did the process with this pid have?
 -- parameter: pid number; its process id
 -- parameter: at time = none; only of the process that had this pid then: a pid is used again
--- window: 1 days
+-- window: 1 day
 -- tags: network, process, seed
 -- example: vestige report endpoints-of-process pid=4711 at="2011-04-12 09:30" --on web1
 -- column: application; the name that the program had at that moment

@@ -2,7 +2,7 @@
 -- parameter: name text = none; only under this name, as it was given; there may be no such user
 -- parameter: address address = none; only from this address
 -- parameter: service text = none; only at this one: sshd, login, su, sudo ...
--- window: 1 days
+-- window: 1 day
 -- tags: accountability, session
 -- example: vestige report failed-logins name=root service=sshd
 -- column: name; the name that was given; empty: none was

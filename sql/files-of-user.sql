@@ -2,7 +2,7 @@
 -- parameter: user user; who logged in, whatever su, sudo or setuid came later
 -- parameter: operation text = none; only where this was done: read, write, execute, create, delete, rename or attributes
 -- parameter: under path = none; only this path and what is below it
--- window: 1 days
+-- window: 1 day
 -- tags: accountability, user, file
 -- example: vestige report files-of-user user=alice operation=delete under=/srv
 -- column: username; as whom it was done

@@ -1,5 +1,5 @@
 -- question: Which scripts, shells and other interpreted programs had network connections?
--- window: 1 days
+-- window: 1 day
 -- tags: disguise, network
 -- example: vestige report interpreter-connections --on web1 --since "2h ago"
 -- column: first_seen; when the first of these connections began

@@ -1,5 +1,5 @@
 -- question: Which programs and scripts were run from a temporary or hidden place?
--- window: 1 days
+-- window: 1 day
 -- tags: disguise, process
 -- example: vestige report program-in-odd-place --since yesterday
 -- column: login_user; who had logged in, whatever su, sudo or setuid came later

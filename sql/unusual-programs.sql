@@ -1,7 +1,7 @@
 -- question: Which login users ran programs that they never ran before?
 -- parameter: baseline number = 30; so many days before the window say what is usual
 -- parameter: quiet number = 5; a baseline with activity on fewer days is called quiet
--- window: 1 days
+-- window: 1 day
 -- tags: accountability, user, unusual
 -- example: vestige report unusual-programs --login-user alice baseline=90
 -- column: program; the file that ran

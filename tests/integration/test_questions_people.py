@@ -26,6 +26,9 @@ LOOP = 171
 UNDER_OUR_FILES = """
 mount --bind "$0/passwd" /etc/passwd
 mount --bind "$0/hosts" /etc/hosts
+for file in /run/utmp /var/log/wtmp /var/log/btmp; do
+    if test -e $file; then mount --bind "$0/nothing" $file; fi
+done
 exec "$@"
 """
 
@@ -145,7 +148,6 @@ class Activity:
 
     def plug(self):
         loop_control(LOOP_CTL_ADD, LOOP)
-        self.vestige.sync()
         loop_control(LOOP_CTL_REMOVE, LOOP)
 
     def work(self):
@@ -237,7 +239,7 @@ QUESTIONS = {
     "unusual-programs": [], "unusual-sources": [], "who-contacted": ["remote=no-such-host.example"],
 }
 HOSTILE = ["'", '"', "`", "%", "_", "\\", "' OR '1' = '1", "x'; DROP TABLE process; -- ", ":since", "?",
-           "1 OR 1", "%s", "\x1b[2J", "\xff", "x" * 65536, "'" * 65536]
+           "\x1b[2J", "\xff", "'" * 65536]
 
 
 def header(name):
@@ -290,12 +292,10 @@ class QuestionsTest(unittest.TestCase):
             stream.write(f"alice:x:{ALICE}:{ALICE}::/:/bin/sh\nbob:x:{BOB}:{BOB}::/:/bin/sh\n")
         with open(os.path.join(directory, "hosts"), "w") as stream:
             stream.write(f"127.0.0.1 localhost\n::1 localhost\n{BOT} {NAME}\n")
+        with open(os.path.join(directory, "nothing"), "w"):
+            pass
         prefix = ("unshare", "--mount", "--propagation", "private", "/bin/sh", "-e", "-c",
                   UNDER_OUR_FILES, directory)
-        vestige.start()
-        vestige.stop()
-        vestige.configure(sessions={name: os.path.join(directory, name)
-                                    for name in ("utmp", "wtmp", "btmp")})
         vestige.start(prefix=prefix)
 
     # Asking

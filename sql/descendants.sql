@@ -32,7 +32,7 @@ SELECT h.name AS host, t.generation, p.created_at, p.pid, p.ppid,
        p.destroyed_at AS ended_at, p.end_cause, p.exit_code,
        p.host_id AS row_host_id, p.id AS row_id
   FROM tree t
-  JOIN process p ON p.host_id = t.host_id AND p.id = t.id
+  JOIN process p FORCE INDEX (PRIMARY) ON p.host_id = t.host_id AND p.id = t.id
    AND p.day = DATE('1970-01-01' + INTERVAL t.id DIV 1000000 SECOND)
   JOIN enrolment h ON h.host_id = t.host_id
  ORDER BY p.created_at, p.host_id, p.id

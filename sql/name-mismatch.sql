@@ -47,7 +47,7 @@ WITH named AS (
          SUBSTRING_INDEX(TRIM(TRAILING ' (deleted)' FROM p.exe), '/', -1) AS base,
          CONCAT('/', LEFT(p.arguments, 4096)) AS words
     FROM named n
-    JOIN process p ON p.host_id = n.host_id AND p.id = n.id
+    JOIN process p FORCE INDEX (PRIMARY) ON p.host_id = n.host_id AND p.id = n.id
      AND p.day = DATE('1970-01-01' + INTERVAL n.id DIV 1000000 SECOND)
    WHERE p.exe IS NOT NULL AND NOT COALESCE(p.own, 0)
      AND (:any_login OR p.login_uid <=> :login_uid)
@@ -68,7 +68,7 @@ SELECT h.name AS host, p.created_at,
        p.host_id AS row_host_id, p.id AS row_id,
        GREATEST(s.batch, p.batch, COALESCE(p.settle_batch, 0), COALESCE(p.end_batch, 0)) AS row_batch
   FROM strange s
-  JOIN process p ON p.host_id = s.host_id AND p.id = s.id
+  JOIN process p FORCE INDEX (PRIMARY) ON p.host_id = s.host_id AND p.id = s.id
    AND p.day = DATE('1970-01-01' + INTERVAL s.id DIV 1000000 SECOND)
   JOIN enrolment h ON h.host_id = p.host_id
  ORDER BY p.created_at, p.host_id, p.id, s.name

@@ -56,7 +56,7 @@ SELECT h.name AS host, p.created_at,
        f.file, p.exe AS program, p.cmdline AS command, p.exe_sha256 AS sha256,
        p.host_id AS row_host_id, p.id AS row_id, f.batch AS row_batch
   FROM placed f
-  JOIN process p ON p.host_id = f.host_id AND p.id = f.id
+  JOIN process p FORCE INDEX (PRIMARY) ON p.host_id = f.host_id AND p.id = f.id
    AND p.day = DATE('1970-01-01' + INTERVAL f.id DIV 1000000 SECOND)
   JOIN enrolment h ON h.host_id = p.host_id
  WHERE f.place IS NOT NULL

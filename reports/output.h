@@ -9,8 +9,7 @@
  *   json   {"rows": [{...}, ...]}; NULL is null; numbers keep all their digits.
  *   csv    RFC 4180 with a header line; NULL is nothing at all, the empty string is "".
  */
-#include "core/error.h"
-#include "core/slice.h"
+#include "core/buffer.h"
 
 #include <stdio.h>
 
@@ -35,6 +34,10 @@ int output_row(struct output *output, const struct slice *values) MUST_CHECK;
 /** End of the rows: complete the document and flush. Returns 0 or the stream's error. */
 int output_finish(struct output *output) MUST_CHECK;
 struct output *output_free(struct output *output);
+
+/** A value as the JSON format writes it: null, a number, or a string with its quotes. For documents
+ *  that are no list of rows. */
+void output_append_json(struct buffer *to, enum output_kind kind, struct slice value);
 
 /** Nobody reads standard output any more (@p outcome is -EPIPE): end as programs in a pipe do, by
  *  SIGPIPE, which the client library ignores. Else return. */

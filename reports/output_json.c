@@ -57,7 +57,7 @@ static bool is_number(struct slice text)
     return at == text.length;
 }
 
-static void append_value(struct buffer *to, enum output_kind kind, struct slice value)
+void output_append_json(struct buffer *to, enum output_kind kind, struct slice value)
 {
     if (slice_is_null(value))
         buffer_append_text(to, "null");
@@ -118,7 +118,7 @@ static int json_row(struct output *output, const struct slice *values)
             buffer_append_text(line, ", ");
         append_string(line, slice_text(output->columns[i].name));
         buffer_append_text(line, ": ");
-        append_value(line, output->columns[i].kind, values[i]);
+        output_append_json(line, output->columns[i].kind, values[i]);
     }
     buffer_append_byte(line, '}');
     if (line->failed)

@@ -402,7 +402,8 @@ class TestAll(QuestionsTest):
                     self.assertLessEqual(set(subject.split(", ")), set(row))
                     found = self.vestige.query(f"SELECT GREATEST(batch, COALESCE(settle_batch, 0), "
                                                f"COALESCE(end_batch, 0)) AS newest FROM {table} "
-                                               f"WHERE host_id = %s AND id = %s", row["row_host_id"], row["row_id"])
+                                               "WHERE host_id = %s AND id = %s",
+                                               row["row_host_id"], row["row_id"])
                     self.assertEqual(1, len(found), row)
                     self.assertLessEqual(found[0]["newest"], row["row_batch"])
 
@@ -463,7 +464,8 @@ class TestSeed(QuestionsTest):
             self.assertEqual(expected if not status else [], self.values(rows, *names))
         rows = self.ask("endpoints-of-row", f"process={process['id']}", since=False)
         self.assertEqual(expected, self.values(rows, *names))
-        self.assertEqual({(pid, "/usr/bin/perl " + self.activity.command)}, set(self.values(rows, "pid", "command")))
+        self.assertEqual({(pid, "/usr/bin/perl " + self.activity.command)},
+                         set(self.values(rows, "pid", "command")))
         self.ask("endpoints-of-row", f"process={process['id'] + 1}", since=False, status=1)
 
     def test_ancestry(self):
@@ -595,8 +597,8 @@ class TestAccountability(QuestionsTest):
         self.assertEqual(1, len({row["session"] for row in shell}))
         self.assertEqual(1, len([row for row in rows if row["command"] == "/bin/true by-su"]))
         self.assertEqual([], self.ours(rows, here.bob, here.web))
-        self.assertEqual(["actor", "cat"], [os.path.basename(row["program"])
-                                            for row in self.logged_in(self.ask("commands-of-user", "user=bob"), "command")])
+        rows = self.logged_in(self.ask("commands-of-user", "user=bob"), "command")
+        self.assertEqual(["actor", "cat"], [os.path.basename(row["program"]) for row in rows])
 
     def test_identity_changes(self):
         here = self.activity
@@ -643,7 +645,8 @@ class TestAccountability(QuestionsTest):
         rows = self.ask("sessions", "--login-user", "alice")
         self.assertEqual([("alice", "alice", "sshd", "198.18.0.10", self.activity.session, "closed"),
                           ("alice", "root", "su", None, self.activity.su, "closed"),
-                          ("alice", "root", "sudo", None, self.activity.sudo, "closed")], self.values(rows, *names))
+                          ("alice", "root", "sudo", None, self.activity.sudo, "closed")],
+                         self.values(rows, *names))
         for words in (["service=sshd"], ["remote=198.18.0.10"]):
             self.assertEqual(self.values(rows[:1], *names), self.values(self.ask("sessions", *words), *names))
         self.ask("sessions", "--login-user", "bob", status=1)
@@ -666,7 +669,8 @@ class TestAccountability(QuestionsTest):
         first, last = self.vestige.query(
             "SELECT MIN(created_at) AS a, MAX(created_at) AS b FROM auth_attempt WHERE remote_address = %s",
             "198.18.66.6")[0].values()
-        self.assertEqual([("198.18.66.6", 6, 3, "admin root test", 1, str(first), str(last), 0, None)], self.values(
+        expected = [("198.18.66.6", 6, 3, "admin root test", 1, str(first), str(last), 0, None)]
+        self.assertEqual(expected, self.values(
             self.ask("brute-force"), "remote_address", "failures", "names", "tried", "hosts", "first_seen",
             "last_seen", "succeeded", "success_at"))
         self.ask("brute-force", "least=7", status=1)

@@ -36,7 +36,7 @@ SELECT h.name AS host, n.created_at, COALESCE(n.login_username, n.login_uid) AS 
                       AND b.direction = 'out'
                       AND (NOT :per_program OR b.application <=> n.application)
                       AND b.created_at < :since
-                      AND b.created_at >= :since - INTERVAL :baseline_days DAY
-                      AND b.day >= :since_day - INTERVAL :baseline_days DAY)
+                      AND b.created_at >= :since - INTERVAL LEAST(:baseline_days, 100000) DAY
+                      AND b.day >= :since_day - INTERVAL LEAST(:baseline_days, 100000) DAY)
  ORDER BY n.created_at, n.host_id, n.id
  LIMIT :row_limit

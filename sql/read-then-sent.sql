@@ -25,12 +25,12 @@ SELECT h.name AS host, f.created_at, COALESCE(f.login_username, f.login_uid) AS 
   JOIN file_access f ON f.host_id = e.host_id AND f.process_id = e.process_id
   JOIN enrolment h ON h.host_id = f.host_id
  WHERE e.day <= :until_day AND e.created_at <= :until
-   AND e.destroyed_at >= :since - INTERVAL :tolerance_s SECOND
+   AND e.destroyed_at >= :since - INTERVAL LEAST(:tolerance_s, 1000000000) SECOND
    AND e.bytes_sent > 0 AND e.direction IN ('in', 'out')
    AND (:loopback OR NOT (e.remote_address LIKE '127.%' OR e.remote_address = '::1'))
    AND f.day >= :since_day AND f.created_at >= :since AND f.created_at <= :until
    AND (FIND_IN_SET('read', f.operations) OR f.operations IS NULL)
-   AND e.destroyed_at >= f.created_at - INTERVAL :tolerance_s SECOND
+   AND e.destroyed_at >= f.created_at - INTERVAL LEAST(:tolerance_s, 1000000000) SECOND
    AND (f.path = :under
         OR (f.path >= CONCAT(TRIM(TRAILING '/' FROM :under), '/')
             AND f.path < CONCAT(TRIM(TRAILING '/' FROM :under), '0')))

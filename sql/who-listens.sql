@@ -9,12 +9,10 @@
 -- column: command; the command line of the program
 -- column: parent; the program that started it
 -- column: parent_command; the command line of that program
--- schedule: endpoint; subject application, protocol, local_address, local_port, local_name
 SELECT h.name AS host, e.created_at, COALESCE(e.login_username, e.login_uid) AS login_user,
        COALESCE(e.username, e.uid) AS username, e.application, e.pid, e.protocol, e.local_address,
        e.local_port, e.local_name, p.cmdline AS command, q.comm AS parent, q.cmdline AS parent_command,
-       e.host_id AS row_host_id, e.id AS row_id,
-       GREATEST(e.batch, COALESCE(e.settle_batch, 0), COALESCE(e.end_batch, 0)) AS row_batch
+       e.host_id AS row_host_id, e.id AS row_id
   FROM endpoint e
   JOIN enrolment h ON h.host_id = e.host_id
   LEFT JOIN process p ON p.host_id = e.host_id AND p.id = e.process_id
@@ -24,7 +22,7 @@ SELECT h.name AS host, e.created_at, COALESCE(e.login_username, e.login_uid) AS 
  WHERE e.day <= :at_day AND e.created_at <= :at AND (e.destroyed_at IS NULL OR e.destroyed_at > :at)
    AND e.direction = 'listen'
    AND (:port IS NULL OR e.local_port = :port)
-   AND (e.protocol = :protocol OR (:protocol IS NULL AND e.protocol <> 'unix'))
+   AND (e.protocol = :protocol OR (:protocol IS NULL AND NOT e.protocol <=> 'unix'))
    AND (:host_id IS NULL OR e.host_id = :host_id)
    AND (:any_login OR e.login_uid <=> :login_uid)
  ORDER BY host, e.protocol, e.local_port, e.local_name, e.local_address, e.id

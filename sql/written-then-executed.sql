@@ -32,7 +32,7 @@ SELECT w.host, w.created_at, w.login_user, w.username, w.pid, w.exe, w.written_a
                    AND (FIND_IN_SET('write', a.operations) OR FIND_IN_SET('rename', a.operations))
                    AND (:host_id IS NULL OR a.host_id = :host_id)) f
           JOIN process p ON p.host_id = f.host_id AND MD5(p.exe) = f.name_hash AND p.exe = f.name
-           AND p.created_at >= f.created_at - INTERVAL :tolerance_s SECOND
+           AND p.created_at >= f.created_at - INTERVAL LEAST(:tolerance_s, 1000000000) SECOND
           JOIN enrolment h ON h.host_id = p.host_id
          WHERE p.day >= :since_day AND p.created_at >= :since AND p.created_at <= :until
            AND (:host_id IS NULL OR p.host_id = :host_id)

@@ -1,5 +1,5 @@
 -- question: Which connections out were made by users who had not logged in?
--- parameter: username text = none; only of this user
+-- parameter: username text = none; only of this user, by name, or by number where it has none
 -- parameter: loopback number = 0; 1: connections within the host, too
 -- window: 1 day
 -- tags: network, services, unattributed
@@ -21,7 +21,7 @@ SELECT h.name AS host, COALESCE(e.username, e.uid) AS username, e.application, e
  WHERE e.day >= :since_day AND e.created_at >= :since AND e.created_at <= :until
    AND e.direction = 'out' AND e.login_uid IS NULL
    AND COALESCE(p.own, 0) = 0
-   AND (:username IS NULL OR e.username = :username)
+   AND (:username IS NULL OR COALESCE(e.username, e.uid) = :username)
    AND (:loopback OR NOT (e.remote_address LIKE '127.%' OR e.remote_address = '::1'))
    AND (:host_id IS NULL OR e.host_id = :host_id)
  GROUP BY e.host_id, e.uid, e.username, e.application, e.protocol, e.remote_address, e.remote_port

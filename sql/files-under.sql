@@ -9,13 +9,13 @@
 -- column: programs; the names of the programs
 SELECT h.name AS host, f.path, COALESCE(f.login_username, f.login_uid) AS login_user,
        COALESCE(f.username, f.uid) AS username,
-       MAKE_SET(BIT_OR(f.operations + 0), 'read', 'write', 'execute', 'create', 'delete', 'rename',
+       MAKE_SET(BIT_OR(f.deeds), 'read', 'write', 'execute', 'create', 'delete', 'rename',
                 'attributes') AS operations,
        COUNT(*) AS times, GROUP_CONCAT(DISTINCT f.application ORDER BY f.application) AS programs,
        MIN(f.created_at) AS first_touched, MAX(f.created_at) AS last_touched,
        f.host_id AS row_host_id, MIN(f.id) AS row_id
-  FROM (SELECT a.host_id, a.id, a.created_at, a.path, a.operations, a.application, a.login_uid,
-               a.login_username, a.uid, a.username
+  FROM (SELECT a.host_id, a.id, a.created_at, a.path, a.operations + 0 AS deeds, a.application,
+               a.login_uid, a.login_username, a.uid, a.username
           FROM file_access a
          WHERE a.day >= :since_day AND a.created_at >= :since AND a.created_at <= :until
            AND (a.path = :path
@@ -24,8 +24,8 @@ SELECT h.name AS host, f.path, COALESCE(f.login_username, f.login_uid) AS login_
            AND (:host_id IS NULL OR a.host_id = :host_id)
            AND (:any_login OR a.login_uid <=> :login_uid)
          UNION ALL
-        SELECT b.host_id, b.id, b.created_at, b.new_path, b.operations, b.application, b.login_uid,
-               b.login_username, b.uid, b.username
+        SELECT b.host_id, b.id, b.created_at, b.new_path, b.operations + 0, b.application,
+               b.login_uid, b.login_username, b.uid, b.username
           FROM file_access b
          WHERE b.day >= :since_day AND b.created_at >= :since AND b.created_at <= :until
            AND (b.new_path = :path

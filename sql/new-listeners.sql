@@ -26,7 +26,7 @@ SELECT h.name AS host, e.created_at, e.destroyed_at,
  WHERE e.day >= :since_day AND e.created_at >= :since AND e.created_at <= :until
    AND e.direction = 'listen'
    AND (:port IS NULL OR e.local_port = :port)
-   AND (e.protocol = :protocol OR (:protocol IS NULL AND NOT e.protocol <=> 'unix'))
+   AND (e.protocol = CONVERT(:protocol USING ascii) OR (:protocol IS NULL AND NOT e.protocol <=> 'unix'))
    AND (:host_id IS NULL OR e.host_id = :host_id)
    AND (:any_login OR e.login_uid <=> :login_uid)
  ORDER BY e.created_at, e.host_id, e.id

@@ -46,6 +46,7 @@ SELECT h.name AS host, f.created_at, COALESCE(f.login_username, f.login_uid) AS 
    AND e.day <= :until_day AND e.direction IN ('in', 'out') AND e.remote_address IS NOT NULL
    AND (e.status = 'established' OR e.status IS NULL)
    AND e.created_at <= COALESCE(f.destroyed_at, e.created_at)
-   AND (e.destroyed_at IS NULL OR e.destroyed_at >= f.created_at - INTERVAL LEAST(:tolerance_s, 1000000000) SECOND)
+   AND (e.destroyed_at IS NULL
+        OR e.destroyed_at >= f.created_at - INTERVAL LEAST(:tolerance_s, 1000000000) SECOND)
  ORDER BY f.created_at, f.host_id, f.id, e.id
  LIMIT :row_limit

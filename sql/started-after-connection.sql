@@ -20,12 +20,14 @@ SELECT s.host, s.created_at, s.depth, s.login_user, s.username, s.application, s
   FROM (WITH RECURSIVE tree (host_id, id, created_at, image_end, depth, endpoint_id, connected_at,
                              allowed_until) AS (
           SELECT e.host_id, p.id, p.created_at, p.destroyed_at, 0, e.id, e.created_at,
-                 COALESCE(e.destroyed_at + INTERVAL LEAST(:within_s, 1000000000) SECOND, CAST('9999-12-31' AS DATETIME(6)))
+                 COALESCE(e.destroyed_at + INTERVAL LEAST(:within_s, 1000000000) SECOND,
+                          CAST('9999-12-31' AS DATETIME(6)))
             FROM endpoint e
             JOIN process p ON p.host_id = e.host_id AND p.id = e.process_id
              AND p.day = DATE('1970-01-01' + INTERVAL e.process_id DIV 1000000 SECOND)
            WHERE e.day <= :until_day AND e.created_at <= :until
-             AND (e.destroyed_at IS NULL OR e.destroyed_at >= :since - INTERVAL LEAST(:within_s, 1000000000) SECOND)
+             AND (e.destroyed_at IS NULL
+                  OR e.destroyed_at >= :since - INTERVAL LEAST(:within_s, 1000000000) SECOND)
              AND e.direction IN ('in', 'out') AND (:direction IS NULL OR e.direction = :direction)
              AND (e.status = 'established' OR e.status IS NULL)
              AND (:loopback OR NOT (e.remote_address LIKE '127.%' OR e.remote_address = '::1'))

@@ -22,7 +22,7 @@ SELECT h.name AS host, e.created_at, COALESCE(e.login_username, e.login_uid) AS 
  WHERE e.day <= :at_day AND e.created_at <= :at AND (e.destroyed_at IS NULL OR e.destroyed_at > :at)
    AND e.direction = 'listen'
    AND (:port IS NULL OR e.local_port = :port)
-   AND (e.protocol = :protocol OR (:protocol IS NULL AND NOT e.protocol <=> 'unix'))
+   AND (e.protocol = CONVERT(:protocol USING ascii) OR (:protocol IS NULL AND NOT e.protocol <=> 'unix'))
    AND (:host_id IS NULL OR e.host_id = :host_id)
    AND (:any_login OR e.login_uid <=> :login_uid)
  ORDER BY host, e.protocol, e.local_port, e.local_name, e.local_address, e.id

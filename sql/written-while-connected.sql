@@ -22,12 +22,13 @@ SELECT h.name AS host, f.created_at, COALESCE(f.login_username, f.login_uid) AS 
   JOIN file_access f ON f.host_id = e.host_id AND f.process_id = e.process_id
   JOIN enrolment h ON h.host_id = f.host_id
  WHERE e.day <= :until_day AND e.created_at <= :until
-   AND (e.destroyed_at IS NULL OR e.destroyed_at >= :since - INTERVAL LEAST(:tolerance_s, 1000000000) SECOND)
+   AND (e.destroyed_at IS NULL
+        OR e.destroyed_at >= :since - INTERVAL LEAST(:tolerance_s, 1000000000) SECOND)
    AND e.direction IN ('in', 'out') AND e.remote_address IS NOT NULL
    AND (e.status = 'established' OR e.status IS NULL)
    AND (:loopback OR NOT (e.remote_address LIKE '127.%' OR e.remote_address = '::1'))
    AND f.day >= :since_day AND f.created_at >= :since AND f.created_at <= :until
-   AND (FIND_IN_SET('write', f.operations))
+   AND FIND_IN_SET('write', f.operations)
    AND (f.destroyed_at IS NULL OR f.destroyed_at >= e.created_at)
    AND (e.destroyed_at IS NULL
         OR e.destroyed_at >= f.created_at - INTERVAL LEAST(:tolerance_s, 1000000000) SECOND)

@@ -325,7 +325,7 @@ class TestTraffic(NetworkQuestions):
         self.assert_answer(new, self.asked(*question, *since, "program=vestige-client"), *columns)
         self.assert_answer(new, self.asked(*question, *since, "per_program=0", "--login-user", BOB),
                            *columns)
-        self.assert_answer([("vestige-client", "127.0.0.1", self.facts["first"][1]), *new],
+        self.assert_answer([*new, ("vestige-client", "127.0.0.1", self.facts["first"][1])],
                            self.asked(*question, *since, "program=vestige-client", "baseline_days=0"),
                            *columns)
         self.empty(*question[:1], *since, "program=vestige-client")

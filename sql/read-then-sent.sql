@@ -13,7 +13,7 @@
 -- column: connections; how many there were
 -- column: remotes; names of the other ends, or their addresses where they have none
 -- schedule: file_access; subject path, application, login_user
-SELECT h.name AS host, f.created_at, COALESCE(f.login_username, f.login_uid) AS login_user,
+SELECT STRAIGHT_JOIN h.name AS host, f.created_at, COALESCE(f.login_username, f.login_uid) AS login_user,
        COALESCE(f.username, f.uid) AS username, f.application, f.pid, f.path, f.size AS file_size,
        SUM(e.bytes_sent) AS bytes_sent, COUNT(*) AS connections,
        GROUP_CONCAT(DISTINCT COALESCE(e.remote_name, e.remote_address)
@@ -21,20 +21,23 @@ SELECT h.name AS host, f.created_at, COALESCE(f.login_username, f.login_uid) AS 
        f.host_id AS row_host_id, f.id AS row_id,
        MAX(GREATEST(f.batch, COALESCE(f.end_batch, 0), e.batch, COALESCE(e.settle_batch, 0),
                     COALESCE(e.end_batch, 0))) AS row_batch
-  FROM endpoint e
-  JOIN file_access f ON f.host_id = e.host_id AND f.process_id = e.process_id
-  JOIN enrolment h ON h.host_id = f.host_id
- WHERE e.day <= :until_day AND e.created_at <= :until
-   AND e.destroyed_at >= :since - INTERVAL LEAST(:tolerance_s, 1000000000) SECOND
-   AND e.bytes_sent > 0 AND e.direction IN ('in', 'out')
-   AND (:loopback OR NOT (e.remote_address LIKE '127.%' OR e.remote_address = '::1'))
-   AND f.day >= :since_day AND f.created_at >= :since AND f.created_at <= :until
-   AND (FIND_IN_SET('read', f.operations) OR f.operations IS NULL)
+  FROM file_access f
+  JOIN (SELECT c.*
+          FROM endpoint c
+         WHERE c.day <= :until_day AND c.created_at <= :until
+           AND c.destroyed_at >= :since - INTERVAL LEAST(:tolerance_s, 1000000000) SECOND
+           AND c.bytes_sent > 0 AND c.direction IN ('in', 'out')
+           AND (:loopback OR NOT (c.remote_address LIKE '127.%' OR c.remote_address = '::1'))
+           AND (:host_id IS NULL OR c.host_id = :host_id)
+         LIMIT 18446744073709551615) e ON e.host_id = f.host_id AND e.process_id = f.process_id
    AND e.destroyed_at >= f.created_at - INTERVAL LEAST(:tolerance_s, 1000000000) SECOND
+  JOIN enrolment h ON h.host_id = f.host_id
+ WHERE f.day >= :since_day AND f.created_at >= :since AND f.created_at <= :until
+   AND (FIND_IN_SET('read', f.operations) OR f.operations IS NULL)
    AND (f.path = :under
         OR (f.path >= CONCAT(TRIM(TRAILING '/' FROM :under), '/')
             AND f.path < CONCAT(TRIM(TRAILING '/' FROM :under), '0')))
-   AND (:host_id IS NULL OR e.host_id = :host_id)
+   AND (:host_id IS NULL OR f.host_id = :host_id)
    AND (:any_login OR f.login_uid <=> :login_uid)
  GROUP BY f.host_id, f.id, f.day
 HAVING SUM(e.bytes_sent) > :bytes

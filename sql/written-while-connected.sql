@@ -11,31 +11,34 @@
 -- column: connected_at; when the connection began
 -- column: bytes_received; of the whole connection; known at its end
 -- schedule: file_access; subject path, application, remote
-SELECT h.name AS host, f.created_at, COALESCE(f.login_username, f.login_uid) AS login_user,
+SELECT STRAIGHT_JOIN h.name AS host, f.created_at, COALESCE(f.login_username, f.login_uid) AS login_user,
        COALESCE(f.username, f.uid) AS username, f.application, f.pid, f.path, f.size, e.direction,
        COALESCE(e.remote_name, e.remote_address) AS remote, e.remote_port, e.created_at AS connected_at,
        e.bytes_received, e.remote_address AS row_remote_address, e.id AS row_endpoint_id,
        f.host_id AS row_host_id, f.id AS row_id,
        GREATEST(f.batch, COALESCE(f.end_batch, 0), e.batch, COALESCE(e.settle_batch, 0),
                 COALESCE(e.end_batch, 0)) AS row_batch
-  FROM endpoint e
-  JOIN file_access f ON f.host_id = e.host_id AND f.process_id = e.process_id
-  JOIN enrolment h ON h.host_id = f.host_id
- WHERE e.day <= :until_day AND e.created_at <= :until
-   AND (e.destroyed_at IS NULL
-        OR e.destroyed_at >= :since - INTERVAL LEAST(:tolerance_s, 1000000000) SECOND)
-   AND e.direction IN ('in', 'out') AND e.remote_address IS NOT NULL
-   AND (e.status = 'established' OR e.status IS NULL)
-   AND (:loopback OR NOT (e.remote_address LIKE '127.%' OR e.remote_address = '::1'))
-   AND f.day >= :since_day AND f.created_at >= :since AND f.created_at <= :until
-   AND FIND_IN_SET('write', f.operations)
-   AND (f.destroyed_at IS NULL OR f.destroyed_at >= e.created_at)
+  FROM file_access f
+  JOIN (SELECT c.*
+          FROM endpoint c
+         WHERE c.day <= :until_day AND c.created_at <= :until
+           AND (c.destroyed_at IS NULL
+                OR c.destroyed_at >= :since - INTERVAL LEAST(:tolerance_s, 1000000000) SECOND)
+           AND c.direction IN ('in', 'out') AND c.remote_address IS NOT NULL
+           AND (c.status = 'established' OR c.status IS NULL)
+           AND (:loopback OR NOT (c.remote_address LIKE '127.%' OR c.remote_address = '::1'))
+           AND (:host_id IS NULL OR c.host_id = :host_id)
+         LIMIT 18446744073709551615) e ON e.host_id = f.host_id AND e.process_id = f.process_id
+   AND e.created_at <= COALESCE(f.destroyed_at, e.created_at)
    AND (e.destroyed_at IS NULL
         OR e.destroyed_at >= f.created_at - INTERVAL LEAST(:tolerance_s, 1000000000) SECOND)
+  JOIN enrolment h ON h.host_id = f.host_id
+ WHERE f.day >= :since_day AND f.created_at >= :since AND f.created_at <= :until
+   AND FIND_IN_SET('write', f.operations)
    AND (f.path = :under
         OR (f.path >= CONCAT(TRIM(TRAILING '/' FROM :under), '/')
             AND f.path < CONCAT(TRIM(TRAILING '/' FROM :under), '0')))
-   AND (:host_id IS NULL OR e.host_id = :host_id)
+   AND (:host_id IS NULL OR f.host_id = :host_id)
    AND (:any_login OR f.login_uid <=> :login_uid)
  ORDER BY f.created_at, f.host_id, f.id, e.id
  LIMIT :row_limit

@@ -17,16 +17,16 @@ SELECT h.name AS host, f.created_at, f.depth, COALESCE(f.login_username, f.login
            UNION
           SELECT STRAIGHT_JOIN c.host_id, c.id, c.destroyed_at, m.depth + 1
             FROM family m
-            JOIN process c ON c.host_id = m.host_id AND c.parent_id = m.id
+            JOIN process c FORCE INDEX (parent) ON c.host_id = m.host_id AND c.parent_id = m.id
              AND c.day <= :until_day AND c.created_at <= :until
            UNION
           SELECT STRAIGHT_JOIN n.host_id, n.id, n.destroyed_at, m.depth
             FROM family m
-            JOIN process n ON n.host_id = m.host_id AND n.created_at = m.destroyed_at
+            JOIN process n FORCE INDEX (created) ON n.host_id = m.host_id AND n.created_at = m.destroyed_at
              AND n.previous_id = m.id AND n.day <= :until_day)
         SELECT STRAIGHT_JOIN a.*, MIN(m.depth) AS depth
           FROM family m
-          JOIN file_access a ON a.host_id = m.host_id AND a.process_id = m.id
+          JOIN file_access a FORCE INDEX (process) ON a.host_id = m.host_id AND a.process_id = m.id
            AND a.day >= :since_day AND a.created_at >= :since AND a.created_at <= :until
            AND (FIND_IN_SET('write', a.operations) OR FIND_IN_SET('create', a.operations)
                 OR FIND_IN_SET('delete', a.operations) OR FIND_IN_SET('rename', a.operations))

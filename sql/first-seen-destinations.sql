@@ -1,5 +1,5 @@
 -- question: Which destinations did a program or a host contact that it had not contacted before?
--- parameter: baseline_days number = 30; nobody was contacted there in so many days before; days of which
+-- parameter: baseline_days number = 14; nobody was contacted there in so many days before; days of which
 --     there is no evidence make all destinations new
 -- parameter: program text = none; only this program, by its name
 -- parameter: per_program number = 1; 1: new for this program of the host; 0: new for the whole host
@@ -20,23 +20,27 @@ SELECT h.name AS host, n.created_at, COALESCE(n.login_username, n.login_uid) AS 
                                                e.remote_address
                                   ORDER BY e.created_at, e.id) AS place
           FROM endpoint e
-          LEFT JOIN process p ON p.host_id = e.host_id AND p.id = e.process_id
-           AND p.day = DATE('1970-01-01' + INTERVAL e.process_id DIV 1000000 SECOND)
          WHERE e.day >= :since_day AND e.created_at >= :since AND e.created_at <= :until
            AND e.direction = 'out' AND e.remote_address IS NOT NULL
            AND (:program IS NULL OR e.application = :program)
            AND (:loopback OR NOT (e.remote_address LIKE '127.%' OR e.remote_address = '::1'))
-           AND COALESCE(p.own, 0) = 0
            AND (:host_id IS NULL OR e.host_id = :host_id)) n
   JOIN enrolment h ON h.host_id = n.host_id
- WHERE n.place = 1
+  LEFT JOIN process p ON p.host_id = n.host_id AND p.id = n.process_id
+   AND p.day = DATE('1970-01-01' + INTERVAL n.process_id DIV 1000000 SECOND)
+  LEFT JOIN (SELECT DISTINCT MD5(CONCAT_WS(' ', c.host_id, c.remote_address,
+                                           IF(:per_program, c.application, NULL))) AS subject
+               FROM endpoint c FORCE INDEX (PRIMARY)
+              WHERE c.day >= :since_day - INTERVAL LEAST(:baseline_days, 100000) DAY
+                AND c.day <= :until_day
+                AND c.created_at >= :since - INTERVAL LEAST(:baseline_days, 100000) DAY
+                AND c.created_at < :since AND c.direction = 'out'
+                AND (:program IS NULL OR c.application = :program)
+                AND (:host_id IS NULL OR c.host_id = :host_id)) b
+    ON b.subject = MD5(CONCAT_WS(' ', n.host_id, n.remote_address,
+                                 IF(:per_program, n.application, NULL)))
+ WHERE n.place = 1 AND COALESCE(p.own, 0) = 0
    AND (:any_login OR n.login_uid <=> :login_uid)
-   AND NOT EXISTS (SELECT 1 FROM endpoint b
-                    WHERE b.remote_address = n.remote_address AND b.host_id = n.host_id
-                      AND b.direction = 'out'
-                      AND (NOT :per_program OR b.application <=> n.application)
-                      AND b.created_at < :since
-                      AND b.created_at >= :since - INTERVAL LEAST(:baseline_days, 100000) DAY
-                      AND b.day >= :since_day - INTERVAL LEAST(:baseline_days, 100000) DAY)
+   AND b.subject IS NULL
  ORDER BY n.created_at, n.host_id, n.id
  LIMIT :row_limit

@@ -37,18 +37,19 @@ SELECT s.host, s.created_at, s.depth, s.login_user, s.username, s.application, s
           SELECT STRAIGHT_JOIN c.host_id, c.id, c.created_at, c.destroyed_at, t.depth + 1, t.endpoint_id,
                  t.connected_at, t.allowed_until
             FROM tree t
-            JOIN process c ON c.host_id = t.host_id AND c.parent_id = t.id
+            JOIN process c FORCE INDEX (parent) ON c.host_id = t.host_id AND c.parent_id = t.id
              AND c.created_at >= t.connected_at AND c.created_at <= t.allowed_until
              AND c.day <= :until_day AND c.created_at <= :until
            UNION
-          SELECT STRAIGHT_JOIN n.host_id, n.id, n.created_at, n.destroyed_at, t.depth, t.endpoint_id, t.connected_at,
-                 t.allowed_until
+          SELECT STRAIGHT_JOIN n.host_id, n.id, n.created_at, n.destroyed_at, t.depth, t.endpoint_id,
+                 t.connected_at, t.allowed_until
             FROM tree t
-            JOIN process n ON n.host_id = t.host_id AND n.created_at = t.image_end
+            JOIN process n FORCE INDEX (created) ON n.host_id = t.host_id AND n.created_at = t.image_end
              AND n.previous_id = t.id
              AND n.created_at >= t.connected_at AND n.created_at <= t.allowed_until
              AND n.day <= :until_day)
-        SELECT STRAIGHT_JOIN h.name AS host, p.created_at, t.depth, COALESCE(p.login_username, p.login_uid) AS login_user,
+        SELECT STRAIGHT_JOIN h.name AS host, p.created_at, t.depth,
+               COALESCE(p.login_username, p.login_uid) AS login_user,
                COALESCE(p.username, p.uid) AS username, p.comm AS application, p.pid, p.cmdline AS command,
                e.application AS connected_by, e.direction,
                COALESCE(e.remote_name, e.remote_address) AS remote, e.local_port, e.remote_port,

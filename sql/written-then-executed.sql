@@ -14,7 +14,8 @@
 SELECT w.host, w.created_at, w.login_user, w.username, w.pid, w.exe, w.written_at, w.writer,
        w.writer_login_user, w.how, w.row_exe_sha256, w.row_file_access_id, w.row_host_id, w.row_id,
        w.row_batch
-  FROM (SELECT STRAIGHT_JOIN h.name AS host, p.created_at, COALESCE(p.login_username, p.login_uid) AS login_user,
+  FROM (SELECT STRAIGHT_JOIN h.name AS host, p.created_at,
+               COALESCE(p.login_username, p.login_uid) AS login_user,
                COALESCE(p.username, p.uid) AS username, p.pid, p.exe, f.created_at AS written_at,
                f.application AS writer, COALESCE(f.login_username, f.login_uid) AS writer_login_user,
                f.operations AS how, p.exe_sha256 AS row_exe_sha256, f.id AS row_file_access_id,

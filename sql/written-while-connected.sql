@@ -18,8 +18,8 @@ SELECT STRAIGHT_JOIN h.name AS host, f.created_at, COALESCE(f.login_username, f.
        f.host_id AS row_host_id, f.id AS row_id,
        GREATEST(f.batch, COALESCE(f.end_batch, 0), e.batch, COALESCE(e.settle_batch, 0),
                 COALESCE(e.end_batch, 0)) AS row_batch
-  FROM file_access f
-  JOIN (SELECT c.*
+  FROM file_access f IGNORE INDEX (PRIMARY)
+  JOIN (SELECT c.host_id, c.id, c.process_id, c.created_at, c.destroyed_at
           FROM endpoint c
          WHERE c.day <= :until_day AND c.created_at <= :until
            AND (c.destroyed_at IS NULL
@@ -28,10 +28,12 @@ SELECT STRAIGHT_JOIN h.name AS host, f.created_at, COALESCE(f.login_username, f.
            AND (c.status = 'established' OR c.status IS NULL)
            AND (:loopback OR NOT (c.remote_address LIKE '127.%' OR c.remote_address = '::1'))
            AND (:host_id IS NULL OR c.host_id = :host_id)
-         LIMIT 18446744073709551615) e ON e.host_id = f.host_id AND e.process_id = f.process_id
-   AND e.created_at <= COALESCE(f.destroyed_at, e.created_at)
-   AND (e.destroyed_at IS NULL
-        OR e.destroyed_at >= f.created_at - INTERVAL LEAST(:tolerance_s, 1000000000) SECOND)
+         LIMIT 18446744073709551615) s ON s.host_id = f.host_id AND s.process_id = f.process_id
+   AND s.created_at <= COALESCE(f.destroyed_at, s.created_at)
+   AND (s.destroyed_at IS NULL
+        OR s.destroyed_at >= f.created_at - INTERVAL LEAST(:tolerance_s, 1000000000) SECOND)
+  JOIN endpoint e ON e.host_id = s.host_id AND e.id = s.id
+   AND e.day = DATE('1970-01-01' + INTERVAL s.id DIV 1000000 SECOND)
   JOIN enrolment h ON h.host_id = f.host_id
  WHERE f.day >= :since_day AND f.created_at >= :since AND f.created_at <= :until
    AND FIND_IN_SET('write', f.operations)

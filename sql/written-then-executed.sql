@@ -22,8 +22,10 @@ SELECT w.host, w.created_at, w.login_user, w.username, w.pid, w.exe, w.written_a
                p.host_id AS row_host_id, p.id AS row_id,
                GREATEST(p.batch, COALESCE(p.settle_batch, 0), f.batch, COALESCE(f.end_batch, 0))
                  AS row_batch,
-               ROW_NUMBER() OVER (PARTITION BY p.host_id, p.id ORDER BY f.created_at DESC, f.id DESC)
-                 AS place
+               ROW_NUMBER() OVER (PARTITION BY p.host_id, p.id
+                                  ORDER BY f.created_at > p.created_at,
+                                           ABS(TIMESTAMPDIFF(MICROSECOND, f.created_at, p.created_at)),
+                                           f.id DESC) AS place
           FROM process p
           JOIN (SELECT a.host_id, a.id, a.created_at, a.application, a.login_uid, a.login_username,
                        a.operations, a.batch, a.end_batch,

@@ -143,6 +143,7 @@ class FileQuestions(QuestionTest):
         hidden, tool, part = (cls.at("work", name) for name in (".hidden", "tool", "tool.part"))
         cls.by(facts, "copier", ALICE, "cp", ACTOR, hidden)
         cls.by(facts, "hidden", BOB, hidden, "show", "dropped")
+        cls.by(facts, "copier again", BOB, "cp", ACTOR, hidden)
         cls.by(facts, "hidden again", BOB, hidden, "show", "dropped")
         cls.by(facts, "other copier", ALICE, "cp", ACTOR, part)
         cls.by(facts, "mover", BOB, "mv", part, tool)
@@ -265,7 +266,7 @@ class TestManyFiles(FileQuestions):
                  (self.work("third"), "4242", "write,create,delete", 2, "rm,sh"),
                  (self.work("tool"), "4242", "execute", 1, "tool"),
                  (self.work("tool.part"), "4242", "write,create", 1, "cp")]
-        bob = [(self.work(".hidden"), "4343", "execute", 2, ".hidden"),
+        bob = [(self.work(".hidden"), "4343", "write,execute", 3, ".hidden,cp"),
                (self.work("image"), "4343", "delete", 1, "rm"),
                (self.work("tool"), "4343", "rename", 1, "mv"),
                (self.work("tool.part"), "4343", "rename", 1, "mv")]
@@ -320,7 +321,7 @@ class TestFilesAndPrograms(FileQuestions):
         rows = [row for row in self.report("written-then-executed") if row["exe"].startswith(self.work())]
         self.assert_answer(
             [("4343", self.facts["hidden"], self.work(".hidden"), "cp", "4242", "write,create"),
-             ("4343", self.facts["hidden again"], self.work(".hidden"), "cp", "4242", "write,create"),
+             ("4343", self.facts["hidden again"], self.work(".hidden"), "cp", "4343", "write"),
              ("4242", self.facts["tool"], self.work("tool"), "mv", "4343", "rename")],
             rows, "login_user", "pid", "exe", "writer", "writer_login_user", "how")
 

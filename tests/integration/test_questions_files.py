@@ -69,7 +69,7 @@ class Sink:
 
 
 NAMES = ("deleted-files", "files-of-device", "files-of-program", "files-under",
-         "files-written-by-process", "origin-of-file", "read-then-sent", "who-read", "who-touched",
+         "files-written-by-process", "history-of-program", "origin-of-file", "read-then-sent", "who-read", "who-touched",
          "written-then-executed", "written-while-connected")
 
 
@@ -325,6 +325,22 @@ class TestFilesAndPrograms(FileQuestions):
              ("4242", self.facts["tool"], self.work("tool"), "mv", "4343", "rename")],
             rows, "login_user", "pid", "exe", "writer", "writer_login_user", "how")
 
+    def test_history_of_program(self):
+        """Files are told some milliseconds late, but within the life of the program."""
+        rows = self.report("history-of-program", "fetch")
+        self.assertEqual({self.facts["fetch"]}, {row["pid"] for row in rows})
+        command = rows[0]["object"]
+        self.assertTrue(command.startswith(self.path("fetch")), command)
+        peer = f"tcp 127.0.0.1 {self.facts['download port']} "
+        mine = [(row["what"], row["deed"], row["object"]) for row in rows if row["what"] != "file"
+                or row["object"].startswith(self.work())]
+        mine = [(*deed, peer if thing.startswith(peer) else thing) for *deed, thing in mine]
+        image = [("file", "write,create", self.work("image.part")),
+                 ("file", "rename", f"{self.work('image.part')} -> {self.work('image')}")]
+        self.assertEqual([("began", None, command), ("connection", "out established", peer)], mine[:2])
+        self.assertEqual(sorted(image), sorted(mine[2:4]))
+        self.assertEqual([("ended", "exit 0", command)], mine[4:])
+
 
 class TestAll(FileQuestions):
     def test_hostile_parameters(self):
@@ -335,6 +351,9 @@ class TestAll(FileQuestions):
 
     def test_examples(self):
         self.check_examples()
+
+    def test_schedules(self):
+        self.check_schedules()
 
 
 if __name__ == "__main__":

@@ -430,6 +430,9 @@ class TestAll(NetworkQuestions):
     def test_examples(self):
         self.check_examples()
 
+    def test_schedules(self):
+        self.check_schedules()
+
 
 if __name__ == "__main__":
     main()

@@ -45,7 +45,8 @@ class QuestionTest(VestigeTest):
         """What `vestige report` did."""
         words = [*words, *(f"{key}={value}" for key, value in parameters.items())]
         done = subprocess.run(
-            self.vestige.client("report", name, "--format", "json", *words),
+            self.vestige.client("report", name, *(() if "--format" in words else ("--format", "json")),
+                                *words),
             capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=120)
         self.assertEqual(status, done.returncode,
                          f"{name} {str(words)[:300]}\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
@@ -118,6 +119,23 @@ class QuestionTest(VestigeTest):
                     largest = [word for word in needed if not word.startswith(f"{parameter}=")]
                     with self.subTest(name, parameter=parameter):
                         self.empty(name, *largest, *words, f"{parameter}={2**64 - 1}")
+
+    def check_schedules(self):
+        """A question that may be scheduled has what makes its answers findings."""
+        for name, parameters in self.headers():
+            with open(os.path.join(SQL, name + ".sql"), encoding="utf-8") as stream:
+                found = re.search(r"^-- schedule: (\w+); subject (.*)$", stream.read(), re.M)
+            if not found:
+                continue
+            needed = [f"{parameter}={self.plain[kind]}" for parameter, kind, default in parameters
+                      if not default]
+            with self.subTest(name):
+                done = self.ask(name, *needed, "--format", "csv", "--since", "2001-01-01", "--until",
+                                "2001-01-02", status=1)
+                columns = done.stdout.strip().split(",")
+                self.assertLessEqual({"row_host_id", "row_id", "row_batch", *found[2].split(", ")},
+                                     set(columns))
+                self.vestige.query(f"SELECT host_id, id FROM {found[1]} LIMIT 0")
 
     def check_examples(self):
         """The example of each header can be run, whatever it finds."""

@@ -21,7 +21,7 @@ WITH RECURSIVE chain (host_id, id, parent_id, previous_id, step, relation, root)
   SELECT p.host_id, p.id, p.parent_id, p.previous_id, c.step + 1,
          IF(c.previous_id IS NULL, 'parent', 'was before'), c.root
     FROM chain c
-    JOIN process p ON p.host_id = c.host_id AND p.id = COALESCE(c.previous_id, c.parent_id)
+    JOIN process p FORCE INDEX (PRIMARY) ON p.host_id = c.host_id AND p.id = COALESCE(c.previous_id, c.parent_id)
      AND p.day = DATE('1970-01-01' + INTERVAL COALESCE(c.previous_id, c.parent_id) DIV 1000000 SECOND)
    WHERE c.step < 500
 ) CYCLE host_id, id, root RESTRICT
@@ -33,7 +33,7 @@ SELECT h.name AS host, c.step, c.relation, p.pid,
        p.created_at, p.destroyed_at AS ended_at,
        p.host_id AS row_host_id, p.id AS row_id
   FROM chain c
-  JOIN process p ON p.host_id = c.host_id AND p.id = c.id
+  JOIN process p FORCE INDEX (PRIMARY) ON p.host_id = c.host_id AND p.id = c.id
    AND p.day = DATE('1970-01-01' + INTERVAL c.id DIV 1000000 SECOND)
   JOIN enrolment h ON h.host_id = c.host_id
  ORDER BY c.host_id, c.root, c.step

@@ -1,6 +1,6 @@
 -- question: From which addresses were logins tried again and again, under which names, and did one succeed?
 -- parameter: least number = 5; addresses with so many failures or more, on all hosts together
--- window: 1 days
+-- window: 1 day
 -- tags: accountability, session, network
 -- example: vestige report brute-force least=20 --since this-week
 -- column: failures; how many failed

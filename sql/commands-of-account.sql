@@ -1,6 +1,6 @@
 -- question: What ran as this account?
 -- parameter: account text; the name of the account, or its number if it has none
--- window: 1 days
+-- window: 1 day
 -- tags: account, process, seed
 -- example: vestige report commands-of-account account=nobody --since yesterday
 -- column: login_user; who had logged in, whatever su, sudo or setuid came later
@@ -22,7 +22,7 @@ SELECT h.name AS host, p.created_at,
         SELECT host_id, id, day FROM process
          WHERE username IS NULL AND CAST(uid AS CHAR) = :account
            AND created_at >= :since AND created_at <= :until AND day >= :since_day) f
-  JOIN process p ON p.host_id = f.host_id AND p.id = f.id AND p.day = f.day
+  JOIN process p FORCE INDEX (PRIMARY) ON p.host_id = f.host_id AND p.id = f.id AND p.day = f.day
   JOIN enrolment h ON h.host_id = p.host_id
  WHERE (:host_id IS NULL OR p.host_id = :host_id)
    AND (:any_login OR p.login_uid <=> :login_uid)

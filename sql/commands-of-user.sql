@@ -1,6 +1,6 @@
 -- question: Which commands did this login user run, also as somebody else?
 -- parameter: user user; who logged in, whatever su, sudo or setuid came later
--- window: 1 days
+-- window: 1 day
 -- tags: accountability, user, process
 -- example: vestige report commands-of-user user=alice --since yesterday
 -- column: username; as whom it was started

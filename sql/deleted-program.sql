@@ -1,5 +1,5 @@
 -- question: Which processes ran a program whose file was deleted, moved or replaced, or never had a name?
--- window: 1 days
+-- window: 1 day
 -- tags: disguise, process, file
 -- example: vestige report deleted-program --since yesterday
 -- column: login_user; who had logged in, whatever su, sudo or setuid came later
@@ -56,10 +56,10 @@ SELECT h.name AS host, p.created_at,
        p.exe AS program, p.cmdline AS command, p.exe_sha256 AS sha256, p.destroyed_at AS ended_at,
        d.host_id AS row_host_id, d.id AS row_id, d.batch AS row_batch
   FROM found d
-  JOIN process p ON p.host_id = d.host_id AND p.id = d.id
+  JOIN process p FORCE INDEX (PRIMARY) ON p.host_id = d.host_id AND p.id = d.id
    AND p.day = DATE('1970-01-01' + INTERVAL d.id DIV 1000000 SECOND)
   JOIN enrolment h ON h.host_id = d.host_id
-  LEFT JOIN process remover ON remover.host_id = d.host_id AND remover.id = d.by_id
+  LEFT JOIN process remover FORCE INDEX (PRIMARY) ON remover.host_id = d.host_id AND remover.id = d.by_id
    AND remover.day = DATE('1970-01-01' + INTERVAL d.by_id DIV 1000000 SECOND)
  ORDER BY p.created_at, d.host_id, d.id, d.deleted_at, d.what
  LIMIT :row_limit

@@ -1,7 +1,7 @@
 -- question: What did the process with this pid start, and that in turn?
 -- parameter: pid number; its process id; all that had it in the window
 -- parameter: depth number = 50; so many generations at most
--- window: 1 days
+-- window: 1 day
 -- tags: process, seed
 -- example: vestige report descendants pid=4711 --on web1 --since "2011-04-12 09:00"
 -- column: generation; 0 is that process, 1 are its children
@@ -32,7 +32,7 @@ SELECT h.name AS host, t.generation, p.created_at, p.pid, p.ppid,
        p.destroyed_at AS ended_at, p.end_cause, p.exit_code,
        p.host_id AS row_host_id, p.id AS row_id
   FROM tree t
-  JOIN process p ON p.host_id = t.host_id AND p.id = t.id
+  JOIN process p FORCE INDEX (PRIMARY) ON p.host_id = t.host_id AND p.id = t.id
    AND p.day = DATE('1970-01-01' + INTERVAL t.id DIV 1000000 SECOND)
   JOIN enrolment h ON h.host_id = t.host_id
  ORDER BY p.created_at, p.host_id, p.id

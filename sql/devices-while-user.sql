@@ -33,10 +33,10 @@ SELECT h.name AS host, d.created_at, d.subsystem, d.vendor, d.model, d.serial, d
        COALESCE(s.remote_name, s.remote_address) AS session_from, s.created_at AS session_since,
        d.host_id AS row_host_id, d.id AS row_id
   FROM device_of o
-  JOIN device d ON d.host_id = o.host_id AND d.id = o.id
+  JOIN device d FORCE INDEX (PRIMARY) ON d.host_id = o.host_id AND d.id = o.id
    AND d.day = DATE('1970-01-01' + INTERVAL o.id DIV 1000000 SECOND)
   JOIN enrolment h ON h.host_id = o.host_id
-  LEFT JOIN session s ON s.host_id = o.host_id AND s.id = o.session_row
+  LEFT JOIN session s FORCE INDEX (PRIMARY) ON s.host_id = o.host_id AND s.id = o.session_row
    AND s.day = DATE('1970-01-01' + INTERVAL o.session_row DIV 1000000 SECOND)
  ORDER BY d.created_at, d.host_id, d.id
  LIMIT :row_limit

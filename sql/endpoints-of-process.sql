@@ -1,7 +1,7 @@
 -- question: Which connections and open ports did the process with this pid have?
 -- parameter: pid number; its process id
 -- parameter: at time = none; only of the process that had this pid then: a pid is used again
--- window: 1 days
+-- window: 1 day
 -- tags: network, process, seed
 -- example: vestige report endpoints-of-process pid=4711 at="2011-04-12 09:30" --on web1
 -- column: application; the name that the program had at that moment
@@ -20,7 +20,7 @@ SELECT h.name AS host, e.created_at,
        e.host_id AS row_host_id, e.id AS row_id
   FROM endpoint e
   JOIN enrolment h ON h.host_id = e.host_id
-  LEFT JOIN process p ON p.host_id = e.host_id AND p.id = e.process_id
+  LEFT JOIN process p FORCE INDEX (PRIMARY) ON p.host_id = e.host_id AND p.id = e.process_id
    AND p.day = DATE('1970-01-01' + INTERVAL e.process_id DIV 1000000 SECOND)
  WHERE e.pid = :pid
    AND (:at IS NULL OR (p.created_at <= :at AND (p.destroyed_at IS NULL OR p.destroyed_at > :at)))

@@ -1,6 +1,6 @@
 -- question: What did this login user do, in order: sessions, logins, programs, connections, files, and calls to the kernel?
 -- parameter: user user; who logged in, whatever su, sudo or setuid came later
--- window: 1 days
+-- window: 1 day
 -- tags: accountability, user
 -- example: vestige report everything-of-user user=alice --since yesterday --on web1
 -- column: what; session, login, program, connection, port, file, or the kind of kernel event

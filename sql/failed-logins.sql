@@ -2,7 +2,7 @@
 -- parameter: name text = none; only under this name, as it was given; there may be no such user
 -- parameter: address address = none; only from this address
 -- parameter: service text = none; only at this one: sshd, login, su, sudo ...
--- window: 1 days
+-- window: 1 day
 -- tags: accountability, session
 -- example: vestige report failed-logins name=root service=sshd
 -- column: name; the name that was given; empty: none was
@@ -14,7 +14,7 @@ SELECT h.name AS host, a.created_at, a.username AS name, a.service, a.remote_add
        GREATEST(a.batch, COALESCE(a.settle_batch, 0), COALESCE(a.end_batch, 0)) AS row_batch
   FROM auth_attempt a
   JOIN enrolment h ON h.host_id = a.host_id
-  LEFT JOIN process p ON p.host_id = a.host_id AND p.id = a.process_id
+  LEFT JOIN process p FORCE INDEX (PRIMARY) ON p.host_id = a.host_id AND p.id = a.process_id
    AND p.day = DATE('1970-01-01' + INTERVAL a.process_id DIV 1000000 SECOND)
  WHERE a.result = 'failure'
    AND a.created_at >= :since AND a.created_at <= :until AND a.day >= :since_day

@@ -2,7 +2,7 @@
 -- parameter: user user; who logged in, whatever su, sudo or setuid came later
 -- parameter: operation text = none; only where this was done: read, write, execute, create, delete, rename or attributes
 -- parameter: under path = none; only this path and what is below it
--- window: 1 days
+-- window: 1 day
 -- tags: accountability, user, file
 -- example: vestige report files-of-user user=alice operation=delete under=/srv
 -- column: username; as whom it was done
@@ -17,7 +17,7 @@ SELECT h.name AS host, f.created_at, COALESCE(f.username, f.uid) AS username, f.
        f.host_id AS row_host_id, f.id AS row_id
   FROM file_access f
   JOIN enrolment h ON h.host_id = f.host_id
-  LEFT JOIN process p ON p.host_id = f.host_id AND p.id = f.process_id
+  LEFT JOIN process p FORCE INDEX (PRIMARY) ON p.host_id = f.host_id AND p.id = f.process_id
    AND p.day = DATE('1970-01-01' + INTERVAL f.process_id DIV 1000000 SECOND)
  WHERE f.login_uid = :user
    AND f.created_at >= :since AND f.created_at <= :until AND f.day >= :since_day

@@ -1,5 +1,5 @@
 -- question: Who became somebody else: by su, sudo, a setuid program, or by itself?
--- window: 1 days
+-- window: 1 day
 -- tags: accountability, user, process
 -- example: vestige report identity-changes --login-user alice --since yesterday
 -- column: login_user; who had logged in; that never changes
@@ -25,7 +25,7 @@ WITH changed AS (
                    IF(p.uid = p.euid, NULL, COALESCE(p.effective_username, p.euid))) AS to_user,
          p.id, GREATEST(p.batch, COALESCE(p.settle_batch, 0), COALESCE(p.end_batch, 0)) AS batch
     FROM process p
-    JOIN process b ON b.host_id = p.host_id AND b.id = COALESCE(p.previous_id, p.parent_id)
+    JOIN process b FORCE INDEX (PRIMARY) ON b.host_id = p.host_id AND b.id = COALESCE(p.previous_id, p.parent_id)
      AND b.day = DATE('1970-01-01' + INTERVAL COALESCE(p.previous_id, p.parent_id) DIV 1000000 SECOND)
    WHERE p.created_at >= :since AND p.created_at <= :until AND p.day >= :since_day
      AND (p.uid <> b.uid OR p.euid <> b.euid) AND NOT COALESCE(p.own, 0)
@@ -35,9 +35,9 @@ WITH changed AS (
   SELECT c.host_id, c.created_at, p.login_uid, p.login_username, p.pid, p.exe, p.cmdline,
          CONCAT('by ', COALESCE(SUBSTRING_INDEX(p.exe, '/', -1), p.comm, '?')),
          c.old_value, c.new_value,
-         p.id, c.batch
+         p.id, GREATEST(c.batch, p.batch, COALESCE(p.settle_batch, 0), COALESCE(p.end_batch, 0))
     FROM process_change c
-    JOIN process p ON p.host_id = c.host_id AND p.id = c.process_id
+    JOIN process p FORCE INDEX (PRIMARY) ON p.host_id = c.host_id AND p.id = c.process_id
      AND p.day = DATE('1970-01-01' + INTERVAL c.process_id DIV 1000000 SECOND)
    WHERE c.kind = 'uid' AND p.uid = p.euid
      AND c.created_at >= :since AND c.created_at <= :until AND c.day >= :since_day

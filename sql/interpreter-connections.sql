@@ -1,5 +1,5 @@
 -- question: Which scripts, shells and other interpreted programs had network connections?
--- window: 1 days
+-- window: 1 day
 -- tags: disguise, network
 -- example: vestige report interpreter-connections --on web1 --since "2h ago"
 -- column: first_seen; when the first of these connections began
@@ -24,7 +24,7 @@ SELECT h.name AS host, MIN(e.created_at) AS first_seen,
        MAX(GREATEST(e.batch, COALESCE(e.settle_batch, 0), COALESCE(e.end_batch, 0))) AS row_batch
   FROM endpoint e
   JOIN enrolment h ON h.host_id = e.host_id
-  JOIN process p ON p.host_id = e.host_id AND p.id = e.process_id
+  JOIN process p FORCE INDEX (PRIMARY) ON p.host_id = e.host_id AND p.id = e.process_id
    AND p.day = DATE('1970-01-01' + INTERVAL e.process_id DIV 1000000 SECOND)
  WHERE e.created_at >= :since AND e.created_at <= :until AND e.day >= :since_day
    AND e.protocol <> 'unix' AND e.direction <> 'local'

@@ -1,5 +1,5 @@
 -- question: Which processes had a name that does not fit the program they ran?
--- window: 1 days
+-- window: 1 day
 -- tags: disguise, process
 -- example: vestige report name-mismatch --since yesterday
 -- column: login_user; who had logged in, whatever su, sudo or setuid came later
@@ -14,8 +14,7 @@
 -- has it in it (tmux: server), and that of the script which is executed. Programs that go by many names
 -- are left out, and so are the names of threads, unless they are those of well-known services.
 WITH named AS (
-  SELECT p.host_id, p.id, 'comm' AS seen_in, p.comm AS name, p.comm AS word,
-         GREATEST(p.batch, COALESCE(p.settle_batch, 0), COALESCE(p.end_batch, 0)) AS batch
+  SELECT p.host_id, p.id, 'comm' AS seen_in, p.comm AS name, p.comm AS word, p.batch
     FROM process p
    WHERE p.created_at >= :since AND p.created_at <= :until AND p.day >= :since_day
      AND (:host_id IS NULL OR p.host_id = :host_id)
@@ -24,7 +23,7 @@ WITH named AS (
   SELECT p.host_id, p.id, 'argv0', LEFT(p.argv0, 255),
          SUBSTRING_INDEX(SUBSTRING_INDEX(SUBSTRING_INDEX(
            TRIM(LEADING '-' FROM LEFT(p.argv0, 4096)), ' ', 1), ':', 1), '/', -1),
-         GREATEST(p.batch, COALESCE(p.settle_batch, 0), COALESCE(p.end_batch, 0))
+         p.batch
     FROM process p
    WHERE p.argv0 <> ''
      AND p.created_at >= :since AND p.created_at <= :until AND p.day >= :since_day
@@ -48,7 +47,7 @@ WITH named AS (
          SUBSTRING_INDEX(TRIM(TRAILING ' (deleted)' FROM p.exe), '/', -1) AS base,
          CONCAT('/', LEFT(p.arguments, 4096)) AS words
     FROM named n
-    JOIN process p ON p.host_id = n.host_id AND p.id = n.id
+    JOIN process p FORCE INDEX (PRIMARY) ON p.host_id = n.host_id AND p.id = n.id
      AND p.day = DATE('1970-01-01' + INTERVAL n.id DIV 1000000 SECOND)
    WHERE p.exe IS NOT NULL AND NOT COALESCE(p.own, 0)
      AND (:any_login OR p.login_uid <=> :login_uid)
@@ -66,9 +65,10 @@ SELECT h.name AS host, p.created_at,
        COALESCE(p.login_username, p.login_uid) AS login_user,
        COALESCE(p.username, p.uid) AS username,
        p.pid, s.name, s.seen_in, p.exe AS program, p.cmdline AS command,
-       p.host_id AS row_host_id, p.id AS row_id, s.batch AS row_batch
+       p.host_id AS row_host_id, p.id AS row_id,
+       GREATEST(s.batch, p.batch, COALESCE(p.settle_batch, 0), COALESCE(p.end_batch, 0)) AS row_batch
   FROM strange s
-  JOIN process p ON p.host_id = s.host_id AND p.id = s.id
+  JOIN process p FORCE INDEX (PRIMARY) ON p.host_id = s.host_id AND p.id = s.id
    AND p.day = DATE('1970-01-01' + INTERVAL s.id DIV 1000000 SECOND)
   JOIN enrolment h ON h.host_id = p.host_id
  ORDER BY p.created_at, p.host_id, p.id, s.name

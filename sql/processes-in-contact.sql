@@ -18,7 +18,7 @@ WITH contact AS (
    WHERE e.remote_name = :remote AND e.day >= :since_day AND e.created_at >= :since AND e.created_at <= :until
   UNION
   SELECT e.host_id, e.id FROM endpoint e
-   WHERE e.remote_address = COALESCE(INET6_NTOA(INET6_ATON(:remote)), :remote)
+   WHERE e.remote_address = INET6_NTOA(INET6_ATON(:remote))
      AND e.day >= :since_day AND e.created_at >= :since AND e.created_at <= :until
   UNION
   -- Contacts from before the name was known: the host learned it for this address later.
@@ -37,12 +37,12 @@ SELECT h.name AS host, MIN(e.created_at) AS first_seen,
        COUNT(*) AS connections, MAX(e.created_at) AS last_seen,
        e.host_id AS row_host_id, e.process_id AS row_id
   FROM contact c
-  JOIN endpoint e ON e.host_id = c.host_id AND e.id = c.id
+  JOIN endpoint e FORCE INDEX (PRIMARY) ON e.host_id = c.host_id AND e.id = c.id
    AND e.day = DATE('1970-01-01' + INTERVAL c.id DIV 1000000 SECOND)
   JOIN enrolment h ON h.host_id = e.host_id
-  LEFT JOIN process p ON p.host_id = e.host_id AND p.id = e.process_id
+  LEFT JOIN process p FORCE INDEX (PRIMARY) ON p.host_id = e.host_id AND p.id = e.process_id
    AND p.day = DATE('1970-01-01' + INTERVAL e.process_id DIV 1000000 SECOND)
-  LEFT JOIN process parent ON parent.host_id = p.host_id AND parent.id = p.parent_id
+  LEFT JOIN process parent FORCE INDEX (PRIMARY) ON parent.host_id = p.host_id AND parent.id = p.parent_id
    AND parent.day = DATE('1970-01-01' + INTERVAL p.parent_id DIV 1000000 SECOND)
  WHERE (:port IS NULL OR e.remote_port = :port)
    AND (:host_id IS NULL OR e.host_id = :host_id)

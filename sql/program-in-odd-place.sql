@@ -1,5 +1,5 @@
 -- question: Which programs and scripts were run from a temporary or hidden place?
--- window: 1 days
+-- window: 1 day
 -- tags: disguise, process
 -- example: vestige report program-in-odd-place --since yesterday
 -- column: login_user; who had logged in, whatever su, sudo or setuid came later
@@ -11,7 +11,7 @@
 -- schedule: process; subject file, login_user
 
 -- The script is the first word behind the interpreter's options, seen from the directory where the
--- interpreter was started; text behind -c or -e and modules behind -m are none.
+-- interpreter was started; text behind -c or -e, and modules behind -m, are none.
 WITH started AS (
   SELECT p.host_id, p.id, p.exe, p.cwd,
          CASE WHEN SUBSTRING_INDEX(p.exe, '/', -1) LIKE '%awk' AND p.arguments NOT LIKE '-f %' THEN NULL
@@ -28,7 +28,8 @@ WITH started AS (
   SELECT s.*, REGEXP_SUBSTR(words, '^(-[^ ]+ )*') AS options FROM started s
 ), scripts AS (
   SELECT s.*,
-         CASE WHEN options REGEXP '^(-[^ ]+ )*-[A-Za-z]*[ceEm] $' THEN NULL
+         CASE WHEN options REGEXP '-[A-Za-z]*c $' THEN NULL
+              WHEN exe NOT LIKE '%sh' AND options REGEXP '-[A-Za-z]*[eEmpr] $' THEN NULL
               ELSE TRIM(BOTH '''' FROM REGEXP_SUBSTR(SUBSTRING(words, 1 + CHAR_LENGTH(options)), '^(''[^'']*''|[^ ''-][^ ]*)'))
          END AS script
     FROM split s
@@ -55,7 +56,7 @@ SELECT h.name AS host, p.created_at,
        f.file, p.exe AS program, p.cmdline AS command, p.exe_sha256 AS sha256,
        p.host_id AS row_host_id, p.id AS row_id, f.batch AS row_batch
   FROM placed f
-  JOIN process p ON p.host_id = f.host_id AND p.id = f.id
+  JOIN process p FORCE INDEX (PRIMARY) ON p.host_id = f.host_id AND p.id = f.id
    AND p.day = DATE('1970-01-01' + INTERVAL f.id DIV 1000000 SECOND)
   JOIN enrolment h ON h.host_id = p.host_id
  WHERE f.place IS NOT NULL

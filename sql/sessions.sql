@@ -25,7 +25,7 @@ SELECT h.name AS host, s.created_at, s.destroyed_at AS ended_at,
    AND (s.destroyed_at IS NULL OR s.destroyed_at >= :since)
    AND (:service IS NULL OR s.service = :service)
    AND (:remote IS NULL OR s.remote_name = :remote
-        OR s.remote_address = COALESCE(INET6_NTOA(INET6_ATON(:remote)), :remote))
+        OR s.remote_address = INET6_NTOA(INET6_ATON(:remote)))
    AND (:host_id IS NULL OR s.host_id = :host_id)
    AND (:any_login OR s.login_uid <=> :login_uid)
  ORDER BY s.created_at, s.host_id, s.id

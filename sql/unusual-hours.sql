@@ -1,7 +1,7 @@
 -- question: Which login users were active at hours of the day at which they never were before?
 -- parameter: baseline number = 30; so many days before the window say what is usual
 -- parameter: quiet number = 5; a baseline with activity on fewer days is called quiet
--- window: 1 days
+-- window: 1 day
 -- tags: accountability, user, unusual
 -- example: vestige report unusual-hours baseline=60 --since yesterday
 -- column: hour; of the day, in UTC

@@ -2,7 +2,7 @@
 -- parameter: baseline number = 30; so many days before the window say what is usual
 -- parameter: quiet number = 5; a baseline with activity on fewer days is called quiet
 -- parameter: depth number = 3; directories are told apart by so many names: /srv/www/shop is 3
--- window: 1 days
+-- window: 1 day
 -- tags: accountability, user, unusual
 -- example: vestige report unusual-paths --login-user alice depth=2
 -- column: directory; the first names of the files' paths

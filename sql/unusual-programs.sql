@@ -1,7 +1,7 @@
 -- question: Which login users ran programs that they never ran before?
 -- parameter: baseline number = 30; so many days before the window say what is usual
 -- parameter: quiet number = 5; a baseline with activity on fewer days is called quiet
--- window: 1 days
+-- window: 1 day
 -- tags: accountability, user, unusual
 -- example: vestige report unusual-programs --login-user alice baseline=90
 -- column: program; the file that ran
@@ -46,7 +46,7 @@ SELECT h.name AS host, COALESCE(r.login_username, r.login_uid) AS login_user, r.
   JOIN enrolment h ON h.host_id = r.host_id
   LEFT JOIN usual u ON u.host_id = r.host_id AND u.login_uid = r.login_uid AND u.digest = UNHEX(SHA2(r.exe, 256))
   LEFT JOIN days d ON d.host_id = r.host_id AND d.login_uid = r.login_uid
-  LEFT JOIN process p ON p.host_id = r.host_id AND p.id = r.row_id
+  LEFT JOIN process p FORCE INDEX (PRIMARY) ON p.host_id = r.host_id AND p.id = r.row_id
    AND p.day = DATE('1970-01-01' + INTERVAL r.row_id DIV 1000000 SECOND)
  WHERE u.digest IS NULL
  ORDER BY r.first_seen, r.host_id, r.login_uid, r.exe

@@ -1,7 +1,7 @@
 -- question: Which users logged in from addresses from which they never came before?
 -- parameter: baseline number = 30; so many days before the window say what is usual
 -- parameter: quiet number = 5; a baseline with activity on fewer days is called quiet
--- window: 1 days
+-- window: 1 day
 -- tags: accountability, user, unusual
 -- example: vestige report unusual-sources --login-user alice --since this-week
 -- column: username; whose session it is

@@ -17,7 +17,7 @@ WITH contact AS (
    WHERE e.remote_name = :remote AND e.day >= :since_day AND e.created_at >= :since AND e.created_at <= :until
   UNION
   SELECT e.host_id, e.id FROM endpoint e
-   WHERE e.remote_address = COALESCE(INET6_NTOA(INET6_ATON(:remote)), :remote)
+   WHERE e.remote_address = INET6_NTOA(INET6_ATON(:remote))
      AND e.day >= :since_day AND e.created_at >= :since AND e.created_at <= :until
   UNION
   -- Contacts from before the name was known: the host learned it for this address later.
@@ -36,10 +36,10 @@ SELECT h.name AS host,
        e.host_id AS row_host_id, MAX(e.id) AS row_id,
        MAX(GREATEST(e.batch, COALESCE(e.settle_batch, 0), COALESCE(e.end_batch, 0))) AS row_batch
   FROM contact c
-  JOIN endpoint e ON e.host_id = c.host_id AND e.id = c.id
+  JOIN endpoint e FORCE INDEX (PRIMARY) ON e.host_id = c.host_id AND e.id = c.id
    AND e.day = DATE('1970-01-01' + INTERVAL c.id DIV 1000000 SECOND)
   JOIN enrolment h ON h.host_id = e.host_id
-  LEFT JOIN process p ON p.host_id = e.host_id AND p.id = e.process_id
+  LEFT JOIN process p FORCE INDEX (PRIMARY) ON p.host_id = e.host_id AND p.id = e.process_id
    AND p.day = DATE('1970-01-01' + INTERVAL e.process_id DIV 1000000 SECOND)
  WHERE (:port IS NULL OR e.remote_port = :port)
    AND (:host_id IS NULL OR e.host_id = :host_id)

@@ -89,11 +89,12 @@ BEGIN
     JSON_VALUE(v, '$[56]'), JSON_VALUE(v, '$[57]'), JSON_VALUE(v, '$[58]'), JSON_VALUE(v, '$[59]'),
     JSON_VALUE(v, '$[60]'), JSON_VALUE(v, '$[61]'), JSON_VALUE(v, '$[62]'), JSON_VALUE(v, '$[63]');
 END;
+GRANT EXECUTE ON PROCEDURE vestige_ask TO vestige_asker@localhost;
 
--- Islands of the batches of a host with numbers from `first_number` to `last_number` into vestige_span. Numbers
--- are decimals here: an agent may have written the greatest, and its successor has to be a number.
+-- Islands of the batches of a host with numbers from `first_number` to `last_number`, into vestige_span.
 CREATE OR REPLACE DEFINER = vestige_scheduler@localhost
-  PROCEDURE vestige_schedule_islands(IN host INT UNSIGNED, IN first_number DECIMAL(21), IN last_number DECIMAL(21))
+  PROCEDURE vestige_schedule_islands(IN host INT UNSIGNED, IN first_number BIGINT UNSIGNED,
+                                     IN last_number BIGINT UNSIGNED)
   SQL SECURITY DEFINER MODIFIES SQL DATA
   INSERT INTO vestige_span (host_id, first_batch, last_batch, first_time)
   SELECT host, MIN(batch), MAX(batch), MIN(first_time)
@@ -107,7 +108,7 @@ CREATE OR REPLACE DEFINER = vestige_scheduler@localhost
   PROCEDURE vestige_schedule_spans(IN which BIGINT UNSIGNED, IN only_host INT UNSIGNED)
   SQL SECURITY DEFINER MODIFIES SQL DATA
 BEGIN
-  DECLARE next_number DECIMAL(21);
+  DECLARE next_number BIGINT UNSIGNED; -- NULL behind the greatest, which an agent may have written
 
   CREATE OR REPLACE TEMPORARY TABLE vestige_span (
     host_id     INT UNSIGNED    NOT NULL,
@@ -121,11 +122,13 @@ BEGIN
     FOR r IN (SELECT first_batch, last_batch FROM schedule_position
                WHERE schedule_id = which AND host_id = h.host_id ORDER BY first_batch) DO
       IF r.first_batch > next_number THEN
-        CALL vestige_schedule_islands(h.host_id, next_number, CAST(r.first_batch AS DECIMAL(21)) - 1);
+        CALL vestige_schedule_islands(h.host_id, next_number, r.first_batch - 1);
       END IF;
-      SET next_number = CAST(r.last_batch AS DECIMAL(21)) + 1;
+      SET next_number = IF(r.last_batch < 18446744073709551615, r.last_batch + 1, NULL);
     END FOR;
-    CALL vestige_schedule_islands(h.host_id, next_number, 18446744073709551615);
+    IF next_number IS NOT NULL THEN
+      CALL vestige_schedule_islands(h.host_id, next_number, 18446744073709551615);
+    END IF;
   END FOR;
 END;
 
@@ -177,7 +180,7 @@ CREATE OR REPLACE DEFINER = vestige_scheduler@localhost
   PROCEDURE vestige_schedule_completeness(IN window_begin DATETIME(6), IN window_end DATETIME(6))
   SQL SECURITY DEFINER MODIFIES SQL DATA
 BEGIN
-  DECLARE n_gaps, n_holes BIGINT;
+  DECLARE n_sources, n_gaps, n_holes BIGINT;
 
   CREATE OR REPLACE TEMPORARY TABLE vestige_whole (
     host_id  INT UNSIGNED     NOT NULL,
@@ -197,10 +200,11 @@ BEGIN
                    UNION ALL SELECT source, window_end, window_end FROM known),
          span AS (SELECT source, begins, MAX(ends) OVER (PARTITION BY source ORDER BY begins, ends
                     ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before_it FROM edges)
-    SELECT COUNT(*) + (NOT EXISTS (SELECT 1 FROM known)) INTO n_holes FROM span
+    SELECT COUNT(*) INTO n_holes FROM span
      WHERE before_it + INTERVAL 1000 MICROSECOND < begins AND before_it < window_end
        AND begins > window_begin;
-    INSERT INTO vestige_whole VALUES (h.host_id, n_gaps = 0 AND n_holes = 0);
+    SELECT COUNT(*) INTO n_sources FROM coverage WHERE host_id = h.host_id;
+    INSERT INTO vestige_whole VALUES (h.host_id, n_sources > 0 AND n_gaps = 0 AND n_holes = 0);
   END FOR;
 END;
 
@@ -225,7 +229,7 @@ BEGIN
     host_id  INT UNSIGNED    NOT NULL,
     day      DATE            NOT NULL,
     first_n  BIGINT UNSIGNED NOT NULL,
-    row_keys LONGTEXT        NULL,
+    row_keys JSON            NULL,
     PRIMARY KEY (id)
   ) ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin;
   INSERT INTO vestige_sight (id, host_id, day, first_n)
@@ -342,6 +346,7 @@ CREATE OR REPLACE DEFINER = vestige_scheduler@localhost
   SQL SECURITY DEFINER MODIFIES SQL DATA
 one_run: BEGIN
   DECLARE locked BIGINT UNSIGNED;
+  DECLARE wanted TINYINT;
   DECLARE error_number INT;
   DECLARE error_message TEXT;
   DECLARE EXIT HANDLER FOR SQLEXCEPTION
@@ -365,13 +370,13 @@ one_run: BEGIN
   SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
   START TRANSACTION;
   BEGIN
-    DECLARE CONTINUE HANDLER FOR NOT FOUND SET outcome = 'not due';
-    DECLARE CONTINUE HANDLER FOR 1205 SET outcome = 'busy';
-    SELECT id INTO locked FROM schedule
-     WHERE id = which AND enabled AND (NOT only_due OR next_due <= UTC_TIMESTAMP(6)) FOR UPDATE NOWAIT;
+    DECLARE CONTINUE HANDLER FOR NOT FOUND BEGIN END;
+    SELECT id, enabled AND (NOT only_due OR next_due <= UTC_TIMESTAMP(6)) INTO locked, wanted
+      FROM schedule WHERE id = which FOR UPDATE SKIP LOCKED;
   END;
-  IF locked IS NULL THEN
+  IF locked IS NULL OR NOT wanted THEN
     ROLLBACK;
+    SET outcome = IF(locked IS NULL, 'busy', 'not due');
     DELETE FROM schedule_run WHERE id = run;
     COMMIT;
     SET run = NULL;

@@ -502,8 +502,7 @@ class Rights(ScheduleTest):
         "SELECT LOAD_FILE('/etc/passwd') x", "INSERT INTO finding SELECT * FROM finding",
         "SET GLOBAL event_scheduler = OFF", "SELECT User FROM mysql.global_priv",
         "WITH x AS (DELETE FROM process RETURNING *) SELECT * FROM x", "SELECT 1 /* ", "", ")",
-        "SELECT 1 AS host, 2 AS created_at, 3 AS login_user, 4 AS exe, 5 AS comm, 1 AS row_host_id,"
-        " 6 AS row_id, 3 AS row_batch FROM process_in", "TRUNCATE process", "GRANT ALL ON *.* TO x@y")
+        "TRUNCATE process", "GRANT ALL ON *.* TO x@y")
 
     def test_forged_sql_changes_nothing(self):
         which = self.add("ran", "perl")
@@ -587,12 +586,12 @@ class Rights(ScheduleTest):
         which = self.add("ran", "perl")
         self.ship(1, "perl")
         today = self.root.value("SELECT UTC_DATE()")
-        number = 1 + self.root.value("SELECT COALESCE(MAX(id), 0) FROM schedule_finding")
+        number = 1 + int(self.root.value("SELECT COALESCE(MAX(id), 0) FROM schedule_finding"))
         sql = ("INSERT INTO finding_in (host_id, id, day, batch, created_at, seen_by, class, subject)"
                " VALUES (1, %s, %s, 1, UTC_TIMESTAMP(6), 'agent', 'x', 'x')")
         taken = self.root.value("SELECT AUTO_INCREMENT FROM information_schema.tables WHERE"
                                 " table_schema = 'vestige' AND table_name = 'schedule_finding'")
-        for one in range(number, taken + 10):
+        for one in range(number, int(taken) + 10):
             self.assertEqual(self.agents["web"].error(sql, one, today), 1369)
             self.assertEqual(self.agents["web"].error(sql, one, "1970-01-01"), 0)
         self.assertEqual(self.agents["web"].error(
@@ -732,7 +731,7 @@ class Event(ScheduleTest):
         self.assertEqual(self.root.run(
             "SELECT schedule_id, result, message, finished_at >= started_at, duration >= 0 FROM schedule_run"
             " ORDER BY id"),
-            ((bad, "failure", "error 1054: Unknown column 'nothing' in 'field list'", 1, 1),
+            ((bad, "failure", "error 1054: Unknown column 'nothing' in 'SELECT'", 1, 1),
              (good, "success", "", 1, 1)))
         self.assertEqual(self.root.run("SELECT name, result, message FROM maintenance_run"),
                          (("schedules", "failure", f"2 runs, 1 failed; schedule {bad}, ran"),))
@@ -748,11 +747,14 @@ class Recorded(unittest.TestCase):
 
     def test_a_program_that_ran(self):
         instance = Standalone()
-        self.addCleanup(instance.close)
+        self.addCleanup(instance.remove)
+        self.addCleanup(instance.stop)
         with tempfile.TemporaryDirectory() as directory:
             with open(os.path.join(directory, "ran.sql"), "w") as file:
                 file.write(QUESTION.format(window="1 day"))
             instance.start()
+            run("mariadb", "--no-defaults", f"--socket={instance.path('mariadb.sock')}", "vestige", "-e",
+                "ALTER DEFINER = vestige_scheduler@localhost EVENT vestige_schedules DISABLE")
             def schedule(*words, status=0):
                 done = run(VESTIGE, "schedule", *words, "--state", instance.state, check=False)
                 self.assertEqual(done.returncode, status, done.stdout + done.stderr)

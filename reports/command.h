@@ -17,6 +17,7 @@ int server_command(int argc, char **argv);
 int client_command(int argc, char **argv);
 int report_command(int argc, char **argv);
 int schedule_command(int argc, char **argv);
+int notify_command(int argc, char **argv);
 int query_command(int argc, char **argv);
 int status_command(int argc, char **argv);
 int sync_command(int argc, char **argv);

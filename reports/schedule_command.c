@@ -4,15 +4,14 @@
  */
 #include "core/cleanup.h"
 #include "core/log.h"
+#include "reports/administrator.h"
 #include "reports/answer.h"
 #include "reports/command.h"
-#include "reports/private_directory.h"
 #include "reports/question_files.h"
 #include "reports/schedule_text.h"
 #include "reports/time_words.h"
 
 #include <inttypes.h>
-#include <pwd.h>
 
 #define N_ELEMENTS(array) (sizeof(array) / sizeof((array)[0]))
 #define MINUTES_MOST      (366 * 24 * 60)
@@ -24,39 +23,6 @@ struct schedule {
     MYSQL *mysql;
     struct error_text *error;
 };
-
-/* --- the connection --- */
-
-/* The account of a standalone instance's client.cnf only reads; who started it administers it, by
- * the socket. */
-static int connect_standalone(struct schedule *schedule)
-{
-    char socket[4096];
-    const struct passwd *user = getpwuid(geteuid());
-    const char *state = schedule->options.state_directory;
-    snprintf(socket, sizeof(socket), "%s/mariadb.sock", state);
-    if (!private_directory_is_instance(state))
-        return error_set(schedule->error, -ENOENT, "%.200s holds no standalone instance", state);
-    struct database_options database = {
-        .no_defaults = true,
-        .socket = socket,
-        .user = geteuid() == 0 || !user ? "root" : user->pw_name,
-    };
-    int outcome = database_connect(&schedule->mysql, &database, schedule->error);
-    if (outcome == -ECONNREFUSED)
-        error_set(schedule->error, 0,
-                  "the standalone instance in %.200s does not run; serve its data with vestige "
-                  "standalone --state %.200s --no-agent",
-                  state, state);
-    return outcome;
-}
-
-static int connect_administrator(struct schedule *schedule)
-{
-    return schedule->options.state_directory
-               ? connect_standalone(schedule)
-               : evidence_connect(&schedule->mysql, &schedule->options, schedule->error);
-}
 
 /* A number that the server gives in the first column of the first row; 0 when it is NULL. */
 static int ask_number(struct schedule *schedule, const char *sql, int64_t *number)
@@ -228,7 +194,7 @@ static int add(struct schedule *schedule)
     outcome = question_files_find(&files, schedule->options.arguments[1], &addition.question,
                                   schedule->error);
     if (!outcome)
-        outcome = connect_administrator(schedule);
+        outcome = administrator_connect(&schedule->mysql, &schedule->options, schedule->error);
     if (!outcome)
         outcome = add_question(&addition);
     schedule_text_deinit(&addition.text);
@@ -316,7 +282,7 @@ static int remove_schedule(struct schedule *schedule)
     int64_t n_removed = 0;
     int outcome = read_id(schedule, &id);
     if (!outcome)
-        outcome = connect_administrator(schedule);
+        outcome = administrator_connect(&schedule->mysql, &schedule->options, schedule->error);
     if (!outcome)
         outcome = statement_do(schedule->mysql, "CALL vestige_schedule_remove(:id, @vestige_n)",
                                &id, 1, "remove the schedule", schedule->error);
@@ -375,7 +341,7 @@ static int run_schedule(struct schedule *schedule)
     snprintf(known, sizeof(known),
              "SELECT COUNT(*) FROM schedule WHERE removed_at IS NULL AND id = %" PRIu64, id.number);
     if (!outcome)
-        outcome = connect_administrator(schedule);
+        outcome = administrator_connect(&schedule->mysql, &schedule->options, schedule->error);
     if (!outcome)
         outcome = ask_number(schedule, known, &n_known);
     if (!outcome && !n_known)

@@ -23,6 +23,7 @@ static const struct command commands[] = {
     {"report",     report_command,     "ask a canned question, or list them"                  },
     {"query",      query_command,      "ask in SQL"                                           },
     {"schedule",   schedule_command,   "ask a question again and again; what is new is kept"  },
+    {"notify",     notify_command,     "tell people of new findings"                          },
     {"status",     status_command,     "how the agent, the hosts and the server are doing"    },
     {"sync",       sync_command,       "wait until all that was seen can be queried"          },
     {"doctor",     doctor_command,     "what of this host's set-up loses evidence"            },

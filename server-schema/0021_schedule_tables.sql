@@ -83,6 +83,7 @@ CREATE TABLE IF NOT EXISTS schedule_finding (
   run_id       BIGINT UNSIGNED NOT NULL,
   PRIMARY KEY (id),
   UNIQUE KEY subject (schedule_id, host_id, subject_hash),
+  KEY number (schedule_id, id),
   KEY run (run_id)
 ) ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin;
 
@@ -92,7 +93,7 @@ ALTER TABLE finding
   ADD COLUMN IF NOT EXISTS last_seen DATETIME(6) NULL COMMENT 'by a run',
   ADD COLUMN IF NOT EXISTS row_keys JSON NULL COMMENT 'the rows behind it, at most 50',
   ADD COLUMN IF NOT EXISTS complete TINYINT UNSIGNED NULL COMMENT '1: the evidence was complete',
-  ADD KEY IF NOT EXISTS schedule (schedule_id, created_at);
+  ADD KEY IF NOT EXISTS arrival (schedule_id, host_id, batch);
 
 -- Who was told of what. A position moves only after a delivery that succeeded: of findings of
 -- agents it is a batch of that host, of those of a schedule the number of the finding.

@@ -57,21 +57,23 @@ static void end_child(struct child *child)
     kill(-group, SIGKILL);
 }
 
+/* @p line: the last line of its standard output; what it says on failure is in the error. */
 static int run_program(const char *const *argv, int input, int inherit, unsigned timeout_seconds,
-                       struct error_text *error)
+                       char line[256], struct error_text *error)
 {
     AUTO_CLOSE int output = memfd_create("vestige-notify", MFD_CLOEXEC);
-    char line[256] = "", end[64];
+    AUTO_CLOSE int complaints = memfd_create("vestige-notify", MFD_CLOEXEC);
+    char end[64], complaint[256] = "";
     struct child child;
     const struct child_options options = {.name = argv[0],
                                           .path = argv[0],
                                           .argv = argv,
                                           .directory = "/",
                                           .input = input,
-                                          .error_file = output,
+                                          .error_file = complaints,
                                           .output_file = output,
                                           .inherit = inherit};
-    if (output < 0)
+    if (output < 0 || complaints < 0)
         return error_set(error, -errno, "no file in memory: %s", strerror(errno));
     int outcome = child_start(&child, &options, error);
     if (outcome)
@@ -80,10 +82,14 @@ static int run_program(const char *const *argv, int input, int inherit, unsigned
         end_child(&child);
         outcome =
             error_set(error, -ETIMEDOUT, "%s did not end within %u s", argv[0], timeout_seconds);
-    } else if (child.wait_status) {
+    } else {
         read_words(output, line);
+    }
+    if (!outcome && child.wait_status) {
+        read_words(complaints, complaint);
         child_describe_end(&child, end);
-        outcome = error_set(error, -ECHILD, "%s %s%s%s", argv[0], end, *line ? ": " : "", line);
+        outcome =
+            error_set(error, -ECHILD, "%s %s%s%s", argv[0], end, *complaint ? ": " : "", complaint);
     }
     child_deinit(&child);
     return outcome;
@@ -93,10 +99,11 @@ static int tell(const char *const *argv, const struct buffer *bytes, unsigned ti
                 struct error_text *error)
 {
     AUTO_CLOSE int input = -1;
+    char line[256];
     if (bytes->failed)
         return error_set(error, -ENOMEM, "out of memory");
     input = memory_file(buffer_slice(bytes), error);
-    return input < 0 ? input : run_program(argv, input, -1, timeout_seconds, error);
+    return input < 0 ? input : run_program(argv, input, -1, timeout_seconds, line, error);
 }
 
 /* --- mail --- */
@@ -210,7 +217,7 @@ static int run_curl(const char *program, const struct notify_config *config, int
                     struct error_text *error)
 {
     struct buffer options = BUFFER_NULL;
-    char seconds[16];
+    char seconds[16], status[256];
     buffer_printf(&options, "data-binary = \"@/dev/fd/%d\"\n", body);
     append_option(&options, "url", slice_text(config->webhook));
     append_option(&options, "header", slice_text("Content-Type: application/json"));
@@ -221,11 +228,15 @@ static int run_curl(const char *program, const struct notify_config *config, int
     if (input < 0)
         return input;
     snprintf(seconds, sizeof(seconds), "%u", config->timeout_seconds);
-    const char *const argv[] = {program,       "--disable",  "--silent",  "--show-error",
-                                "--fail",      "--max-time", seconds,     "--proto",
-                                "=http,https", "--output",   "/dev/null", "--globoff",
-                                "--config",    "-",          NULL};
-    return run_program(argv, input, body, config->timeout_seconds + 5, error);
+    const char *const argv[] = {program,       "--disable",    "--silent",   "--show-error",
+                                "--fail",      "--globoff",    "--max-time", seconds,
+                                "--proto",     "=http,https",  "--output",   "/dev/null",
+                                "--write-out", "%{http_code}", "--config",   "-",
+                                NULL};
+    int outcome = run_program(argv, input, body, config->timeout_seconds + 5, status, error);
+    if (!outcome && status[0] != '2')
+        outcome = error_set(error, -EPROTO, "the webhook answers with status %.20s", status);
+    return outcome;
 }
 
 static int deliver_webhook(const struct notify_config *config, const struct notify_message *message,

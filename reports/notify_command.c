@@ -102,7 +102,8 @@ static const char finding_columns[] =
     " 'schedule_id', f.schedule_id, 'subject', LEFT(f.subject, 1000), 'detail', LEFT(f.detail, "
     "2000),"
     " 'first_seen', CAST(f.first_seen AS CHAR), 'last_seen', CAST(f.last_seen AS CHAR),"
-    " 'complete', f.complete, 'row_keys', JSON_COMPACT(f.row_keys)), f.batch";
+    " 'complete', f.complete, 'row_keys', JSON_COMPACT(f.row_keys COLLATE utf8mb4_nopad_bin)), "
+    "f.batch";
 
 enum { COLUMN_ID = 5, COLUMN_BATCH = 9 };
 

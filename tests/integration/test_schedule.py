@@ -37,15 +37,22 @@ SELECT h.name AS host, p.created_at, COALESCE(p.login_username, p.login_uid) AS 
 """
 
 
+def setUpModule():
+    """One server for all classes: making one takes longer than any test."""
+    global SERVER, ENROLLED
+    SERVER = PrivateServer()
+    unittest.addModuleCleanup(SERVER.close)
+    SERVER.vestige("server", "init")
+    ENROLLED = {name: SERVER.enrol(name) for name in ("web", "mail")}
+
+
 class ScheduleTest(unittest.TestCase):
     maxDiff = None
 
     @classmethod
     def setUpClass(cls):
-        cls.server = PrivateServer()
-        cls.addClassCleanup(cls.server.close)
-        cls.server.vestige("server", "init")
-        cls.agents = {name: cls.agent(cls.server.enrol(name)) for name in ("web", "mail")}
+        cls.server = SERVER
+        cls.agents = {name: cls.agent(directory) for name, directory in ENROLLED.items()}
         cls.root = cls.server.root("vestige")
         cls.addClassCleanup(cls.root.close)
         cls.root.run("SET time_zone = '+00:00'")
@@ -265,6 +272,21 @@ class Runs(ScheduleTest):
         self.ship(4, "perl")
         self.assertEqual(self.run_now(which), ("success", 1, 1, 0))
         self.assertEqual(len(self.keys("web, /usr/bin/perl, -")), 54)
+
+    def test_a_run_that_fails_at_its_end(self):
+        """Findings, guards and positions are kept together or not at all."""
+        which = self.add("ran", "perl")
+        self.ship(1, "perl")
+        self.root.run("CREATE TRIGGER vestige.stops BEFORE INSERT ON schedule_position FOR EACH ROW"
+                      " SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'no room'")
+        try:
+            self.assertEqual(self.run_now(which), ("failure", None, None, None))
+        finally:
+            self.root.run("DROP TRIGGER vestige.stops")
+        self.assertEqual(self.root.value("SELECT message FROM schedule_run"), "error 1644: no room")
+        for table in ("finding", "schedule_finding", "schedule_position"):
+            self.assertEqual(self.root.value(f"SELECT COUNT(*) FROM {table}"), 0)
+        self.assertEqual(self.run_now(which), ("success", 1, 1, 1))
 
     def test_two_schedules_do_not_share(self):
         one, other = self.add("ran", "perl"), self.add("ran", "perl")

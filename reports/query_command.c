@@ -188,6 +188,7 @@ int query_command(int argc, char **argv)
         return STATUS_ROWS;
     if (!outcome)
         outcome = run(&options, &n_rows, &error);
+    output_end_if_unread(outcome);
     if (outcome) {
         fflush(stdout);
         log_error("query", "%s", error.text);

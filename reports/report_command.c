@@ -155,6 +155,13 @@ static void about(const struct question *question)
 
 /* The answer */
 
+static int write_error(const struct report *report, int outcome)
+{
+    return outcome ? error_set(report->error, outcome, "the rows cannot be written: %s",
+                               strerror(-outcome))
+                   : 0;
+}
+
 static int write_rows(struct report *report, struct statement *statement, struct answer *answer)
 {
     const struct slice *values;
@@ -162,18 +169,17 @@ static int write_rows(struct report *report, struct statement *statement, struct
     for (;;) {
         int outcome = statement_next(statement, &values, report->error);
         if (outcome == STATEMENT_END)
-            return answer_finish(answer);
+            return write_error(report, answer_finish(answer));
         if (outcome < 0) {
             answer_is_partial(answer, "the server's rows ended");
             return outcome;
         }
         report->is_cut = limited && answer_n_rows(answer) == report->values.row_limit;
         if (report->is_cut)
-            return answer_finish(answer);
+            return write_error(report, answer_finish(answer));
         outcome = answer_row(answer, values);
         if (outcome)
-            return error_set(report->error, outcome, "the rows cannot be written: %s",
-                             strerror(-outcome));
+            return write_error(report, outcome);
     }
 }
 
@@ -310,6 +316,7 @@ int report_command(int argc, char **argv)
         return STATUS_ROWS;
     if (!outcome)
         outcome = run(&options, &own, &n_rows, &error);
+    output_end_if_unread(outcome);
     if (outcome) {
         fflush(stdout);
         log_error("report", "%s", error.text);

@@ -405,7 +405,7 @@ class Positions(NotifyTest):
 
     def test_two_at_once(self):
         self.begin_command()
-        self.root.run("SELECT GET_LOCK('vestige.notify', 0)")
+        self.root.run("SELECT GET_LOCK('vestige.notify', 10)")
         self.addCleanup(self.root.run, "SELECT RELEASE_LOCK('vestige.notify')")
         self.assertIn("another vestige notify is at work", self.notify(status=2).stderr)
 

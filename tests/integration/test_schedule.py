@@ -533,7 +533,11 @@ class Rights(ScheduleTest):
                       " DATA BEGIN DELETE FROM process; RETURN 1; END")
         self.addCleanup(self.root.run, "DROP FUNCTION vestige.writes")
         before = self.evidence()
-        for sql in (*self.FORGED, "SELECT writes() AS comm"):
+        columns = ("1 AS host, 2 AS created_at, 3 AS login_user, 4 AS exe, {} AS comm, 1 AS row_host_id,"
+                   " 6 AS row_id, 1 AS row_batch")
+        for sql in (*self.FORGED, "SELECT " + columns.format("writes()"),
+                    "SELECT " + columns.format("(SELECT User FROM mysql.global_priv LIMIT 1)"),
+                    "SELECT " + columns.format("LOAD_FILE('/etc/passwd')") + " INTO DUMPFILE '/tmp/x'"):
             with self.subTest(sql=sql):
                 self.root.run("UPDATE schedule SET question_sql = %s, value_names = '[]'", sql)
                 self.assertEqual(self.run_now(which)[0], "failure")

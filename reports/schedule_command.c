@@ -15,11 +15,13 @@
 
 #define N_ELEMENTS(array) (sizeof(array) / sizeof((array)[0]))
 #define MINUTES_MOST      (366 * 24 * 60)
+#define HOURS_MOST        (10 * 366 * 24)
+#define HOUR_US           UINT64_C(3600000000)
 
 struct schedule {
     struct options options;
     const char *directory;
-    uint64_t every_minutes;
+    uint64_t every_minutes, window_hours; /* window_hours 0: as the question has it */
     MYSQL *mysql;
     struct error_text *error;
 };
@@ -71,6 +73,10 @@ static int read_values(struct addition *addition, int64_t server_us[2])
                                        schedule->error);
     if (!outcome)
         outcome = ask_number(schedule, now, &server_us[1]);
+    if (!outcome && schedule->window_hours && !addition->question->has_window)
+        return error_set(schedule->error, -EINVAL,
+                         "--window means nothing to %s, which has none; leave it out",
+                         addition->question->name);
     return outcome;
 }
 
@@ -108,6 +114,8 @@ static void tell_words(struct addition *addition)
         buffer_printf(words, " --on %s", options->on);
     if (options->login_user)
         buffer_printf(words, " --login-user %s", options->login_user);
+    if (addition->schedule->window_hours)
+        buffer_printf(words, " --window %" PRIu64, addition->schedule->window_hours);
 }
 
 static struct statement_value text_value(const char *name, const struct buffer *text)
@@ -116,29 +124,37 @@ static struct statement_value text_value(const char *name, const struct buffer *
         .name = name, .kind = STATEMENT_TEXT, .text = buffer_slice(text)};
 }
 
+static struct statement_value number_value(const char *name, uint64_t number)
+{
+    return (struct statement_value){
+        .name = name, .kind = number ? STATEMENT_NUMBER : STATEMENT_NULL, .number = number};
+}
+
 static int store(struct addition *addition, int64_t *id)
 {
+    enum { OWN = 10 };
     struct schedule *schedule = addition->schedule;
     const struct question *question = addition->question;
     struct schedule_text *text = &addition->text;
-    bool has_window = question->has_window && !question->window_all;
-    struct statement_value values[10 + N_ELEMENTS(addition->values.values)] = {
+    uint64_t window_us =
+        schedule->window_hours ? schedule->window_hours * HOUR_US : (uint64_t)question->window_us;
+    struct statement_value values[OWN + N_ELEMENTS(addition->values.values)] = {
         text_value("vestige_words", &addition->words),
         text_value("vestige_sql", &text->sql),
         text_value("vestige_names", &text->value_names),
         text_value("vestige_table", &text->row_table),
         text_value("vestige_subject", &text->subject_columns),
         text_value("vestige_answer", &text->answer_columns),
-        {.name = "vestige_question", .kind = STATEMENT_TEXT,                      .text = slice_text(question->name)},
-        {.name = "vestige_window",
-                                                   .kind = has_window ? STATEMENT_NUMBER : STATEMENT_NULL,
-                                                   .number = (uint64_t)question->window_us                                                                    },
-        {.name = "vestige_every",    .kind = STATEMENT_NUMBER,                    .number = schedule->every_minutes },
-        {.name = "vestige_since",
-                                                   .kind = schedule->options.has_since ? STATEMENT_MOMENT : STATEMENT_NULL,
-                                                   .us = schedule->options.since_us                                                                           },
+        number_value("vestige_every", schedule->every_minutes),
+        number_value("vestige_window", question->has_window ? window_us : 0),
     };
-    memcpy(values + 10, addition->values.values,
+    struct statement_value *name = &values[OWN - 2], *since = &values[OWN - 1];
+    *name = (struct statement_value){.name = "vestige_question", .kind = STATEMENT_TEXT};
+    name->text = slice_text(question->name);
+    *since = (struct statement_value){.name = "vestige_since", .kind = STATEMENT_NULL};
+    since->kind = schedule->options.has_since ? STATEMENT_MOMENT : STATEMENT_NULL;
+    since->us = schedule->options.since_us;
+    memcpy(values + OWN, addition->values.values,
            addition->values.n * sizeof(addition->values.values[0]));
     struct buffer sql = BUFFER_NULL;
     buffer_append_text(&sql, "CALL vestige_schedule_add(:vestige_question, :vestige_words,"
@@ -149,7 +165,7 @@ static int store(struct addition *addition, int64_t *id)
     buffer_append_byte(&sql, '\0');
     int outcome = sql.failed ? error_set(schedule->error, -ENOMEM, "out of memory")
                              : statement_do(schedule->mysql, (const char *)sql.data, values,
-                                            10 + addition->values.n, "schedule the question",
+                                            OWN + addition->values.n, "schedule the question",
                                             schedule->error);
     buffer_deinit(&sql);
     return outcome ? outcome : ask_number(schedule, "SELECT @vestige_added", id);
@@ -382,10 +398,10 @@ static int dispatch(struct schedule *schedule)
     const struct options *options = &schedule->options;
     bool adds = !strcmp(options->arguments[0], "add");
     if (!adds && (options->on || options->login_user || options->has_since || options->has_until ||
-                  schedule->every_minutes || schedule->directory))
+                  schedule->every_minutes || schedule->window_hours || schedule->directory))
         return error_set(
             schedule->error, -EINVAL,
-            "--every, --on, --login-user, --since and --directory are for `add`; leave "
+            "--every, --window, --on, --login-user, --since and --directory are for `add`; leave "
             "them out");
     for (size_t i = 0; i < N_ELEMENTS(actions); i++)
         if (!strcmp(options->arguments[0], actions[i].name) &&
@@ -402,9 +418,12 @@ int schedule_command(int argc, char **argv)
     struct schedule schedule = {.error = &error};
     const struct option_own own[] = {
         {"every",     OPTION_NUMBER, &schedule.every_minutes, "MINUTES",
-         "run it again after so many minutes",                      1, MINUTES_MOST},
+         "run it again after so many minutes",                                        1, MINUTES_MOST},
+        {"window",    OPTION_NUMBER, &schedule.window_hours,  "HOURS",
+         "a run looks back so far from what is new (default: the question's window)", 1,
+         HOURS_MOST                                                                                  },
         {"directory", OPTION_TEXT,   &schedule.directory,     "DIR",
-         "the site's own reports (default " QUESTION_DIRECTORY ")", 0, 0           },
+         "the site's own reports (default " QUESTION_DIRECTORY ")",                   0, 0           },
     };
     const struct command_line line = {
         .words =

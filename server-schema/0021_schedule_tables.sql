@@ -133,7 +133,7 @@ GRANT SELECT, INSERT, UPDATE ON schedule TO vestige_scheduler@localhost;
 GRANT SELECT, INSERT, UPDATE, DELETE ON schedule_run TO vestige_scheduler@localhost;
 GRANT SELECT, INSERT, UPDATE, DELETE ON schedule_position TO vestige_scheduler@localhost;
 GRANT SELECT, INSERT ON schedule_finding TO vestige_scheduler@localhost;
-GRANT SELECT, INSERT, UPDATE ON maintenance_run TO vestige_scheduler@localhost;
+GRANT SELECT, INSERT, UPDATE, DELETE ON maintenance_run TO vestige_scheduler@localhost;
 
 GRANT SELECT, SHOW VIEW ON * TO vestige_notifier;
 GRANT INSERT ON notification TO vestige_notifier;

@@ -62,12 +62,13 @@ BEGIN
     SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'the SQL has more than 64 values';
   END IF;
 
-  -- What the question does not use of the 64 values is bound behind it.
+  -- The LIMIT keeps the question's own plan: it is not merged with what is around it. What it does not
+  -- use of the 64 values is bound behind it.
   EXECUTE IMMEDIATE CONCAT(
     'INSERT INTO vestige_answer (host_id, row_id, moment, subject_hash, subject, detail)'
     ' SELECT q.row_host_id, q.row_id, t.created_at, UNHEX(SHA2(JSON_ARRAY(', SUBSTRING(subject_key, 3),
     '), 256)), CONCAT_WS('', ''', subject, '), CONCAT_WS('', ''', detail, ')'
-    ' FROM (', question_sql, '\n) q JOIN vestige_span s ON s.host_id = q.row_host_id'
+    ' FROM (SELECT * FROM (', question_sql, '\n) question LIMIT 18446744073709551615) q JOIN vestige_span s ON s.host_id = q.row_host_id'
     ' AND q.row_batch BETWEEN s.first_batch AND s.last_batch LEFT JOIN `', row_table, '` t'
     ' ON t.host_id = q.row_host_id AND t.id = q.row_id'
     ' AND t.day = DATE(''1970-01-01'' + INTERVAL q.row_id DIV 1000000 SECOND)'
@@ -395,7 +396,8 @@ one_run: BEGIN
   SET outcome = 'success';
 END;
 
--- All that is due; what the event calls. One question that fails does not stop the others.
+-- All that is due; what the event calls. One question that fails does not stop the others. A run takes
+-- place every few minutes: records that tell nothing are kept for 90 days, those of passes for 7.
 CREATE OR REPLACE DEFINER = vestige_scheduler@localhost PROCEDURE vestige_run_due_schedules()
   SQL SECURITY DEFINER MODIFIES SQL DATA
 BEGIN
@@ -418,6 +420,10 @@ BEGIN
     INSERT INTO maintenance_run (name, started_at, finished_at, result, message)
     VALUES ('schedules', started, UTC_TIMESTAMP(6), IF(n_failures = 0, 'success', 'failure'),
             CONCAT(n_runs, ' runs, ', n_failures, ' failed', failures));
+    DELETE FROM maintenance_run
+     WHERE name = 'schedules' AND result = 'success' AND started_at < started - INTERVAL 7 DAY LIMIT 100;
+    DELETE FROM schedule_run
+     WHERE started_at < started - INTERVAL 90 DAY AND n_findings = 0 LIMIT 1000;
     COMMIT;
   END IF;
 END;

@@ -403,6 +403,28 @@ class Runs(ScheduleTest):
         self.run_now(which)
         self.assertEqual(self.root.value("SELECT complete FROM schedule_run ORDER BY id DESC LIMIT 1"), 0)
 
+    def test_a_window_of_its_own(self):
+        which = self.add("ran", "perl", "--window", "3")
+        self.ship(1, "perl")
+        self.assertEqual(self.run_now(which), ("success", 1, 1, 1))
+        self.assertEqual(self.root.value("SELECT since FROM schedule_run"),
+                         self.now - datetime.timedelta(hours=3))
+
+    def test_old_records_go(self):
+        which = self.add("ran", "perl")
+        for days, found in ((100, 0), (100, 1), (80, 0)):
+            self.root.run("INSERT INTO schedule_run (schedule_id, started_at, result, n_findings) VALUES"
+                          " (%s, %s, 'success', %s)", which, self.now - datetime.timedelta(days), found)
+        for days, result in ((8, "success"), (8, "failure"), (6, "success")):
+            self.root.run("INSERT INTO maintenance_run (name, started_at, result, message) VALUES"
+                          " ('schedules', %s, %s, 'old')", self.now - datetime.timedelta(days), result)
+        self.root.run("CALL vestige_run_due_schedules()")
+        self.assertEqual(self.root.run("SELECT DATEDIFF(%s, started_at), n_findings FROM schedule_run"
+                                       " ORDER BY started_at", self.now), ((100, 1), (80, 0), (0, 0)))
+        self.assertEqual(self.root.run("SELECT DATEDIFF(%s, started_at), result FROM maintenance_run"
+                                       " ORDER BY started_at", self.now),
+                         ((8, "failure"), (6, "success"), (0, "success")))
+
     def test_a_question_about_all_time(self):
         self.question("ever", QUESTION.format(window="all"))
         which = self.add("ever", "perl")

@@ -16,6 +16,7 @@
 #define N_ELEMENTS(array) (sizeof(array) / sizeof((array)[0]))
 #define MINUTES_MOST      (366 * 24 * 60)
 #define HOURS_MOST        (10 * 366 * 24)
+#define WORD_MOST         200
 #define HOUR_US           UINT64_C(3600000000)
 
 struct schedule {
@@ -102,6 +103,19 @@ static int read_columns(struct addition *addition)
                                            schedule->error);
 }
 
+/* Long ones are cut, between characters. */
+static void append_word(struct buffer *words, const char *word)
+{
+    size_t length = strlen(word);
+    if (length > WORD_MOST)
+        for (length = WORD_MOST; length && ((unsigned char)word[length] & 0xc0) == 0x80;)
+            length--;
+    buffer_append_byte(words, ' ');
+    buffer_append(words, word, length);
+    if (word[length])
+        buffer_append_text(words, "...");
+}
+
 /* As it was asked for, for the list. */
 static void tell_words(struct addition *addition)
 {
@@ -109,7 +123,7 @@ static void tell_words(struct addition *addition)
     struct buffer *words = &addition->words;
     buffer_append_text(words, options->arguments[1]);
     for (size_t i = 2; i < options->n_arguments; i++)
-        buffer_printf(words, " %.200s", options->arguments[i]);
+        append_word(words, options->arguments[i]);
     if (options->on)
         buffer_printf(words, " --on %s", options->on);
     if (options->login_user)

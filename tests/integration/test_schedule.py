@@ -363,7 +363,8 @@ class Runs(ScheduleTest):
     def test_hostile_values(self):
         self.addCleanup(self.root.run, "SET NAMES utf8mb4")
         for number, name in enumerate(("it's", 'a "quoted" one', "%", "_", "back\\slash", "a\nb", "?",
-                                       ":since", "$.x", "caf\u00e9 \U0001f600", "x" * 65536), 1):
+                                       ":since", "$.x", "caf\u00e9 \U0001f600", "\u00e9" * 32768,
+                                       "x" * 65536), 1):
             with self.subTest(name=name[:20]):
                 self.question("long", QUESTION.format(window="1 day").replace(
                     "p.comm = :name", "CONCAT(p.comm, p.argv0) = :name"))

@@ -17,8 +17,8 @@ struct parser {
     struct notify_config *config;
     const char *name;
     struct slice left;
-    unsigned line;
-    unsigned seen; /* a bit a key */
+    unsigned line, fault; /* fault: the line that was refused */
+    unsigned seen;        /* a bit a key */
     int result;
     struct error_text *error;
 };
@@ -71,6 +71,7 @@ PRINTF(2, 3) static int refuse(struct parser *parser, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(reason, sizeof(reason), format, arguments);
     va_end(arguments);
+    parser->fault = parser->line;
     parser->result =
         error_set(parser->error, -EINVAL, "%s:%u: %s", parser->name, parser->line, reason);
     return 0;
@@ -237,8 +238,10 @@ int notify_config_parse(struct notify_config *config, const char *name, struct s
     int r = ini_parse_stream(next_line, &parser, take_key, &parser);
     if (parser.result == 0 && r == -2)
         return error_set(error, -ENOMEM, "%s: out of memory", name);
-    if (parser.result == 0 && r > 0) {
+    /* libinih tells its own faults at the end: this one may have come before ours */
+    if (r > 0 && (parser.result == 0 || (unsigned)r < parser.fault)) {
         parser.line = (unsigned)r;
+        parser.result = 0;
         refuse(&parser, "neither a [section] nor `key = value`");
     }
     return parser.result < 0 ? parser.result : check_whole(config, name, error);

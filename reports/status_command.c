@@ -253,6 +253,26 @@ static int read_schedules(struct status *status, MYSQL *mysql)
     return 0;
 }
 
+/* Of each way to tell of findings, how the last attempt went. */
+static int read_notifications(struct status *status, MYSQL *mysql)
+{
+    MYSQL_RES *result AUTO_RESULT = NULL;
+    char name[100];
+    int outcome = database_query(
+        mysql, &result, status->error, "read the log of notifications",
+        "SELECT channel, attempted_at, result = 'failure', message FROM notification WHERE id IN"
+        " (SELECT MAX(id) FROM notification GROUP BY channel) ORDER BY channel");
+    if (outcome)
+        return outcome;
+    for (MYSQL_ROW row; (row = mysql_fetch_row(result));) {
+        bool failed = number(row[2]) != 0;
+        snprintf(name, sizeof(name), "notification by %.64s", row[0]);
+        add(status, failed ? FINDING_WRONG : FINDING_OK, "server", name, row[1],
+            failed ? row[3] : NULL);
+    }
+    return 0;
+}
+
 static int ask_database(struct status *status)
 {
     MYSQL *mysql AUTO_DATABASE = NULL;
@@ -277,6 +297,8 @@ static int ask_database(struct status *status)
         outcome = read_maintenance(status, mysql);
     if (!outcome)
         outcome = read_schedules(status, mysql);
+    if (!outcome)
+        outcome = read_notifications(status, mysql);
     return outcome;
 }
 

@@ -291,6 +291,11 @@ class Positions(NotifyTest):
     def begin_command(self, *lines):
         self.begin("command = " + self.program("command"), *lines)
 
+    def status(self):
+        done = self.server.vestige("status", "--format", "json", check=False)
+        return next((row["level"], row["advice"]) for row in json.loads(done.stdout)["rows"]
+                    if row["name"] == "notification by command")
+
     def test_silent_when_there_is_nothing(self):
         self.find("before")
         self.ship("before")
@@ -369,9 +374,11 @@ class Positions(NotifyTest):
         self.told("command")
         # The log has a channel that stays broken once an hour.
         self.assertEqual([row[:4] for row in self.log()], [("command", "failure", 2, 1)])
+        self.assertEqual(self.status(), ("wrong", self.log()[0][4]))
         os.unlink(self.path("status"))
         self.notify()
         self.assertEqual(self.subjects(), [["one", "two"]])
+        self.assertEqual(self.status(), ("ok", None))
         self.assertEqual([row[:4] for row in self.log()], [("command", "failure", 2, 1),
                                                            ("command", "success", 1, 2)])
         self.notify()

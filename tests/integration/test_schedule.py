@@ -6,6 +6,7 @@ import datetime
 import hashlib
 import json
 import os
+import re
 import subprocess
 import tempfile
 import threading
@@ -13,6 +14,11 @@ import unittest
 
 from private_server import PrivateServer, Refused, Session
 from vestige_test import VESTIGE, Standalone, act, main, run, wait_for
+
+# Those of the source, which are compiled in; or of another directory, to try them.
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+QUESTIONS = os.environ.get("VESTIGE_QUESTIONS", os.path.join(ROOT, "sql"))
+DIRECTORY = ["--directory", QUESTIONS] if "VESTIGE_QUESTIONS" in os.environ else []
 
 QUESTION = """\
 -- question: Which programs of this name ran?
@@ -789,6 +795,37 @@ class Event(ScheduleTest):
         self.root.run("CALL vestige_run_due_schedules()")
         self.assertEqual(self.root.value("SELECT COUNT(*) FROM schedule_run"), 2)
         self.assertEqual(len(self.findings()), 1)
+
+
+class Questions(ScheduleTest):
+    """All questions of ours that may be scheduled."""
+
+    VALUES = {"text": "x", "number": "7", "address": "192.0.2.7", "path": "/etc", "time": "1h ago",
+              "host": "web", "user": "1000"}
+
+    def headers(self):
+        """{name: words for its parameters that have no default} of those with `schedule:`"""
+        found = {}
+        for name in os.listdir(QUESTIONS):
+            if not name.endswith(".sql"):
+                continue
+            with open(os.path.join(QUESTIONS, name)) as file:
+                text = file.read()
+            if re.search(r"^-- schedule:", text, re.M):
+                found[name.removesuffix(".sql")] = [
+                    f"{parameter}={self.VALUES[kind]}" for parameter, kind, default in re.findall(
+                        r"^-- parameter: *(\w+) +(\w+) *(=?)", text, re.M) if not default]
+        return found
+
+    def test_each_can_be_asked(self):
+        for number, (name, words) in enumerate(sorted(self.headers().items()), 1):
+            with self.subTest(name=name):
+                done = self.schedule("add", name, *words, "--every", "5", *DIRECTORY)
+                which = int(done.stdout.split()[1].rstrip(":"))
+                self.ship(number, "perl")
+                result = self.run_now(which)
+                self.assertEqual(result[:2], ("success", 1), self.root.value(
+                    "SELECT message FROM schedule_run ORDER BY id DESC LIMIT 1"))
 
 
 class Recorded(unittest.TestCase):

@@ -59,7 +59,7 @@ static void test_places_and_types(void **state)
     struct schedule_text text;
     assert_int_equal(
         form(&text,
-             HEAD PARAMETER SCHEDULE
+             HEAD PARAMETER AT SCHEDULE
              "SELECT ':name', `:port` -- :since\n WHERE :name, :port, :since, :since_day,"
              " :host_id, :any_login, :login_uid, :until, :at_day, :at LIMIT :row_limit",
              &now),

@@ -47,6 +47,11 @@ int output_new(struct output **outputp, enum output_format format, FILE *stream,
     return 0;
 }
 
+void output_keep_lines(struct output *output)
+{
+    output->keep_lines = true;
+}
+
 static int begin_once(struct output *output)
 {
     if (output->begun)

@@ -9,8 +9,7 @@
  *   json   {"rows": [{...}, ...]}; NULL is null; numbers keep all their digits.
  *   csv    RFC 4180 with a header line; NULL is nothing at all, the empty string is "".
  */
-#include "core/error.h"
-#include "core/slice.h"
+#include "core/buffer.h"
 
 #include <stdio.h>
 
@@ -30,6 +29,9 @@ struct output;
  *  get a number in JSON. Returns 0 or -ENOMEM. */
 int output_new(struct output **outputp, enum output_format format, FILE *stream,
                const struct output_column *columns, size_t n_columns) MUST_CHECK;
+/** In a table each row stays one line, however long; else wide columns are folded to the terminal.
+ */
+void output_keep_lines(struct output *output);
 /** One row of n_columns values; SLICE_NULL is NULL. Returns 0, -ENOMEM, or the stream's error. */
 int output_row(struct output *output, const struct slice *values) MUST_CHECK;
 /** End of the rows: complete the document and flush. Returns 0 or the stream's error. */

@@ -36,6 +36,8 @@ static int table_begin(struct output *output)
     if (!state->table || !state->widest)
         return -ENOMEM;
     scols_table_set_stream(state->table, output->stream);
+    if (output->keep_lines)
+        scols_table_set_termforce(state->table, SCOLS_TERMFORCE_NEVER);
     for (size_t i = 0; i < output->n_columns; i++) {
         int error = add_column(state->table, &output->columns[i]);
         if (error)
@@ -48,7 +50,7 @@ static int table_begin(struct output *output)
 static int fold_wide_columns(struct output *output)
 {
     struct table_state *state = output->state;
-    for (size_t i = 0; i < output->n_columns; i++) {
+    for (size_t i = 0; !output->keep_lines && i < output->n_columns; i++) {
         if (output->columns[i].kind == OUTPUT_NUMBER)
             continue;
         struct libscols_column *column = scols_table_get_column(state->table, i);

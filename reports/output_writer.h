@@ -19,7 +19,8 @@ struct output {
     struct buffer scratch;
     bool terminal; /* the stream is one */
     bool begun;
-    void *state; /* the format's own */
+    bool keep_lines; /* a table is not folded */
+    void *state;     /* the format's own */
 };
 
 extern const struct output_writer output_writer_table, output_writer_json, output_writer_csv;

@@ -19,17 +19,22 @@ struct command {
 
 static const struct command commands[] = {
     {"standalone", standalone_command,
-     "record this host into a private database, in the foreground"                            },
-    {"report",     report_command,     "ask a canned question, or list them"                  },
-    {"query",      query_command,      "ask in SQL"                                           },
-    {"schedule",   schedule_command,   "ask a question again and again; what is new is kept"  },
-    {"notify",     notify_command,     "tell people of new findings"                          },
-    {"status",     status_command,     "how the agent, the hosts and the server are doing"    },
-    {"sync",       sync_command,       "wait until all that was seen can be queried"          },
-    {"doctor",     doctor_command,     "what of this host's set-up loses evidence"            },
-    {"journal",    journal_command,    "list, show and check batches that are not shipped yet"},
-    {"server",     server_command,     "set up and keep a central MariaDB"                    },
-    {"client",     client_command,     "credentials of hosts: enroll, list, rotate, revoke"   },
+     "record this host into a private database, in the foreground"                                   },
+    {"report",     report_command,     "ask a canned question, or list them"                         },
+    {"tree",       tree_command,       "who was alive on a host at a time, or all around a process"  },
+    {"timeline",   timeline_command,   "what happened when, as events or drawn on a page"            },
+    {"diff",       diff_command,       "what changed between two times, or differs between two hosts"},
+    {"user",       user_command,       "all about one login user, on a page"                         },
+    {"query",      query_command,      "ask in SQL"                                                  },
+    {"export",     export_command,     "rows for other tools: a case bundle, ECS, Timesketch, TLN"   },
+    {"schedule",   schedule_command,   "ask a question again and again; what is new is kept"         },
+    {"notify",     notify_command,     "tell people of new findings"                                 },
+    {"status",     status_command,     "how the agent, the hosts and the server are doing"           },
+    {"sync",       sync_command,       "wait until all that was seen can be queried"                 },
+    {"doctor",     doctor_command,     "what of this host's set-up loses evidence"                   },
+    {"journal",    journal_command,    "list, show and check batches that are not shipped yet"       },
+    {"server",     server_command,     "set up and keep a central MariaDB"                           },
+    {"client",     client_command,     "credentials of hosts: enroll, list, rotate, revoke"          },
 };
 
 static void print_help(FILE *to)

@@ -390,7 +390,7 @@ class TestStatus(QueryTest):
 
 
 class TestFrame(unittest.TestCase):
-    COMMANDS = ("standalone", "query", "status", "sync", "doctor", "journal", "server", "client")
+    COMMANDS = ("standalone", "query", "timeline", "status", "sync", "doctor", "journal", "server", "client")
 
     def vestige(self, *words):
         done = run(VESTIGE, *words, check=False)

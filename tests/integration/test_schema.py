@@ -31,7 +31,7 @@ SERVERS_COLUMNS = {"process": ["cmdline"],
                    "finding": ["schedule_id", "first_seen", "last_seen", "row_keys", "complete"]}
 SETTLED = ("process", "endpoint", "device")
 FILES = sorted(name for name in os.listdir(os.path.join(ROOT, "server-schema"))
-               if name.endswith(".sql"))
+               if re.match(r"\d{4}_\w+\.sql\Z", name))
 
 
 def read(*path):
@@ -220,7 +220,8 @@ class Interrupted(ServerTest):
 
     def fresh(self):
         self.root.run("DROP DATABASE IF EXISTS vestige")
-        for role in ("vestige_agent", "vestige_reader", "vestige_admin", "vestige_notifier"):
+        for role in ("vestige_agent", "vestige_reader", "vestige_admin", "vestige_grafana",
+                     "vestige_notifier"):
             self.root.run(f"DROP ROLE IF EXISTS {role}")
         for user in ("vestige_owner", "vestige_maintainer", "vestige_asker", "vestige_scheduler"):
             self.root.run(f"DROP USER IF EXISTS {user}@localhost")

@@ -16,6 +16,8 @@ int standalone_command(int argc, char **argv);
 int server_command(int argc, char **argv);
 int client_command(int argc, char **argv);
 int report_command(int argc, char **argv);
+int schedule_command(int argc, char **argv);
+int notify_command(int argc, char **argv);
 int tree_command(int argc, char **argv);
 int diff_command(int argc, char **argv);
 int user_command(int argc, char **argv);

@@ -109,10 +109,6 @@ static int prepare(struct statement *statement, struct slice text, struct bindin
                          binding->doing);
     if ((binding->n && mysql_stmt_bind_param(handle, binding->binds)) || mysql_stmt_execute(handle))
         return database_statement_error(handle, binding->error, binding->doing);
-    statement->metadata = mysql_stmt_result_metadata(handle);
-    if (!statement->metadata)
-        return error_set(binding->error, -EINVAL, "cannot %s: its SQL gives no rows",
-                         binding->doing);
     return 0;
 }
 
@@ -141,6 +137,9 @@ static int allocate(struct statement *statement)
 
 static int receive(struct statement *statement, struct error_text *error)
 {
+    statement->metadata = mysql_stmt_result_metadata(statement->handle);
+    if (!statement->metadata)
+        return error_set(error, -EINVAL, "cannot %s: its SQL gives no rows", statement->doing);
     if (allocate(statement))
         return error_set(error, -ENOMEM, "cannot %s: out of memory", statement->doing);
     if (mysql_stmt_bind_result(statement->handle, statement->columns))
@@ -160,12 +159,12 @@ static int run(struct statement *statement, struct slice sql, struct binding *bi
     if (!outcome)
         outcome = prepare(statement, buffer_slice(&text), binding);
     buffer_deinit(&text);
-    return outcome ? outcome : receive(statement, binding->error);
+    return outcome;
 }
 
-int statement_run(struct statement **statementp, MYSQL *mysql, const char *sql,
-                  const struct statement_value *values, size_t n_values, const char *doing,
-                  struct error_text *error)
+static int execute(struct statement **statementp, MYSQL *mysql, const char *sql,
+                   const struct statement_value *values, size_t n_values, const char *doing,
+                   struct error_text *error)
 {
     struct statement *statement AUTO_STATEMENT = calloc(1, sizeof(*statement));
     AUTO_FREE struct binding *binding = calloc(1, sizeof(*binding));
@@ -182,6 +181,34 @@ int statement_run(struct statement **statementp, MYSQL *mysql, const char *sql,
     *statementp = statement;
     statement = NULL;
     return 0;
+}
+
+int statement_run(struct statement **statementp, MYSQL *mysql, const char *sql,
+                  const struct statement_value *values, size_t n_values, const char *doing,
+                  struct error_text *error)
+{
+    struct statement *statement AUTO_STATEMENT = NULL;
+    int outcome = execute(&statement, mysql, sql, values, n_values, doing, error);
+    if (!outcome)
+        outcome = receive(statement, error);
+    if (outcome)
+        return outcome;
+    *statementp = statement;
+    statement = NULL;
+    return 0;
+}
+
+int statement_do(MYSQL *mysql, const char *sql, const struct statement_value *values,
+                 size_t n_values, const char *doing, struct error_text *error)
+{
+    struct statement *statement AUTO_STATEMENT = NULL;
+    int outcome = execute(&statement, mysql, sql, values, n_values, doing, error);
+    if (outcome)
+        return outcome;
+    int more;
+    while ((more = mysql_stmt_next_result(statement->handle)) == 0)
+        continue;
+    return more > 0 ? database_statement_error(statement->handle, error, doing) : 0;
 }
 
 unsigned statement_n_columns(const struct statement *statement)

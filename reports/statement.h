@@ -35,6 +35,10 @@ int statement_run(struct statement **statementp, MYSQL *mysql, const char *sql,
                   const struct statement_value *values, size_t n_values, const char *doing,
                   struct error_text *error) MUST_CHECK;
 
+/** The same for SQL that gives no rows, as a CALL: it is done when this returns. */
+int statement_do(MYSQL *mysql, const char *sql, const struct statement_value *values,
+                 size_t n_values, const char *doing, struct error_text *error) MUST_CHECK;
+
 unsigned statement_n_columns(const struct statement *statement);
 /** n_columns of them. Owned by the statement. */
 const MYSQL_FIELD *statement_fields(const struct statement *statement);

@@ -98,7 +98,7 @@ int statement_text_translate(struct buffer *to, struct slice sql, statement_name
             int outcome = function ? function(user, name) : 0;
             if (outcome < 0)
                 return outcome;
-            if (to)
+            if (to && outcome != STATEMENT_TEXT_REPLACED)
                 buffer_append_byte(to, '?');
             text.at = name.data + name.length;
         }

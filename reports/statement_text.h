@@ -2,7 +2,11 @@
 /* Named values in SQL: `:name`, outside of strings, quoted names and comments. Pure. */
 #include "core/buffer.h"
 
-/** Called for each `:name`, in order. A negative return ends the reading and is passed on. */
+enum { STATEMENT_TEXT_PLACE = 0, STATEMENT_TEXT_REPLACED = 1 };
+
+/** Called for each `:name`, in order. STATEMENT_TEXT_PLACE: a `?` is to stand there.
+ *  STATEMENT_TEXT_REPLACED: the function has appended what is to stand there. A negative return
+ * ends the reading and is passed on. */
 typedef int (*statement_name_function)(void *user, struct slice name);
 
 /** Append @p sql to @p to with a `?` for each name. @p to may be NULL. Returns 0, what the function

@@ -227,6 +227,52 @@ static int read_maintenance(struct status *status, MYSQL *mysql)
     return 0;
 }
 
+/* The event comes every minute; a run that is at work is not overdue. */
+static int read_schedules(struct status *status, MYSQL *mysql)
+{
+    MYSQL_RES *result AUTO_RESULT = NULL;
+    char name[100];
+    int outcome = database_query(
+        mysql, &result, status->error, "read the schedules",
+        "SELECT s.id, s.question, COALESCE(r.started_at, 'not run yet'), r.result = 'failure',"
+        " r.message, COALESCE(r.result, '') <> 'running'"
+        " AND s.next_due < UTC_TIMESTAMP(6) - INTERVAL 3 MINUTE"
+        " FROM schedule s LEFT JOIN schedule_run r ON r.id ="
+        " (SELECT MAX(id) FROM schedule_run l WHERE l.schedule_id = s.id)"
+        " WHERE s.removed_at IS NULL ORDER BY s.id");
+    if (outcome)
+        return outcome;
+    for (MYSQL_ROW row; (row = mysql_fetch_row(result));) {
+        bool failed = number(row[3]) != 0, overdue = number(row[5]) != 0;
+        snprintf(name, sizeof(name), "schedule %.20s, %.64s", row[0], row[1]);
+        add(status, failed || overdue ? FINDING_WRONG : FINDING_OK, "server", name, row[2],
+            failed    ? row[4]
+            : overdue ? "it is overdue: is event_scheduler ON? vestige schedule run ID runs it now"
+                      : NULL);
+    }
+    return 0;
+}
+
+/* Of each way to tell of findings, how the last attempt went. */
+static int read_notifications(struct status *status, MYSQL *mysql)
+{
+    MYSQL_RES *result AUTO_RESULT = NULL;
+    char name[100];
+    int outcome = database_query(
+        mysql, &result, status->error, "read the log of notifications",
+        "SELECT channel, attempted_at, result = 'failure', message FROM notification WHERE id IN"
+        " (SELECT MAX(id) FROM notification GROUP BY channel) ORDER BY channel");
+    if (outcome)
+        return outcome;
+    for (MYSQL_ROW row; (row = mysql_fetch_row(result));) {
+        bool failed = number(row[2]) != 0;
+        snprintf(name, sizeof(name), "notification by %.64s", row[0]);
+        add(status, failed ? FINDING_WRONG : FINDING_OK, "server", name, row[1],
+            failed ? row[3] : NULL);
+    }
+    return 0;
+}
+
 static int ask_database(struct status *status)
 {
     MYSQL *mysql AUTO_DATABASE = NULL;
@@ -249,6 +295,10 @@ static int ask_database(struct status *status)
         outcome = read_partitions(status, mysql);
     if (!outcome)
         outcome = read_maintenance(status, mysql);
+    if (!outcome)
+        outcome = read_schedules(status, mysql);
+    if (!outcome)
+        outcome = read_notifications(status, mysql);
     return outcome;
 }
 

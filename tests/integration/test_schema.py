@@ -26,9 +26,12 @@ TABLES = ("process", "process_change", "host", "boot", "coverage", "gap", *NETWO
           *ACCOUNTS, "device", *LOGINS, "kernel_event")
 PARTITIONED = ("process", "process_change", *NETWORK, "file_access", *ACCOUNTS, "device", *LOGINS,
                "kernel_event")
+# What no agent writes: computed, or of findings that the server made.
+SERVERS_COLUMNS = {"process": ["cmdline"],
+                   "finding": ["schedule_id", "first_seen", "last_seen", "row_keys", "complete"]}
 SETTLED = ("process", "endpoint", "device")
 FILES = sorted(name for name in os.listdir(os.path.join(ROOT, "server-schema"))
-               if name.endswith(".sql"))
+               if re.match(r"\d{4}_\w+\.sql\Z", name))
 
 
 def read(*path):
@@ -129,7 +132,7 @@ class Schema(ServerTest):
             with self.subTest(table=table):
                 self.assertEqual(sorted(self.columns(table)), sorted(
                     key + names + ["batch", "settle_batch", "end_batch"]
-                    + (["cmdline"] if table == "process" else [])))
+                    + SERVERS_COLUMNS.get(table, [])))
                 self.assertEqual(self.columns(table + "_in"), key + ["batch", "end_batch"] + names)
                 self.assertEqual(self.columns(table + "_end"), key + end + ["end_batch"])
                 self.assertEqual(self.columns(table + "_settle"),
@@ -167,8 +170,9 @@ class Schema(ServerTest):
         definers = {row[0] for row in self.root.run(
             "SELECT definer FROM information_schema.routines WHERE routine_schema = 'vestige' UNION"
             " SELECT definer FROM information_schema.events WHERE event_schema = 'vestige'")}
-        self.assertEqual(definers, {"vestige_maintainer@localhost"})
-        for user in ("vestige_owner", "vestige_maintainer"):
+        self.assertEqual(definers, {"vestige_maintainer@localhost", "vestige_asker@localhost",
+                                    "vestige_scheduler@localhost"})
+        for user in ("vestige_owner", "vestige_maintainer", "vestige_asker", "vestige_scheduler"):
             self.assertIn("ACCOUNT LOCK", self.root.value(f"SHOW CREATE USER {user}@localhost"))
         self.assertEqual(self.root.run("SHOW GRANTS FOR vestige_owner@localhost")[0][0].split(" IDENT")[0],
                          "GRANT USAGE ON *.* TO `vestige_owner`@`localhost`")
@@ -216,9 +220,10 @@ class Interrupted(ServerTest):
 
     def fresh(self):
         self.root.run("DROP DATABASE IF EXISTS vestige")
-        for role in ("vestige_agent", "vestige_reader", "vestige_admin", "vestige_grafana"):
+        for role in ("vestige_agent", "vestige_reader", "vestige_admin", "vestige_grafana",
+                     "vestige_notifier"):
             self.root.run(f"DROP ROLE IF EXISTS {role}")
-        for user in ("vestige_owner", "vestige_maintainer"):
+        for user in ("vestige_owner", "vestige_maintainer", "vestige_asker", "vestige_scheduler"):
             self.root.run(f"DROP USER IF EXISTS {user}@localhost")
 
     def description(self):

@@ -1,0 +1,20 @@
+#pragma once
+/*
+ * The ways to tell: mail (sendmail -t -i), a command (JSON on its standard input), a webhook (HTTP
+ * POST of JSON by curl). Each runs a program, which has a bound in time.
+ */
+#include "reports/notify_config.h"
+#include "reports/notify_message.h"
+
+struct notify_channel {
+    const char *name; /* "mail", "command", "webhook" */
+    bool (*is_wanted)(const struct notify_config *config);
+    /** Whom it tells, for the log; no secret. */
+    void (*recipient)(const struct notify_config *config, char text[NOTIFY_TEXT_SIZE]);
+    /** Deliver once. Returns 0 only when the program says that it succeeded. */
+    int (*deliver)(const struct notify_config *config, const struct notify_message *message,
+                   struct error_text *error);
+};
+
+extern const struct notify_channel notify_channels[];
+extern const size_t notify_channels_n;

@@ -66,30 +66,36 @@ class Case:
         return subprocess.run(["sha256sum", "--check", "--strict", "--quiet", "MANIFEST.sha256"], cwd=self.directory,
                               capture_output=True, text=True, check=False, timeout=60)
 
-    def lines(self, table, row):
-        """(verb, batch, text) of each line of a row."""
+    def lines(self, table, row, together):
+        """(verb, batch, text) of each line of a row; together: its end is in the insert line."""
         def text(verb, absent=()):
             values = ["\\N" if row[name] is None or name in absent else str(row[name]).translate(LINE_ESCAPES)
                       for name in self.columns[table, verb]]
             return "\t".join([verb, table, str(row["id"]), *values])
         settled, ended = self.columns.get((table, "settle"), []), self.columns.get((table, "end"), [])
         later = [] if row["settle_batch"] is None else settled
-        open_then = [] if row["end_batch"] == row["batch"] else ended
-        yield "insert", row["batch"], text("insert", {*later, *open_then})
+        yield "insert", row["batch"], text("insert", {*later, *([] if together else ended)})
         if later:
             yield "settle", row["settle_batch"], text("settle")
-        if row["end_batch"] not in (None, row["batch"]):
+        if row["end_batch"] is not None and not together:
             yield "end", row["end_batch"], text("end")
 
+    def missing(self, table, row, together):
+        """The lines of a row that are in no seal."""
+        for verb, batch, text in self.lines(table, row, together):
+            entry = row["id"].to_bytes(8, "big") + hashlib.sha256(text.encode()).digest()[:16]
+            seal = self.seals.get((row["host_id"], batch))
+            if seal is None or entry.hex() not in seal["digests"]:
+                yield verb, row["id"], text
+
     def unsealed(self, table):
-        """Rows of which a line is in no seal."""
+        """Lines that are in no seal. What ended in the batch that it began in has one line or two."""
         found = []
         for row in self.rows(table):
-            for verb, batch, text in self.lines(table, row):
-                entry = row["id"].to_bytes(8, "big") + hashlib.sha256(text.encode()).digest()[:16]
-                seal = self.seals.get((row["host_id"], batch))
-                if seal is None or entry.hex() not in seal["digests"]:
-                    found.append((verb, row["id"], text))
+            missing = list(self.missing(table, row, False))
+            if missing and row["end_batch"] == row["batch"]:
+                missing = list(self.missing(table, row, True))
+            found += missing
         return found
 
 

@@ -35,7 +35,7 @@ WITH RECURSIVE arrival AS (
              PARTITION BY s.host_id, s.id
              ORDER BY i.process_id IN (l.id, l.parent_id, f.parent_id)
                         AND i.created_at <= IF(i.process_id = f.parent_id, f.created_at, l.created_at) DESC,
-                      i.created_at DESC, i.id DESC) AS n
+                      i.created_at DESC, i.id DESC) AS nth
       FROM session s
       STRAIGHT_JOIN process l ON l.host_id = s.host_id AND l.id = s.process_id
         AND l.day = DATE('1970-01-01' + INTERVAL s.process_id DIV 1000000 SECOND)
@@ -48,7 +48,7 @@ WITH RECURSIVE arrival AS (
      WHERE s.created_at >= :since AND s.created_at <= :until AND s.remote_address IS NOT NULL
        AND s.remote_address NOT LIKE '127.%' AND s.remote_address <> '::1'
        AND COALESCE(s.service, '') NOT IN ('su', 'sudo')) one
-   WHERE n = 1
+   WHERE nth = 1
 ), pair AS (
   -- The same connection as the other host saw it. An address that only the accepting host has is not
   -- where somebody came from.

@@ -15,6 +15,7 @@ enum {
 int standalone_command(int argc, char **argv);
 int server_command(int argc, char **argv);
 int client_command(int argc, char **argv);
+int report_command(int argc, char **argv);
 int query_command(int argc, char **argv);
 int status_command(int argc, char **argv);
 int sync_command(int argc, char **argv);

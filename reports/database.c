@@ -156,9 +156,8 @@ static const struct {
     {ER_CONNECTION_KILLED,               -ECONNREFUSED, "an administrator ended this session"                      },
 };
 
-int database_error(MYSQL *connection, struct error_text *error, const char *doing)
+static int describe(unsigned number, const char *text, struct error_text *error, const char *doing)
 {
-    unsigned number = mysql_errno(connection);
     int code = -EIO;
     const char *advice = NULL;
     for (size_t i = 0; i < sizeof(known_errors) / sizeof(known_errors[0]); i++)
@@ -166,8 +165,18 @@ int database_error(MYSQL *connection, struct error_text *error, const char *doin
             code = known_errors[i].code;
             advice = known_errors[i].advice;
         }
-    return error_set(error, code, "cannot %s: %s (error %u)%s%s", doing, mysql_error(connection),
-                     number, advice ? "; " : "", advice ? advice : "");
+    return error_set(error, code, "cannot %s: %s (error %u)%s%s", doing, text, number,
+                     advice ? "; " : "", advice ? advice : "");
+}
+
+int database_error(MYSQL *connection, struct error_text *error, const char *doing)
+{
+    return describe(mysql_errno(connection), mysql_error(connection), error, doing);
+}
+
+int database_statement_error(MYSQL_STMT *statement, struct error_text *error, const char *doing)
+{
+    return describe(mysql_stmt_errno(statement), mysql_stmt_error(statement), error, doing);
 }
 
 PRINTF(4, 0)

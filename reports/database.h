@@ -43,6 +43,9 @@ void database_place(const MYSQL *connection, char text[300]);
 
 /** The error of the last statement; @p doing says what failed: "create the account agent_1". */
 int database_error(MYSQL *connection, struct error_text *error, const char *doing) MUST_CHECK;
+/** The same of a prepared statement. */
+int database_statement_error(MYSQL_STMT *statement, struct error_text *error,
+                             const char *doing) MUST_CHECK;
 /** Run one statement and discard its results. */
 int database_run(MYSQL *connection, struct error_text *error, const char *doing, const char *format,
                  ...) PRINTF(4, 5) MUST_CHECK;

@@ -2,6 +2,7 @@
  * first row leaves the stream untouched. */
 #include "output_writer.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -97,4 +98,12 @@ int output_stream_error(struct output *output)
 FILE *output_remarks(enum output_format format)
 {
     return format == OUTPUT_TABLE ? stdout : stderr;
+}
+
+void output_end_if_unread(int outcome)
+{
+    if (outcome != -EPIPE)
+        return;
+    signal(SIGPIPE, SIG_DFL);
+    raise(SIGPIPE);
 }

@@ -36,5 +36,9 @@ int output_row(struct output *output, const struct slice *values) MUST_CHECK;
 int output_finish(struct output *output) MUST_CHECK;
 struct output *output_free(struct output *output);
 
+/** Nobody reads standard output any more (@p outcome is -EPIPE): end as programs in a pipe do, by
+ *  SIGPIPE, which the client library ignores. Else return. */
+void output_end_if_unread(int outcome);
+
 /** Where what is said about an answer goes: standard output below a table, else standard error. */
 FILE *output_remarks(enum output_format format);

@@ -2,6 +2,7 @@
  * passes through in bounded memory; then one line tells how complete the evidence is. */
 #include "core/cleanup.h"
 #include "core/log.h"
+#include "reports/answer.h"
 #include "reports/command.h"
 #include "reports/evidence.h"
 #include "reports/time_words.h"
@@ -10,102 +11,19 @@
 #include <string.h>
 #include <strings.h>
 
-#define CHARSET_BINARY 63
-
 struct query {
     const struct options *options;
     MYSQL *mysql;
     MYSQL_RES *result;
-    const MYSQL_FIELD *fields;
     unsigned n_fields;
-    struct output *output;
-    struct buffer *cells; /* for values that are shown in another form */
+    struct answer *answer;
     struct slice *values;
-    uint64_t n_rows;
     struct error_text *error;
 };
 
-static enum output_kind kind_of(const MYSQL_FIELD *field)
+static int write_error(const struct query *query, int error)
 {
-    switch (field->type) {
-    case MYSQL_TYPE_TINY:
-    case MYSQL_TYPE_SHORT:
-    case MYSQL_TYPE_INT24:
-    case MYSQL_TYPE_LONG:
-    case MYSQL_TYPE_LONGLONG:
-    case MYSQL_TYPE_FLOAT:
-    case MYSQL_TYPE_DOUBLE:
-    case MYSQL_TYPE_DECIMAL:
-    case MYSQL_TYPE_NEWDECIMAL:
-        return OUTPUT_NUMBER;
-    default:
-        return OUTPUT_TEXT;
-    }
-}
-
-static bool is_binary(const MYSQL_FIELD *field)
-{
-    switch (field->type) {
-    case MYSQL_TYPE_BIT:
-        return true;
-    case MYSQL_TYPE_STRING:
-    case MYSQL_TYPE_VAR_STRING:
-    case MYSQL_TYPE_VARCHAR:
-    case MYSQL_TYPE_TINY_BLOB:
-    case MYSQL_TYPE_MEDIUM_BLOB:
-    case MYSQL_TYPE_LONG_BLOB:
-    case MYSQL_TYPE_BLOB:
-        return field->charsetnr == CHARSET_BINARY;
-    default:
-        return false;
-    }
-}
-
-static bool is_moment(const MYSQL_FIELD *field)
-{
-    return field->type == MYSQL_TYPE_DATETIME || field->type == MYSQL_TYPE_TIMESTAMP;
-}
-
-/* Nobody logged in: a table says so, because an empty cell could also be a missing record. */
-static const char *null_word_of(const MYSQL_FIELD *field)
-{
-    return !strcmp(field->org_name, "login_uid") ? "unset" : NULL;
-}
-
-static int open_output(struct query *query)
-{
-    AUTO_FREE struct output_column *columns = calloc(query->n_fields, sizeof(*columns));
-    query->cells = calloc(query->n_fields, sizeof(*query->cells));
-    query->values = calloc(query->n_fields, sizeof(*query->values));
-    if (!columns || !query->cells || !query->values)
-        return -ENOMEM;
-    for (unsigned i = 0; i < query->n_fields; i++)
-        columns[i] = (struct output_column){query->fields[i].name, kind_of(&query->fields[i]),
-                                            null_word_of(&query->fields[i])};
-    return output_new(&query->output, query->options->format, stdout, columns, query->n_fields);
-}
-
-static void append_hex(struct buffer *cell, struct slice bytes)
-{
-    for (size_t i = 0; i < bytes.length; i++)
-        buffer_printf(cell, "%02x", bytes.data[i]);
-}
-
-static struct slice show(struct query *query, unsigned i, struct slice value)
-{
-    const MYSQL_FIELD *field = &query->fields[i];
-    struct buffer *cell = &query->cells[i];
-    char moment[TIME_TEXT_SIZE];
-    if (slice_is_null(value))
-        return value;
-    buffer_clear(cell);
-    if (is_binary(field))
-        append_hex(cell, value);
-    else if (is_moment(field) && query->options->time_zone && time_words_convert(moment, value))
-        buffer_append_text(cell, moment);
-    else
-        return value;
-    return buffer_slice(cell);
+    return error_set(query->error, error, "the rows cannot be written: %s", strerror(-error));
 }
 
 static int write_rows(struct query *query)
@@ -114,19 +32,17 @@ static int write_rows(struct query *query)
     while ((row = mysql_fetch_row(query->result))) {
         const unsigned long *lengths = mysql_fetch_lengths(query->result);
         for (unsigned i = 0; i < query->n_fields; i++)
-            query->values[i] = show(query, i, row[i] ? slice_of(row[i], lengths[i]) : SLICE_NULL);
-        int error = output_row(query->output, query->values);
+            query->values[i] = row[i] ? slice_of(row[i], lengths[i]) : SLICE_NULL;
+        int error = answer_row(query->answer, query->values);
         if (error)
-            return error_set(query->error, error, "the rows cannot be written: %s",
-                             strerror(-error));
-        query->n_rows++;
+            return write_error(query, error);
     }
-    if (mysql_errno(query->mysql))
+    if (mysql_errno(query->mysql)) {
+        answer_is_partial(query->answer, "the server's rows ended");
         return database_error(query->mysql, query->error, "read the rows");
-    int error = output_finish(query->output);
-    if (error)
-        return error_set(query->error, error, "the rows cannot be written: %s", strerror(-error));
-    return 0;
+    }
+    int error = answer_finish(query->answer);
+    return error ? write_error(query, error) : 0;
 }
 
 static int answer(struct query *query, const char *sql)
@@ -138,23 +54,22 @@ static int answer(struct query *query, const char *sql)
     query->result = mysql_use_result(query->mysql);
     if (!query->result)
         return database_error(query->mysql, query->error, "read the rows");
-    query->fields = mysql_fetch_fields(query->result);
     query->n_fields = mysql_num_fields(query->result);
-    int error = open_output(query);
-    if (error)
-        return error_set(query->error, error, "out of memory");
+    query->values = calloc(query->n_fields, sizeof(*query->values));
+    if (!query->values || answer_new(&query->answer, query->options,
+                                     mysql_fetch_fields(query->result), query->n_fields))
+        return error_set(query->error, -ENOMEM, "out of memory");
     return write_rows(query);
 }
 
-static void query_deinit(struct query *query)
+static uint64_t query_deinit(struct query *query)
 {
+    uint64_t n_rows = query->answer ? answer_n_rows(query->answer) : 0;
+    answer_free(query->answer);
     if (query->result)
         mysql_free_result(query->result);
-    output_free(query->output);
-    for (unsigned i = 0; query->cells && i < query->n_fields; i++)
-        buffer_deinit(&query->cells[i]);
-    free(query->cells);
     free(query->values);
+    return n_rows;
 }
 
 /* An option that the SQL does not use would select nothing, silently. */
@@ -242,8 +157,7 @@ static int run(const struct options *options, uint64_t *n_rows, struct error_tex
         return outcome;
     struct query query = {.options = options, .mysql = mysql, .error = error};
     outcome = answer(&query, sql);
-    *n_rows = query.n_rows;
-    query_deinit(&query);
+    *n_rows = query_deinit(&query);
     if (!outcome)
         outcome = evidence_completeness(mysql, &window, &line, error);
     if (!outcome)
@@ -274,6 +188,7 @@ int query_command(int argc, char **argv)
         return STATUS_ROWS;
     if (!outcome)
         outcome = run(&options, &n_rows, &error);
+    output_end_if_unread(outcome);
     if (outcome) {
         fflush(stdout);
         log_error("query", "%s", error.text);

@@ -20,6 +20,7 @@ struct command {
 static const struct command commands[] = {
     {"standalone", standalone_command,
      "record this host into a private database, in the foreground"                            },
+    {"report",     report_command,     "ask a canned question, or list them"                  },
     {"query",      query_command,      "ask in SQL"                                           },
     {"status",     status_command,     "how the agent, the hosts and the server are doing"    },
     {"sync",       sync_command,       "wait until all that was seen can be queried"          },

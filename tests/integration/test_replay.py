@@ -105,13 +105,22 @@ class TestReplay(unittest.TestCase):
         self.assert_same(b"insert\tgap\t", b"insert\tprocess\t")
 
     def test_kernel_events(self):
+        """Those of our own programs; other programs of the machine have theirs."""
         self.start()
-        run("unshare", "--mount", "--uts", "mount", "-t", "tmpfs", "none", self.directory)
-        run("strace", "-f", "-o", "/dev/null", "true")
+        mounter = self.pid_of("unshare", "--mount", "--uts", "mount", "-t", "tmpfs", "none",
+                              self.directory)
+        tracer = self.pid_of("strace", "-f", "-o", "/dev/null", "true")
         live = self.assert_same(b"insert\tkernel_event\t")
-        kinds = [line.split(b"\t")[12] for line in live if b"\tkernel_event\t" in line]
-        self.assertEqual([b"unshare", b"remount", b"mount"], kinds[:3])
-        self.assertIn(b"ptrace", kinds)
+        events = [line.split(b"\t") for line in live if b"\tkernel_event\t" in line]
+        self.assertEqual([b"unshare", b"remount", b"mount"],
+                         [event[12] for event in events if int(event[6]) == mounter])
+        self.assertIn(b"ptrace", [event[12] for event in events if int(event[6]) == tracer])
+
+    def pid_of(self, *command):
+        """The pid of a command that has ended well."""
+        with subprocess.Popen(command, stdin=subprocess.DEVNULL) as process:
+            self.assertEqual(0, process.wait(60), command)
+        return process.pid
 
     def test_without_connector(self):
         """Audit alone tells of execs: each ends the image before, in one process."""

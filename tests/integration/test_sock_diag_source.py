@@ -370,16 +370,23 @@ class SockDiag(unittest.TestCase):
     def clients(self, result):
         return [int(port) for port in re.findall(r"^client (\d+)$", result.error, re.M)]
 
-    def assert_connections(self, result, host, count, client, server, netns=OWN):
-        """Two ends each, with these (sent, received), and the listener's; no other ones."""
+    def assert_connections(self, result, host, count, client, server, netns=OWN, first="client"):
+        """Two ends each, with these (sent, received), and the listener's; no other ones.
+
+        `first` closes first. When the other one's end comes so late that its acknowledgement goes
+        before it, which a busy machine may do to any of them, a byte is missing (tcp_bytes.h)."""
         ends, port = self.ends_of(result, protocol=TCP)
         expected = {f"{host},{port} -": (0, 0)}
         for other in self.clients(result):
             expected[f"{host},{other} {host},{port}"] = client
             expected[f"{host},{port} {host},{other}"] = server
         self.assertEqual(len(expected), 2 * count + 1)
-        self.assertEqual({name: (end["bytes_sent"], end["bytes_received"])
-                          for name, end in ends.items()}, expected)
+        found = {name: (end["bytes_sent"], end["bytes_received"]) for name, end in ends.items()}
+        for name, (sent, received) in expected.items():
+            side = "server" if name.startswith(f"{host},{port} ") else "client"
+            if side == first and received and found.get(name) == (sent, received - 1):
+                found[name] = (sent, received)
+        self.assertEqual(found, expected)
         for end in ends.values():
             self.assertEqual((end["netns"], end["state"], end["type"]), (netns, CLOSE, 1))
             self.assertEqual(end["family"], 10 if ":" in host else 2)
@@ -393,7 +400,8 @@ class SockDiag(unittest.TestCase):
                     result = self.run_tool("--ends", str(2 * CONNECTIONS + 1), "sock_diag",
                                            *python(CONNECT, how, host, CONNECTIONS))
                     self.assertEqual(result.totals["overruns"], 0)
-                    self.assert_connections(result, host, CONNECTIONS, (100, 200), (200, 100))
+                    self.assert_connections(result, host, CONNECTIONS, (100, 200), (200, 100),
+                                            first=how.removesuffix("_first"))
 
     def test_bytes_of_odd_ends(self):
         """The table in tcp_bytes.h, but for what cannot be told apart."""
@@ -403,7 +411,8 @@ class SockDiag(unittest.TestCase):
             with self.subTest(how=how):
                 result = self.run_tool("--ends", "11", "sock_diag",
                                        *python(CONNECT, how, "127.0.0.1", 5))
-                self.assert_connections(result, "127.0.0.1", 5, client, server)
+                self.assert_connections(result, "127.0.0.1", 5, client, server,
+                                        first="client" if how == "nothing" else "")
 
     def test_bytes_of_an_abort(self):
         """Who aborts loses its counters and its peer; the other one has them."""

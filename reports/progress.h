@@ -1,0 +1,12 @@
+#pragma once
+/* A sign of life on a terminal's standard error while the server works. */
+#include "core/error.h"
+
+struct progress;
+
+/** After one second, and each second from then on, the line "WHAT: N s" is written over itself.
+ * Nothing at all when standard error is no terminal. NULL when it cannot be started, which is no
+ * harm. */
+struct progress *progress_begin(const char *what);
+/** End it and clear the line. NULL is allowed. Returns NULL. */
+struct progress *progress_end(struct progress *progress);

@@ -38,7 +38,9 @@ SELECT h.name AS host, c.kind, c.subject, c.before_it, c.after_it, c.changed_at,
                    AND (destroyed_at IS NULL OR destroyed_at > :since)
                  UNION ALL
                 SELECT host_id, id, created_at, destroyed_at, 'listener',
-                       CONCAT_WS(' ', protocol, COALESCE(CONCAT(local_address, ' ', local_port), local_name)),
+                       CONVERT(CONCAT_WS(' ', protocol, COALESCE(CONCAT(local_address, ' ', local_port),
+                                                         local_name))
+                               USING utf8mb4) COLLATE utf8mb4_nopad_bin,
                        CONCAT_WS(' as ', COALESCE(application, 'nobody knows'), COALESCE(username, uid)),
                        created_at <= :since, destroyed_at IS NULL OR destroyed_at > :until
                   FROM endpoint
@@ -54,16 +56,19 @@ SELECT h.name AS host, c.kind, c.subject, c.before_it, c.after_it, c.changed_at,
                    AND (destroyed_at IS NULL OR destroyed_at > :since)
                  UNION ALL
                 SELECT host_id, id, created_at, destroyed_at, 'address',
-                       CONCAT_WS(' ', interface, CONCAT(address, '/', prefix_length)),
-                       COALESCE(mac, 'there'),
+                       CONCAT_WS(' ', interface, CONVERT(CONCAT(address, '/', prefix_length)
+                                                         USING utf8mb4) COLLATE utf8mb4_nopad_bin),
+                       CONVERT(COALESCE(mac, 'there') USING utf8mb4) COLLATE utf8mb4_nopad_bin,
                        created_at <= :since, destroyed_at IS NULL OR destroyed_at > :until
                   FROM interface_address
                  WHERE day <= :until_day AND created_at <= :until
                    AND (destroyed_at IS NULL OR destroyed_at > :since)
                  UNION ALL
                 SELECT host_id, id, created_at, destroyed_at, 'route',
-                       CONCAT_WS(' ', CONCAT(destination, '/', prefix_length), 'table', table_id),
-                       CONCAT_WS(' ', gateway, interface, 'metric', metric),
+                       CONVERT(CONCAT_WS(' ', CONCAT(destination, '/', prefix_length), 'table', table_id)
+                               USING utf8mb4) COLLATE utf8mb4_nopad_bin,
+                       CONVERT(CONCAT_WS(' ', gateway, interface, 'metric', metric)
+                               USING utf8mb4) COLLATE utf8mb4_nopad_bin,
                        created_at <= :since, destroyed_at IS NULL OR destroyed_at > :until
                   FROM route
                  WHERE day <= :until_day AND created_at <= :until

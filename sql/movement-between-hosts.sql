@@ -13,7 +13,7 @@
 -- column: to_user; whose session was opened on the other host
 -- column: became; whom su or sudo made of the session there
 -- column: until; when that session ended, by the server's clock; empty: it has not
--- column: session_by; exact: the session's leader was forked by the program that had just accepted this very connection; probable: by address and time only
+-- column: session_by; exact: the session's leader, or who forked it, had just accepted this very connection; probable: by address and time only
 -- column: apart_s; seconds between the two ends' beginnings, after the correction
 -- column: tolerance_s; how many were allowed
 -- column: row_other_host_id; the host at the other end, and the rows there
@@ -29,12 +29,13 @@ WITH RECURSIVE arrival AS (
            COALESCE((SELECT b.server_offset_us FROM batch b WHERE b.host_id = i.host_id
                         AND b.batch = i.batch ORDER BY b.received_at LIMIT 1), 0) AS offset_us,
            IF(i.pid_source = 'exact' AND i.process_id IN (l.id, l.parent_id, f.parent_id)
-                AND i.created_at <= IF(i.process_id = f.parent_id, f.created_at, l.created_at),
+                AND (i.created_at <= IF(i.process_id = f.parent_id, f.created_at, l.created_at)
+                     OR COUNT(*) OVER (PARTITION BY s.host_id, s.id, i.process_id) = 1),
               'exact', 'probable') AS session_by,
            ROW_NUMBER() OVER (
              PARTITION BY s.host_id, s.id
-             ORDER BY i.process_id IN (l.id, l.parent_id, f.parent_id)
-                        AND i.created_at <= IF(i.process_id = f.parent_id, f.created_at, l.created_at) DESC,
+             ORDER BY COALESCE(i.process_id IN (l.id, l.parent_id, f.parent_id), 0) DESC,
+                      i.created_at <= IF(i.process_id = f.parent_id, f.created_at, l.created_at) DESC,
                       i.created_at DESC, i.id DESC) AS nth
       FROM session s
       STRAIGHT_JOIN process l ON l.host_id = s.host_id AND l.id = s.process_id
@@ -85,16 +86,18 @@ WITH RECURSIVE arrival AS (
              >= p.accepted_at + INTERVAL p.offset_us MICROSECOND)
 ), chain AS (
   SELECT hop.*, 1 AS n, hop.out_id AS first_id, hop.from_host_id AS first_host_id,
-         CAST(CONCAT(COALESCE(login_user, from_user, 'somebody'), ' on ', from_host, ', by ',
-                     COALESCE(program, 'something'), ', then ', COALESCE(username, 'somebody'),
-                     ' on ', to_host) AS CHAR(8000)) AS path
+         CAST(CONCAT(COALESCE(login_user, from_user, 'somebody'), ' on ', from_host,
+                     IF(from_user = login_user, '', COALESCE(CONCAT(', as ', from_user), '')),
+                     ', by ', COALESCE(program, 'something'), ', then ',
+                     COALESCE(username, 'somebody'), ' on ', to_host) AS CHAR(8000)) AS path
     FROM hop
    WHERE NOT EXISTS (SELECT 1 FROM hop before_it WHERE before_it.host_id = hop.from_host_id
                         AND before_it.boot_id = hop.from_boot
                         AND before_it.session_id = hop.from_session)
    UNION ALL
   SELECT hop.*, c.n + 1, c.first_id, c.first_host_id,
-         CONCAT(c.path, ', by ', COALESCE(hop.program, 'something'), ', then ',
+         CONCAT(c.path, IF(hop.from_user = c.username, '', COALESCE(CONCAT(', as ', hop.from_user), '')),
+                ', by ', COALESCE(hop.program, 'something'), ', then ',
                 COALESCE(hop.username, 'somebody'), ' on ', hop.to_host)
     FROM chain c
     JOIN hop ON hop.from_host_id = c.host_id AND hop.from_boot = c.boot_id

@@ -18,19 +18,20 @@ import contextlib
 import json
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
-import time
 import unittest
+
+import pymysql
 
 from agent_alone import Agent
 from private_server import PrivateServer
-from vestige_test import (ACTOR, Standalone, VestigeTest, actor_command, assert_audit_state, audit_state,
+from vestige_test import (ACTOR, VESTIGE, Standalone, actor_command, assert_audit_state, audit_state,
                           brief, main, run, wait_for)
 
+LATE = 90
 NETWORK = "198.18.7"
-ALICE = 1000
+ALICE = 4711
 SSHD = """
 Port 22
 ListenAddress {address}
@@ -107,7 +108,9 @@ class Host:
         for name in ("host_key", "key"):
             run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.path(name))
         shutil.copy(self.path("key.pub"), self.path("authorized_keys"))
-        os.chmod(self.path("key"), 0o600)
+        # Of nobody who uses it: only of one's own keys ssh demands that others cannot read them.
+        os.chmod(self.path("key"), 0o644)
+        os.chown(self.path("key"), 65534, 65534)
         with open(self.path("sshd_config"), "w") as stream:
             stream.write(SSHD.format(address=self.address, directory=self.directory))
         with open(self.path("sshd.log"), "w") as log:
@@ -146,30 +149,56 @@ def join(one, other):
         host.run("ip", "link", "set", "lo", "up")
 
 
-class Gates:
-    """Commands that wait until they are let go, the innermost first."""
+class Journey:
+    """A login user goes from web1 to db1 and, as root, from there back; all wait at the end of it until
+    they are let go."""
 
-    def __init__(self, directory):
-        self.directory = directory
-        self.paths = []
+    def __init__(self, web, db):
+        self.gate = web.path("gate")
+        os.mkfifo(self.gate)
+        os.chmod(self.gate, 0o666)
+        back = db.ssh_to(web, "root", f"cat {self.gate}")
+        there = web.ssh_to(db, "alice", f'"su root -c \'{back}\'"')
+        self.client = subprocess.Popen(
+            web.enter(*actor_command("login", ALICE, ACTOR, "as", ALICE, "/bin/sh", "-c",
+                                     there + "; exit")),
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.hosts = web, db
 
-    def command(self, name):
-        path = os.path.join(self.directory, name)
-        os.mkfifo(path)
-        os.chmod(path, 0o666)
-        self.paths.append(path)
-        return f"cat {path}"
+    def let_go(self):
+        """The innermost command ends, and with it all others; nothing may have gone wrong."""
+        def opened():
+            with contextlib.suppress(OSError):
+                os.close(os.open(self.gate, os.O_WRONLY | os.O_NONBLOCK))
+                return True
+            if self.client.poll() is not None:
+                raise AssertionError(self.said())
+            return False
+        wait_for(opened, 20, "the innermost command waits")
+        output, _ = self.client.communicate(timeout=30)
+        if self.client.returncode:
+            raise AssertionError(output + self.said())
 
-    @staticmethod
-    def open(path):
-        with contextlib.suppress(OSError):
-            os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK))
-            return True
-        return False
+    def said(self):
+        return "".join(host.said() for host in self.hosts)
 
-    def waits(self):
-        """Whether a command waits at the last gate; it is let go then."""
-        return self.open(self.paths[-1])
+    def close(self):
+        self.client.kill()
+        self.client.wait(30)
+        self.client.stdout.close()
+        os.unlink(self.gate)
+
+
+def two_hosts(cleanup):
+    """web1 and db1, joined, each with its sshd."""
+    hosts = []
+    for n, name in ((1, "web1"), (2, "db1")):
+        hosts.append(Host(name, f"{NETWORK}.{n}"))
+        cleanup(hosts[-1].close)
+    join(*hosts)
+    for host in hosts:
+        host.start_sshd()
+    return hosts
 
 
 def enrolled(server, name):
@@ -182,29 +211,40 @@ def enrolled(server, name):
     return int(options["user"].removeprefix("agent_")), options["user"], options["password"]
 
 
-class TestTwoAgents(unittest.TestCase):
+class Asked(unittest.TestCase):
     maxDiff = None
 
+    def report(self, *words, status=0):
+        """The rows, without keys and moments unless they are asked for."""
+        done = run(VESTIGE, "report", *words, "--format", "json", *self.place, check=False)
+        self.assertEqual(status, done.returncode, done.stdout + done.stderr)
+        return json.loads(done.stdout)["rows"]
+
+    def values(self, rows, *names):
+        return [tuple(row[name] for name in names) for row in rows]
+
+
+class TestTwoAgents(Asked):
     @classmethod
     def setUpClass(cls):
         cls.addClassCleanup(assert_audit_state, audit_state())
         cls.server = PrivateServer()
         cls.addClassCleanup(cls.server.close)
         cls.server.vestige("server", "init")
-        cls.web, cls.db = (cls.start_host(name, f"{NETWORK}.{n}")
-                           for n, name in ((1, "web1"), (2, "db1")))
-        join(cls.web, cls.db)
-        for host in (cls.web, cls.db):
-            host.start_sshd()
-            cls.start_agent(host)
+        cls.place = ("--no-defaults", f"--socket={cls.server.socket}", "--user=root")
         cls.root = cls.server.root("vestige")
         cls.addClassCleanup(cls.root.close)
-
-    @classmethod
-    def start_host(cls, name, address):
-        host = Host(name, address)
-        cls.addClassCleanup(host.close)
-        return host
+        cls.web, cls.db = two_hosts(cls.addClassCleanup)
+        with open(cls.db.path("passwd"), "a") as stream:
+            stream.write("bob:x:4712:4712::/:/bin/sh\n")
+        for host in (cls.web, cls.db):
+            cls.start_agent(host)
+        cls.journey = Journey(cls.web, cls.db)
+        cls.addClassCleanup(cls.journey.close)
+        try:
+            wait_for(cls.all_seen, 20, "both agents saw all of it", 0.2)
+        except AssertionError as failure:
+            raise AssertionError(f"{failure}\n{cls.journey.said()}") from None
 
     @classmethod
     def start_agent(cls, host):
@@ -216,33 +256,69 @@ class TestTwoAgents(unittest.TestCase):
         off = {"mode": "off"}
         host.agent.sections.update(
             audit=off, connector=off, taskstats=off, bpf=off, files=off, devices=off,
-            names={"resolve": "off"}, programs={"hash": "off"}, kernel_events=off,
+            names={"resolve": "off"}, kernel_events=off,
             proc={"interval_ms": 50, "full_interval_s": 1}, sock_diag={"interval_s": 1})
         host.agent.start(prefix=host.enter())
 
-    def report(self, name, *words, status=0):
-        done = self.server.vestige("report", name, *words, "--format", "json", check=False)
-        self.assertEqual(status, done.returncode, done.stdout + done.stderr)
-        return json.loads(done.stdout)["rows"]
+    @classmethod
+    def all_seen(cls):
+        """Both ends of both connections, with their processes, and both sessions."""
+        return (cls.root.value("SELECT COUNT(DISTINCT host_id, direction) FROM endpoint "
+                               "WHERE direction IN ('in', 'out') AND process_id IS NOT NULL "
+                               "AND protocol = 'tcp' AND destroyed_at IS NULL") == 4
+                and cls.root.value("SELECT COUNT(*) FROM session WHERE process_id IS NOT NULL "
+                                   "AND remote_address IS NOT NULL") == 2)
 
-    def sync(self):
-        for host in (self.web, self.db):
-            run(os.path.join(os.environ["VESTIGE_BIN"], "vestige"), "sync", "--config",
-                host.agent.path("vestiged.conf"))
+    def test_movement(self):
+        rows = self.report("movement-between-hosts")
+        print(brief(rows))
 
-    def test_there_and_back(self):
-        inner = self.db.ssh_to(self.web, "root", "sleep 4")
-        outer = self.web.ssh_to(self.db, "root", f"'sleep 3; {inner}'")
-        client = subprocess.run(
-            self.web.enter(*actor_command("login", ALICE, "/bin/sh", "-c", outer)),
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
-        print(client, self.web.said(), self.db.said())
-        time.sleep(3)
-        self.sync()
-        for t in ("session", "endpoint", "interface_address"):
-            print(subprocess.run(["mariadb","--no-defaults","-S",self.server.socket,"-uroot","vestige","-e",f"select * from {t}\\G"],capture_output=True,text=True).stdout)
-        print(subprocess.run(["mariadb","--no-defaults","-S",self.server.socket,"-uroot","vestige","-e",f"select host_id,id,created_at,destroyed_at,pid,ppid,parent_id,comm,cmdline,session_id,login_uid,login_username,username,seen_by from process;select * from coverage"],capture_output=True,text=True).stdout)
-        print(self.report("movement-between-hosts"))
+
+class TestHalves(Asked):
+    @classmethod
+    def setUpClass(cls):
+        cls.addClassCleanup(assert_audit_state, audit_state())
+        cls.vestige = Standalone()
+        cls.addClassCleanup(cls.vestige.remove)
+        cls.vestige.start()
+        cls.addClassCleanup(cls.vestige.stop)
+        cls.place = ("--state", cls.vestige.state)
+        with contextlib.ExitStack() as stack:
+            hosts = two_hosts(stack.callback)
+            numbers = {host.name: os.stat(f"/proc/{host.pid}/ns/net").st_ino for host in hosts}
+            journey = Journey(*hosts)
+            stack.callback(journey.close)
+            journey.let_go()
+        cls.vestige.sync()
+        cls.root = pymysql.connect(unix_socket=cls.vestige.path("run", "mariadb.sock"), user="root",
+                                   database="vestige", autocommit=True)
+        cls.addClassCleanup(cls.root.close)
+        cls.give(2, "web1", numbers["web1"], 0)
+        cls.give(3, "db1", numbers["db1"], LATE)
+
+    @classmethod
+    def give(cls, host_id, name, namespace, late):
+        """Rows of this network namespace to a host whose clock is late."""
+        cls.change("INSERT INTO enrolment (host_id, name, account) VALUES (%s, %s, %s)", host_id, name,
+                   f"agent_{host_id}@localhost")
+        cls.change("INSERT INTO batch SELECT %s, batch, hash, previous_hash, format, boot_id, first_time, "
+                   "last_time, n_lines, cursors, recovered, server_offset_us + %s * 1000000, digests, "
+                   "received_at, verified_at FROM batch WHERE host_id = 1", host_id, late)
+        theirs = ("SET host_id = %s, created_at = created_at - INTERVAL %s SECOND, "
+                  "destroyed_at = destroyed_at - INTERVAL %s SECOND WHERE host_id = 1 AND ")
+        for table, condition in (
+                ("session", "process_id IN (SELECT id FROM process WHERE net_ns = %s)"),
+                ("endpoint", "netns = %s"), ("process", "net_ns = %s")):
+            cls.change(f"UPDATE {table} {theirs} {condition}", host_id, late, late, namespace)
+
+    @classmethod
+    def change(cls, sql, *values):
+        with cls.root.cursor() as cursor:
+            cursor.execute(sql, values)
+
+    def test_movement(self):
+        rows = self.report("movement-between-hosts")
+        print(brief(rows))
 
 
 if __name__ == "__main__":

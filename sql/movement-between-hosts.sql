@@ -21,17 +21,16 @@
 WITH RECURSIVE arrival AS (
   -- Sessions that came from an address, and the connection that its program accepted last.
   SELECT * FROM (
-    SELECT s.host_id, s.id AS session_row, s.batch AS session_batch, s.end_batch AS session_end_batch,
+    SELECT s.host_id, s.id AS session_row, s.process_id AS leader_id, s.batch AS session_batch, s.end_batch AS session_end_batch,
            s.boot_id, s.session_id, s.login_uid, s.username, s.service,
            s.created_at AS opened_at, s.destroyed_at AS closed_at,
            i.id AS in_id, i.protocol, i.local_address, i.local_port, i.remote_address, i.remote_port,
            i.created_at AS accepted_at, i.destroyed_at AS ended_at,
            COALESCE((SELECT b.server_offset_us FROM batch b WHERE b.host_id = i.host_id
                         AND b.batch = i.batch ORDER BY b.received_at LIMIT 1), 0) AS offset_us,
-           IF(i.pid_source = 'exact' AND i.process_id IN (l.id, l.parent_id, f.parent_id)
-                AND (i.created_at <= IF(i.process_id = f.parent_id, f.created_at, l.created_at)
-                     OR COUNT(*) OVER (PARTITION BY s.host_id, s.id, i.process_id) = 1),
-              'exact', 'probable') AS session_by,
+           i.pid_source = 'exact' AND i.process_id IN (l.id, l.parent_id, f.parent_id) AS by_process,
+           i.created_at <= IF(i.process_id = f.parent_id, f.created_at, l.created_at) AS in_time,
+           COUNT(*) OVER (PARTITION BY s.host_id, s.id, i.process_id) AS n_of_process,
            ROW_NUMBER() OVER (
              PARTITION BY s.host_id, s.id
              ORDER BY COALESCE(i.process_id IN (l.id, l.parent_id, f.parent_id), 0) DESC,
@@ -84,6 +83,29 @@ WITH RECURSIVE arrival AS (
      AND (p.out_ended_at IS NULL
           OR p.out_ended_at + INTERVAL p.out_offset_us MICROSECOND + INTERVAL :tolerance SECOND
              >= p.accepted_at + INTERVAL p.offset_us MICROSECOND)
+   UNION ALL
+  -- What is recursive is worked out once, anything else once for each place that names it.
+  SELECT * FROM hop WHERE FALSE
+), above AS (
+  -- The connecting programs, those that they were before, and all that started them.
+  SELECT from_host_id AS host_id, out_id, process_id AS id, 0 AS n FROM hop WHERE process_id IS NOT NULL
+   UNION
+  SELECT a.host_id, a.out_id, IF(way.n, p.parent_id, p.previous_id), a.n + 1
+    FROM above a
+    JOIN process p ON p.host_id = a.host_id AND p.id = a.id
+      AND p.day = DATE('1970-01-01' + INTERVAL a.id DIV 1000000 SECOND)
+    JOIN (SELECT 0 AS n UNION ALL SELECT 1) way
+   WHERE a.n < 40 AND IF(way.n, p.parent_id, p.previous_id) IS NOT NULL
+), link AS (
+  -- The arrival in whose session a connection was made: by the session's number, or because the
+  -- session's leader is above the connecting program.
+  SELECT h.from_host_id, h.out_id, MAX(b.session_row) AS session_row
+    FROM hop h
+    JOIN hop b ON b.host_id = h.from_host_id AND b.opened_at <= h.out_at + INTERVAL :tolerance SECOND
+      AND ((b.boot_id = h.from_boot AND b.session_id = h.from_session)
+           OR b.leader_id IN (SELECT a.id FROM above a WHERE a.host_id = h.from_host_id
+                                 AND a.out_id = h.out_id))
+   GROUP BY h.from_host_id, h.out_id
 ), chain AS (
   SELECT hop.*, 1 AS n, hop.out_id AS first_id, hop.from_host_id AS first_host_id,
          CAST(CONCAT(COALESCE(login_user, from_user, 'somebody'), ' on ', from_host,
@@ -91,17 +113,16 @@ WITH RECURSIVE arrival AS (
                      ', by ', COALESCE(program, 'something'), ', then ',
                      COALESCE(username, 'somebody'), ' on ', to_host) AS CHAR(8000)) AS path
     FROM hop
-   WHERE NOT EXISTS (SELECT 1 FROM hop before_it WHERE before_it.host_id = hop.from_host_id
-                        AND before_it.boot_id = hop.from_boot
-                        AND before_it.session_id = hop.from_session)
+   WHERE NOT EXISTS (SELECT 1 FROM link WHERE link.from_host_id = hop.from_host_id
+                        AND link.out_id = hop.out_id)
    UNION ALL
   SELECT hop.*, c.n + 1, c.first_id, c.first_host_id,
          CONCAT(c.path, IF(hop.from_user = c.username, '', COALESCE(CONCAT(', as ', hop.from_user), '')),
                 ', by ', COALESCE(hop.program, 'something'), ', then ',
                 COALESCE(hop.username, 'somebody'), ' on ', hop.to_host)
     FROM chain c
-    JOIN hop ON hop.from_host_id = c.host_id AND hop.from_boot = c.boot_id
-      AND hop.from_session = c.session_id
+    JOIN link ON link.from_host_id = c.host_id AND link.session_row = c.session_row
+    JOIN hop ON hop.from_host_id = link.from_host_id AND hop.out_id = link.out_id
    WHERE c.n < :hops
 ), asked AS (
   SELECT chain.*,
@@ -121,7 +142,8 @@ SELECT first_id AS chain, n AS hop, out_at + INTERVAL out_offset_us MICROSECOND 
          WHERE s.login_uid = asked.login_uid AND s.host_id = asked.host_id
            AND s.boot_id = asked.boot_id AND s.session_id = asked.session_id
            AND s.service IN ('su', 'sudo', 'su-l', 'sudo-i', 'runuser')) AS became,
-       closed_at + INTERVAL offset_us MICROSECOND AS until, session_by, apart_s,
+       closed_at + INTERVAL offset_us MICROSECOND AS until,
+       IF(by_process AND (in_time OR n_of_process = 1), 'exact', 'probable') AS session_by, apart_s,
        :tolerance AS tolerance_s, host_id AS row_host_id, session_row AS row_id,
        GREATEST(session_batch, COALESCE(session_end_batch, 0)) AS row_batch, in_id AS row_endpoint_id,
        from_host_id AS row_other_host_id, out_id AS row_other_endpoint_id,

@@ -15,6 +15,7 @@ that each row names, the second with a clock that is 90 s late. Clocks that diff
 otherwise: the real clock has no namespace."""
 
 import contextlib
+import hashlib
 import json
 import os
 import shutil
@@ -269,9 +270,104 @@ class TestTwoAgents(Asked):
                 and cls.root.value("SELECT COUNT(*) FROM session WHERE process_id IS NOT NULL "
                                    "AND remote_address IS NOT NULL") == 2)
 
+    WORDS = ("hop", "from_host", "login_user", "from_user", "program", "to_host", "to_user", "tolerance_s")
+    THERE = (1, "web1", "alice", "alice", "ssh", "db1", "alice", 5)
+    BACK = (2, "db1", "alice", "root", "ssh", "web1", "root", 5)
+    PATH = "alice on web1, by ssh, then alice on db1"
+    WHOLE = PATH + ", as root, by ssh, then root on web1"
+
     def test_movement(self):
         rows = self.report("movement-between-hosts")
-        print(brief(rows))
+        self.assertEqual([self.THERE, self.BACK], self.values(rows, *self.WORDS))
+        self.assertEqual([self.PATH, self.WHOLE], [row["path"] for row in rows])
+        self.assertEqual(1, len({row["chain"] for row in rows}))
+        self.assertEqual([self.db.host_id, self.web.host_id], [row["row_host_id"] for row in rows])
+        for row in rows:
+            self.assertLess(abs(row["apart_s"]), 3)
+            for table, host, name in (("session", "row_host_id", "row_id"),
+                                      ("endpoint", "row_host_id", "row_endpoint_id"),
+                                      ("endpoint", "row_other_host_id", "row_other_endpoint_id"),
+                                      ("process", "row_other_host_id", "row_other_process_id")):
+                self.assertEqual(1, self.root.value(
+                    f"SELECT COUNT(*) FROM {table} WHERE host_id = %s AND id = %s", row[host],
+                    row[name]), (table, row))
+
+    def test_movement_of(self):
+        """A chain is shown whole, when one of its hosts or users was asked for."""
+        for words in (("--on", "db1"), ("--on", "web1"), ("--login-user", "alice"),
+                      ("--login-user", "root"), ("--since", "1h ago"), ("hops=2",)):
+            with self.subTest(words=words):
+                rows = self.report("movement-between-hosts", *words)
+                self.assertEqual([self.THERE, self.BACK], self.values(rows, *self.WORDS))
+        self.assertEqual([self.THERE], self.values(self.report("movement-between-hosts", "hops=1"),
+                                                   *self.WORDS))
+        for words in (("--login-user", "bob"), ("--until", "1h ago"), ("--login-user", "unset")):
+            with self.subTest(words=words):
+                self.assertEqual([], self.report("movement-between-hosts", *words, status=1))
+
+    def test_connections(self):
+        rows = self.report("connections-between-hosts")
+        names = ("from_host", "login_user", "from_user", "from_program", "to_host", "to_address",
+                 "to_program", "to_user")
+        self.assertCountEqual(
+            [("web1", "alice", "alice", "ssh", "db1", self.db.address + " 22", "sshd", "root"),
+             ("db1", "alice", "root", "ssh", "web1", self.web.address + " 22", "sshd", "root")],
+            self.values(rows, *names))
+        self.assertEqual(rows, self.report("connections-between-hosts", "port=22"))
+        self.assertEqual([], self.report("connections-between-hosts", "port=23", status=1))
+
+    def test_user(self):
+        rows = self.report("user-across-hosts", "alice")
+        self.assertEqual([("web1", "alice"), ("db1", "alice")], self.values(rows, "host", "login_user"))
+        self.assertIn("root", rows[1]["as_users"].split(", "))
+        self.assertEqual([], self.report("user-across-hosts", "user=4712", status=1))
+        row, = self.report("user-across-hosts", "root", "--on", "web1")
+        self.assertEqual(("root", 1, self.db.address),
+                         (row["as_users"], row["sessions"], row["came_from"]))
+
+    def test_binaries(self):
+        rows = self.report("binary-across-hosts", "/usr/bin/ssh")
+        self.assertEqual([("web1", 1, "alice"), ("db1", 1, "alice")],
+                         self.values(rows, "host", "runs", "login_users"))
+        digest, = {row["sha256"] for row in rows}
+        with open("/usr/bin/ssh", "rb") as stream:
+            self.assertEqual(hashlib.file_digest(stream, "sha256").hexdigest(), digest)
+        self.assertEqual(rows, self.report("binary-across-hosts", "program=" + digest))
+        self.assertEqual([], self.report("binary-across-hosts", "%", status=1))
+        rare = {row["exe"]: row for row in self.report("rare-binaries")}
+        self.assertNotIn("/usr/bin/ssh", rare)
+        self.assertEqual(("db1", "alice", 1), (rare["/usr/bin/su"]["host"],
+                                               rare["/usr/bin/su"]["login_users"],
+                                               rare["/usr/bin/su"]["runs"]))
+        self.assertNotIn("/usr/bin/su", {row["exe"] for row in self.report("rare-binaries", "--on", "web1")})
+        self.assertIn("/usr/bin/ssh", {row["exe"] for row in self.report("rare-binaries", "hosts=2")})
+
+    def test_differences(self):
+        names = ("kind", "subject", "on_host", "on_other")
+        rows = self.report("differs-between-hosts", "web1", "db1")
+        with_kind = [row for row in self.values(rows, *names) if row[0] in ("account", "group", "listener")]
+        self.assertEqual([("account", "bob", None, "uid 4712 gid 4712 / /bin/sh password absent")],
+                         with_kind)
+        self.assertIn("/usr/bin/su", [row["subject"] for row in rows if row["kind"] == "program"])
+        self.assertEqual([], self.report("differs-between-hosts", "web1", "other=web1", status=1))
+
+    def test_fleet(self):
+        system = os.uname()
+        self.assertEqual([("db1", "db1", system.release), ("web1", "web1", system.release)],
+                         self.values(self.report("host-versions"), "host", "name", "kernel"))
+        self.assertEqual([], self.report("host-versions", "at=1h ago", status=1))
+        rows = self.report("clock-offsets")
+        self.assertEqual({"web1", "db1"}, {row["host"] for row in rows})
+        for row in rows:
+            self.assertLess(abs(row["last_offset_ms"]), 2000)
+            self.assertEqual(0, row["clock_events"])
+        self.assertEqual([], self.report("silent-hosts", status=1))
+        self.assertEqual({("web1", "runs"), ("db1", "runs")},
+                         set(self.values(self.report("silent-hosts", "minutes=0"), "host", "last_boot")))
+        rows = self.report("network-at", "address=" + self.web.address)
+        self.assertIn(("web1", "address", "vt0", self.web.address + "/24"),
+                      self.values(rows, "host", "kind", "interface", "subject"))
+        self.assertEqual({"web1"}, {row["host"] for row in rows})
 
 
 class TestHalves(Asked):
@@ -316,9 +412,50 @@ class TestHalves(Asked):
         with cls.root.cursor() as cursor:
             cursor.execute(sql, values)
 
+    NAMES = ("hop", "from_host", "login_user", "from_user", "program", "to_host", "to_user", "service",
+             "became", "session_by", "came_from")
+    THERE = (1, "web1", str(ALICE), str(ALICE), "ssh", "db1", "alice", "sshd", "root", "exact", None)
+    BACK = (2, "db1", str(ALICE), "root", "ssh", "web1", "root", "sshd", None, "exact", f"{NETWORK}.1")
+
     def test_movement(self):
+        """All at the time of the server's clock, and over."""
         rows = self.report("movement-between-hosts")
-        print(brief(rows))
+        self.assertEqual([self.THERE, self.BACK], self.values(rows, *self.NAMES))
+        self.assertEqual(f"{ALICE} on web1, by ssh, then alice on db1, as root, by ssh, then root on web1",
+                         rows[1]["path"])
+        times = [rows[0]["at"], rows[1]["at"], rows[1]["until"], rows[0]["until"]]
+        self.assertEqual(sorted(times), times)
+        for row in rows:
+            self.assertLess(abs(row["apart_s"]), 0.1)
+
+    def test_clock_that_was_not_measured(self):
+        """Without the correction nothing fits, unless so much is tolerated."""
+        self.change("UPDATE batch SET server_offset_us = NULL WHERE host_id = 3")
+        try:
+            self.assertEqual([], self.report("movement-between-hosts", status=1))
+            self.assertEqual([], self.report("connections-between-hosts", status=1))
+            rows = self.report("movement-between-hosts", f"tolerance={LATE + 5}")
+            self.assertEqual([self.THERE, self.BACK], self.values(rows, *self.NAMES))
+            self.assertEqual([-LATE, LATE], [round(row["apart_s"]) for row in rows])
+        finally:
+            self.change("UPDATE batch SET server_offset_us = %s WHERE host_id = 3", LATE * 1000000)
+
+    def test_clocks(self):
+        rows = {row["host"]: row for row in self.report("clock-offsets")}
+        self.assertEqual(LATE, round(rows["db1"]["last_offset_ms"] / 1000))
+        self.assertEqual(0, round(rows["web1"]["last_offset_ms"] / 1000))
+
+    def test_lost_end(self):
+        """Of a connection of which only one end was recorded nothing is said."""
+        self.change("UPDATE endpoint SET remote_port = remote_port + 1 WHERE host_id = 3 AND "
+                    "direction = 'in'")
+        try:
+            rows = self.report("movement-between-hosts")
+            self.assertEqual([(1, "db1", str(ALICE), "root", "web1", "root")], self.values(
+                rows, "hop", "from_host", "login_user", "from_user", "to_host", "to_user"))
+        finally:
+            self.change("UPDATE endpoint SET remote_port = remote_port - 1 WHERE host_id = 3 AND "
+                        "direction = 'in'")
 
 
 if __name__ == "__main__":

@@ -109,7 +109,8 @@ WITH RECURSIVE arrival AS (
 ), chain AS (
   SELECT hop.*, 1 AS n, hop.out_id AS first_id, hop.from_host_id AS first_host_id,
          CAST(CONCAT(COALESCE(login_user, from_user, 'somebody'), ' on ', from_host,
-                     IF(from_user = login_user, '', COALESCE(CONCAT(', as ', from_user), '')),
+                     IF(login_user IS NULL OR from_user = login_user, '',
+                        COALESCE(CONCAT(', as ', from_user), '')),
                      ', by ', COALESCE(program, 'something'), ', then ',
                      COALESCE(username, 'somebody'), ' on ', to_host) AS CHAR(8000)) AS path
     FROM hop
@@ -128,7 +129,7 @@ WITH RECURSIVE arrival AS (
   SELECT chain.*,
          MAX(:host_id IS NULL OR from_host_id = :host_id OR host_id = :host_id)
            OVER (PARTITION BY first_host_id, first_id) AS of_host,
-         MAX(:any_login OR from_login_uid <=> :login_uid OR login_uid <=> :login_uid)
+         MAX(:any_login OR from_login_uid <=> :login_uid OR COALESCE(login_uid = :login_uid, 0))
            OVER (PARTITION BY first_host_id, first_id) AS of_login
     FROM chain
 )

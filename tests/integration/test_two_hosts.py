@@ -301,7 +301,7 @@ class TestTwoAgents(Asked):
                 self.assertEqual([self.THERE, self.BACK], self.values(rows, *self.WORDS))
         self.assertEqual([self.THERE], self.values(self.report("movement-between-hosts", "hops=1"),
                                                    *self.WORDS))
-        for words in (("--login-user", "bob"), ("--until", "1h ago"), ("--login-user", "unset")):
+        for words in (("--login-user", "4712"), ("--until", "1h ago"), ("--login-user", "unset")):
             with self.subTest(words=words):
                 self.assertEqual([], self.report("movement-between-hosts", *words, status=1))
 

@@ -8,7 +8,6 @@ this machine at the time, is in the answers too: so rows are looked for by what 
 
 import contextlib
 import datetime
-import glob
 import json
 import os
 import re
@@ -17,12 +16,13 @@ import shutil
 import subprocess
 import tempfile
 import time
+import unittest
 
 import pymysql
 
 from login_test import ACCT, AUTH, DEAD, END, START, USER, Speaker, append, record
 from network_test import Server
-from vestige_test import (ACTOR, VESTIGE, Standalone, VestigeTest, act, actor_command, assert_audit_state,
+from vestige_test import (ACTOR, Standalone, VestigeTest, act, actor_command, assert_audit_state,
                           audit_state, main, run, wait_for)
 
 ALICE = 4711
@@ -35,10 +35,13 @@ NAMES = ("accounts-at", "boots", "changed-between", "containers", "coverage", "d
 PASSWD = "root:x:0:0:root:/root:/bin/sh\nalice:x:4711:4711::/home/alice:/bin/sh\n"
 SHADOW = "root:*:19000:0:99999:7:::\nalice:!:19000:0:99999:7:::\n"
 GROUP = "root:x:0:\nwheel:x:10:{}\nalice:x:4711:\n"
+# What is in a container is told by /proc, and inherited: so its first program is there for a while.
 CONTAINER = """
 for group in $CGROUPS; do echo $$ > "$group/cgroup.procs"; done
+read line
 "$0" show "$1"
-exec "$0" as 0 /bin/sh -c 'read line'
+"$0" show "$1"
+read line
 """
 
 
@@ -48,6 +51,10 @@ def moment():
     now = datetime.datetime.now(datetime.UTC)
     time.sleep(0.1)
     return now.strftime("%Y-%m-%d %H:%M:%S.%f")
+
+
+def moment_of(text):
+    return datetime.datetime.fromisoformat(text)
 
 
 class Things:
@@ -104,7 +111,7 @@ class Things:
             f"mount -t tmpfs {self.tag} /mnt; {ACTOR} show")
 
     def make_interface(self):
-        for words in (("link", "add", self.interface, "type", "dummy"),
+        for words in (("link", "add", self.interface, "type", "veth", "peer", "name", self.interface + "b"),
                       ("address", "add", "198.18.66.1/24", "dev", self.interface),
                       ("link", "set", self.interface, "up")):
             run("ip", *words)
@@ -131,10 +138,13 @@ class Things:
         for group in groups:
             os.mkdir(group)
             self.held.callback(self.remove_group, group)
-        self.hold(*actor_command("login", ALICE, self.path("docker"), "-c", f"read line; : {self.tag}"))
+        self.docker = self.hold(*actor_command("login", ALICE, self.path("docker"), "-c", f"read line; : {self.tag}"))
         time.sleep(0.2)
-        self.hold(self.path("containerd-shim"), "-c", '/bin/sh -c "$@"; :', "shim", CONTAINER, ACTOR,
+        first = self.hold(self.path("containerd-shim"), "-c", '/bin/sh -c "$@"; :', "shim", CONTAINER, ACTOR,
                   f"{self.tag}-inside", env={**os.environ, "CGROUPS": " ".join(groups)})
+        time.sleep(0.6)  # more than two looks into /proc
+        first.stdin.write(b"\n")
+        first.stdin.flush()
 
     @staticmethod
     def remove_group(group):
@@ -158,8 +168,6 @@ class TestState(VestigeTest):
     @classmethod
     def start_instance(cls):
         before = audit_state()
-        cls.enterModuleContext = None
-        import unittest
         unittest.addModuleCleanup(assert_audit_state, before)
         instance = Standalone()
         unittest.addModuleCleanup(instance.remove)
@@ -177,7 +185,7 @@ class TestState(VestigeTest):
         for name, text in (("passwd", PASSWD), ("shadow", SHADOW), ("group", GROUP.format(""))):
             things.etc(name, text)
         instance.configure(accounts={"directory": os.path.join(instance.directory, "etc")},
-                           sessions=logins)
+                           sessions=logins, proc={"interval_ms": 50})
         instance.start()
         unittest.addModuleCleanup(instance.stop)
         instance.sync()
@@ -221,25 +229,315 @@ class TestState(VestigeTest):
         self.assertEqual(status, done.returncode, done.stdout[:2000] + done.stderr[:2000])
         return json.loads(done.stdout)["rows"]
 
-    def at(self, question, *words):
-        """Its rows before, during and after."""
-        return [self.report(question, f"at={at}", *words, status=None)
-                for at in (self.things.before, self.things.during, self.things.after)]
-
     def values(self, rows, *names):
         return [tuple(row[name] for name in names) for row in rows]
 
-    def test_all(self):
-        for q in NAMES:
-            print("==", q)
-            p = {"user-across-hosts": [str(ALICE)], "binary-across-hosts": [ACTOR], "in-container": [self.things.container[:12]], "differs-between-hosts": ["1", "1"]}.get(q, [])
-            if q.endswith("-at"): p += ["at=" + self.things.during]
-            if q == "changed-between": p += ["--since", self.things.before, "--until", self.things.during, "long=0"]
-            done = self.ask(q, *p, "--format", "json")
-            print(done.returncode, done.stderr[-600:])
-            if done.stdout: 
-                rows = json.loads(done.stdout)["rows"]
-                for r in rows[-25:]: print({k: str(v)[:90] for k, v in r.items() if v is not None and not k.startswith("row_") and k != "host"})
+    # At a moment
+
+    def three(self, question, *words, status=(1, 0, 1)):
+        """Its rows before, during and after."""
+        return [self.report(question, *words, f"at={at}", status=status[n]) for n, at in
+                enumerate((self.things.before, self.things.during, self.things.after))]
+
+    def test_processes_at(self):
+        words = ("--login-user", str(ALICE))
+        before, during, after = self.three("processes-at", *words)
+        self.assertEqual(([], []), (before, after))
+        self.assertCountEqual(
+            [("sh", "/usr/bin/dash", self.things.holder.pid, str(ALICE), "root",
+              f"/bin/sh -c 'exec 3>\"$0\"; read line; :' {self.things.file}"),
+             ("docker", self.things.path("docker"), self.things.docker.pid, str(ALICE), "root",
+              f"{self.things.path('docker')} -c 'read line; : {self.things.tag}'")],
+            self.values(during, "comm", "exe", "pid", "login_user", "user", "command"))
+        for row in during:
+            self.assertTrue(self.things.before < row["since"] < self.things.during < row["ended_at"]
+                            < self.things.after, row)
+        program = "program=" + self.things.path("docker")
+        _, during, _ = self.three("processes-at", program)
+        self.assertEqual(["docker"], [row["comm"] for row in during])
+        self.assertEqual(during, self.report("processes-at", "program=docker", "at=" + self.things.during))
+
+    def test_endpoints_at(self):
+        _, during, _ = self.three("endpoints-at", f"port={self.things.server.port}")
+        self.assertEqual([("actor", self.things.server.pid, "exact", "tcp", "listen", "listening",
+                           f"127.0.0.1 {self.things.server.port}", None, "root")],
+                         self.values(during, "application", "pid", "pid_source", "protocol", "direction",
+                                     "status", "local", "remote", "user"))
+
+    def test_sessions_at(self):
+        _, during, _ = self.three("sessions-at")
+        self.assertEqual([("alice", "sshd", "pts/77", "198.18.0.9", "client.example",
+                           self.things.sshd.pid)],
+                         self.values(during, "user", "service", "tty", "remote_address", "remote_name",
+                                     "leader_pid"))
+
+    def test_accounts_at(self):
+        names = ("username", "uid", "gid", "group_name", "member_of", "home", "shell", "password")
+        root = ("root", 0, 0, "root", None, "/root", "/bin/sh", "locked")
+        mallory = ("mallory", 0, 0, "root", None, "/root", "/bin/sh", "absent")
+        alice = ("alice", 4711, 4711, "alice", None, "/home/alice", "/bin/sh", "locked")
+        in_wheel = alice[:4] + ("wheel",) + alice[5:]
+        before, during, after = self.three("accounts-at", status=(0, 0, 0))
+        self.assertEqual([root, alice], self.values(before, *names))
+        self.assertEqual([mallory, root, in_wheel], self.values(during, *names))
+        self.assertEqual([root, alice], self.values(after, *names))
+        _, during, _ = self.three("accounts-at", "username=mallory")
+        self.assertEqual([mallory], self.values(during, *names))
+
+    def test_devices_at(self):
+        rows = self.three("devices-at", "subsystem=net", status=(0, 0, 0))
+        paths = [{row["devpath"] for row in one} for one in rows]
+        ours = {f"/devices/virtual/net/{self.things.interface}{end}" for end in ("", "b")}
+        self.assertEqual([set(), ours, set()], [one & ours for one in paths])
+        self.assertEqual([], self.report("devices-at", "subsystem=none such", status=1))
+
+    def test_network_at(self):
+        _, during, _ = self.three("network-at", "address=198.18.66.1")
+        self.assertEqual([("address", self.things.interface, "198.18.66.1/24")],
+                         self.values(during, "kind", "interface", "subject"))
+        _, during, _ = self.three("network-at", "address=198.18.66.0")
+        self.assertEqual([("route", self.things.interface, "198.18.66.0/24", None)],
+                         self.values(during, "kind", "interface", "subject", "gateway"))
+
+    def test_open_files_at(self):
+        for path in (self.things.file, self.things.directory):
+            _, during, _ = self.three("open-files-at", "path=" + path, "--login-user", str(ALICE))
+            self.assertIn((self.things.file, self.things.holder.pid, "root"),
+                          self.values(during, "path", "pid", "user"))
+        self.assertEqual([], self.report("open-files-at", "path=" + self.things.file[:-1],
+                                         "at=" + self.things.during, status=1))
+
+    # What changed
+
+    def changed(self, since, until, *words):
+        return {(row["kind"], row["subject"]): (row["before_it"], row["after_it"])
+                for row in self.report("changed-between", "--since", since, "--until", until, *words,
+                                       status=0)}
+
+    def test_changed_between(self):
+        things = self.things
+        made = {("account", "mallory"): "uid 0 gid 0 /root /bin/sh password absent",
+                ("member", "wheel: alice"): "member",
+                ("listener", f"tcp 127.0.0.1 {things.server.port}"): "actor as root",
+                ("device", f"/devices/virtual/net/{things.interface}"): "net",
+                ("route", "198.18.66.0/24 table 254"): f"{things.interface} metric 0",
+                ("program", f"{things.path('docker')} -c 'read line; : {things.tag}'"):
+                    f"{things.path('docker')} as root"}
+        there = self.changed(things.before, things.during, "long=0")
+        for key, state in made.items():
+            self.assertEqual((None, state), there.get(key), key)
+        self.assertIn(("address", things.interface + " 198.18.66.1/24"), there)
+        back = self.changed(things.during, things.after, "long=0")
+        for key, state in made.items():
+            self.assertEqual((state, None), back.get(key), key)
+        for kind in ("account", "member", "group", "route", "system", "boot"):
+            self.assertEqual([], self.report("changed-between", "--since", things.before, "--until",
+                                             things.after, "kind=" + kind, status=1))
+        self.assertEqual({("account", "mallory")}, set(self.changed(things.before, things.during,
+                                                                    "kind=account")))
+
+    def test_changed_to_another(self):
+        """What is on both sides, and different: the accounts before and after the first start."""
+        rows = self.changed("2026-01-01", self.things.before, "kind=account")
+        self.assertEqual({("account", "root"), ("account", "alice")}, set(rows))
+
+    def test_membership(self):
+        rows = self.report("membership", "groupname=wheel")
+        self.assertEqual([("wheel", "alice", "member")], self.values(rows, "groupname", "username", "kind"))
+        self.assertTrue(self.things.before < rows[0]["since"] < self.things.during < rows[0]["until"]
+                        < self.things.after, rows)
+        self.assertEqual([("root", "mallory", "own")], self.values(
+            self.report("membership", "username=mallory"), "groupname", "username", "kind"))
+        self.assertEqual([], self.report("membership", "groupname=wheel", "--since", self.things.after,
+                                         status=1))
+
+    # For no login user
+
+    def test_unattributed(self):
+        with open("/proc/self/loginuid") as stream:
+            if int(stream.read()) != 2 ** 32 - 1:
+                self.skipTest("whoever runs this has logged in, so that all is theirs")
+        rows = {}
+        for row in self.report("unattributed-work", "--since", self.things.before, "--until",
+                               self.things.after, "--limit", "100000"):
+            tag = row["command"].split()[-1]
+            if tag.startswith(self.things.tag):
+                rows.setdefault(tag.removeprefix(self.things.tag), []).append(row)
+        names = ("kind", "started_by", "asked_by", "certainty", "user")
+        self.assertEqual([("cron", "cron", None, None, "root")], self.values(rows["-early"], *names))
+        self.assertEqual([("cron", "cron", self.asked_by_alone(), self.possible(), "root")],
+                         self.values(rows["-cron"], *names))
+        self.assertEqual(2 * [("container", "containerd-shim", str(ALICE), "probable", "root")],
+                         self.values([row for row in rows["-inside"] if " show " in row["command"]], *names))
+        for row in rows["-inside"]:
+            self.assertEqual(f"{self.things.path('docker')} -c 'read line; : {self.things.tag}'",
+                             row["asked_with"])
+        asked = self.report("unattributed-work", "--since", self.things.before, "--until",
+                            self.things.after, "--login-user", str(ALICE), "asked=1", "--limit", "100000")
+        self.assertTrue(asked)
+        self.assertLessEqual({row["certainty"] for row in asked}, {"probable", "possible"})
+        self.assertEqual([], self.report(
+            "unattributed-work", "--since", self.things.before, "--until", self.things.after, "asked=1",
+            "--login-user", str(ALICE), "container_clients=podman", status=1))
+
+    def asked_by_alone(self):
+        """Who was logged in alone, if their session has a login user."""
+        return None
+
+    def possible(self):
+        return None
+
+    def test_containers(self):
+        row, = self.report("containers", "container=" + self.things.container[:12])
+        self.assertEqual((self.things.container, 0), (row["container"], row["alive"]))
+        self.assertLessEqual({"actor"}, set(row["programs"].split(", ")))
+        rows = self.report("in-container", self.things.container)
+        shown = [row for row in rows if row["comm"] == "actor"] if "comm" in rows[0] else [
+            row for row in rows if row["exe"] == ACTOR]
+        self.assertEqual(2 * [(ACTOR, f"{ACTOR} show {self.things.tag}-inside", "root", None, 0)],
+                         self.values(shown, "exe", "command", "user", "login_user", "exit_code"))
+        self.assertEqual([], self.report("in-container", "x" + self.things.container[:12], status=1))
+
+    def test_kernel_events(self):
+        rows = self.report("kernel-events", "--login-user", str(ALICE))
+        self.assertEqual([("unshare", "mount", "unshare"), ("remount", "/", "unshare"),
+                          ("mount", "/mnt", "mount")], self.values(rows, "kind", "target", "application"))
+        rows = self.report("kernel-events", "kind=mount", "--login-user", str(ALICE))
+        self.assertEqual([(str(ALICE), "root", "success", f"mount -t tmpfs {self.things.tag} /mnt")],
+                         self.values(rows, "login_user", "user", "result", "command"))
+        self.assertEqual([], self.report("kernel-events", "kind=module_load", "--login-user", str(ALICE),
+                                         status=1))
+
+    # What the evidence is worth
+
+    def test_coverage(self):
+        rows = self.report("coverage", "source=accounts")
+        self.assertEqual([("on", "closed"), ("on", "reconciled"), ("on", "closed")],
+                         self.values(rows, "mode", "end_cause"))
+        self.assertIsNone(rows[0]["unwatched_s"])
+        for before, row in zip(rows, rows[1:]):
+            seconds = (moment_of(row["since"]) - moment_of(before["until"])).total_seconds()
+            self.assertEqual(round(seconds, 3), round(row["unwatched_s"], 3))
+            self.assertGreater(seconds, 0)
+        inside = self.report("coverage", "source=accounts", "--since", self.things.before, "--until",
+                             self.things.during)
+        self.assertEqual([rows[1]["row_id"]], [row["row_id"] for row in inside])
+
+    def test_gaps(self):
+        rows = self.report("gaps", "source=agent")
+        self.assertEqual([("not_running", "process"), ("killed", "process")],
+                         self.values(rows, "cause", "unit"))
+        self.assertEqual([], self.report("gaps", "source=agent", "--since", self.things.before, "--until",
+                                         self.things.after, status=1))
+        rows = self.report("gaps", "source=utmp", "--since", self.things.after)
+        self.assertIn(("unread", "record", None, 0), self.values(rows, "cause", "unit", "count",
+                                                                 "count_at_least"))
+
+    def test_findings(self):
+        rows = self.report("findings", "--since", self.things.before, "--until", self.things.during)
+        self.assertEqual([("uid_zero_account", "mallory"), ("duplicate_uid", "0")],
+                         self.values(rows, "class", "subject"))
+        rows = self.report("findings", "class=wtmp_shrank")
+        self.assertEqual([("wtmp", "768 bytes were read, now it has 0")],
+                         self.values(rows, "subject", "detail"))
+        self.assertEqual([], self.report("findings", "class=none such", status=1))
+
+    def test_boots(self):
+        row, = self.report("boots")
+        with open("/proc/sys/kernel/random/boot_id") as stream:
+            self.assertEqual((stream.read().strip(), "runs", None),
+                             (row["boot_id"], row["how"], row["ended_at"]))
+        self.assertEqual(self.vestige.value("SELECT MIN(created_at) FROM coverage"),
+                         moment_of(row["watched_from"]))
+        self.assertEqual([], self.report("boots", "--until", "2000-01-01", status=1))
+
+    def test_batches(self):
+        row, = self.report("unverified-batches")
+        batches = self.vestige.value("SELECT COUNT(*) FROM batch")
+        self.assertEqual((batches, batches, 0, 0, self.vestige.value("SELECT SUM(n_lines) FROM batch")),
+                         (row["batches"], row["unverified"], row["doubled"], row["missing"],
+                          row["unverified_lines"]))
+        self.assertEqual([], self.report("unverified-batches", "--until", "2000-01-01", status=1))
+
+    def test_rejected(self):
+        """None here; one that was made, with what would be a command of a terminal in it."""
+        self.assertEqual([], self.report("rejected-rows", status=1))
+        with contextlib.closing(pymysql.connect(unix_socket=self.vestige.path("run", "mariadb.sock"),
+                                                user="root", database="vestige",
+                                                autocommit=True)) as root:
+            cursor = root.cursor()
+            cursor.execute("INSERT INTO rejected (host_id, batch, line, table_name, text, error, message) "
+                           "VALUES (1, 3, 4, 'process', 'insert\tprocess\t\x1b[2J', 1366, 'it is bad')")
+            try:
+                row, = self.report("rejected-rows")
+                self.assertEqual(("process", 3, 4, 1366, "it is bad", "insert\tprocess\t\x1b[2J"), tuple(
+                    row[name] for name in ("table_name", "batch", "line", "error", "message", "text")))
+                self.assertNotIn("\x1b", self.ask("rejected-rows").stdout)
+            finally:
+                cursor.execute("DELETE FROM rejected")
+
+    # All questions
+
+    def headers(self):
+        for name in NAMES:
+            with open(os.path.join(QUESTIONS, name + ".sql")) as stream:
+                text = stream.read()
+            yield name, re.findall(r"^-- parameter: (\w+) (\w+)( =)?", text, re.M), text
+
+    NEEDED = {"user-across-hosts": {"user": str(ALICE)}, "binary-across-hosts": {"program": ACTOR},
+              "in-container": {"container": "none"}, "differs-between-hosts": {"host": "1", "other": "1"}}
+
+    def words(self, name, **values):
+        return [f"{key}={value}" for key, value in {**self.NEEDED.get(name, {}), **values}.items()]
+
+    def test_hostile_text(self):
+        """Text that finds nothing, whatever is in it; and the tables are as before."""
+        tables = self.vestige.query("SHOW TABLES")
+        for name, parameters, _ in self.headers():
+            for parameter, kind, _ in parameters:
+                if kind not in ("text", "path") or parameter.endswith("_clients"):
+                    continue
+                for text in ("%", "_", "'; DROP TABLE process; -- \"\\\x1b[2J<script>", "x" * 65536):
+                    with self.subTest(name=name, parameter=parameter, text=text[:9]):
+                        text = "/" + text if kind == "path" else text
+                        done = self.ask(name, *self.words(name, **{parameter: text}), "--format", "json")
+                        self.assertEqual(1, done.returncode, done.stderr[-500:])
+                        self.assertEqual([], json.loads(done.stdout)["rows"])
+                        self.assertNotIn("\x1b", done.stdout + done.stderr)
+        self.assertEqual(tables, self.vestige.query("SHOW TABLES"))
+
+    def test_ill_typed(self):
+        bad = {"number": "many", "time": "someday", "host": "none such", "user": "none-such",
+               "address": "300.1.1.1", "path": "not/absolute"}
+        for name, parameters, _ in self.headers():
+            for parameter, kind, _ in parameters:
+                if kind in bad:
+                    with self.subTest(name=name, parameter=parameter):
+                        done = self.ask(name, *self.words(name, **{parameter: bad[kind]}))
+                        self.assertEqual((2, ""), (done.returncode, done.stdout))
+                        self.assertIn(bad[kind], done.stderr)
+
+    def test_scheduled(self):
+        """What makes two answers the same finding is among the columns, and so are the keys."""
+        n = 0
+        for name, _, text in self.headers():
+            scheduled = re.search(r"^-- schedule: (\w+); subject (.*)$", text, re.M)
+            described = set(re.findall(r"^-- column: (\w+);", text, re.M))
+            columns = self.ask(name, *self.words(name), "--format", "csv").stdout.splitlines()[0].split(",")
+            self.assertLessEqual(described, set(columns), name)
+            if scheduled:
+                n += 1
+                needed = {"row_host_id", "row_id", "row_batch", *scheduled[2].split(", ")}
+                self.assertLessEqual(needed, set(columns), name)
+                self.vestige.query(f"SELECT 1 FROM {scheduled[1]} LIMIT 1")
+        self.assertEqual(7, n)
+
+    def test_alone(self):
+        """Of one host there is nothing between hosts."""
+        for name in ("movement-between-hosts", "connections-between-hosts", "differs-between-hosts"):
+            self.assertEqual([], self.report(name, *self.words(name), status=1))
+        self.assertEqual(["runs"], [row["last_boot"] for row in self.report("silent-hosts", "minutes=0")])
+        self.assertEqual([], self.report("silent-hosts", status=1))
 
 
 if __name__ == "__main__":

@@ -70,12 +70,14 @@ WITH RECURSIVE work AS (
       AND CASE w.kind WHEN 'container' THEN c.for_container WHEN 'cron' THEN c.for_cron
                       WHEN 'unknown' THEN 0 ELSE c.for_service END
 ), present AS (
-  SELECT w.host_id, w.id, COUNT(DISTINCT s.login_uid) AS n_users, MIN(s.login_uid) AS login_uid,
+  SELECT w.host_id, w.id, COUNT(DISTINCT COALESCE(s.username, s.login_uid)) AS n_users,
+         MIN(s.login_uid) AS login_uid,
          GROUP_CONCAT(DISTINCT COALESCE(s.username, s.login_uid) ORDER BY 1 SEPARATOR ', ') AS users
     FROM traced w
     JOIN (SELECT host_id, created_at, destroyed_at, login_uid, username FROM session
            WHERE day <= :until_day AND created_at <= :until
-             AND (destroyed_at IS NULL OR destroyed_at >= :since) AND login_uid IS NOT NULL
+             AND (destroyed_at IS NULL OR destroyed_at >= :since)
+             AND COALESCE(username, login_uid) IS NOT NULL
              AND COALESCE(service, '') NOT IN ('su', 'sudo', 'cron', 'systemd-user')
              AND (:host_id IS NULL OR host_id = :host_id)) s
       ON s.host_id = w.host_id AND s.created_at <= w.created_at

@@ -10,6 +10,29 @@
 -- column: to_user; as whom that one ran
 -- column: apart_s; seconds between the two ends' beginnings, after the correction
 -- column: tolerance_s; how many were allowed
+WITH RECURSIVE departed AS (
+  -- What is recursive here, though it adds nothing, is worked out once.
+  SELECT o.host_id, o.id, o.created_at, o.destroyed_at, o.batch, o.login_uid, o.login_username, o.uid,
+         o.username, o.application, o.protocol, o.local_address, o.local_port, o.remote_address,
+         o.remote_port, o.bytes_sent, o.bytes_received
+    FROM endpoint o
+   WHERE o.created_at >= :since AND o.created_at <= :until AND o.day >= :since_day
+     AND o.direction = 'out' AND o.local_address NOT LIKE '127.%' AND o.local_address <> '::1'
+     AND (:port IS NULL OR o.remote_port = :port)
+     AND (:any_login OR o.login_uid <=> :login_uid)
+   UNION ALL
+  SELECT * FROM departed WHERE FALSE
+), accepted AS (
+  -- All that was accepted from these addresses, and may still have been open.
+  SELECT i.host_id, i.id, i.created_at, i.destroyed_at, i.batch, i.uid, i.username, i.application,
+         i.protocol, i.local_address, i.local_port, i.remote_address, i.remote_port, i.bytes_sent,
+         i.bytes_received
+    FROM (SELECT DISTINCT local_address FROM departed) d
+    STRAIGHT_JOIN endpoint i ON i.remote_address = d.local_address AND i.direction = 'in'
+      AND i.day >= :since_day AND (:port IS NULL OR i.local_port = :port)
+   UNION ALL
+  SELECT * FROM accepted WHERE FALSE
+)
 SELECT at, from_host, login_user, from_user, from_program, from_address, to_host, to_address, to_program,
        to_user, bytes_sent, bytes_received,
        ROUND(TIMESTAMPDIFF(MICROSECOND, at, accepted_at) / 1000000, 3) AS apart_s,
@@ -36,18 +59,13 @@ SELECT at, from_host, login_user, from_user, from_program, from_address, to_host
                COALESCE(o.bytes_received, i.bytes_sent) AS bytes_received,
                o.host_id AS row_host_id, o.id AS row_id, i.host_id AS row_other_host_id,
                i.id AS row_other_id
-          FROM endpoint o
-          JOIN endpoint i ON i.remote_address = o.local_address AND i.remote_port = o.local_port
+          FROM departed o
+          JOIN accepted i ON i.remote_address = o.local_address AND i.remote_port = o.local_port
             AND i.local_address = o.remote_address AND i.local_port = o.remote_port
-            AND i.protocol = o.protocol AND i.direction = 'in' AND i.host_id <> o.host_id
-            AND i.day >= :since_day
+            AND i.protocol = o.protocol AND i.host_id <> o.host_id
           JOIN enrolment fh ON fh.host_id = o.host_id
           JOIN enrolment th ON th.host_id = i.host_id
-         WHERE o.created_at >= :since AND o.created_at <= :until AND o.day >= :since_day
-           AND o.direction = 'out' AND o.local_address NOT LIKE '127.%' AND o.local_address <> '::1'
-           AND (:port IS NULL OR o.remote_port = :port)
-           AND (:host_id IS NULL OR o.host_id = :host_id OR i.host_id = :host_id)
-           AND (:any_login OR o.login_uid <=> :login_uid)
+         WHERE (:host_id IS NULL OR o.host_id = :host_id OR i.host_id = :host_id)
            AND (EXISTS (SELECT 1 FROM interface_address x WHERE x.address = o.local_address
                            AND x.host_id = o.host_id)
                 OR NOT EXISTS (SELECT 1 FROM interface_address x WHERE x.address = o.local_address

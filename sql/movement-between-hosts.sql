@@ -18,52 +18,77 @@
 -- column: tolerance_s; how many were allowed
 -- column: row_other_host_id; the host at the other end, and the rows there
 -- schedule: session; subject from_host, login_user, to_host, to_user
-WITH RECURSIVE arrival AS (
-  -- Sessions that came from an address, and the connection that its program accepted last.
+WITH RECURSIVE visit AS (
+  -- Sessions that came from an address, and who leads them. What is recursive here, though it adds
+  -- nothing, is worked out once; anything else would be once for each place that names it.
+  SELECT s.host_id, s.id AS session_row, s.process_id AS leader_id, s.batch AS session_batch,
+         s.end_batch AS session_end_batch, s.boot_id, s.session_id, s.login_uid, s.username, s.service,
+         s.created_at AS opened_at, s.destroyed_at AS closed_at, s.remote_address,
+         l.parent_id, l.created_at AS born_at, f.parent_id AS grandparent_id, f.created_at AS parent_born_at
+    FROM session s
+    JOIN process l ON l.host_id = s.host_id AND l.id = s.process_id
+      AND l.day = DATE('1970-01-01' + INTERVAL s.process_id DIV 1000000 SECOND)
+    LEFT JOIN process f ON f.host_id = l.host_id AND f.id = l.parent_id
+      AND f.day = DATE('1970-01-01' + INTERVAL l.parent_id DIV 1000000 SECOND)
+   WHERE s.created_at >= :since AND s.created_at <= :until AND s.remote_address IS NOT NULL
+     AND s.remote_address NOT LIKE '127.%' AND s.remote_address <> '::1'
+     AND COALESCE(s.service, '') NOT IN ('su', 'sudo')
+   UNION ALL
+  SELECT * FROM visit WHERE FALSE
+), accepted AS (
+  -- All that these hosts accepted from these addresses. A login takes two minutes at most, as a rule.
+  SELECT i.host_id, i.id, i.process_id, i.pid_source, i.protocol, i.local_address, i.local_port,
+         i.remote_address, i.remote_port, i.created_at, i.destroyed_at, i.batch
+    FROM (SELECT DISTINCT host_id, remote_address FROM visit) v
+    STRAIGHT_JOIN endpoint i ON i.remote_address = v.remote_address AND i.host_id = v.host_id
+      AND i.direction = 'in' AND i.day >= :since_day AND i.created_at >= :since - INTERVAL 1 HOUR
+   UNION ALL
+  SELECT * FROM accepted WHERE FALSE
+), arrival AS (
+  -- The connection that the leader of each, or who forked it, accepted last.
   SELECT * FROM (
-    SELECT s.host_id, s.id AS session_row, s.process_id AS leader_id, s.batch AS session_batch, s.end_batch AS session_end_batch,
-           s.boot_id, s.session_id, s.login_uid, s.username, s.service,
-           s.created_at AS opened_at, s.destroyed_at AS closed_at,
-           i.id AS in_id, i.protocol, i.local_address, i.local_port, i.remote_address, i.remote_port,
+    SELECT v.*, i.id AS in_id, i.protocol, i.local_address, i.local_port, i.remote_port,
            i.created_at AS accepted_at, i.destroyed_at AS ended_at,
            COALESCE((SELECT b.server_offset_us FROM batch b WHERE b.host_id = i.host_id
                         AND b.batch = i.batch ORDER BY b.received_at LIMIT 1), 0) AS offset_us,
-           i.pid_source = 'exact' AND i.process_id IN (l.id, l.parent_id, f.parent_id) AS by_process,
-           i.created_at <= IF(i.process_id = f.parent_id, f.created_at, l.created_at) AS in_time,
-           COUNT(*) OVER (PARTITION BY s.host_id, s.id, i.process_id) AS n_of_process,
+           i.pid_source = 'exact' AND i.process_id IN (v.leader_id, v.parent_id, v.grandparent_id)
+             AS by_process,
+           i.created_at <= IF(i.process_id = v.grandparent_id, v.parent_born_at, v.born_at) AS in_time,
+           COUNT(*) OVER (PARTITION BY v.host_id, v.session_row, i.process_id) AS n_of_process,
            ROW_NUMBER() OVER (
-             PARTITION BY s.host_id, s.id
-             ORDER BY COALESCE(i.process_id IN (l.id, l.parent_id, f.parent_id), 0) DESC,
-                      i.created_at <= IF(i.process_id = f.parent_id, f.created_at, l.created_at) DESC,
+             PARTITION BY v.host_id, v.session_row
+             ORDER BY COALESCE(i.process_id IN (v.leader_id, v.parent_id, v.grandparent_id), 0) DESC,
+                      i.created_at <= IF(i.process_id = v.grandparent_id, v.parent_born_at, v.born_at) DESC,
                       i.created_at DESC, i.id DESC) AS nth
-      FROM session s
-      STRAIGHT_JOIN process l ON l.host_id = s.host_id AND l.id = s.process_id
-        AND l.day = DATE('1970-01-01' + INTERVAL s.process_id DIV 1000000 SECOND)
-      LEFT JOIN process f ON f.host_id = l.host_id AND f.id = l.parent_id
-        AND f.day = DATE('1970-01-01' + INTERVAL l.parent_id DIV 1000000 SECOND)
-      STRAIGHT_JOIN endpoint i ON i.remote_address = s.remote_address AND i.host_id = s.host_id
-        AND i.direction = 'in' AND i.day >= :since_day
-        AND i.created_at <= LEAST(s.created_at, l.created_at) + INTERVAL :tolerance SECOND
-        AND (i.destroyed_at IS NULL OR i.destroyed_at >= s.created_at)
-     WHERE s.created_at >= :since AND s.created_at <= :until AND s.remote_address IS NOT NULL
-       AND s.remote_address NOT LIKE '127.%' AND s.remote_address <> '::1'
-       AND COALESCE(s.service, '') NOT IN ('su', 'sudo')) one
+      FROM visit v
+      JOIN accepted i ON i.host_id = v.host_id AND i.remote_address = v.remote_address
+        AND i.created_at <= LEAST(v.opened_at, v.born_at) + INTERVAL :tolerance SECOND
+        AND (i.destroyed_at IS NULL OR i.destroyed_at >= v.opened_at)) one
    WHERE nth = 1
+   UNION ALL
+  SELECT * FROM arrival WHERE FALSE
+), departed AS (
+  -- All that went to where they arrived.
+  SELECT o.host_id AS from_host_id, o.id AS out_id, o.process_id, o.created_at AS out_at,
+         o.destroyed_at AS out_ended_at, o.batch AS out_batch, o.protocol, o.local_address, o.local_port,
+         o.remote_address, o.remote_port
+    FROM (SELECT DISTINCT local_address, local_port FROM arrival) a
+    STRAIGHT_JOIN endpoint o ON o.remote_address = a.local_address AND o.remote_port = a.local_port
+      AND o.direction = 'out' AND o.day >= :since_day
+   UNION ALL
+  SELECT * FROM departed WHERE FALSE
 ), pair AS (
   -- The same connection as the other host saw it. An address that only the accepting host has is not
   -- where somebody came from.
-  SELECT o.host_id AS from_host_id, o.id AS out_id, o.process_id, o.created_at AS out_at,
-         o.destroyed_at AS out_ended_at, a.*,
-         COALESCE((SELECT b.server_offset_us FROM batch b WHERE b.host_id = o.host_id
-                      AND b.batch = o.batch ORDER BY b.received_at LIMIT 1), 0) AS out_offset_us,
-         o.batch AS out_batch
+  SELECT o.from_host_id, o.out_id, o.process_id, o.out_at, o.out_ended_at, a.*,
+         COALESCE((SELECT b.server_offset_us FROM batch b WHERE b.host_id = o.from_host_id
+                      AND b.batch = o.out_batch ORDER BY b.received_at LIMIT 1), 0) AS out_offset_us
     FROM arrival a
-    STRAIGHT_JOIN endpoint o ON o.remote_address = a.local_address AND o.remote_port = a.local_port
+    JOIN departed o ON o.remote_address = a.local_address AND o.remote_port = a.local_port
       AND o.local_address = a.remote_address AND o.local_port = a.remote_port
-      AND o.protocol = a.protocol AND o.direction = 'out' AND o.host_id <> a.host_id
-      AND o.day >= :since_day
+      AND o.protocol = a.protocol AND o.from_host_id <> a.host_id
    WHERE EXISTS (SELECT 1 FROM interface_address x WHERE x.address = o.local_address
-                    AND x.host_id = o.host_id)
+                    AND x.host_id = o.from_host_id)
       OR NOT EXISTS (SELECT 1 FROM interface_address x WHERE x.address = o.local_address
                         AND x.host_id = a.host_id)
 ), hop AS (
@@ -84,7 +109,6 @@ WITH RECURSIVE arrival AS (
           OR p.out_ended_at + INTERVAL p.out_offset_us MICROSECOND + INTERVAL :tolerance SECOND
              >= p.accepted_at + INTERVAL p.offset_us MICROSECOND)
    UNION ALL
-  -- What is recursive is worked out once, anything else once for each place that names it.
   SELECT * FROM hop WHERE FALSE
 ), above AS (
   -- The connecting programs, those that they were before, and all that started them.

@@ -24,24 +24,31 @@ WITH RECURSIVE visit AS (
   SELECT s.host_id, s.id AS session_row, s.process_id AS leader_id, s.batch AS session_batch,
          s.end_batch AS session_end_batch, s.boot_id, s.session_id, s.login_uid, s.username, s.service,
          s.created_at AS opened_at, s.destroyed_at AS closed_at, s.remote_address,
-         l.parent_id, l.created_at AS born_at, f.parent_id AS grandparent_id, f.created_at AS parent_born_at
+         l.parent_id, l.created_at AS born_at, f.parent_id AS grandparent_id,
+         f.created_at AS parent_born_at, g.parent_id AS great_id
     FROM session s
     JOIN process l ON l.host_id = s.host_id AND l.id = s.process_id
       AND l.day = DATE('1970-01-01' + INTERVAL s.process_id DIV 1000000 SECOND)
     LEFT JOIN process f ON f.host_id = l.host_id AND f.id = l.parent_id
       AND f.day = DATE('1970-01-01' + INTERVAL l.parent_id DIV 1000000 SECOND)
+    LEFT JOIN process g ON g.host_id = f.host_id AND g.id = f.parent_id
+      AND g.day = DATE('1970-01-01' + INTERVAL f.parent_id DIV 1000000 SECOND)
    WHERE s.created_at >= :since AND s.created_at <= :until AND s.remote_address IS NOT NULL
      AND s.remote_address NOT LIKE '127.%' AND s.remote_address <> '::1'
      AND COALESCE(s.service, '') NOT IN ('su', 'sudo')
    UNION ALL
   SELECT * FROM visit WHERE FALSE
 ), accepted AS (
-  -- All that these hosts accepted from these addresses. A login takes two minutes at most, as a rule.
+  -- What their leaders and those above them accepted, and what nobody knows who accepted.
   SELECT i.host_id, i.id, i.process_id, i.pid_source, i.protocol, i.local_address, i.local_port,
          i.remote_address, i.remote_port, i.created_at, i.destroyed_at, i.batch
-    FROM (SELECT DISTINCT host_id, remote_address FROM visit) v
-    STRAIGHT_JOIN endpoint i ON i.remote_address = v.remote_address AND i.host_id = v.host_id
-      AND i.direction = 'in' AND i.day >= :since_day AND i.created_at >= :since - INTERVAL 1 HOUR
+    FROM (SELECT host_id, leader_id AS id FROM visit
+           UNION SELECT host_id, parent_id FROM visit
+           UNION SELECT host_id, grandparent_id FROM visit
+           UNION SELECT host_id, great_id FROM visit
+           UNION SELECT host_id, NULL FROM visit) v
+    STRAIGHT_JOIN endpoint i FORCE INDEX (process) ON i.host_id = v.host_id AND i.process_id <=> v.id
+      AND i.direction = 'in' AND i.day >= :since_day
    UNION ALL
   SELECT * FROM accepted WHERE FALSE
 ), arrival AS (
@@ -51,19 +58,20 @@ WITH RECURSIVE visit AS (
            i.created_at AS accepted_at, i.destroyed_at AS ended_at,
            COALESCE((SELECT b.server_offset_us FROM batch b WHERE b.host_id = i.host_id
                         AND b.batch = i.batch ORDER BY b.received_at LIMIT 1), 0) AS offset_us,
-           i.pid_source = 'exact' AND i.process_id IN (v.leader_id, v.parent_id, v.grandparent_id)
+           i.pid_source = 'exact' AND i.process_id IN (v.leader_id, v.parent_id, v.grandparent_id, v.great_id)
              AS by_process,
            i.created_at <= IF(i.process_id = v.grandparent_id, v.parent_born_at, v.born_at) AS in_time,
            COUNT(*) OVER (PARTITION BY v.host_id, v.session_row, i.process_id) AS n_of_process,
            ROW_NUMBER() OVER (
              PARTITION BY v.host_id, v.session_row
-             ORDER BY COALESCE(i.process_id IN (v.leader_id, v.parent_id, v.grandparent_id), 0) DESC,
+             ORDER BY i.process_id IS NULL,
                       i.created_at <= IF(i.process_id = v.grandparent_id, v.parent_born_at, v.born_at) DESC,
                       i.created_at DESC, i.id DESC) AS nth
       FROM visit v
       JOIN accepted i ON i.host_id = v.host_id AND i.remote_address = v.remote_address
         AND i.created_at <= LEAST(v.opened_at, v.born_at) + INTERVAL :tolerance SECOND
-        AND (i.destroyed_at IS NULL OR i.destroyed_at >= v.opened_at)) one
+        AND (i.destroyed_at IS NULL OR i.destroyed_at >= v.opened_at)
+        AND COALESCE(i.process_id IN (v.leader_id, v.parent_id, v.grandparent_id, v.great_id), 1)) one
    WHERE nth = 1
    UNION ALL
   SELECT * FROM arrival WHERE FALSE

@@ -176,7 +176,16 @@ int database_error(MYSQL *connection, struct error_text *error, const char *doin
 
 int database_statement_error(MYSQL_STMT *statement, struct error_text *error, const char *doing)
 {
-    return describe(mysql_stmt_errno(statement), mysql_stmt_error(statement), error, doing);
+    unsigned number = mysql_stmt_errno(statement);
+    const char *text = mysql_stmt_error(statement);
+    /* A connection that is lost between two rows is told to the connection alone, or to nobody. */
+    if (!number && statement->mysql) {
+        number = mysql_errno(statement->mysql);
+        text = mysql_error(statement->mysql);
+    }
+    if (!number)
+        return describe(CR_SERVER_LOST, "the connection was lost", error, doing);
+    return describe(number, text, error, doing);
 }
 
 PRINTF(4, 0)

@@ -9,8 +9,7 @@
  *   json   {"rows": [{...}, ...]}; NULL is null; numbers keep all their digits.
  *   csv    RFC 4180 with a header line; NULL is nothing at all, the empty string is "".
  */
-#include "core/error.h"
-#include "core/slice.h"
+#include "core/buffer.h"
 
 #include <stdio.h>
 

@@ -6,66 +6,9 @@
  * missing one), changes the names of columns to lower case, and lets C1 controls through.
  */
 #include "output_writer.h"
-#include "reports/safe_text.h"
+#include "reports/json_text.h"
 
 #include <stdlib.h>
-
-static void append_string(struct buffer *to, struct slice text)
-{
-    size_t length;
-    buffer_append_byte(to, '"');
-    for (size_t at = 0; at < text.length; at += length) {
-        struct slice rest = slice_of(text.data + at, text.length - at);
-        uint32_t code = safe_text_code(rest, &length);
-        if (code == '"' || code == '\\')
-            buffer_printf(to, "\\%c", (char)code);
-        else if (code == UINT32_MAX)
-            buffer_append_text(to, "\xef\xbf\xbd");
-        else if (safe_text_is_unsafe(code))
-            buffer_printf(to, "\\u%04x", code);
-        else
-            buffer_append(to, rest.data, length);
-    }
-    buffer_append_byte(to, '"');
-}
-
-/* Whether JSON reads these bytes as a number; the server's own form of a number nearly always is
- * one, but a ZEROFILL column is not. */
-static bool is_number(struct slice text)
-{
-    size_t at = text.length && text.data[0] == '-' ? 1 : 0, digits = at;
-    while (at < text.length && text.data[at] >= '0' && text.data[at] <= '9')
-        at++;
-    if (at == digits || (text.data[digits] == '0' && at - digits > 1))
-        return false;
-    if (at < text.length && text.data[at] == '.') {
-        size_t point = at++;
-        while (at < text.length && text.data[at] >= '0' && text.data[at] <= '9')
-            at++;
-        if (at == point + 1)
-            return false;
-    }
-    if (at < text.length && (text.data[at] | 0x20) == 'e') {
-        at +=
-            at + 1 < text.length && (text.data[at + 1] == '-' || text.data[at + 1] == '+') ? 2 : 1;
-        size_t exponent = at;
-        while (at < text.length && text.data[at] >= '0' && text.data[at] <= '9')
-            at++;
-        if (at == exponent)
-            return false;
-    }
-    return at == text.length;
-}
-
-static void append_value(struct buffer *to, enum output_kind kind, struct slice value)
-{
-    if (slice_is_null(value))
-        buffer_append_text(to, "null");
-    else if (kind == OUTPUT_NUMBER && is_number(value))
-        buffer_append_slice(to, value);
-    else
-        append_string(to, value);
-}
 
 static bool name_is_taken(const char *const *names, size_t n, const char *name)
 {
@@ -116,9 +59,9 @@ static int json_row(struct output *output, const struct slice *values)
     for (size_t i = 0; i < output->n_columns; i++) {
         if (i)
             buffer_append_text(line, ", ");
-        append_string(line, slice_text(output->columns[i].name));
+        json_append_string(line, slice_text(output->columns[i].name));
         buffer_append_text(line, ": ");
-        append_value(line, output->columns[i].kind, values[i]);
+        json_append_value(line, output->columns[i].kind == OUTPUT_NUMBER, values[i]);
     }
     buffer_append_byte(line, '}');
     if (line->failed)

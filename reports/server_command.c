@@ -1,14 +1,25 @@
-/* `vestige server`: sets up and keeps the schema of a MariaDB. The server's settings are looked at
- * before anything is changed. */
+/* `vestige server`: sets up and keeps the schema of a MariaDB, and LUARM's tables as views. The
+ * server's settings are looked at before anything is changed. */
 #include "reports/command.h"
+#include "reports/evidence.h"
+#include "reports/luarm.h"
 #include "reports/options.h"
+#include "reports/private_directory.h"
 #include "reports/schema.h"
 #include "reports/server_settings.h"
 
+#include "core/cleanup.h"
 #include "core/log.h"
 
+#include <inttypes.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
+
+struct server {
+    struct options options;
+    bool remove;
+};
 
 static void report_setting(void *user, const struct server_setting *setting, const char *found)
 {
@@ -42,9 +53,18 @@ static int bring_up_to_date(MYSQL *connection, struct error_text *error)
     return 0;
 }
 
-static int init(const struct database_options *target, struct error_text *error)
+static int renew_luarm(MYSQL *connection, struct error_text *error)
 {
-    struct database_options options = *target;
+    unsigned n = 0;
+    int r = luarm_renew(connection, &n, error);
+    if (r == 0 && n > 0)
+        printf("LUARM's tables of %u host%s brought up to date\n", n, n == 1 ? "" : "s");
+    return r;
+}
+
+static int init(const struct server *server, struct error_text *error)
+{
+    struct database_options options = database_options_of(&server->options);
     options.select_no_database = true;
     MYSQL *connection AUTO_DATABASE = NULL;
     int r = database_connect(&connection, &options, error);
@@ -57,11 +77,12 @@ static int init(const struct database_options *target, struct error_text *error)
     return r;
 }
 
-static int migrate(const struct database_options *target, struct error_text *error)
+static int migrate(const struct server *server, struct error_text *error)
 {
+    struct database_options target = database_options_of(&server->options);
     MYSQL *connection AUTO_DATABASE = NULL;
     unsigned version;
-    int r = database_connect(&connection, target, error);
+    int r = database_connect(&connection, &target, error);
     if (r == 0)
         r = schema_check(connection, &version, error);
     if (r >= 0)
@@ -72,48 +93,179 @@ static int migrate(const struct database_options *target, struct error_text *err
                 : check_settings(connection, error);
     if (r == 0)
         r = bring_up_to_date(connection, error);
+    return r == 0 ? renew_luarm(connection, error) : r;
+}
+
+/** As the administrator of the standalone instance of --state, or as the options say. */
+static int connect_administrator(MYSQL **connectionp, const struct server *server,
+                                 struct error_text *error)
+{
+    const char *state = server->options.state_directory;
+    const struct passwd *user = getpwuid(geteuid());
+    char socket[4096];
+    if (!state) {
+        struct database_options target = database_options_of(&server->options);
+        return database_connect(connectionp, &target, error);
+    }
+    if (!private_directory_is_instance(state))
+        return error_set(error, -ENOENT,
+                         "%.200s holds no standalone instance that can be read here", state);
+    snprintf(socket, sizeof(socket), "%s/mariadb.sock", state);
+    struct database_options target = {.no_defaults = true,
+                                      .socket = socket,
+                                      .user = geteuid() == 0 || !user ? "root" : user->pw_name};
+    return database_connect(connectionp, &target, error);
+}
+
+static int check_schema(MYSQL *connection, struct error_text *error)
+{
+    unsigned version;
+    int r = schema_check(connection, &version, error);
+    if (r == SCHEMA_OLDER)
+        return error_set(error, -EPROTO,
+                         "the schema of database %s is of version %u, this program needs %u: run"
+                         " `vestige server %s`",
+                         database_name(connection), version, schema_latest(),
+                         version ? "migrate" : "init");
     return r;
 }
 
-static int run(const struct options *options, struct error_text *error)
+static int write_list(MYSQL *connection, const struct options *options, struct error_text *error)
+{
+    static const struct output_column columns[] = {
+        {"host_id",  OUTPUT_NUMBER, NULL},
+        {"host",     OUTPUT_TEXT,   NULL},
+        {"database", OUTPUT_TEXT,   NULL},
+    };
+    MYSQL_RES *result AUTO_RESULT = NULL;
+    struct output *output = NULL;
+    int r = luarm_list(connection, &result, error);
+    if (r < 0)
+        return r;
+    r = output_new(&output, options->format, stdout, columns, 3);
+    for (MYSQL_ROW row; r == 0 && (row = mysql_fetch_row(result));) {
+        const struct slice values[] = {slice_text(row[0]), slice_text(row[1]), slice_text(row[2])};
+        r = output_row(output, values);
+    }
+    if (r == 0)
+        r = output_finish(output);
+    output_free(output);
+    if (r < 0)
+        return error_set(error, r, "cannot write the answer: %s", strerror(-r));
+    return mysql_num_rows(result) ? STATUS_ROWS : STATUS_NO_ROWS;
+}
+
+/** By its name, not by what the user wrote: the database is named after it. */
+static int find_host(MYSQL *connection, const char *word, struct luarm_host *host,
+                     struct error_text *error)
+{
+    MYSQL_RES *result AUTO_RESULT = NULL;
+    int r = evidence_find_host(connection, word, &host->host_id, error);
+    if (r == 0)
+        r = database_query(connection, &result, error, "look the host up",
+                           "SELECT name FROM enrolment WHERE host_id = %" PRIu64, host->host_id);
+    MYSQL_ROW row = r == 0 ? mysql_fetch_row(result) : NULL;
+    if (r == 0 && !row)
+        r = error_set(error, -ENOENT, "host %.40s is gone", word);
+    if (r == 0)
+        snprintf(host->name, sizeof(host->name), "%s", row[0]);
+    return r;
+}
+
+static int change_luarm(MYSQL *connection, const struct server *server, struct error_text *error)
+{
+    struct luarm_host host = {0};
+    char name[LUARM_NAME_SIZE];
+    int r = find_host(connection, server->options.arguments[1], &host, error);
+    if (r == 0)
+        r = server->remove ? luarm_remove(connection, &host, error)
+                           : luarm_make(connection, &host, error);
+    if (r < 0)
+        return r;
+    luarm_database_name(host.name, name);
+    if (server->remove)
+        printf("database %s was removed; the evidence is untouched\n", name);
+    else
+        printf("database %s has LUARM's tables of host %s; to ask it: mariadb %s\n", name,
+               host.name, name);
+    return STATUS_ROWS;
+}
+
+static int luarm(const struct server *server, struct error_text *error)
+{
+    bool has_host = server->options.n_arguments == 2;
+    MYSQL *connection AUTO_DATABASE = NULL;
+    if (server->remove && !has_host)
+        return error_set(error, -EINVAL,
+                         "--remove needs a host: vestige server luarm HOST --remove");
+    int r = connect_administrator(&connection, server, error);
+    if (r == 0)
+        r = check_schema(connection, error);
+    if (r < 0)
+        return r;
+    return has_host ? change_luarm(connection, server, error)
+                    : write_list(connection, &server->options, error);
+}
+
+static int run(const struct server *server, struct error_text *error)
 {
     static const struct {
         const char *name;
-        int (*run)(const struct database_options *target, struct error_text *error);
+        size_t most_arguments;
+        int (*run)(const struct server *server, struct error_text *error);
     } actions[] = {
-        {"init",    init   },
-        {"migrate", migrate}
+        {"init",    1, init   },
+        {"migrate", 1, migrate},
+        {"luarm",   2, luarm  }
     };
-    struct database_options target = database_options_of(options);
-    for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++)
-        if (!strcmp(options->arguments[0], actions[i].name))
-            return actions[i].run(&target, error);
-    return error_set(error, -EINVAL,
-                     "%.40s: write `vestige server init` or `vestige server migrate`",
-                     options->arguments[0]);
+    const struct options *options = &server->options;
+    for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++) {
+        if (strcmp(options->arguments[0], actions[i].name) != 0)
+            continue;
+        bool is_luarm = actions[i].run == luarm;
+        if (options->n_arguments > actions[i].most_arguments)
+            return error_set(error, -EINVAL, "vestige server %s takes no host", actions[i].name);
+        if (!is_luarm && (server->remove || options->state_directory))
+            return error_set(error, -EINVAL, "vestige server %s takes neither --remove nor --state",
+                             actions[i].name);
+        return actions[i].run(server, error);
+    }
+    return error_set(
+        error, -EINVAL,
+        "%.40s: write `vestige server init`, `vestige server migrate` or `vestige server"
+        " luarm HOST`",
+        options->arguments[0]);
 }
 
 int server_command(int argc, char **argv)
 {
-    static const struct command_line line = {
-        .words = "server init|migrate",
+    struct server server = {0};
+    const struct option_own own[] = {
+        {"remove", OPTION_FLAG, &server.remove, NULL, "luarm: drop the host's database of views", 0,
+         0},
+    };
+    const struct command_line line = {
+        .words = "server init | migrate | luarm [HOST]",
         .summary =
             "init makes the database on a central MariaDB and checks the server's settings;\n"
-            "migrate brings an older schema up to this program's version. Both may be run\n"
-            "again at any time; run them as the server's administrator.",
-        .groups = OPTIONS_DATABASE,
+            "migrate brings an older schema up to this program's version. luarm makes the\n"
+            "database luarm_HOST, in which the evidence of that host is in LUARM's tables, for\n"
+            "its queries of 2011; without a host it lists such databases. All may be run again\n"
+            "at any time; run them as the server's administrator.",
+        .groups = OPTIONS_DATABASE | OPTIONS_STATE | OPTIONS_OUTPUT,
+        .own = own,
+        .n_own = 1,
         .least_arguments = 1,
-        .most_arguments = 1,
+        .most_arguments = 2,
     };
-    struct options options;
     struct error_text error = ERROR_TEXT_NULL;
-    int r = options_parse(&options, &line, argc, argv, &error);
+    int r = options_parse(&server.options, &line, argc, argv, &error);
     if (r == OPTIONS_HELP_SHOWN)
         return STATUS_ROWS;
     if (r == OPTIONS_READ)
-        r = run(&options, &error);
-    if (r == 0)
-        return STATUS_ROWS;
+        r = run(&server, &error);
+    if (r >= 0)
+        return r;
     log_error("server", "%s", error.text);
     return STATUS_ERROR;
 }

@@ -19,15 +19,19 @@ struct command {
 
 static const struct command commands[] = {
     {"standalone", standalone_command,
-     "record this host into a private database, in the foreground"                            },
-    {"report",     report_command,     "ask a canned question, or list them"                  },
-    {"query",      query_command,      "ask in SQL"                                           },
-    {"status",     status_command,     "how the agent, the hosts and the server are doing"    },
-    {"sync",       sync_command,       "wait until all that was seen can be queried"          },
-    {"doctor",     doctor_command,     "what of this host's set-up loses evidence"            },
-    {"journal",    journal_command,    "list, show and check batches that are not shipped yet"},
-    {"server",     server_command,     "set up and keep a central MariaDB"                    },
-    {"client",     client_command,     "credentials of hosts: enroll, list, rotate, revoke"   },
+     "record this host into a private database, in the foreground"                                   },
+    {"report",     report_command,     "ask a canned question, or list them"                         },
+    {"tree",       tree_command,       "who was alive on a host at a time, or all around a process"  },
+    {"diff",       diff_command,       "what changed between two times, or differs between two hosts"},
+    {"user",       user_command,       "all about one login user, on a page"                         },
+    {"query",      query_command,      "ask in SQL"                                                  },
+    {"export",     export_command,     "rows for other tools: a case bundle, ECS, Timesketch, TLN"    },
+    {"status",     status_command,     "how the agent, the hosts and the server are doing"           },
+    {"sync",       sync_command,       "wait until all that was seen can be queried"                 },
+    {"doctor",     doctor_command,     "what of this host's set-up loses evidence"                   },
+    {"journal",    journal_command,    "list, show and check batches that are not shipped yet"       },
+    {"server",     server_command,     "set up and keep a central MariaDB"                           },
+    {"client",     client_command,     "credentials of hosts: enroll, list, rotate, revoke"          },
 };
 
 static void print_help(FILE *to)

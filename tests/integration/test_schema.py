@@ -216,7 +216,7 @@ class Interrupted(ServerTest):
 
     def fresh(self):
         self.root.run("DROP DATABASE IF EXISTS vestige")
-        for role in ("vestige_agent", "vestige_reader", "vestige_admin"):
+        for role in ("vestige_agent", "vestige_reader", "vestige_admin", "vestige_grafana"):
             self.root.run(f"DROP ROLE IF EXISTS {role}")
         for user in ("vestige_owner", "vestige_maintainer"):
             self.root.run(f"DROP USER IF EXISTS {user}@localhost")

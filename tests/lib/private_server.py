@@ -66,16 +66,21 @@ class Session:
 
 
 class PrivateServer:
-    def __init__(self, **settings):
-        self.directory = tempfile.mkdtemp(prefix="vestige-server-")
+    def __init__(self, directory=None, **settings):
+        """In a directory of its own, or in one that stays and may hold the data of before."""
+        self.directory = directory or tempfile.mkdtemp(prefix="vestige-server-")
         self.socket = os.path.join(self.directory, "socket")
         self.settings = {**SETTINGS, **{k.replace("_", "-"): v for k, v in settings.items()}}
         self.process = None
         # A server that starts deletes temporary tables there, also those of another one.
-        os.mkdir(os.path.join(self.directory, "tmp"))
+        os.makedirs(os.path.join(self.directory, "tmp"), exist_ok=True)
+        if not os.path.isdir(os.path.join(self.directory, "data", "mysql")):
+            self.install()
+        self.start()
+
+    def install(self):
         run("mariadb-install-db", "--no-defaults", f"--datadir={self.directory}/data",
             f"--tmpdir={self.directory}/tmp", "--auth-root-authentication-method=socket", "--skip-test-db", "--user=root")
-        self.start()
 
     def start(self):
         options = [f"--{name}={value}" for name, value in self.settings.items()]

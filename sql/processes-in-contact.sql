@@ -1,0 +1,52 @@
+-- question: Which processes, with which arguments and parents, had connections with this remote name or address?
+-- parameter: remote text; a remote name or address
+-- parameter: port number = none; only this remote port
+-- window: 7 days
+-- tags: network, process, seed
+-- example: vestige report processes-in-contact remote=irc.example.net
+-- column: first_seen; when its first connection with it began
+-- column: login_user; who had logged in, whatever su, sudo or setuid came later
+-- column: username; as whom the program ran
+-- column: application; the name that it had at that moment
+-- column: program; the file that it was
+-- column: command; how it was started
+-- column: parent; the command that started it
+-- column: connections; how many there were, also those that failed
+-- column: last_seen; when the last of them began
+WITH contact AS (
+  SELECT e.host_id, e.id FROM endpoint e
+   WHERE e.remote_name = :remote AND e.day >= :since_day AND e.created_at >= :since AND e.created_at <= :until
+  UNION
+  SELECT e.host_id, e.id FROM endpoint e
+   WHERE e.remote_address = COALESCE(INET6_NTOA(INET6_ATON(:remote)), :remote)
+     AND e.day >= :since_day AND e.created_at >= :since AND e.created_at <= :until
+  UNION
+  -- Contacts from before the name was known: the host learned it for this address later.
+  SELECT e.host_id, e.id
+    FROM address_name n
+    STRAIGHT_JOIN endpoint e FORCE INDEX (remote_address) ON e.remote_address = n.address AND e.host_id = n.host_id
+   WHERE n.name = :remote AND n.day <= :until_day AND e.remote_name IS NULL
+     AND e.day >= :since_day AND e.created_at >= :since AND e.created_at <= :until
+     AND (n.destroyed_at IS NULL OR n.destroyed_at >= e.created_at)
+)
+SELECT h.name AS host, MIN(e.created_at) AS first_seen,
+       COALESCE(e.login_username, e.login_uid) AS login_user,
+       COALESCE(e.username, e.uid) AS username,
+       e.pid, p.ppid, e.application, p.exe AS program, p.cmdline AS command,
+       parent.cmdline AS parent,
+       COUNT(*) AS connections, MAX(e.created_at) AS last_seen,
+       e.host_id AS row_host_id, e.process_id AS row_id
+  FROM contact c
+  JOIN endpoint e ON e.host_id = c.host_id AND e.id = c.id
+   AND e.day = DATE('1970-01-01' + INTERVAL c.id DIV 1000000 SECOND)
+  JOIN enrolment h ON h.host_id = e.host_id
+  LEFT JOIN process p ON p.host_id = e.host_id AND p.id = e.process_id
+   AND p.day = DATE('1970-01-01' + INTERVAL e.process_id DIV 1000000 SECOND)
+  LEFT JOIN process parent ON parent.host_id = p.host_id AND parent.id = p.parent_id
+   AND parent.day = DATE('1970-01-01' + INTERVAL p.parent_id DIV 1000000 SECOND)
+ WHERE (:port IS NULL OR e.remote_port = :port)
+   AND (:host_id IS NULL OR e.host_id = :host_id)
+   AND (:any_login OR e.login_uid <=> :login_uid)
+ GROUP BY e.host_id, e.process_id, e.pid, e.application, e.uid, e.login_uid
+ ORDER BY first_seen, row_host_id, row_id, e.pid
+ LIMIT :row_limit

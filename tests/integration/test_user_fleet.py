@@ -1,0 +1,85 @@
+"""`vestige user` on rows that are known: persons of a fleet, and what cannot be made to happen here."""
+
+import json
+import unittest
+
+from private_server import PrivateServer
+from vestige_test import main
+
+
+class TestFleet(unittest.TestCase):
+    """A person has another number on each host, and somebody else has hers."""
+
+    maxDiff = None
+    BASE = 1767261600000000  # 2026-01-01 10:00
+    WINDOW = ("--since", "2026-01-01", "--until", "2026-01-02")
+
+    @classmethod
+    def setUpClass(cls):
+        cls.server = PrivateServer()
+        cls.addClassCleanup(cls.server.close)
+        cls.server.vestige("server", "init")
+        for name in ("web1", "web2"):
+            cls.server.enrol(name)
+        cls.root = cls.server.root("vestige")
+        cls.addClassCleanup(cls.root.close)
+        cls.number = cls.BASE
+        for host, name, uid in ((1, "alice", 1001), (2, "alice", 1005), (2, "bob", 1001)):
+            cls.insert("account", host, username=name, uid=uid)
+            cls.insert("process", host, pid=7, boot_id="9ef5ba15-e1b3-47bd-a95f-8eee5155396d",
+                       exe=f"/bin/{name}{host}", argv0="x", arguments="", login_uid=uid,
+                       login_username=name, uid=uid, euid=uid)
+        cls.insert("device", 1, subsystem="block", devpath="/d", devnode="/dev/sdx", vendor="<b>Acme",
+                   model="Stick", serial="77", users_logged_in="bob,alice")
+        cls.insert("device", 1, subsystem="block", devpath="/e", users_logged_in="alice2")
+        cls.insert("finding", 2, **{"class": "login_unusual", "subject": "alice", "detail": "at night"})
+        cls.insert("finding", 2, **{"class": "login_unusual", "subject": "malice", "detail": "x"})
+        cls.insert("gap", 1, source="audit", cause="overrun", unit="record", count=23,
+                   destroyed_at="2026-01-01 10:00:05",
+                   boot_id="9ef5ba15-e1b3-47bd-a95f-8eee5155396d")
+        cls.insert("auth_attempt", 2, username="alice", service="sshd", result="failure",
+                   remote_address="192.0.2.1")
+
+    @classmethod
+    def insert(cls, table, host, **values):
+        cls.number += 1
+        values = {"host_id": host, "id": cls.number, "day": "2026-01-01", "batch": 1,
+                  "created_at": "2026-01-01 10:00:00", "seen_by": "agent", **values}
+        names = ", ".join(f"`{name}`" for name in values)
+        cls.root.run(f"INSERT INTO {table} ({names}) VALUES ({', '.join(['%s'] * len(values))})",
+                     *values.values())
+
+    def facts(self, *words):
+        done = self.server.vestige("user", *words, *self.WINDOW, "--format", "json")
+        return {section["title"]: [fact["sentence"] for fact in section["facts"]]
+                for section in json.loads(done.stdout)["sections"]}
+
+    def test_numbers_differ(self):
+        at = "at 2026-01-01 10:00:00"
+        facts = self.facts("alice")
+        self.assertEqual([f"/bin/alice1: once on web1; {at}", f"/bin/alice2: once on web2; {at}"],
+                         facts["Programs run most"])
+        self.assertEqual([f"While alice was logged in, block /dev/sdx (<b>Acme Stick), serial 77, "
+                          f"appeared on web1 {at}"], facts["Devices"])
+        self.assertEqual([f"login_unusual on web2 {at}: alice: at night"], facts["Findings"])
+        self.assertEqual([f"One attempt as alice by sshd from 192.0.2.1 failed on web2; {at}"],
+                         facts["Failed attempts"])
+        self.assertEqual(["On web1, audit missed 23 records (overrun) from 2026-01-01 10:00:00 "
+                          "to 2026-01-01 10:00:05"], facts["What is not known"])
+        self.assertEqual([f"/bin/bob2: once on web2; {at}"], self.facts("bob")["Programs run most"])
+        self.assertEqual([f"/bin/alice2: once on web2; {at}"],
+                         self.facts("alice", "--on", "web2")["Programs run most"])
+
+    def test_by_number(self):
+        """A number is whoever has it."""
+        self.assertEqual(["/bin/alice1: once on web1", "/bin/bob2: once on web2"],
+                         [one.partition(";")[0] for one in self.facts("1001")["Programs run most"]])
+
+    def test_who(self):
+        done = self.server.vestige("user", "alice", *self.WINDOW)
+        self.assertEqual("Login user alice: number 1001 on web1, 1005 on web2",
+                         done.stdout.splitlines()[0])
+
+
+if __name__ == "__main__":
+    main()

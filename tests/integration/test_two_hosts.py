@@ -31,6 +31,7 @@ from vestige_test import (ACTOR, VESTIGE, Standalone, actor_command, assert_audi
                           brief, main, run, wait_for)
 
 LATE = 90
+COPY = 1000000
 NETWORK = "198.18.7"
 ALICE = 4711
 SSHD = """
@@ -444,6 +445,39 @@ class TestHalves(Asked):
         rows = {row["host"]: row for row in self.report("clock-offsets")}
         self.assertEqual(LATE, round(rows["db1"]["last_offset_ms"] / 1000))
         self.assertEqual(0, round(rows["web1"]["last_offset_ms"] / 1000))
+
+    def test_both_saw_all(self):
+        """Two agents that hear the whole machine, as in network namespaces only, record both ends each.
+        It is the address that tells whose each is."""
+        for n, host_id in ((1, 2), (2, 3)):
+            self.change("INSERT INTO interface_address (host_id, id, day, created_at, seen_by, interface, "
+                        "address, batch) VALUES (%s, 1, '1970-01-01', '1970-01-01', 'rtnetlink', 'vt0', %s, "
+                        "1)", host_id, f"{NETWORK}.{n}")
+        try:
+            for table in ("session", "endpoint", "process"):
+                self.copy(table)
+            rows = self.report("movement-between-hosts")
+            self.assertEqual([self.THERE, self.BACK], self.values(rows, *self.NAMES))
+            rows = self.report("connections-between-hosts")
+            self.assertEqual([("web1", "db1"), ("db1", "web1")],
+                             self.values(rows, "from_host", "to_host"))
+        finally:
+            self.change("DELETE FROM interface_address WHERE host_id IN (2, 3)")
+            for table in ("session", "endpoint", "process"):
+                self.change(f"DELETE FROM {table} WHERE batch >= {COPY}")
+
+    def copy(self, table):
+        """The rows of each to the other, by its clock; what is a copy has a batch that never was."""
+        with self.root.cursor() as cursor:
+            cursor.execute("SELECT column_name FROM information_schema.columns WHERE table_schema = "
+                           "'vestige' AND table_name = %s AND is_generated = 'NEVER'", [table])
+            names = [name for name, in cursor.fetchall()]
+        values = {"host_id": "5 - host_id", "batch": f"batch + {COPY}",
+                  **{name: f"{name} + INTERVAL IF(host_id = 3, %s, -%s) SECOND"
+                     for name in ("created_at", "destroyed_at")}}
+        self.change(f"INSERT INTO {table} ({', '.join(names)}) SELECT "
+                    f"{', '.join(values.get(name, name) for name in names)} FROM {table} "
+                    f"WHERE host_id IN (2, 3) AND batch < {COPY}", *[LATE] * 4)
 
     def test_lost_end(self):
         """Of a connection of which only one end was recorded nothing is said."""

@@ -464,20 +464,20 @@ class TestHalves(Asked):
         finally:
             self.change("DELETE FROM interface_address WHERE host_id IN (2, 3)")
             for table in ("session", "endpoint", "process"):
-                self.change(f"DELETE FROM {table} WHERE batch >= {COPY}")
+                self.change(f"DELETE FROM {table} WHERE settle_batch = {COPY}")
 
     def copy(self, table):
-        """The rows of each to the other, by its clock; what is a copy has a batch that never was."""
+        """The rows of each to the other, by its clock; a copy is known by a batch that never was."""
         with self.root.cursor() as cursor:
             cursor.execute("SELECT column_name FROM information_schema.columns WHERE table_schema = "
                            "'vestige' AND table_name = %s AND is_generated = 'NEVER'", [table])
             names = [name for name, in cursor.fetchall()]
-        values = {"host_id": "5 - host_id", "batch": f"batch + {COPY}",
+        values = {"host_id": "5 - host_id", "settle_batch": str(COPY),
                   **{name: f"{name} + INTERVAL IF(host_id = 3, %s, -%s) SECOND"
                      for name in ("created_at", "destroyed_at")}}
         self.change(f"INSERT INTO {table} ({', '.join(names)}) SELECT "
                     f"{', '.join(values.get(name, name) for name in names)} FROM {table} "
-                    f"WHERE host_id IN (2, 3) AND batch < {COPY}", *[LATE] * 4)
+                    f"WHERE host_id IN (2, 3)", *[LATE] * 4)
 
     def test_lost_end(self):
         """Of a connection of which only one end was recorded nothing is said."""

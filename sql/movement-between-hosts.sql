@@ -8,12 +8,12 @@
 -- column: hop; 1 is the first step of a chain
 -- column: at; when the connection was made, by the server's clock
 -- column: path; the chain so far, in words
--- column: from_user; as whom the connecting program ran, if not as the login user
+-- column: from_user; as whom the connecting program ran
 -- column: came_from; where the session on the host it started from came from; empty: nobody says
 -- column: to_user; whose session was opened on the other host
 -- column: became; whom su or sudo made of the session there
 -- column: until; when that session ended, by the server's clock; empty: it has not
--- column: session_by; exact: the session's leader, or who forked it, had just accepted this very connection; probable: by address and time only
+-- column: session_by; exact: the session's leader, or who forked it, had accepted this very connection; probable: what fits best by address, time or an inferred process
 -- column: apart_s; seconds between the two ends' beginnings, after the correction
 -- column: tolerance_s; how many were allowed
 -- column: row_other_host_id; the host at the other end, and the rows there

@@ -168,6 +168,7 @@ class Journey:
                                      there + "; exit")),
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         self.hosts = web, db
+        self.writer = -1
 
     def wait(self):
         """All wait, from here until let_go()."""
@@ -182,7 +183,8 @@ class Journey:
 
     def let_go(self):
         """The innermost command ends, and with it all others; nothing may have gone wrong."""
-        os.close(self.writer)
+        writer, self.writer = self.writer, -1
+        os.close(writer)
         output, _ = self.client.communicate(timeout=30)
         if self.client.returncode:
             raise AssertionError(output + self.said())
@@ -194,6 +196,8 @@ class Journey:
         self.client.kill()
         self.client.wait(30)
         self.client.stdout.close()
+        with contextlib.suppress(OSError):
+            os.close(self.writer)  # unless it was let go
         os.unlink(self.gate)
 
 
@@ -251,7 +255,6 @@ class TestTwoAgents(Asked):
             cls.journey = Journey(cls.web, cls.db)
             cls.addClassCleanup(cls.journey.close)
             cls.journey.wait()
-        cls.addClassCleanup(cls.journey.let_go)
         try:
             wait_for(cls.all_seen, 20, "both agents saw all of it", 0.2)
         except AssertionError as failure:

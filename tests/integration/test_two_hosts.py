@@ -284,8 +284,9 @@ class TestTwoAgents(Asked):
         try:
             yield
         finally:
-            for pid in pids:
-                os.kill(pid, signal.SIGCONT)
+            for host in (cls.web, cls.db):
+                os.kill(host.agent.process.pid, signal.SIGCONT)  # nsenter stops with its child
+                os.kill(host.agent.inner_pid(), signal.SIGCONT)
 
     @classmethod
     def all_seen(cls):

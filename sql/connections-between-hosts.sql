@@ -12,7 +12,8 @@
 -- column: tolerance_s; how many were allowed
 WITH RECURSIVE departed AS (
   -- What is recursive here, though it adds nothing, is worked out once. Keys first: of one user; of one
-  -- host, what went to its addresses, and what it made to where something came from them; or all.
+  -- host, what went to the addresses it is known to have, and what it made to where something came from
+  -- these; or all.
   SELECT o.host_id, o.id, o.created_at, o.destroyed_at, o.batch, o.login_uid, o.login_username, o.uid,
          o.username, o.application, o.protocol, o.local_address, o.local_port, o.remote_address,
          o.remote_port, o.bytes_sent, o.bytes_received

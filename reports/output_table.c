@@ -12,6 +12,7 @@
 #define PORTION_BYTES (32u << 20)
 #define NARROW        36 /* bytes: a UUID; a column of such cells is never folded */
 #define FOLDED_LEAST  16 /* characters that a folded column needs to be readable */
+#define FOLDED_SHARE  24 /* the same, for each of several: libsmartcols shares unevenly */
 
 struct table_state {
     struct libscols_table *table;
@@ -71,13 +72,15 @@ static int fold_wide_columns(struct output *output)
 static bool fits(const struct output *output)
 {
     const struct table_state *state = output->state;
-    size_t needed = 0;
+    size_t needed = 0, n_folded = 0;
     for (size_t i = 0; i < output->n_columns; i++) {
         size_t header = strlen(output->columns[i].name);
         bool folds = output->columns[i].kind != OUTPUT_NUMBER && state->widest[i] > NARROW;
-        size_t cell = folds ? FOLDED_LEAST : state->widest[i];
-        needed += (cell > header ? cell : header) + 1;
+        size_t cell = state->widest[i] > header ? state->widest[i] : header;
+        n_folded += folds;
+        needed += folds ? 1 : cell + 1;
     }
+    needed += n_folded * (n_folded > 1 ? FOLDED_SHARE : FOLDED_LEAST);
     return needed <= scols_table_get_termwidth(state->table) + 1;
 }
 

@@ -5,7 +5,7 @@
 -- parameter: within_s number = 60; the connection may have ended so many seconds before
 -- parameter: loopback number = 0; 1: after connections within the host, too
 -- window: 1 day
--- tags: network, processes, intrusion
+-- tags: network, process, intrusion
 -- example: vestige report started-after-connection sh direction=in --since today
 -- column: created_at; when the program began
 -- column: depth; 0: the process with the connection became this program; 1: it is its child, and so on

@@ -47,13 +47,32 @@ SELECT s.host, s.created_at, s.depth, s.login_user, s.username, s.application, s
             JOIN endpoint e FORCE INDEX (process) ON e.host_id = t.host_id AND e.process_id = t.node_id
             JOIN process r FORCE INDEX (PRIMARY) ON r.host_id = t.host_id AND r.id = t.node_id
              AND r.day = DATE('1970-01-01' + INTERVAL t.node_id DIV 1000000 SECOND)
-           WHERE t.node_id <> t.id AND e.created_at <= t.first_at
+           WHERE NOT :any_login AND t.node_id <> t.id AND e.created_at <= t.first_at
              AND (e.destroyed_at IS NULL
                   OR e.destroyed_at >= t.last_at - INTERVAL LEAST(:within_s, 1000000000) SECOND)
              AND e.day <= :until_day
              AND e.direction IN ('in', 'out') AND (:direction IS NULL OR e.direction = :direction)
              AND (e.status = 'established' OR e.status IS NULL)
              AND (:loopback OR NOT (e.remote_address LIKE '127.%' OR e.remote_address = '::1'))
+             AND COALESCE(r.own, 0) = 0
+           UNION ALL
+          SELECT STRAIGHT_JOIN t.host_id, t.id, t.depth, e.id AS endpoint_id, e.created_at AS connected_at
+            FROM above t
+            JOIN (SELECT c.host_id, c.id, c.process_id, c.created_at, c.destroyed_at
+                    FROM endpoint c
+                   WHERE :any_login AND c.day <= :until_day AND c.created_at <= :until
+                     AND (c.destroyed_at IS NULL
+                          OR c.destroyed_at >= :since - INTERVAL LEAST(:within_s, 1000000000) SECOND)
+                     AND c.direction IN ('in', 'out') AND (:direction IS NULL OR c.direction = :direction)
+                     AND (c.status = 'established' OR c.status IS NULL)
+                     AND (:loopback OR NOT (c.remote_address LIKE '127.%' OR c.remote_address = '::1'))
+                     AND (:host_id IS NULL OR c.host_id = :host_id)
+                   LIMIT 18446744073709551615) e ON e.host_id = t.host_id AND e.process_id = t.node_id
+            JOIN process r FORCE INDEX (PRIMARY) ON r.host_id = t.host_id AND r.id = t.node_id
+             AND r.day = DATE('1970-01-01' + INTERVAL t.node_id DIV 1000000 SECOND)
+           WHERE :any_login AND t.node_id <> t.id AND e.created_at <= t.first_at
+             AND (e.destroyed_at IS NULL
+                  OR e.destroyed_at >= t.last_at - INTERVAL LEAST(:within_s, 1000000000) SECOND)
              AND COALESCE(r.own, 0) = 0)
         SELECT STRAIGHT_JOIN h.name AS host, p.created_at, t.depth,
                COALESCE(p.login_username, p.login_uid) AS login_user,

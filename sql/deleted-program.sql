@@ -23,6 +23,7 @@ WITH gone AS (
      AND (NOT side.new OR f.new_path IS NOT NULL AND FIND_IN_SET('rename', f.operations))
      AND f.created_at >= :since AND f.created_at <= :until AND f.day >= :since_day
      AND (:host_id IS NULL OR f.host_id = :host_id)
+   LIMIT 18446744073709551615
 ), found AS (
   SELECT p.host_id, p.id, NULL AS deleted_at, NULL AS by_id, p.exe,
          IF(p.exe LIKE '/memfd:%', 'in memory', 'deleted before') AS what,

@@ -27,7 +27,7 @@ WITH used AS (
 ), usual AS (
   SELECT DISTINCT host_id, login_uid,
          UNHEX(SHA2(SUBSTRING_INDEX(path, '/', 1 + LEAST(CHAR_LENGTH(path) - CHAR_LENGTH(REPLACE(path, '/', '')) - 1, :depth)), 256)) AS digest
-    FROM file_access
+    FROM file_access IGNORE INDEX (PRIMARY)
    WHERE login_uid IS NOT NULL
      AND created_at >= :since - INTERVAL LEAST(:baseline, 36500) DAY AND created_at < :since
      AND day >= :since_day - INTERVAL LEAST(:baseline, 36500) DAY
@@ -35,7 +35,7 @@ WITH used AS (
      AND (:any_login OR login_uid <=> :login_uid)
 ), days AS (
   SELECT host_id, login_uid, COUNT(DISTINCT DATE(created_at)) AS days
-    FROM file_access
+    FROM file_access IGNORE INDEX (PRIMARY)
    WHERE login_uid IS NOT NULL AND created_at >= :since - INTERVAL LEAST(:baseline, 36500) DAY AND created_at < :since
      AND day >= :since_day - INTERVAL LEAST(:baseline, 36500) DAY
      AND (:host_id IS NULL OR host_id = :host_id)

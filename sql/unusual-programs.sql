@@ -23,14 +23,14 @@ WITH ran AS (
    GROUP BY p.host_id, p.login_uid, p.exe
 ), usual AS (
   SELECT DISTINCT host_id, login_uid, UNHEX(SHA2(exe, 256)) AS digest
-    FROM process
+    FROM process IGNORE INDEX (PRIMARY)
    WHERE login_uid IS NOT NULL AND exe IS NOT NULL AND created_at >= :since - INTERVAL LEAST(:baseline, 36500) DAY AND created_at < :since
      AND day >= :since_day - INTERVAL LEAST(:baseline, 36500) DAY
      AND (:host_id IS NULL OR host_id = :host_id)
      AND (:any_login OR login_uid <=> :login_uid)
 ), days AS (
   SELECT host_id, login_uid, COUNT(DISTINCT DATE(created_at)) AS days
-    FROM process
+    FROM process IGNORE INDEX (PRIMARY)
    WHERE login_uid IS NOT NULL AND created_at >= :since - INTERVAL LEAST(:baseline, 36500) DAY AND created_at < :since
      AND day >= :since_day - INTERVAL LEAST(:baseline, 36500) DAY
      AND (:host_id IS NULL OR host_id = :host_id)

@@ -10,6 +10,7 @@
 -- column: program; the file that it was
 -- column: command; how it was started
 -- schedule: process; subject program, what
+
 -- The files are read once for both names of a rename.
 WITH gone AS (
   SELECT f.host_id, f.created_at, f.process_id,

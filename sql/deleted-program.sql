@@ -10,21 +10,21 @@
 -- column: program; the file that it was
 -- column: command; how it was started
 -- schedule: process; subject program, what
+
+-- The files are read once for both names of a rename.
 WITH gone AS (
-  SELECT f.host_id, f.id, f.created_at, f.process_id, f.path,
-         IF(FIND_IN_SET('delete', f.operations), 'deleted', 'moved') AS what,
-         CRC32(f.path) AS crc, GREATEST(f.batch, COALESCE(f.end_batch, 0)) AS batch
+  SELECT f.host_id, f.created_at, f.process_id,
+         IF(side.new, f.new_path, f.path) AS path,
+         IF(side.new, 'replaced', IF(FIND_IN_SET('delete', f.operations), 'deleted', 'moved')) AS what,
+         CRC32(IF(side.new, f.new_path, f.path)) AS crc,
+         GREATEST(f.batch, COALESCE(f.end_batch, 0)) AS batch
     FROM file_access f
+    STRAIGHT_JOIN (SELECT 0 AS new UNION ALL SELECT 1) side
    WHERE (FIND_IN_SET('delete', f.operations) OR FIND_IN_SET('rename', f.operations))
+     AND (NOT side.new OR f.new_path IS NOT NULL AND FIND_IN_SET('rename', f.operations))
      AND f.created_at >= :since AND f.created_at <= :until AND f.day >= :since_day
      AND (:host_id IS NULL OR f.host_id = :host_id)
-   UNION ALL
-  SELECT f.host_id, f.id, f.created_at, f.process_id, f.new_path, 'replaced', CRC32(f.new_path),
-         GREATEST(f.batch, COALESCE(f.end_batch, 0))
-    FROM file_access f
-   WHERE f.new_path IS NOT NULL AND FIND_IN_SET('rename', f.operations)
-     AND f.created_at >= :since AND f.created_at <= :until AND f.day >= :since_day
-     AND (:host_id IS NULL OR f.host_id = :host_id)
+   LIMIT 18446744073709551615
 ), found AS (
   SELECT p.host_id, p.id, NULL AS deleted_at, NULL AS by_id, p.exe,
          IF(p.exe LIKE '/memfd:%', 'in memory', 'deleted before') AS what,
@@ -56,7 +56,7 @@ SELECT h.name AS host, p.created_at,
        p.exe AS program, p.cmdline AS command, p.exe_sha256 AS sha256, p.destroyed_at AS ended_at,
        d.host_id AS row_host_id, d.id AS row_id, d.batch AS row_batch
   FROM found d
-  JOIN process p FORCE INDEX (PRIMARY) ON p.host_id = d.host_id AND p.id = d.id
+  STRAIGHT_JOIN process p FORCE INDEX (PRIMARY) ON p.host_id = d.host_id AND p.id = d.id
    AND p.day = DATE('1970-01-01' + INTERVAL d.id DIV 1000000 SECOND)
   JOIN enrolment h ON h.host_id = d.host_id
   LEFT JOIN process remover FORCE INDEX (PRIMARY) ON remover.host_id = d.host_id AND remover.id = d.by_id

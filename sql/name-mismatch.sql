@@ -13,40 +13,41 @@
 -- A name fits that is a part of the program's (python3 of python3.11, sh of dash, vi of vim.basic), that
 -- has it in it (tmux: server), and that of the script which is executed. Programs that go by many names
 -- are left out, and so are the names of threads, unless they are those of well-known services.
-WITH named AS (
-  SELECT p.host_id, p.id, 'comm' AS seen_in, p.comm AS name, p.comm AS word, p.batch
-    FROM process p
-   WHERE p.created_at >= :since AND p.created_at <= :until AND p.day >= :since_day
-     AND (:host_id IS NULL OR p.host_id = :host_id)
-     AND (:any_login OR p.login_uid <=> :login_uid)
-   UNION ALL
-  SELECT p.host_id, p.id, 'argv0', LEFT(p.argv0, 255),
-         SUBSTRING_INDEX(SUBSTRING_INDEX(SUBSTRING_INDEX(
-           TRIM(LEADING '-' FROM LEFT(p.argv0, 4096)), ' ', 1), ':', 1), '/', -1),
-         p.batch
-    FROM process p
-   WHERE p.argv0 <> ''
-     AND p.created_at >= :since AND p.created_at <= :until AND p.day >= :since_day
-     AND (:host_id IS NULL OR p.host_id = :host_id)
-     AND (:any_login OR p.login_uid <=> :login_uid)
-   UNION ALL
-  SELECT c.host_id, c.process_id, 'renamed', c.new_value, c.new_value, c.batch
+WITH noted AS (
+  SELECT c.host_id, c.process_id AS id, 'renamed' AS seen_in, c.new_value AS name, c.batch
     FROM process_change c
    WHERE c.kind = 'comm'
      AND c.created_at >= :since AND c.created_at <= :until AND c.day >= :since_day
      AND (:host_id IS NULL OR c.host_id = :host_id)
    UNION ALL
-  SELECT e.host_id, e.process_id, 'endpoint', e.application, e.application, e.batch
+  SELECT e.host_id, e.process_id, 'endpoint', e.application, e.batch
     FROM endpoint e
    WHERE (e.application REGEXP '^(.?(crond?|atd|init|systemd.*|sshd.*|httpd|apache2?|nginx|named|ntpd|chronyd|rsyslogd|syslogd|udevd|getty|agetty|login|inetd|xinetd|cupsd|smbd|dbus-daemon|dockerd|containerd|postfix|master|sendmail|exim4?|mysqld|mariadbd|postgres|java)|kworker.*|ksoftirqd.*|kthreadd|migration.*|rcu_.*|watchdog.*|[[].*)$')
      AND e.created_at >= :since AND e.created_at <= :until AND e.day >= :since_day
      AND (:host_id IS NULL OR e.host_id = :host_id)
      AND (:any_login OR e.login_uid <=> :login_uid)
+), own_names AS (
+  SELECT p.host_id, p.id, IF(side.shown, 'argv0', 'comm') AS seen_in,
+         IF(side.shown, LEFT(p.argv0, 255), p.comm) AS name,
+         IF(side.shown, SUBSTRING_INDEX(SUBSTRING_INDEX(SUBSTRING_INDEX(
+           TRIM(LEADING '-' FROM LEFT(p.argv0, 4096)), ' ', 1), ':', 1), '/', -1), p.comm) AS word,
+         p.batch, p.arguments,
+         SUBSTRING_INDEX(TRIM(TRAILING ' (deleted)' FROM p.exe), '/', -1) AS base
+    FROM process p
+    STRAIGHT_JOIN (SELECT 0 AS shown UNION ALL SELECT 1) side
+   WHERE (NOT side.shown OR p.argv0 <> '')
+     AND p.exe IS NOT NULL AND NOT COALESCE(p.own, 0)
+     AND p.created_at >= :since AND p.created_at <= :until AND p.day >= :since_day
+     AND (:host_id IS NULL OR p.host_id = :host_id)
+     AND (:any_login OR p.login_uid <=> :login_uid)
 ), judged AS (
-  SELECT n.*, p.exe,
-         SUBSTRING_INDEX(TRIM(TRAILING ' (deleted)' FROM p.exe), '/', -1) AS base,
-         CONCAT('/', LEFT(p.arguments, 4096)) AS words
-    FROM named n
+  SELECT host_id, id, seen_in, name, word, batch, base, CONCAT('/', LEFT(arguments, 4096)) AS words
+    FROM own_names
+   WHERE (word = '' OR LOCATE(word, base) = 0) AND LOCATE(LEFT(base, 15), name) = 0
+   UNION ALL
+  SELECT n.host_id, n.id, n.seen_in, n.name, n.name, n.batch,
+         SUBSTRING_INDEX(TRIM(TRAILING ' (deleted)' FROM p.exe), '/', -1), CONCAT('/', LEFT(p.arguments, 4096))
+    FROM noted n
     JOIN process p FORCE INDEX (PRIMARY) ON p.host_id = n.host_id AND p.id = n.id
      AND p.day = DATE('1970-01-01' + INTERVAL n.id DIV 1000000 SECOND)
    WHERE p.exe IS NOT NULL AND NOT COALESCE(p.own, 0)
@@ -68,7 +69,7 @@ SELECT h.name AS host, p.created_at,
        p.host_id AS row_host_id, p.id AS row_id,
        GREATEST(s.batch, p.batch, COALESCE(p.settle_batch, 0), COALESCE(p.end_batch, 0)) AS row_batch
   FROM strange s
-  JOIN process p FORCE INDEX (PRIMARY) ON p.host_id = s.host_id AND p.id = s.id
+  STRAIGHT_JOIN process p FORCE INDEX (PRIMARY) ON p.host_id = s.host_id AND p.id = s.id
    AND p.day = DATE('1970-01-01' + INTERVAL s.id DIV 1000000 SECOND)
   JOIN enrolment h ON h.host_id = p.host_id
  ORDER BY p.created_at, p.host_id, p.id, s.name

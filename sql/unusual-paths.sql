@@ -12,6 +12,8 @@
 -- column: baseline; good; quiet: active on few days before, so that much looks unusual; none: on none
 -- column: baseline_days; on how many days before the window the user was active there
 -- schedule: file_access; subject login_user, directory
+
+-- Most of what is usual was also done in the last three days; only for the rest is the whole baseline read.
 WITH used AS (
   SELECT f.host_id, f.login_uid, SUBSTRING_INDEX(f.path, '/', 1 + LEAST(CHAR_LENGTH(f.path) - CHAR_LENGTH(REPLACE(f.path, '/', '')) - 1, :depth)) AS directory,
          MAX(f.login_username) AS login_username, COUNT(*) AS files,
@@ -24,10 +26,19 @@ WITH used AS (
      AND (:host_id IS NULL OR f.host_id = :host_id)
      AND (:any_login OR f.login_uid <=> :login_uid)
    GROUP BY f.host_id, f.login_uid, directory
+), recent AS (
+  SELECT DISTINCT host_id, login_uid,
+         UNHEX(SHA2(SUBSTRING_INDEX(path, '/', 1 + LEAST(CHAR_LENGTH(path) - CHAR_LENGTH(REPLACE(path, '/', '')) - 1, :depth)), 256)) AS digest
+    FROM file_access IGNORE INDEX (PRIMARY)
+   WHERE login_uid IS NOT NULL
+     AND created_at >= :since - INTERVAL LEAST(:baseline, 3) DAY AND created_at < :since
+     AND day >= :since_day - INTERVAL LEAST(:baseline, 3) DAY
+     AND (:host_id IS NULL OR host_id = :host_id)
+     AND (:any_login OR login_uid <=> :login_uid)
 ), usual AS (
   SELECT DISTINCT host_id, login_uid,
          UNHEX(SHA2(SUBSTRING_INDEX(path, '/', 1 + LEAST(CHAR_LENGTH(path) - CHAR_LENGTH(REPLACE(path, '/', '')) - 1, :depth)), 256)) AS digest
-    FROM file_access
+    FROM file_access IGNORE INDEX (PRIMARY)
    WHERE login_uid IS NOT NULL
      AND created_at >= :since - INTERVAL LEAST(:baseline, 36500) DAY AND created_at < :since
      AND day >= :since_day - INTERVAL LEAST(:baseline, 36500) DAY
@@ -35,7 +46,7 @@ WITH used AS (
      AND (:any_login OR login_uid <=> :login_uid)
 ), days AS (
   SELECT host_id, login_uid, COUNT(DISTINCT DATE(created_at)) AS days
-    FROM file_access
+    FROM file_access IGNORE INDEX (PRIMARY)
    WHERE login_uid IS NOT NULL AND created_at >= :since - INTERVAL LEAST(:baseline, 36500) DAY AND created_at < :since
      AND day >= :since_day - INTERVAL LEAST(:baseline, 36500) DAY
      AND (:host_id IS NULL OR host_id = :host_id)
@@ -51,8 +62,10 @@ SELECT h.name AS host, COALESCE(r.login_username, r.login_uid) AS login_user,
        r.host_id AS row_host_id, r.row_id, r.row_batch
   FROM used r
   JOIN enrolment h ON h.host_id = r.host_id
-  LEFT JOIN usual u ON u.host_id = r.host_id AND u.login_uid = r.login_uid AND u.digest = UNHEX(SHA2(r.directory, 256))
+  LEFT JOIN recent c ON c.host_id = r.host_id AND c.login_uid = r.login_uid AND c.digest = UNHEX(SHA2(r.directory, 256))
+  LEFT JOIN usual u ON c.digest IS NULL
+   AND u.host_id = r.host_id AND u.login_uid = r.login_uid AND u.digest = UNHEX(SHA2(r.directory, 256))
   LEFT JOIN days d ON d.host_id = r.host_id AND d.login_uid = r.login_uid
- WHERE u.digest IS NULL
+ WHERE c.digest IS NULL AND u.digest IS NULL
  ORDER BY r.first_seen, r.host_id, r.login_uid, r.directory
  LIMIT :row_limit

@@ -133,7 +133,8 @@ static void recall(struct files *f, struct file_row *row)
 {
     struct file_actor *actor = row->key.actor;
     struct actor images[PROCESSES_ACTORS_MOST];
-    bool all_known = actor->program_certain && row->comm[0] && row->login_uid != ID_UNSET;
+    bool all_known = actor->program_certain && row->comm[0] && row->login_uid != ID_UNSET &&
+                     row->uid != ID_UNSET;
     if (row->inserted || !actor->process_id || all_known)
         return;
     size_t n =
@@ -146,6 +147,8 @@ static void recall(struct files *f, struct file_row *row)
             memcpy(row->comm, images[i].comm, sizeof(row->comm));
         if (row->login_uid == ID_UNSET) /* audit speaks later than fanotify */
             row->login_uid = images[i].login_uid;
+        if (row->uid == ID_UNSET) /* the fork was heard, and /proc had not been read */
+            row->uid = images[i].uid;
     }
 }
 
@@ -178,7 +181,7 @@ static int write_row(struct files *f, struct file_row *row)
 static bool names_known(struct files *f, struct file_row *row)
 {
     struct slice name;
-    if (!row->comm[0] || row->login_uid == ID_UNSET)
+    if (!row->comm[0] || row->login_uid == ID_UNSET || row->uid == ID_UNSET)
         recall(f, row);
     bool user = user_names_find(f->options.names, row->uid, files_now(f), &name);
     return user_names_find(f->options.names, row->login_uid, files_now(f), &name) && user &&

@@ -9,6 +9,7 @@
 -- column: username; as whom it was started
 -- column: effective_user; with whose rights
 -- column: ended_at; when it ended, or became another program; empty: it lives
+
 -- What ended before the window stays in the walk: its children may live in it.
 WITH RECURSIVE tree (host_id, id, generation, previous_id) AS (
   SELECT p.host_id, p.id, 0, p.previous_id

@@ -15,7 +15,7 @@
 WITH during AS (
   SELECT d.host_id, d.id, s.id AS session_row
     FROM device d
-    JOIN session s ON s.host_id = d.host_id AND s.login_uid = :user AND s.day <= :until_day
+    JOIN session s ON s.host_id = d.host_id AND s.login_uid = :user
      AND s.created_at <= d.created_at AND (s.destroyed_at IS NULL OR s.destroyed_at >= d.created_at)
    WHERE d.created_at >= :since AND d.created_at <= :until AND d.day >= :since_day
      AND (:host_id IS NULL OR d.host_id = :host_id)
@@ -32,7 +32,7 @@ WITH during AS (
     FROM session s
     JOIN device d ON d.host_id = s.host_id AND d.day <= :until_day
      AND d.created_at < s.created_at AND (d.destroyed_at IS NULL OR d.destroyed_at >= s.created_at)
-   WHERE :present AND s.login_uid = :user AND s.day <= :until_day AND s.created_at <= :until
+   WHERE :present AND s.login_uid = :user AND s.created_at <= :until
      AND (s.destroyed_at IS NULL OR s.destroyed_at >= :since)
      AND (d.destroyed_at IS NULL OR d.destroyed_at >= :since)
      AND (:host_id IS NULL OR s.host_id = :host_id)

@@ -18,7 +18,7 @@ SELECT h.name AS host, e.created_at, e.destroyed_at, COALESCE(e.login_username, 
   JOIN process p FORCE INDEX (PRIMARY) ON p.host_id = e.host_id AND p.id = e.process_id
    AND p.day = DATE('1970-01-01' + INTERVAL e.process_id DIV 1000000 SECOND)
   JOIN session s ON s.host_id = p.host_id AND s.session_id = p.session_id AND s.boot_id = p.boot_id
-   AND s.day <= :until_day AND s.created_at <= :until
+   AND s.created_at <= :until
   JOIN enrolment h ON h.host_id = e.host_id
  WHERE e.day <= :until_day AND e.created_at <= :until
    AND (e.destroyed_at IS NULL OR e.destroyed_at >= :since)

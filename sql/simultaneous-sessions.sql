@@ -21,10 +21,10 @@ SELECT h.name AS host, s.created_at, s.username, s.service, s.remote_address, s.
   JOIN session o ON o.username = s.username AND o.remote_address <> s.remote_address
    AND (o.created_at < s.created_at
         OR (o.created_at = s.created_at AND (o.host_id, o.id) < (s.host_id, s.id)))
-   AND (o.destroyed_at IS NULL OR o.destroyed_at >= s.created_at) AND o.day <= :until_day
+   AND (o.destroyed_at IS NULL OR o.destroyed_at >= s.created_at)
   JOIN enrolment h ON h.host_id = s.host_id
   JOIN enrolment g ON g.host_id = o.host_id
- WHERE s.created_at <= :until AND s.day <= :until_day
+ WHERE s.created_at <= :until
    AND (s.destroyed_at IS NULL OR s.destroyed_at >= :since)
    AND (o.destroyed_at IS NULL OR o.destroyed_at >= :since)
    AND (:loopback OR NOT (s.remote_address LIKE '127.%' OR s.remote_address = '::1'

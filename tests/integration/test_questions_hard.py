@@ -33,7 +33,7 @@ class HardTest(unittest.TestCase):
 
     def setUp(self):
         for table in ("process", "process_change", "endpoint", "file_access", "session", "auth_attempt", "account",
-                      "device", "address_name"):
+                      "device", "address_name", "gap"):
             self.root.run(f"DELETE FROM {table}")
 
     @classmethod
@@ -148,7 +148,15 @@ class TestWindow(HardTest):
                         remote_address="192.0.2.1", service="sshd")
         self.insert("device", "11:10:00", devpath="/d", serial="77")
         self.assertEqual(2, len(self.ask("sessions")))
+        self.assertEqual(2, len(self.ask("sessions-at", "at=2026-01-10 11:10", window=())))
         self.assertEqual(1, len(self.ask("devices-while-user", "1001")))
+
+    def test_gaps_over_a_border(self):
+        for begin, end in (("2026-01-08 00:00:00", "00:00:01"), ("2026-01-08 00:00:00", None),
+                           ("23:00:00", "2026-01-12 00:00:00"), ("2026-01-08 00:00:00", "2026-01-09 00:00:00")):
+            self.insert("gap", begin, end, source="audit", cause="overrun", unit="record", count=1)
+        self.assertEqual(3, len(self.ask("gaps")))
+        self.assertEqual(1, len(self.ask("gaps", window=("--since", "2026-01-12 01:00", "--until", "2026-01-13"))))
 
     def test_the_limit(self):
         for second in range(3):
@@ -185,6 +193,19 @@ class TestUsers(HardTest):
         self.assertEqual(["/bin/bob2"], self.column("program", "commands-of-user", "bob", "--on", "web2"))
         self.assertEqual(2, len(self.ask("commands-of-user", "1001")))
         self.assertNotIn("is alice", self.said)
+
+    def test_one_person_on_several_hosts(self):
+        """By name: whatever number; by number: whatever name."""
+        self.people()
+        for host, uid, address in ((1, 1001, "192.0.2.1"), (2, 1005, "192.0.2.2"), (2, 1001, "192.0.2.3")):
+            self.insert("session", "10:00:00", host=host, login_uid=uid, remote_address=address)
+        self.insert("process", "11:00:00", host=2, exe="/bin/unnamed", login_uid=1005)
+        for word, expected in (("alice", [("web1", "alice", 1, "192.0.2.1"), ("web2", "alice", 2, "192.0.2.2")]),
+                               ("bob", [("web2", "bob", 1, "192.0.2.3")]), ("nobody", []), ("x' OR 1=1", []),
+                               ("1001", [("web1", "alice", 1, "192.0.2.1"), ("web2", "bob", 1, "192.0.2.3")])):
+            rows = self.ask("user-across-hosts", word)
+            self.assertEqual(expected, [(row["host"], row["login_user"], row["programs"], row["came_from"])
+                                        for row in rows], word)
 
     def test_unknown(self):
         """No name: the number. No login: unset, and not those of everybody."""

@@ -310,13 +310,9 @@ static int tell_unwatched(struct diff *diff, struct side *side)
 static int tell_completeness(struct diff *diff)
 {
     struct side *before = &diff->sides[BEFORE], *after = &diff->sides[AFTER];
-    int outcome = tell_unwatched(diff, before);
-    if (!outcome)
-        outcome = tell_unwatched(diff, after);
     inquiry_window(&before->inquiry, before->at_us, after->at_us);
     inquiry_window(&after->inquiry, before->at_us, after->at_us);
-    if (!outcome)
-        outcome = inquiry_tell_completeness(&before->inquiry);
+    int outcome = inquiry_tell_completeness(&before->inquiry);
     if (!outcome && !is_one_host(diff))
         outcome = inquiry_tell_completeness(&after->inquiry);
     return outcome;
@@ -329,6 +325,8 @@ static int compare(struct diff *diff)
         output_new(&diff->output, diff->options->format, stdout, columns, N_COLUMNS))
         return error_set(diff->error, -ENOMEM, "out of memory");
     tell_frame(diff);
+    for (size_t i = 0; i < SIDES && !outcome; i++)
+        outcome = tell_unwatched(diff, &diff->sides[i]);
     for (size_t i = 0; i < diff_sections_n && !outcome; i++)
         if (diff->is_chosen[i])
             outcome = merge(diff, &diff_sections[i]);

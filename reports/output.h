@@ -3,11 +3,11 @@
  * How answers reach the user: a table for people, JSON and CSV for programs. Rows are written one
  * at a time, in bounded memory. Text is UTF-8, as evidence is stored.
  *
- *   table  libsmartcols; as wide as the terminal. NULL is empty, or the column's own word. Control
- *          characters and marks that turn the direction of text are shown as \xNN and \uNNNN, so
- *          that evidence cannot drive a terminal.
- *   json   {"rows": [{...}, ...]}; NULL is null; numbers keep all their digits.
- *   csv    RFC 4180 with a header line; NULL is nothing at all, the empty string is "".
+ *   table  libsmartcols; as wide as the terminal; where the columns do not fit into it, a row is
+ * lines of name and value. NULL is empty, or the column's own word. Control characters and marks
+ * that turn the direction of text are shown as \xNN and \uNNNN, so that evidence cannot drive a
+ * terminal. json   {"rows": [{...}, ...]}; NULL is null; numbers keep all their digits. csv    RFC
+ * 4180 with a header line; NULL is nothing at all, the empty string is "".
  */
 #include "core/buffer.h"
 
@@ -29,8 +29,8 @@ struct output;
  *  get a number in JSON. Returns 0 or -ENOMEM. */
 int output_new(struct output **outputp, enum output_format format, FILE *stream,
                const struct output_column *columns, size_t n_columns) MUST_CHECK;
-/** In a table each row stays one line, however long; else wide columns are folded to the terminal.
- */
+/** In a table each row stays one line, however long; else wide columns are folded to the terminal,
+ *  or rows are broken into a line a column. */
 void output_keep_lines(struct output *output);
 /** One row of n_columns values; SLICE_NULL is NULL. Returns 0, -ENOMEM, or the stream's error. */
 int output_row(struct output *output, const struct slice *values) MUST_CHECK;

@@ -1,6 +1,8 @@
 /* libsmartcols lays out what it has been given, so rows are given to it in portions: a long answer
  * is printed as several tables, each with its header, and memory stays bounded. Our own escapes
- * are made before, and the backslash is declared safe so that they are not escaped again. */
+ * are made before, and the backslash is declared safe so that they are not escaped again. Where the
+ * wide columns would get too little of a terminal to be read, each row is printed as lines of its
+ * own, one a column. */
 #include "output_writer.h"
 #include "reports/safe_text.h"
 
@@ -9,11 +11,15 @@
 #define PORTION_ROWS  5000
 #define PORTION_BYTES (32u << 20)
 #define NARROW        36 /* bytes: a UUID; a column of such cells is never folded */
+#define FOLDED_LEAST  16 /* characters that a folded column needs to be readable */
+#define FOLDED_SHARE  24 /* the same, for each of several: libsmartcols shares unevenly */
 
 struct table_state {
     struct libscols_table *table;
     size_t rows, bytes;
-    size_t *widest; /* cell of each column in this portion */
+    size_t *widest;  /* cell of each column in this portion */
+    bool as_records; /* once a portion was, all that follow are */
+    bool has_record; /* one was printed, so that the next needs a line between */
 };
 
 static int add_column(struct libscols_table *table, const struct output_column *column)
@@ -62,14 +68,66 @@ static int fold_wide_columns(struct output *output)
     return 0;
 }
 
+/* Whether the columns fit into the terminal, with the wide ones folded to what can be read. */
+static bool fits(const struct output *output)
+{
+    const struct table_state *state = output->state;
+    size_t needed = 0, n_folded = 0;
+    for (size_t i = 0; i < output->n_columns; i++) {
+        size_t header = strlen(output->columns[i].name);
+        bool folds = output->columns[i].kind != OUTPUT_NUMBER && state->widest[i] > NARROW;
+        size_t cell = state->widest[i] > header ? state->widest[i] : header;
+        n_folded += folds;
+        needed += folds ? 1 : cell + 1;
+    }
+    needed += n_folded * (n_folded > 1 ? FOLDED_SHARE : FOLDED_LEAST);
+    return needed <= scols_table_get_termwidth(state->table) + 1;
+}
+
+/* One row; what its cells hold was made safe for a terminal when they were set. */
+static void print_record(struct output *output, struct libscols_line *line, int name_width)
+{
+    struct table_state *state = output->state;
+    if (state->has_record)
+        fputc('\n', output->stream);
+    state->has_record = true;
+    for (size_t i = 0; i < output->n_columns; i++) {
+        const char *text = scols_cell_get_data(scols_line_get_cell(line, i));
+        bool is_empty = !text || !*text;
+        fprintf(output->stream, "%-*s%s%s\n", is_empty ? 0 : name_width, output->columns[i].name,
+                is_empty ? "" : " ", is_empty ? "" : text);
+    }
+}
+
+static int print_records(struct output *output)
+{
+    struct table_state *state = output->state;
+    int name_width = 0;
+    for (size_t i = 0; i < output->n_columns; i++) {
+        int width = (int)strlen(output->columns[i].name);
+        name_width = width > name_width ? width : name_width;
+        state->widest[i] = 0;
+    }
+    for (size_t i = 0; i < state->rows; i++)
+        print_record(output, scols_table_get_line(state->table, i), name_width);
+    return 0;
+}
+
+static int print_table(struct output *output)
+{
+    struct table_state *state = output->state;
+    int error = fold_wide_columns(output);
+    return error ? error : scols_print_table(state->table);
+}
+
 static int print_portion(struct output *output)
 {
     struct table_state *state = output->state;
     if (state->rows == 0)
         return 0;
-    int error = fold_wide_columns(output);
-    if (!error)
-        error = scols_print_table(state->table);
+    if (output->terminal && !output->keep_lines && !fits(output))
+        state->as_records = true;
+    int error = state->as_records ? print_records(output) : print_table(output);
     scols_table_remove_lines(state->table);
     state->rows = state->bytes = 0;
     return error ? error : output_stream_error(output);

@@ -1,7 +1,9 @@
 /* Words are matched to parameters first, then each is read by its type. Times that nobody gave come
  * from the server's clock, which is the one that the evidence was received by. */
 #include "reports/question_values.h"
+
 #include "core/cleanup.h"
+#include "reports/nearest.h"
 #include "reports/time_words.h"
 
 #include <arpa/inet.h>
@@ -49,6 +51,28 @@ static int too_many(struct reading *reading, const char *word)
     return -EINVAL;
 }
 
+/* "prot=22", which is near to the name of a parameter, though a value may be such a word. */
+static int refuse_misspelt(struct reading *reading, const char *word)
+{
+    const struct question *question = reading->question;
+    const char *names[QUESTION_PARAMETERS_MAX];
+    struct buffer hint = {.limit = 200};
+    char name[40];
+    int outcome = 0;
+    size_t length = strspn(word, "abcdefghijklmnopqrstuvwxyz_");
+    if (length < 3 || word[length] != '=' || length >= sizeof(name))
+        return 0;
+    snprintf(name, sizeof(name), "%.*s", (int)length, word);
+    for (size_t i = 0; i < question->n_parameters; i++)
+        names[i] = question->parameters[i].name;
+    nearest_append(&hint, name, names, question->n_parameters);
+    if (hint.length)
+        outcome = error_set(reading->error, -EINVAL, "%s has no parameter \"%s\"%.*s",
+                            question->name, name, (int)hint.length, (const char *)hint.data);
+    buffer_deinit(&hint);
+    return outcome;
+}
+
 static int assign(struct reading *reading, char *const *words, size_t n_words)
 {
     const struct question *question = reading->question;
@@ -56,6 +80,9 @@ static int assign(struct reading *reading, char *const *words, size_t n_words)
     for (size_t i = 0; i < n_words; i++) {
         const struct question_parameter *parameter = named(question, words[i]);
         const char *value = parameter ? strchr(words[i], '=') + 1 : words[i];
+        int outcome = parameter ? 0 : refuse_misspelt(reading, words[i]);
+        if (outcome)
+            return outcome;
         while (!parameter && next < question->n_parameters && reading->words[next])
             next++;
         if (!parameter && next == question->n_parameters)

@@ -8,6 +8,7 @@
 #include "reports/progress.h"
 #include "reports/question_files.h"
 #include "reports/question_values.h"
+#include "reports/report_list.h"
 #include "reports/time_words.h"
 
 #include <inttypes.h>
@@ -39,18 +40,6 @@ static double seconds_now(void)
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
-static bool has_tag(const struct question *question, const char *tag)
-{
-    size_t length = strlen(tag);
-    for (const char *at = question->tags; at;) {
-        at += strspn(at, " ,");
-        if (strcspn(at, " ,") == length && !strncmp(at, tag, length))
-            return true;
-        at = strpbrk(at, " ,");
-    }
-    return false;
-}
-
 /* The list */
 
 static const struct output_column list_columns[] = {
@@ -59,8 +48,9 @@ static const struct output_column list_columns[] = {
     {"tags",     OUTPUT_TEXT, NULL}
 };
 
+/* For people in groups; for programs as rows. */
 static int list_rows(struct output *output, const struct question_files *files, const char *tag,
-                     uint64_t *n_rows)
+                     bool as_rows, uint64_t *n_rows)
 {
     for (size_t i = 0; i < files->n; i++) {
         const struct question_file *file = &files->files[i];
@@ -68,16 +58,19 @@ static int list_rows(struct output *output, const struct question_files *files, 
             log_warning("report", "%s", file->problem.text);
             continue;
         }
-        if (tag && !has_tag(file->question, tag))
+        if (tag && !report_list_has_tag(file->question, tag))
             continue;
         struct slice values[] = {slice_text(file->name), slice_text(file->question->question),
                                  slice_text(file->question->tags)};
-        int outcome = output_row(output, values);
+        int outcome = as_rows ? output_row(output, values) : 0;
         if (outcome)
             return outcome;
         ++*n_rows;
     }
-    return output_finish(output);
+    if (as_rows)
+        return output_finish(output);
+    report_list_print(files, tag);
+    return ferror(stdout) || fflush(stdout) ? -errno : 0;
 }
 
 static int list(const struct question_files *files, const struct options *options, const char *tag,
@@ -86,14 +79,15 @@ static int list(const struct question_files *files, const struct options *option
     struct output *output;
     if (output_new(&output, options->format, stdout, list_columns, 3))
         return error_set(error, -ENOMEM, "out of memory");
-    int outcome = list_rows(output, files, tag, n_rows);
+    int outcome = list_rows(output, files, tag, options->format != OUTPUT_TABLE, n_rows);
     output_free(output);
     if (outcome)
         return error_set(error, outcome, "the list cannot be written: %s", strerror(-outcome));
     if (tag && !*n_rows)
         return error_set(error, -ENOENT, "no report has the tag \"%.60s\"", tag);
     fprintf(output_remarks(options->format),
-            "vestige report NAME answers one; vestige report NAME --about says more about it\n");
+            "vestige report NAME answers one; vestige report NAME --about says more about it;\n"
+            "--tag TAG lists those with one of the words after Tags: there\n");
     return 0;
 }
 

@@ -204,6 +204,8 @@ static int add_question(struct addition *addition)
     printf("schedule %" PRId64 ": %.*s, every %" PRIu64 " minute%s\n", id,
            (int)addition->words.length, (const char *)addition->words.data, schedule->every_minutes,
            schedule->every_minutes == 1 ? "" : "s");
+    if (!schedule->options.has_since)
+        printf("What is in the database already is left alone; --since TIME goes back to it\n");
     return warn_of_scheduler(schedule);
 }
 
@@ -280,6 +282,8 @@ static int list(struct schedule *schedule)
     int outcome = evidence_connect(&schedule->mysql, &schedule->options, schedule->error);
     if (!outcome)
         outcome = show(schedule, sql, NULL, 0, &n_rows);
+    if (!outcome && !n_rows)
+        fprintf(output_remarks(schedule->options.format), "0 schedules\n");
     if (!outcome)
         outcome = warn_of_scheduler(schedule);
     return outcome ? outcome : n_rows ? STATUS_ROWS : STATUS_NO_ROWS;

@@ -152,6 +152,8 @@ static int write_list(MYSQL *connection, const struct options *options, struct e
     output_free(output);
     if (r < 0)
         return error_set(error, r, "cannot write the answer: %s", strerror(-r));
+    if (!mysql_num_rows(result))
+        fprintf(output_remarks(options->format), "0 databases\n");
     return mysql_num_rows(result) ? STATUS_ROWS : STATUS_NO_ROWS;
 }
 
@@ -172,6 +174,15 @@ static int find_host(MYSQL *connection, const char *word, struct luarm_host *hos
     return r;
 }
 
+static void tell_database(const struct options *options, const struct luarm_host *host,
+                          const char *name)
+{
+    const char *state = options->state_directory;
+    printf("database %s has LUARM's tables of host %s; to ask it: mariadb %s%s%s%s\n", name,
+           host->name, state ? "--defaults-file=" : "", state ? state : "",
+           state ? "/client.cnf " : "", name);
+}
+
 static int change_luarm(MYSQL *connection, const struct server *server, struct error_text *error)
 {
     struct luarm_host host = {0};
@@ -186,8 +197,7 @@ static int change_luarm(MYSQL *connection, const struct server *server, struct e
     if (server->remove)
         printf("database %s was removed; the evidence is untouched\n", name);
     else
-        printf("database %s has LUARM's tables of host %s; to ask it: mariadb %s\n", name,
-               host.name, name);
+        tell_database(&server->options, &host, name);
     return STATUS_ROWS;
 }
 

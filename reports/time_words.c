@@ -210,6 +210,18 @@ static bool parse_iso(int64_t *us, const char *text)
     return true;
 }
 
+/* What may have been meant: "2h" is a time span, and a moment only with "ago" behind it. */
+static void append_hint(struct buffer *hint, const char *text)
+{
+    char with_ago[64];
+    int64_t found;
+    int length = snprintf(with_ago, sizeof(with_ago), "%s ago", text);
+    if (length > 0 && (size_t)length < sizeof(with_ago) && parse_ago(&found, with_ago, INT64_MAX))
+        buffer_printf(hint, "; did you mean \"%s\"?", with_ago);
+    else
+        nearest_append(hint, text, words, sizeof(words) / sizeof(words[0]));
+}
+
 int time_words_parse(int64_t *us, const char *text, const struct time_reference *reference,
                      struct error_text *error)
 {
@@ -217,7 +229,7 @@ int time_words_parse(int64_t *us, const char *text, const struct time_reference 
     if (!parse_word(&found, text, reference) && !parse_ago(&found, text, reference->now_us) &&
         !parse_iso(&found, text)) {
         struct buffer hint = {.limit = 256};
-        nearest_append(&hint, text, words, sizeof(words) / sizeof(words[0]));
+        append_hint(&hint, text);
         error_set(error, 0,
                   "\"%.60s\" is no moment%.*s; write 2026-11-20, 2026-11-20T23:08:00Z, \"2h ago\", "
                   "now, recent, boot, today, yesterday, this-week, week-ago or this-month",

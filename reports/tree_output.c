@@ -117,8 +117,12 @@ static void append_endpoint(struct buffer *to, const struct tree_endpoint *endpo
 
 /* The table */
 
+#define OTHERS_WIDTH  68 /* about what the columns before the program need */
+#define COMMAND_LEAST 40 /* characters of a line in which a folded command can be read */
+
 struct drawing {
     struct libscols_table *table;
+    size_t deepest;
     struct libscols_line **lines; /* of the nodes at each depth, from the root to the one at hand */
     size_t n_lines;
     const struct options *options;
@@ -226,8 +230,20 @@ static int draw_node(struct drawing *drawing, const struct tree_node *node)
     if (!line)
         return -ENOMEM;
     drawing->lines[node->depth] = line;
+    if (node->depth > drawing->deepest)
+        drawing->deepest = node->depth;
     int error = draw_cells(drawing, node, line);
     return error ? error : draw_endpoints(drawing, node, line);
+}
+
+/* libsmartcols folds, and would put what is deep in a narrow terminal into a word a line: then the
+ * terminal folds better. */
+static int draw_table(const struct drawing *drawing)
+{
+    size_t needed = OTHERS_WIDTH + 2 * drawing->deepest + COMMAND_LEAST;
+    if (scols_table_get_termwidth(drawing->table) < needed)
+        scols_table_set_termforce(drawing->table, SCOLS_TERMFORCE_NEVER);
+    return scols_print_table(drawing->table);
 }
 
 static int print_table(const struct tree *tree, const struct options *options, size_t *n)
@@ -236,7 +252,7 @@ static int print_table(const struct tree *tree, const struct options *options, s
     int error = drawing.table ? add_columns(drawing.table) : -ENOMEM;
     for (const struct tree_node *node = NULL; !error && (node = tree_next(tree, node)); ++*n)
         error = draw_node(&drawing, node);
-    if (!error && *n && scols_print_table(drawing.table) && !ferror(stdout))
+    if (!error && *n && draw_table(&drawing) && !ferror(stdout))
         error = -ENOMEM;
     scols_unref_table(drawing.table);
     free(drawing.lines);

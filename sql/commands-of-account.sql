@@ -1,7 +1,7 @@
 -- question: What ran as this account?
 -- parameter: account text; the name of the account, or its number if it has none
 -- window: 1 day
--- tags: account, process, seed
+-- tags: process, account, seed
 -- example: vestige report commands-of-account account=nobody --since yesterday
 -- column: login_user; who had logged in, whatever su, sudo or setuid came later
 -- column: username; the account as whose it was started

@@ -1,6 +1,6 @@
 -- question: Which processes ran a program whose file was deleted, moved or replaced, or never had a name?
 -- window: 1 day
--- tags: disguise, process, file
+-- tags: disguise, process, files
 -- example: vestige report deleted-program --since yesterday
 -- column: login_user; who had logged in, whatever su, sudo or setuid came later
 -- column: username; as whom it was started

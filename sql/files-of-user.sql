@@ -3,7 +3,7 @@
 -- parameter: operation text = none; only where this was done: read, write, execute, create, delete, rename or attributes
 -- parameter: under path = none; only this path and what is below it
 -- window: 1 day
--- tags: accountability, user, file
+-- tags: accountability, user, files
 -- example: vestige report files-of-user user=alice operation=delete under=/srv
 -- column: username; as whom it was done
 -- column: application; the program's name at that moment

@@ -2,7 +2,7 @@
 -- parameter: pid number; a process that lived in the window; of a number that was used again, each
 -- parameter: under path = /; only files below this directory, or this one
 -- window: 1 day
--- tags: files, processes
+-- tags: files, process
 -- example: vestige report files-written-by-process 8343 under=/tmp --on web1
 -- column: depth; 0: the process itself; 1: a child of it, and so on
 SELECT h.name AS host, f.created_at, f.depth, COALESCE(f.login_username, f.login_uid) AS login_user,

@@ -1,7 +1,7 @@
 -- question: What did this program do: when did it run, with which files and connections, in what order?
 -- parameter: program text; name or whole path of the program, as it was recorded
 -- window: 1 day
--- tags: programs, files, network
+-- tags: process, programs, files, network
 -- example: vestige report history-of-program nmap --login-user toma --since yesterday
 -- column: at; of files, when the kernel's events were read: some milliseconds late
 -- column: what; began, ended, file or connection

@@ -19,22 +19,30 @@
 -- column: row_other_host_id; the host at the other end, and the rows there
 -- schedule: session; subject from_host, login_user, to_host, to_user
 WITH RECURSIVE visit AS (
-  -- Sessions that came from an address, and who leads them. What is recursive here, though it adds
+  -- Sessions that came from an address, and who leads them; with --on (a chain goes through any host)
+  -- from an address that some host is known to have. What is recursive here, though it adds
   -- nothing, is worked out once; anything else would be once for each place that names it.
   SELECT s.host_id, s.id AS session_row, s.process_id AS leader_id, s.batch AS session_batch,
          s.end_batch AS session_end_batch, s.boot_id, s.session_id, s.login_uid, s.username, s.service,
          s.created_at AS opened_at, s.destroyed_at AS closed_at, s.remote_address,
          l.parent_id, l.created_at AS born_at, f.parent_id AS grandparent_id,
          f.created_at AS parent_born_at, g.parent_id AS great_id
-    FROM session s
-    JOIN process l ON l.host_id = s.host_id AND l.id = s.process_id
+    FROM (SELECT s.host_id, s.id, s.day
+            FROM (SELECT DISTINCT address FROM interface_address WHERE :host_id IS NOT NULL) a
+            STRAIGHT_JOIN session s FORCE INDEX (remote_address) ON s.remote_address = a.address
+              AND s.created_at >= :since AND s.created_at <= :until AND s.day >= :since_day
+           UNION ALL
+          SELECT s.host_id, s.id, s.day FROM session s
+           WHERE :host_id IS NULL AND s.created_at >= :since AND s.created_at <= :until
+             AND s.day >= :since_day AND s.remote_address IS NOT NULL) k
+    STRAIGHT_JOIN session s FORCE INDEX (PRIMARY) ON s.host_id = k.host_id AND s.id = k.id AND s.day = k.day
+    STRAIGHT_JOIN process l FORCE INDEX (PRIMARY) ON l.host_id = s.host_id AND l.id = s.process_id
       AND l.day = DATE('1970-01-01' + INTERVAL s.process_id DIV 1000000 SECOND)
-    LEFT JOIN process f ON f.host_id = l.host_id AND f.id = l.parent_id
+    LEFT JOIN process f FORCE INDEX (PRIMARY) ON f.host_id = l.host_id AND f.id = l.parent_id
       AND f.day = DATE('1970-01-01' + INTERVAL l.parent_id DIV 1000000 SECOND)
-    LEFT JOIN process g ON g.host_id = f.host_id AND g.id = f.parent_id
+    LEFT JOIN process g FORCE INDEX (PRIMARY) ON g.host_id = f.host_id AND g.id = f.parent_id
       AND g.day = DATE('1970-01-01' + INTERVAL f.parent_id DIV 1000000 SECOND)
-   WHERE s.created_at >= :since AND s.created_at <= :until AND s.remote_address IS NOT NULL
-     AND s.remote_address NOT LIKE '127.%' AND s.remote_address <> '::1'
+   WHERE s.remote_address NOT LIKE '127.%' AND s.remote_address <> '::1'
      AND COALESCE(s.service, '') NOT IN ('su', 'sudo')
    UNION ALL
   SELECT * FROM visit WHERE FALSE
@@ -42,11 +50,11 @@ WITH RECURSIVE visit AS (
   -- What their leaders and those above them accepted, and what nobody knows who accepted.
   SELECT i.host_id, i.id, i.process_id, i.pid_source, i.protocol, i.local_address, i.local_port,
          i.remote_address, i.remote_port, i.created_at, i.destroyed_at, i.batch
-    FROM (SELECT host_id, leader_id AS id FROM visit
-           UNION SELECT host_id, parent_id FROM visit
-           UNION SELECT host_id, grandparent_id FROM visit
-           UNION SELECT host_id, great_id FROM visit
-           UNION SELECT host_id, NULL FROM visit) v
+    FROM (SELECT DISTINCT visit.host_id, CASE way.n WHEN 1 THEN leader_id WHEN 2 THEN parent_id
+                                                   WHEN 3 THEN grandparent_id WHEN 4 THEN great_id END AS id
+            FROM visit
+            JOIN (SELECT 0 AS n UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3
+                   UNION ALL SELECT 4) way) v
     STRAIGHT_JOIN endpoint i FORCE INDEX (process) ON i.host_id = v.host_id AND i.process_id <=> v.id
       AND i.direction = 'in' AND i.day >= :since_day
    UNION ALL
@@ -76,13 +84,24 @@ WITH RECURSIVE visit AS (
    UNION ALL
   SELECT * FROM arrival WHERE FALSE
 ), departed AS (
-  -- All that went to where they arrived.
+  -- All that went to where they arrived, begun a day (for clocks) after their end at the latest; with
+  -- --on, only by hosts that have the other address.
   SELECT o.host_id AS from_host_id, o.id AS out_id, o.process_id, o.created_at AS out_at,
          o.destroyed_at AS out_ended_at, o.batch AS out_batch, o.protocol, o.local_address, o.local_port,
          o.remote_address, o.remote_port
-    FROM (SELECT DISTINCT local_address, local_port FROM arrival) a
-    STRAIGHT_JOIN endpoint o ON o.remote_address = a.local_address AND o.remote_port = a.local_port
-      AND o.direction = 'out' AND o.day >= :since_day
+    FROM (SELECT DISTINCT e.host_id, e.id, e.day, w.local_port
+            FROM (SELECT a.local_address, a.local_port, x.host_id,
+                         MAX(COALESCE(a.ended_at, '9000-01-01')) + INTERVAL :tolerance SECOND
+                           + INTERVAL 1 DAY AS latest
+                    FROM arrival a
+                    LEFT JOIN interface_address x ON :host_id IS NOT NULL AND x.address = a.remote_address
+                   GROUP BY a.local_address, a.local_port, x.host_id) w
+            STRAIGHT_JOIN endpoint e FORCE INDEX (remote_address) ON e.remote_address = w.local_address
+              AND e.created_at <= w.latest AND e.day >= :since_day
+              AND (:host_id IS NULL OR e.host_id = w.host_id)
+           LIMIT 18446744073709551615) k
+    STRAIGHT_JOIN endpoint o FORCE INDEX (PRIMARY) ON o.host_id = k.host_id AND o.id = k.id AND o.day = k.day
+      AND o.remote_port = k.local_port AND o.direction = 'out'
    UNION ALL
   SELECT * FROM departed WHERE FALSE
 ), pair AS (
@@ -108,7 +127,7 @@ WITH RECURSIVE visit AS (
     FROM pair p
     JOIN enrolment fh ON fh.host_id = p.from_host_id
     JOIN enrolment th ON th.host_id = p.host_id
-    LEFT JOIN process c ON c.host_id = p.from_host_id AND c.id = p.process_id
+    LEFT JOIN process c FORCE INDEX (PRIMARY) ON c.host_id = p.from_host_id AND c.id = p.process_id
       AND c.day = DATE('1970-01-01' + INTERVAL p.process_id DIV 1000000 SECOND)
    WHERE (p.ended_at IS NULL
           OR p.out_at + INTERVAL p.out_offset_us MICROSECOND
@@ -124,7 +143,7 @@ WITH RECURSIVE visit AS (
    UNION
   SELECT a.host_id, a.out_id, IF(way.n, p.parent_id, p.previous_id), a.n + 1
     FROM above a
-    JOIN process p ON p.host_id = a.host_id AND p.id = a.id
+    JOIN process p FORCE INDEX (PRIMARY) ON p.host_id = a.host_id AND p.id = a.id
       AND p.day = DATE('1970-01-01' + INTERVAL a.id DIV 1000000 SECOND)
     JOIN (SELECT 0 AS n UNION ALL SELECT 1) way
    WHERE a.n < 40 AND IF(way.n, p.parent_id, p.previous_id) IS NOT NULL

@@ -20,9 +20,17 @@ SELECT h.name AS host, f.created_at, COALESCE(f.login_username, f.login_uid) AS 
        e.id AS row_endpoint_id
   FROM (WITH RECURSIVE renames AS (
           SELECT r.host_id, r.path, r.new_path, r.created_at
-            FROM file_access r
+            FROM file_access r FORCE INDEX (PRIMARY)
            WHERE r.new_path IS NOT NULL
-             AND r.day >= :since_day AND r.created_at >= :since AND r.created_at <= :until
+             AND r.day >= :since_day + INTERVAL 1 DAY AND r.day < :until_day
+             AND r.created_at >= :since AND r.created_at <= :until
+             AND (:host_id IS NULL OR r.host_id = :host_id)
+           UNION ALL
+          SELECT r.host_id, r.path, r.new_path, r.created_at
+            FROM file_access r FORCE INDEX (created)
+           WHERE r.new_path IS NOT NULL
+             AND (r.day = :since_day OR r.day >= :until_day)
+             AND r.created_at >= :since AND r.created_at <= :until
              AND (:host_id IS NULL OR r.host_id = :host_id)),
         names (host_id, path, until_at) AS (
           SELECT g.host_id, CAST(:path AS CHAR(20000)), CAST(:until AS DATETIME(6)) FROM enrolment g

@@ -1,7 +1,7 @@
 -- question: Which processes ran at a moment?
 -- parameter: at time = now; the moment
 -- parameter: program text = none; only this one, by its whole path or its name
--- tags: state, processes
+-- tags: state, process
 -- example: vestige report processes-at at="2026-01-01 03:00" --on web1
 -- column: since; when this program image began
 -- column: own; 1: a process of Vestige itself

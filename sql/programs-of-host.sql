@@ -1,6 +1,6 @@
 -- question: Which programs ran on the hosts, how often, and by how many users?
 -- window: 1 day
--- tags: overview, processes
+-- tags: process, overview
 -- example: vestige report programs-of-host --on web1 --since today
 -- column: runs; how many program images began in the window
 -- column: users; how many different login users they had, those without a login counted as one

@@ -14,43 +14,27 @@
 -- column: asked_with; the client program's command
 -- column: logged_in; all who were logged in at that moment
 -- schedule: process; subject host, exe, asked_by
-WITH RECURSIVE work AS (
-  SELECT p.host_id, p.id, p.created_at, p.parent_id, p.ppid, p.comm, p.exe, p.cmdline, p.container,
-         COALESCE(p.username, p.uid) AS user,
-         GREATEST(p.batch, COALESCE(p.settle_batch, 0), COALESCE(p.end_batch, 0)) AS batch
-    FROM process p
-   WHERE p.created_at >= :since AND p.created_at <= :until AND p.day >= :since_day
-     AND p.login_uid IS NULL AND COALESCE(p.own, 0) = 0 AND p.cmdline IS NOT NULL
-     AND (:host_id IS NULL OR p.host_id = :host_id)
-), ancestor AS (
-  -- Up to what is known to start work for others, or to the child of the first process.
-  SELECT host_id, id, parent_id, ppid, comm, 0 AS n FROM work
+WITH RECURSIVE ancestor AS (
+  -- Keys only, and the texts at the end. Up to what is known to start work for others, or to the child of
+  -- the first process.
+  SELECT p.host_id, p.id, p.created_at, p.container IS NOT NULL AS contained, p.parent_id, p.ppid, p.comm,
+         0 AS n
+    FROM (SELECT host_id, id, day FROM process FORCE INDEX (login)
+           WHERE login_uid IS NULL AND created_at >= :since AND created_at <= :until AND day >= :since_day
+             AND (:host_id IS NULL OR host_id = :host_id)
+           LIMIT 18446744073709551615) k
+    STRAIGHT_JOIN process p FORCE INDEX (PRIMARY) ON p.host_id = k.host_id AND p.id = k.id AND p.day = k.day
+   WHERE COALESCE(p.own, 0) = 0 AND p.cmdline IS NOT NULL
    UNION ALL
-  SELECT a.host_id, a.id, p.parent_id, p.ppid, p.comm, a.n + 1
+  SELECT a.host_id, a.id, a.created_at, a.contained, p.parent_id, p.ppid, p.comm, a.n + 1
     FROM ancestor a
-    JOIN process p ON p.host_id = a.host_id AND p.id = a.parent_id
+    STRAIGHT_JOIN process p FORCE INDEX (PRIMARY) ON p.host_id = a.host_id AND p.id = a.parent_id
       AND p.day = DATE('1970-01-01' + INTERVAL a.parent_id DIV 1000000 SECOND)
    WHERE a.n < 16 AND a.ppid > 1
      AND (a.n = 0 OR a.comm NOT IN ('cron', 'crond', 'anacron', 'atd', 'dbus-daemon', 'dbus-broker',
           'dbus-broker-lau', 'containerd-shim', 'containerd', 'dockerd', 'conmon', 'kubelet'))
-), traced AS (
-  SELECT w.*, s.started_by,
-         CASE WHEN w.container IS NOT NULL
-                OR s.started_by IN ('containerd-shim', 'containerd', 'dockerd', 'conmon', 'kubelet')
-                THEN 'container'
-              WHEN s.started_by IN ('cron', 'crond', 'anacron', 'atd') THEN 'cron'
-              WHEN s.started_by IN ('dbus-daemon', 'dbus-broker', 'dbus-broker-lau') THEN 'd-bus'
-              WHEN s.ppid = 1 THEN 'service' ELSE 'unknown' END AS kind
-    FROM work w
-    JOIN (SELECT host_id, id, comm AS started_by, ppid,
-                 ROW_NUMBER() OVER (PARTITION BY host_id, id ORDER BY n DESC) AS nth
-            FROM ancestor) s ON s.host_id = w.host_id AND s.id = w.id AND s.nth = 1
-   UNION ALL
-  -- What is recursive is worked out once, anything else once for each place that names it.
-  SELECT * FROM traced WHERE FALSE
 ), client AS (
-  SELECT q.host_id, q.id, q.created_at, q.destroyed_at, q.cmdline, q.login_uid,
-         COALESCE(q.login_username, q.login_uid) AS login_user,
+  SELECT q.host_id, q.id, q.created_at, q.destroyed_at, q.login_uid,
          FIND_IN_SET(q.comm, :container_clients) > 0 AS for_container,
          FIND_IN_SET(q.comm, :service_clients) > 0 AS for_service,
          FIND_IN_SET(q.comm, :cron_clients) > 0 AS for_cron
@@ -60,40 +44,61 @@ WITH RECURSIVE work AS (
      AND (FIND_IN_SET(q.comm, :container_clients) OR FIND_IN_SET(q.comm, :service_clients)
           OR FIND_IN_SET(q.comm, :cron_clients))
      AND (:host_id IS NULL OR q.host_id = :host_id)
+   LIMIT 18446744073709551615
 ), asked AS (
-  SELECT w.host_id, w.id, c.login_uid, c.login_user, c.cmdline, c.id AS client_id,
+  -- One line through all of it: what is named twice would be worked out twice.
+  SELECT w.host_id, w.id, w.created_at, w.kind, w.started_by, c.id AS client_id,
+         c.login_uid AS client_login_uid,
          ROW_NUMBER() OVER (PARTITION BY w.host_id, w.id ORDER BY c.created_at DESC, c.id DESC) AS nth
-    FROM traced w
-    JOIN client c ON c.host_id = w.host_id AND c.created_at <= w.created_at
+    FROM (SELECT host_id, id, created_at, comm AS started_by,
+                 CASE WHEN contained
+                        OR comm IN ('containerd-shim', 'containerd', 'dockerd', 'conmon', 'kubelet')
+                        THEN 'container'
+                      WHEN comm IN ('cron', 'crond', 'anacron', 'atd') THEN 'cron'
+                      WHEN comm IN ('dbus-daemon', 'dbus-broker', 'dbus-broker-lau') THEN 'd-bus'
+                      WHEN ppid = 1 THEN 'service' ELSE 'unknown' END AS kind
+            FROM (SELECT host_id, id, created_at, contained, comm, ppid,
+                         ROW_NUMBER() OVER (PARTITION BY host_id, id ORDER BY n DESC) AS nth
+                    FROM ancestor) s
+           WHERE nth = 1) w
+    LEFT JOIN client c ON c.host_id = w.host_id AND c.created_at <= w.created_at
       AND c.created_at >= w.created_at - INTERVAL :seconds SECOND
       AND (c.destroyed_at IS NULL OR c.destroyed_at >= w.created_at)
       AND CASE w.kind WHEN 'container' THEN c.for_container WHEN 'cron' THEN c.for_cron
                       WHEN 'unknown' THEN 0 ELSE c.for_service END
 ), present AS (
-  SELECT w.host_id, w.id, COUNT(DISTINCT COALESCE(s.username, s.login_uid)) AS n_users,
-         MIN(s.login_uid) AS login_uid,
-         GROUP_CONCAT(DISTINCT COALESCE(s.username, s.login_uid) ORDER BY 1 SEPARATOR ', ') AS users
-    FROM traced w
-    JOIN (SELECT host_id, created_at, destroyed_at, login_uid, username FROM session
-           WHERE day <= :until_day AND created_at <= :until
-             AND (destroyed_at IS NULL OR destroyed_at >= :since)
-             AND COALESCE(username, login_uid) IS NOT NULL
-             AND COALESCE(service, '') NOT IN ('su', 'sudo', 'cron', 'systemd-user')
-             AND (:host_id IS NULL OR host_id = :host_id)) s
-      ON s.host_id = w.host_id AND s.created_at <= w.created_at
-     AND (s.destroyed_at IS NULL OR s.destroyed_at >= w.created_at)
-   GROUP BY w.host_id, w.id
+  SELECT a.host_id, a.id, a.kind, a.started_by, a.client_id, a.client_login_uid,
+         COUNT(DISTINCT s.user) AS n_users, MIN(s.login_uid) AS login_uid,
+         GROUP_CONCAT(DISTINCT s.user ORDER BY 1 SEPARATOR ', ') AS users
+    FROM asked a
+    LEFT JOIN (SELECT host_id, created_at, destroyed_at, login_uid, COALESCE(username, login_uid) AS user
+                 FROM session
+                WHERE day <= :until_day AND created_at <= :until
+                  AND (destroyed_at IS NULL OR destroyed_at >= :since)
+                  AND COALESCE(username, login_uid) IS NOT NULL
+                  AND COALESCE(service, '') NOT IN ('su', 'sudo', 'cron', 'systemd-user')
+                  AND (:host_id IS NULL OR host_id = :host_id)
+                LIMIT 18446744073709551615) s
+      ON s.host_id = a.host_id AND s.created_at <= a.created_at
+     AND (s.destroyed_at IS NULL OR s.destroyed_at >= a.created_at)
+   WHERE a.nth = 1
+   GROUP BY a.host_id, a.id, a.kind, a.started_by, a.client_id, a.client_login_uid
 )
-SELECT h.name AS host, w.created_at AS at, w.user, w.exe, w.cmdline AS command, w.kind, w.started_by,
-       w.container, COALESCE(a.login_user, IF(pr.n_users = 1, pr.users, NULL)) AS asked_by,
-       CASE WHEN a.id IS NOT NULL THEN 'probable' WHEN pr.n_users = 1 THEN 'possible' END AS certainty,
-       a.cmdline AS asked_with, pr.users AS logged_in, w.host_id AS row_host_id, w.id AS row_id,
-       w.batch AS row_batch, a.client_id AS row_client_id
-  FROM traced w
-  JOIN enrolment h ON h.host_id = w.host_id
-  LEFT JOIN asked a ON a.host_id = w.host_id AND a.id = w.id AND a.nth = 1
-  LEFT JOIN present pr ON pr.host_id = w.host_id AND pr.id = w.id
- WHERE (:asked IS NULL OR :asked = 0 OR a.id IS NOT NULL OR pr.n_users = 1)
-   AND (:any_login OR COALESCE(a.login_uid, IF(pr.n_users = 1, pr.login_uid, NULL)) <=> :login_uid)
- ORDER BY w.created_at, w.host_id, w.id
+SELECT h.name AS host, p.created_at AS at, COALESCE(p.username, p.uid) AS user, p.exe,
+       p.cmdline AS command, w.kind, w.started_by, p.container,
+       COALESCE(c.login_username, c.login_uid, IF(w.n_users = 1, w.users, NULL)) AS asked_by,
+       CASE WHEN w.client_id IS NOT NULL THEN 'probable' WHEN w.n_users = 1 THEN 'possible' END
+         AS certainty,
+       c.cmdline AS asked_with, w.users AS logged_in, w.host_id AS row_host_id, w.id AS row_id,
+       GREATEST(p.batch, COALESCE(p.settle_batch, 0), COALESCE(p.end_batch, 0)) AS row_batch,
+       w.client_id AS row_client_id
+  FROM present w
+  STRAIGHT_JOIN enrolment h ON h.host_id = w.host_id
+  STRAIGHT_JOIN process p FORCE INDEX (PRIMARY) ON p.host_id = w.host_id AND p.id = w.id
+    AND p.day = DATE('1970-01-01' + INTERVAL w.id DIV 1000000 SECOND)
+  LEFT JOIN process c FORCE INDEX (PRIMARY) ON c.host_id = w.host_id AND c.id = w.client_id
+    AND c.day = DATE('1970-01-01' + INTERVAL w.client_id DIV 1000000 SECOND)
+ WHERE (:asked IS NULL OR :asked = 0 OR w.client_id IS NOT NULL OR w.n_users = 1)
+   AND (:any_login OR COALESCE(w.client_login_uid, IF(w.n_users = 1, w.login_uid, NULL)) <=> :login_uid)
+ ORDER BY p.created_at, p.host_id, p.id
  LIMIT :row_limit

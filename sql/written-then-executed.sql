@@ -31,8 +31,19 @@ SELECT w.host, w.created_at, w.login_user, w.username, w.pid, w.exe, w.written_a
                        a.operations, a.batch, a.end_batch,
                        MD5(COALESCE(a.new_path, a.path)) AS name_hash,
                        COALESCE(a.new_path, a.path) AS name
-                  FROM file_access a
-                 WHERE a.day >= :since_day AND a.created_at >= :since AND a.created_at <= :until
+                  FROM file_access a FORCE INDEX (PRIMARY)
+                 WHERE a.day >= :since_day + INTERVAL 1 DAY AND a.day < :until_day
+                   AND a.created_at >= :since AND a.created_at <= :until
+                   AND (FIND_IN_SET('write', a.operations) OR FIND_IN_SET('rename', a.operations))
+                   AND (:host_id IS NULL OR a.host_id = :host_id)
+                 UNION ALL
+                SELECT a.host_id, a.id, a.created_at, a.application, a.login_uid, a.login_username,
+                       a.operations, a.batch, a.end_batch,
+                       MD5(COALESCE(a.new_path, a.path)) AS name_hash,
+                       COALESCE(a.new_path, a.path) AS name
+                  FROM file_access a FORCE INDEX (created)
+                 WHERE (a.day = :since_day OR a.day >= :until_day)
+                   AND a.created_at >= :since AND a.created_at <= :until
                    AND (FIND_IN_SET('write', a.operations) OR FIND_IN_SET('rename', a.operations))
                    AND (:host_id IS NULL OR a.host_id = :host_id)
                  LIMIT 18446744073709551615) f ON f.name_hash = MD5(p.exe) AND f.host_id = p.host_id

@@ -19,20 +19,50 @@ SELECT STRAIGHT_JOIN h.name AS host, f.created_at, COALESCE(f.login_username, f.
        GREATEST(f.batch, COALESCE(f.end_batch, 0), e.batch, COALESCE(e.settle_batch, 0),
                 COALESCE(e.end_batch, 0)) AS row_batch
   FROM file_access f IGNORE INDEX (PRIMARY)
-  JOIN (SELECT c.host_id, c.id, c.process_id, c.created_at, c.destroyed_at
+  JOIN (SELECT STRAIGHT_JOIN c.host_id, c.id, c.process_id, c.created_at, c.destroyed_at
+          FROM (SELECT DISTINCT a.host_id, a.process_id
+                  FROM file_access a IGNORE INDEX (PRIMARY)
+                 WHERE NOT :any_login AND a.day >= :since_day AND a.created_at >= :since
+                   AND a.created_at <= :until AND FIND_IN_SET('write', a.operations)
+                   AND (:host_id IS NULL OR a.host_id = :host_id)
+                   AND a.login_uid <=> :login_uid
+                 LIMIT 18446744073709551615) q
+          JOIN endpoint c FORCE INDEX (process) ON c.host_id = q.host_id AND c.process_id = q.process_id
+         WHERE c.day >= :since_day AND c.day <= :until_day AND c.created_at <= :until
+           AND (c.destroyed_at IS NULL
+                OR c.destroyed_at >= :since - INTERVAL LEAST(:tolerance_s, 1000000000) SECOND)
+           AND c.direction IN ('in', 'out') AND c.remote_address IS NOT NULL
+           AND (c.status = 'established' OR c.status IS NULL)
+           AND (:loopback OR NOT (c.remote_address LIKE '127.%' OR c.remote_address = '::1'))
+        UNION ALL
+        SELECT c.host_id, c.id, c.process_id, c.created_at, c.destroyed_at
           FROM endpoint c
-         WHERE c.day <= :until_day AND c.created_at <= :until
+         WHERE :any_login AND c.day >= :since_day AND c.day <= :until_day AND c.created_at <= :until
            AND (c.destroyed_at IS NULL
                 OR c.destroyed_at >= :since - INTERVAL LEAST(:tolerance_s, 1000000000) SECOND)
            AND c.direction IN ('in', 'out') AND c.remote_address IS NOT NULL
            AND (c.status = 'established' OR c.status IS NULL)
            AND (:loopback OR NOT (c.remote_address LIKE '127.%' OR c.remote_address = '::1'))
            AND (:host_id IS NULL OR c.host_id = :host_id)
-         LIMIT 18446744073709551615) s ON s.host_id = f.host_id AND s.process_id = f.process_id
+        UNION ALL
+        SELECT STRAIGHT_JOIN c.host_id, c.id, c.process_id, c.created_at, c.destroyed_at
+          FROM (SELECT b.host_id, b.id, b.day
+                  FROM endpoint b
+                 WHERE b.day < :since_day
+                   AND (b.destroyed_at IS NULL
+                OR b.destroyed_at >= :since - INTERVAL LEAST(:tolerance_s, 1000000000) SECOND)
+                   AND (:host_id IS NULL OR b.host_id = :host_id)
+                 LIMIT 18446744073709551615) k
+          JOIN endpoint c FORCE INDEX (PRIMARY) ON c.host_id = k.host_id AND c.id = k.id AND c.day = k.day
+         WHERE c.created_at <= :until
+           AND c.direction IN ('in', 'out') AND c.remote_address IS NOT NULL
+           AND (c.status = 'established' OR c.status IS NULL)
+           AND (:loopback OR NOT (c.remote_address LIKE '127.%' OR c.remote_address = '::1'))
+        LIMIT 18446744073709551615) s ON s.host_id = f.host_id AND s.process_id = f.process_id
    AND s.created_at <= COALESCE(f.destroyed_at, s.created_at)
    AND (s.destroyed_at IS NULL
         OR s.destroyed_at >= f.created_at - INTERVAL LEAST(:tolerance_s, 1000000000) SECOND)
-  JOIN endpoint e ON e.host_id = s.host_id AND e.id = s.id
+  JOIN endpoint e FORCE INDEX (PRIMARY) ON e.host_id = s.host_id AND e.id = s.id
    AND e.day = DATE('1970-01-01' + INTERVAL s.id DIV 1000000 SECOND)
   JOIN enrolment h ON h.host_id = f.host_id
  WHERE f.day >= :since_day AND f.created_at >= :since AND f.created_at <= :until

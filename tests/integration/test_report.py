@@ -79,6 +79,26 @@ class TestFiles(ReportTest):
         self.assertEqual('no report has the tag "mad"',
                          self.report("--tag", "mad", status=2).stderr.split("error: ")[1].rstrip())
 
+    def test_list_for_people_is_in_groups(self):
+        self.question("mine", HEAD + "SELECT 1 AS one")
+        self.question("also", "-- question: Also?\n-- tags: test\nSELECT 1 AS one")
+        said = self.report().stdout
+        self.assertIn("\n\nmade\n  mine                      What is it?\n\n", said)
+        self.assertIn("\n\ntest\n  also                      Also?\n\n", said)
+        groups = re.findall(r"(?m)^([a-z-]+)$", said)
+        self.assertEqual(sorted(set(groups)), groups)
+        names = re.findall(r"(?m)^  ([a-z-]+) +[A-Z]", said)
+        self.assertEqual([row["name"] for row in self.rows()], sorted(names))
+        self.assertEqual("made\n  mine                      What is it?\n",
+                         self.report("--tag", "made").stdout.split("\n\n")[0] + "\n")
+
+    def test_misspelt_parameter(self):
+        self.question("mine", HEAD + "-- parameter: port number = none; a port\n"
+                      "-- parameter: text text = none; a text\nSELECT :port + 0 AS port, :text AS text")
+        self.assertEqual('mine has no parameter "prot"; did you mean "port"?',
+                         self.refuse("mine", "prot=22"))
+        self.assertEqual([{"port": None, "text": "prot=22"}], self.rows("mine", "text=prot=22"))
+
     def test_broken_files_are_named_and_the_others_listed(self):
         self.question("mine", HEAD + "SELECT 1 AS one")
         self.question("broken", HEAD + "-- windw: 1 day\nSELECT 1")

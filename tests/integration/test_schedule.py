@@ -656,7 +656,7 @@ class Rights(ScheduleTest):
 
 class Commands(ScheduleTest):
     def test_list(self):
-        self.schedule("list", status=1)
+        self.assertEqual("0 schedules\n", self.schedule("list", status=1).stdout)
         which = self.add("ran", "perl", "--on", "web", "--login-user", "1000")
         row, = json.loads(self.schedule("list", "--format", "json").stdout)["rows"]
         self.assertEqual((row["id"], row["question"], row["every_minutes"], row["state"],

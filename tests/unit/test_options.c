@@ -144,6 +144,7 @@ static void test_mistakes(void **state)
     refuse(&everything, "test|--number|-3", "from 2 to 10");
     refuse(&everything, "test|--number|3x", "from 2 to 10");
     refuse(&everything, "test|--number|99999999999999999999", "from 2 to 10");
+    refuse(&everything, "test|--since|2h", "no moment; did you mean \"2h ago\"?");
     refuse(&everything, "test|--since|yestrday", "--since: \"yestrday\" is no moment");
     refuse(&everything, "test|--time-zone|Nowhere", "there is no time zone \"Nowhere\"");
     refuse(&everything, "test|--since|now|--until|2h ago", "--since is after --until");

@@ -5,9 +5,11 @@
 #include "reports/safe_text.h"
 
 #include <locale.h>
+#include <pty.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -182,6 +184,53 @@ static void test_long_table(void **state)
     free(values);
 }
 
+/* What a terminal of @p width characters gets; the rows are short enough for its buffer. */
+static void expect_on_terminal(unsigned short width, const struct slice *values, size_t n_rows,
+                               const char *expected)
+{
+    static const struct output_column columns[] = {
+        {"id",   OUTPUT_NUMBER, NULL},
+        {"text", OUTPUT_TEXT,   NULL},
+        {"more", OUTPUT_TEXT,   NULL},
+    };
+    struct winsize size = {.ws_row = 24, .ws_col = width};
+    int reader, writer, saved = dup(STDOUT_FILENO);
+    char got[2048];
+    struct output *output = NULL;
+    assert_int_equal(openpty(&reader, &writer, NULL, NULL, &size), 0);
+    fflush(stdout);
+    assert_int_equal(dup2(writer, STDOUT_FILENO), STDOUT_FILENO); /* whose width is asked for */
+    assert_int_equal(output_new(&output, OUTPUT_TABLE, stdout, columns, 3), 0);
+    for (size_t row = 0; row < n_rows; row++)
+        assert_int_equal(output_row(output, values + row * 3), 0);
+    assert_int_equal(output_finish(output), 0);
+    assert_null(output_free(output));
+    ssize_t length = read(reader, got, sizeof(got) - 1);
+    dup2(saved, STDOUT_FILENO);
+    close(saved);
+    close(writer);
+    close(reader);
+    assert_true(length > 0);
+    got[length] = '\0';
+    assert_string_equal(got, expected);
+}
+
+static void test_rows_that_do_not_fit(void **state)
+{
+    (void)state;
+#define LONG "0123456789 123456789 123456789 123456789"
+    const struct slice values[] = {TEXT("1"),     TEXT(LONG), TEXT(LONG), TEXT("22"), SLICE_NULL,
+                                   TEXT("b\x1b"), TEXT("3"),  TEXT("c"),  TEXT("d")};
+    unsetenv("COLUMNS");
+    expect_on_terminal(35, values, 2,
+                       "id   1\r\ntext " LONG "\r\nmore " LONG "\r\n\r\n"
+                       "id   22\r\ntext\r\nmore b\\x1b\r\n");
+    expect_on_terminal(36, values + 6, 1, "id text more\r\n 3 c    d\r\n");
+    expect_on_terminal(90, values, 1,
+                       "id text                                     more\r\n"
+                       " 1 " LONG " " LONG "\r\n");
+}
+
 static void test_stream_errors_are_told(void **state)
 {
     (void)state;
@@ -250,6 +299,7 @@ int main(void)
         cmocka_unit_test(test_json_hides_what_drives_a_terminal),
         cmocka_unit_test(test_table),
         cmocka_unit_test(test_long_table),
+        cmocka_unit_test(test_rows_that_do_not_fit),
         cmocka_unit_test(test_stream_errors_are_told),
         cmocka_unit_test(test_remarks),
         cmocka_unit_test(test_safe_text_of_all_pairs),

@@ -2,9 +2,11 @@
  * name that is not there is an error with the nearest ones, never an empty answer. */
 #include "reports/evidence.h"
 #include "core/cleanup.h"
+#include "core/log.h"
 #include "reports/nearest.h"
 #include "reports/private_directory.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -137,13 +139,66 @@ int evidence_find_host(MYSQL *mysql, const char *word, uint64_t *host_id, struct
     " WHERE p.login_uid = u.login_uid AND p.login_username IS NOT NULL LIMIT 1)"                   \
     " FROM (SELECT DISTINCT login_uid FROM process WHERE login_uid IS NOT NULL) u"
 
-int evidence_find_login_user(MYSQL *mysql, const char *word, uint64_t *login_uid, bool *is_set,
-                             struct error_text *error)
+/* Who else, on the hosts asked about, has the number that is meant by a name: those rows answer
+ * too. */
+static int warn_of_others(MYSQL *mysql, const char *quoted, const char *on_host, uint64_t login_uid,
+                          struct error_text *error)
+{
+    MYSQL_RES *result AUTO_RESULT = NULL;
+    int outcome = database_query(
+        mysql, &result, error, "look up a number",
+        "SELECT DISTINCT a.username, h.name FROM account a JOIN enrolment h ON h.host_id ="
+        " a.host_id WHERE a.uid = %llu AND a.username <> %s%s ORDER BY h.name, a.username LIMIT 1",
+        (unsigned long long)login_uid, quoted, on_host);
+    MYSQL_ROW row = outcome ? NULL : mysql_fetch_row(result);
+    if (row && row[0] && row[1])
+        log_warning("login-user",
+                    "number %llu is %.80s on %.80s: what that user did is there, too;"
+                    " leave it out by --on",
+                    (unsigned long long)login_uid, row[0], row[1]);
+    return outcome;
+}
+
+/* The number that accounts of this name have; -ENOENT: there is none. One question has one number.
+ */
+static int find_account(MYSQL *mysql, const char *word, const uint64_t *host_id,
+                        uint64_t *login_uid, struct error_text *error)
+{
+    MYSQL_RES *result AUTO_RESULT = NULL;
+    AUTO_FREE char *quoted = database_quote(mysql, word);
+    char on_host[64] = "";
+    if (!quoted)
+        return error_set(error, -ENOMEM, "out of memory");
+    if (host_id)
+        snprintf(on_host, sizeof(on_host), " AND a.host_id = %llu", (unsigned long long)*host_id);
+    int outcome = database_query(
+        mysql, &result, error, "look up a name",
+        "SELECT a.uid, MIN(h.name) FROM account a JOIN enrolment h ON h.host_id = a.host_id"
+        " WHERE a.username = %s AND a.uid IS NOT NULL%s GROUP BY a.uid ORDER BY a.uid LIMIT 2",
+        quoted, on_host);
+    if (outcome)
+        return outcome;
+    MYSQL_ROW first = mysql_fetch_row(result), second = first ? mysql_fetch_row(result) : NULL;
+    if (!first)
+        return -ENOENT;
+    if (second)
+        return error_set(
+            error, -EINVAL,
+            "login user \"%.80s\" has number %s on %.80s and %s on %.80s; %sgive the number", word,
+            first[0], first[1], second[0], second[1], host_id ? "" : "add --on HOST, or ");
+    *login_uid = strtoull(first[0], NULL, 10);
+    return warn_of_others(mysql, quoted, on_host, *login_uid, error);
+}
+
+int evidence_find_login_user(MYSQL *mysql, const char *word, const uint64_t *host_id,
+                             uint64_t *login_uid, bool *is_set, struct error_text *error)
 {
     *is_set = strcmp(word, "unset") != 0;
     if (!*is_set || parse_id(word, login_uid))
         return 0;
-    int outcome = look_up(mysql, "SELECT uid FROM (" LOGIN_NAMES ") names WHERE name = ", word,
+    int outcome = find_account(mysql, word, host_id, login_uid, error);
+    if (outcome == -ENOENT)
+        outcome = look_up(mysql, "SELECT uid FROM (" LOGIN_NAMES ") names WHERE name = ", word,
                           login_uid, error);
     if (outcome == -ENOENT)
         return refuse_name(mysql, "login user", word,

@@ -32,7 +32,9 @@ static int find_user(struct export_selection *selection, const char *word, struc
     struct statement_value *uid = &selection->values[LOGIN_UID],
                            *name = &selection->values[LOGIN_NAME];
     bool is_set = false;
-    int outcome = evidence_find_login_user(selection->mysql, word, &uid->number, &is_set, error);
+    int outcome = evidence_find_login_user(
+        selection->mysql, word, selection->window.has_host ? &selection->window.host_id : NULL,
+        &uid->number, &is_set, error);
     if (outcome || !is_set)
         return outcome;
     uid->kind = STATEMENT_NUMBER;

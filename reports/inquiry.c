@@ -88,8 +88,9 @@ static int find_login_user(struct inquiry *inquiry)
     inquiry_set_null(inquiry, "login_uid");
     if (!word)
         return 0;
-    int outcome = evidence_find_login_user(inquiry->mysql, word, &inquiry->login_uid,
-                                           &inquiry->has_login_uid, inquiry->error);
+    int outcome = evidence_find_login_user(
+        inquiry->mysql, word, inquiry->window.has_host ? &inquiry->window.host_id : NULL,
+        &inquiry->login_uid, &inquiry->has_login_uid, inquiry->error);
     if (!outcome && inquiry->has_login_uid)
         inquiry_set_number(inquiry, "login_uid", inquiry->login_uid);
     return outcome;

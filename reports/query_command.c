@@ -125,8 +125,9 @@ static int set_variables(MYSQL *mysql, const struct options *options,
         window->has_host = true;
     }
     if (!outcome && options->login_user)
-        outcome =
-            evidence_find_login_user(mysql, options->login_user, &login_uid, &has_login_uid, error);
+        outcome = evidence_find_login_user(mysql, options->login_user,
+                                           window->has_host ? &window->host_id : NULL, &login_uid,
+                                           &has_login_uid, error);
     if (outcome)
         return outcome;
     buffer_append_text(&sql, "SET @vestige = 1");

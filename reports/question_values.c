@@ -196,9 +196,13 @@ static int read_time(struct reading *reading, const struct question_parameter *p
 
 static int read_user(struct reading *reading, const char *word, struct statement_value *value)
 {
+    const char *on = reading->options->on;
+    uint64_t host_id = 0;
     bool is_set = false;
-    int outcome =
-        evidence_find_login_user(reading->mysql, word, &value->number, &is_set, reading->error);
+    int outcome = on ? evidence_find_host(reading->mysql, on, &host_id, reading->error) : 0;
+    if (!outcome)
+        outcome = evidence_find_login_user(reading->mysql, word, on ? &host_id : NULL,
+                                           &value->number, &is_set, reading->error);
     value->kind = is_set ? STATEMENT_NUMBER : STATEMENT_NULL;
     return outcome;
 }

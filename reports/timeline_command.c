@@ -152,8 +152,8 @@ static int find_login_user(struct request *request)
     if (question->any_login)
         return 0;
     int outcome =
-        evidence_find_login_user(request->mysql, request->options.login_user, &question->login_uid,
-                                 &question->has_login_uid, request->error);
+        evidence_find_login_user(request->mysql, request->options.login_user, &question->host_id,
+                                 &question->login_uid, &question->has_login_uid, request->error);
     return outcome || !question->has_login_uid ? outcome : find_login_name(request);
 }
 

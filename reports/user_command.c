@@ -31,7 +31,9 @@ static int find_person(struct inquiry *inquiry, const char *word)
                                  "look up the account", &n, &is_set);
     if (outcome || n)
         return outcome;
-    outcome = evidence_find_login_user(inquiry->mysql, word, &uid, &is_set, inquiry->error);
+    outcome = evidence_find_login_user(inquiry->mysql, word,
+                                       inquiry->window.has_host ? &inquiry->window.host_id : NULL,
+                                       &uid, &is_set, inquiry->error);
     if (outcome)
         return outcome;
     if (!is_set)

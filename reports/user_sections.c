@@ -25,8 +25,8 @@
 #define FIRST_LAST  "[; at {only_at~moment}][; first {first_at~moment}, last {last_at~moment}]"
 #define SESSIONS                                                                                   \
     " FROM who JOIN session x ON x.host_id = who.host_id AND (x.login_uid = who.uid OR "           \
-    "(x.login_uid IS NULL AND x.username = :name)) AND x.day <= :until_day AND x.created_at <= "   \
-    ":until AND (x.destroyed_at IS NULL OR x.destroyed_at >= :since)" HOST("x")
+    "(x.login_uid IS NULL AND x.username = :name)) AND x.created_at <= :until "                    \
+    "AND (x.destroyed_at IS NULL OR x.destroyed_at >= :since)" HOST("x")
 #define PRIVILEGED                                                                                 \
     "('su', 'su-l', 'sudo', 'sudo-i', 'runuser', 'runuser-l', 'doas', 'pkexec', 'polkit-1')"
 #define PROGRAM       "COALESCE(x.exe, x.argv0, x.comm, '?')"

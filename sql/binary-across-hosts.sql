@@ -15,7 +15,7 @@ SELECT h.name AS host, p.exe, p.exe_sha256 AS sha256, COUNT(*) AS runs,
        p.host_id AS row_host_id, MIN(p.id) AS row_id
   FROM process p
   JOIN enrolment h ON h.host_id = p.host_id
- WHERE (p.exe_sha256 = :program OR p.exe = :program)
+ WHERE (p.exe_sha256 = CONVERT(:program USING ascii) OR p.exe = :program)
    AND p.created_at >= :since AND p.created_at <= :until AND p.day >= :since_day
    AND (:host_id IS NULL OR p.host_id = :host_id)
    AND (:any_login OR p.login_uid <=> :login_uid)

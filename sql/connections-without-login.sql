@@ -6,7 +6,7 @@
 -- example: vestige report connections-without-login username=nobody --since today
 -- column: username; whose rights the program had; what Vestige itself asks for is left out
 -- column: connections; how many there were to that address and port
--- column: started_by; the program that started it; of the last one
+-- column: started_by; the program that started it; one of several, where there are several
 SELECT h.name AS host, COALESCE(e.username, e.uid) AS username, e.application, e.protocol,
        e.remote_address, e.remote_port, MAX(e.remote_name) AS remote_name, COUNT(*) AS connections,
        MIN(e.created_at) AS first_connection, MAX(e.created_at) AS last_connection,
@@ -22,7 +22,7 @@ SELECT h.name AS host, COALESCE(e.username, e.uid) AS username, e.application, e
    AND e.direction = 'out' AND e.login_uid IS NULL
    AND COALESCE(p.own, 0) = 0
    AND (:username IS NULL OR COALESCE(e.username, e.uid) = :username)
-   AND (:loopback OR NOT (e.remote_address LIKE '127.%' OR e.remote_address = '::1'))
+   AND (:loopback OR COALESCE(e.remote_address NOT LIKE '127.%' AND e.remote_address <> '::1', TRUE))
    AND (:host_id IS NULL OR e.host_id = :host_id)
  GROUP BY e.host_id, e.uid, e.username, e.application, e.protocol, e.remote_address, e.remote_port
  ORDER BY first_connection, row_host_id, row_id

@@ -31,7 +31,7 @@ WITH gone AS (
          GREATEST(p.batch, COALESCE(p.settle_batch, 0), COALESCE(p.end_batch, 0)) AS batch
     FROM process p
    WHERE (p.exe LIKE '% (deleted)' OR p.exe LIKE '/memfd:%')
-     AND p.day >= :since_day AND p.created_at <= :until
+     AND p.day <= :until_day AND p.created_at <= :until
      AND (p.destroyed_at IS NULL OR p.destroyed_at >= :since)
      AND NOT COALESCE(p.own, 0)
      AND (:host_id IS NULL OR p.host_id = :host_id)

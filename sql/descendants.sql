@@ -9,20 +9,26 @@
 -- column: username; as whom it was started
 -- column: effective_user; with whose rights
 -- column: ended_at; when it ended, or became another program; empty: it lives
-WITH RECURSIVE tree (host_id, id, generation) AS (
-  SELECT p.host_id, p.id, 0
+
+-- What ended before the window stays in the walk: its children may live in it.
+WITH RECURSIVE tree (host_id, id, generation, previous_id) AS (
+  SELECT p.host_id, p.id, 0, p.previous_id
     FROM process p
    WHERE p.pid = :pid AND p.day <= :until_day AND p.created_at <= :until
      AND (p.destroyed_at IS NULL OR p.destroyed_at >= :since)
      AND (:host_id IS NULL OR p.host_id = :host_id)
      AND (:any_login OR p.login_uid <=> :login_uid)
    UNION
-  SELECT p.host_id, p.id, t.generation + 1
+  SELECT p.host_id, p.id, t.generation + 1, NULL
     FROM tree t
     STRAIGHT_JOIN process p FORCE INDEX (parent) ON p.host_id = t.host_id AND p.parent_id = t.id
    WHERE t.generation < LEAST(:depth, 500)
      AND p.day <= :until_day AND p.created_at <= :until
-     AND (p.destroyed_at IS NULL OR p.destroyed_at >= :since)
+   UNION
+  SELECT b.host_id, b.id, 0, b.previous_id
+    FROM tree t
+    STRAIGHT_JOIN process b FORCE INDEX (PRIMARY) ON b.host_id = t.host_id AND b.id = t.previous_id
+     AND b.day = DATE('1970-01-01' + INTERVAL t.previous_id DIV 1000000 SECOND)
 ) CYCLE host_id, id RESTRICT
 SELECT h.name AS host, t.generation, p.created_at, p.pid, p.ppid,
        COALESCE(p.login_username, p.login_uid) AS login_user,
@@ -35,5 +41,6 @@ SELECT h.name AS host, t.generation, p.created_at, p.pid, p.ppid,
   JOIN process p FORCE INDEX (PRIMARY) ON p.host_id = t.host_id AND p.id = t.id
    AND p.day = DATE('1970-01-01' + INTERVAL t.id DIV 1000000 SECOND)
   JOIN enrolment h ON h.host_id = t.host_id
+ WHERE p.destroyed_at IS NULL OR p.destroyed_at >= :since
  ORDER BY p.created_at, p.host_id, p.id
  LIMIT :row_limit

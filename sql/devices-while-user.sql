@@ -1,5 +1,6 @@
--- question: Which devices were plugged in while this user was logged in?
+-- question: Which devices were plugged in, or were there, while this user was logged in?
 -- parameter: user user; who logged in
+-- parameter: present number = 0; 1: also what had been plugged in before and was still there
 -- window: 30 days
 -- tags: accountability, user, device
 -- example: vestige report devices-while-user user=alice
@@ -9,11 +10,12 @@
 -- column: session_from; where the user's session came from
 -- column: session_since; when it had begun
 
--- What belongs to the machine's start is left out: it was there before anybody was known to be logged in.
+-- Without present=1 what belongs to the machine's start is left out: it was there before anybody was
+-- known to be logged in.
 WITH during AS (
   SELECT d.host_id, d.id, s.id AS session_row
     FROM device d
-    JOIN session s ON s.host_id = d.host_id AND s.login_uid = :user AND s.day <= :until_day
+    JOIN session s ON s.host_id = d.host_id AND s.login_uid = :user
      AND s.created_at <= d.created_at AND (s.destroyed_at IS NULL OR s.destroyed_at >= d.created_at)
    WHERE d.created_at >= :since AND d.created_at <= :until AND d.day >= :since_day
      AND (:host_id IS NULL OR d.host_id = :host_id)
@@ -25,6 +27,15 @@ WITH during AS (
    WHERE d.created_at >= :since AND d.created_at <= :until AND d.day >= :since_day
      AND (:host_id IS NULL OR d.host_id = :host_id)
      AND FIND_IN_SET(a.username, d.users_logged_in)
+   UNION ALL
+  SELECT d.host_id, d.id, s.id
+    FROM session s
+    JOIN device d ON d.host_id = s.host_id AND d.day <= :until_day
+     AND d.created_at < s.created_at AND (d.destroyed_at IS NULL OR d.destroyed_at >= s.created_at)
+   WHERE :present AND s.login_uid = :user AND s.created_at <= :until
+     AND (s.destroyed_at IS NULL OR s.destroyed_at >= :since)
+     AND (d.destroyed_at IS NULL OR d.destroyed_at >= :since)
+     AND (:host_id IS NULL OR s.host_id = :host_id)
 ), device_of AS (
   SELECT host_id, id, MIN(session_row) AS session_row FROM during GROUP BY host_id, id
 )

@@ -12,7 +12,8 @@
 WITH own_name AS (
   SELECT DISTINCT a.host_id, a.username
     FROM account a
-   WHERE a.uid = :user AND a.day <= :until_day AND (:host_id IS NULL OR a.host_id = :host_id)
+   WHERE a.uid = :user
+     AND (a.destroyed_at IS NULL OR a.destroyed_at >= :since) AND (:host_id IS NULL OR a.host_id = :host_id)
 ), deed AS (
   (SELECT s.host_id, s.created_at, 'session' AS what, s.leader_pid AS pid, s.username,
           s.service AS application,

@@ -18,7 +18,10 @@ SELECT h.name AS host, f.created_at, COALESCE(f.login_username, f.login_uid) AS 
    AND (f.application = :program OR p.exe = :program OR SUBSTRING_INDEX(p.exe, '/', -1) = :program)
    AND (f.path = :under
         OR (f.path >= CONCAT(TRIM(TRAILING '/' FROM :under), '/')
-            AND f.path < CONCAT(TRIM(TRAILING '/' FROM :under), '0')))
+            AND f.path < CONCAT(TRIM(TRAILING '/' FROM :under), '0'))
+        OR f.new_path = :under
+        OR (f.new_path >= CONCAT(TRIM(TRAILING '/' FROM :under), '/')
+            AND f.new_path < CONCAT(TRIM(TRAILING '/' FROM :under), '0')))
    AND (:host_id IS NULL OR f.host_id = :host_id)
    AND (:any_login OR f.login_uid <=> :login_uid)
  ORDER BY f.created_at, f.host_id, f.id

@@ -33,7 +33,10 @@ SELECT h.name AS host, f.created_at, f.depth, COALESCE(f.login_username, f.login
            AND (:any_login OR a.login_uid <=> :login_uid)
            AND (a.path = :under
                 OR (a.path >= CONCAT(TRIM(TRAILING '/' FROM :under), '/')
-                    AND a.path < CONCAT(TRIM(TRAILING '/' FROM :under), '0')))
+                    AND a.path < CONCAT(TRIM(TRAILING '/' FROM :under), '0'))
+                OR a.new_path = :under
+                OR (a.new_path >= CONCAT(TRIM(TRAILING '/' FROM :under), '/')
+                    AND a.new_path < CONCAT(TRIM(TRAILING '/' FROM :under), '0')))
          GROUP BY a.host_id, a.id) f
   JOIN enrolment h ON h.host_id = f.host_id
  ORDER BY f.created_at, f.host_id, f.id

@@ -12,7 +12,7 @@ SELECT h.name AS host, f.created_at AS first_at, f.destroyed_at AS last_at, f.cl
   JOIN enrolment h ON h.host_id = f.host_id
  WHERE f.day <= :until_day AND f.created_at <= :until
    AND (f.destroyed_at IS NULL OR f.destroyed_at >= :since)
-   AND (:class IS NULL OR f.class = :class)
+   AND (:class IS NULL OR f.class = CONVERT(:class USING ascii))
    AND (:host_id IS NULL OR f.host_id = :host_id)
  ORDER BY f.created_at, f.host_id, f.id
  LIMIT :row_limit

@@ -12,7 +12,7 @@ SELECT h.name AS host, g.created_at AS since, g.destroyed_at AS until, g.source,
        GREATEST(g.batch, COALESCE(g.settle_batch, 0), COALESCE(g.end_batch, 0)) AS row_batch
   FROM gap g
   JOIN enrolment h ON h.host_id = g.host_id
- WHERE g.day >= :since_day AND g.created_at <= :until
+ WHERE g.day <= :until_day AND g.created_at <= :until
    AND (g.destroyed_at IS NULL OR g.destroyed_at >= :since)
    AND (:source IS NULL OR g.source = :source)
    AND (:host_id IS NULL OR g.host_id = :host_id)

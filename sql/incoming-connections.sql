@@ -16,8 +16,8 @@ SELECT h.name AS host, e.created_at, e.destroyed_at, e.remote_address, e.remote_
    AND (e.destroyed_at IS NULL OR e.destroyed_at >= :since)
    AND e.direction = 'in'
    AND (:port IS NULL OR e.local_port = :port)
-   AND (:remote IS NULL OR e.remote_address = CONVERT(:remote USING ascii) OR e.remote_name = :remote)
-   AND (:loopback OR NOT (e.remote_address LIKE '127.%' OR e.remote_address = '::1'))
+   AND (:remote IS NULL OR e.remote_address = INET6_NTOA(INET6_ATON(:remote)) OR e.remote_name = :remote)
+   AND (:loopback OR COALESCE(e.remote_address NOT LIKE '127.%' AND e.remote_address <> '::1', TRUE))
    AND (:host_id IS NULL OR e.host_id = :host_id)
    AND (:any_login OR e.login_uid <=> :login_uid)
  ORDER BY e.created_at, e.host_id, e.id

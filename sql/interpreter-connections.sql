@@ -27,7 +27,7 @@ SELECT h.name AS host, MIN(e.created_at) AS first_seen,
   JOIN process p FORCE INDEX (PRIMARY) ON p.host_id = e.host_id AND p.id = e.process_id
    AND p.day = DATE('1970-01-01' + INTERVAL e.process_id DIV 1000000 SECOND)
  WHERE e.created_at >= :since AND e.created_at <= :until AND e.day >= :since_day
-   AND e.protocol <> 'unix' AND e.direction <> 'local'
+   AND NOT e.protocol <=> 'unix' AND NOT e.direction <=> 'local'
    AND SUBSTRING_INDEX(TRIM(TRAILING ' (deleted)' FROM p.exe), '/', -1) REGEXP '^(perl|python|pypy|ruby|php|php-cgi|php-fpm|lua|node|nodejs|tclsh|wish|expect|guile|bash|rbash|dash|sh|ksh|mksh|zsh|fish|csh|tcsh|awk|gawk|mawk|busybox)[0-9.]*$'
    AND (:host_id IS NULL OR e.host_id = :host_id)
    AND (:any_login OR e.login_uid <=> :login_uid)

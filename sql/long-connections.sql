@@ -19,7 +19,7 @@ SELECT h.name AS host, e.created_at, e.destroyed_at,
    AND e.direction IN ('in', 'out')
    AND TIMESTAMPDIFF(MICROSECOND, e.created_at, LEAST(COALESCE(e.destroyed_at, :until), :until))
          > :seconds * 1e6
-   AND (:loopback OR NOT (e.remote_address LIKE '127.%' OR e.remote_address = '::1'))
+   AND (:loopback OR COALESCE(e.remote_address NOT LIKE '127.%' AND e.remote_address <> '::1', TRUE))
    AND (:host_id IS NULL OR e.host_id = :host_id)
    AND (:any_login OR e.login_uid <=> :login_uid)
  ORDER BY e.created_at, e.host_id, e.id

@@ -11,7 +11,7 @@ SELECT h.name AS host, n.address, n.name, n.source, n.created_at, n.destroyed_at
        n.host_id AS row_host_id, n.id AS row_id
   FROM address_name n
   JOIN enrolment h ON h.host_id = n.host_id
- WHERE (n.address = CONVERT(:remote USING ascii) OR n.name = :remote)
+ WHERE (n.address = INET6_NTOA(INET6_ATON(:remote)) OR n.name = :remote)
    AND n.day <= :until_day AND n.created_at <= :until
    AND (n.destroyed_at IS NULL OR n.destroyed_at >= :since)
    AND (:host_id IS NULL OR n.host_id = :host_id)

@@ -41,7 +41,7 @@ SELECT STRAIGHT_JOIN h.name AS host, f.created_at, COALESCE(f.login_username, f.
          WHERE :any_login AND c.day >= :since_day AND c.day <= :until_day AND c.created_at <= :until
            AND c.destroyed_at >= :since - INTERVAL LEAST(:tolerance_s, 1000000000) SECOND
            AND c.bytes_sent > 0 AND c.direction IN ('in', 'out')
-           AND (:loopback OR NOT (c.remote_address LIKE '127.%' OR c.remote_address = '::1'))
+           AND (:loopback OR COALESCE(c.remote_address NOT LIKE '127.%' AND c.remote_address <> '::1', TRUE))
            AND (:host_id IS NULL OR c.host_id = :host_id)
         UNION ALL
         SELECT STRAIGHT_JOIN c.host_id, c.id, c.process_id, c.destroyed_at

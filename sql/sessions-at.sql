@@ -17,7 +17,7 @@ SELECT h.name AS host, s.created_at AS since, s.username AS user,
        s.destroyed_at AS ended_at, s.host_id AS row_host_id, s.id AS row_id
   FROM session s
   JOIN enrolment h ON h.host_id = s.host_id
- WHERE s.day <= :at_day AND s.created_at <= :at AND (s.destroyed_at IS NULL OR s.destroyed_at > :at)
+ WHERE s.created_at <= :at AND (s.destroyed_at IS NULL OR s.destroyed_at > :at)
    AND (:host_id IS NULL OR s.host_id = :host_id)
    AND (:any_login OR s.login_uid <=> :login_uid)
  ORDER BY h.name, s.host_id, s.created_at, s.id

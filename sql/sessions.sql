@@ -21,7 +21,7 @@ SELECT h.name AS host, s.created_at, s.destroyed_at AS ended_at,
        s.host_id AS row_host_id, s.id AS row_id
   FROM session s
   JOIN enrolment h ON h.host_id = s.host_id
- WHERE s.day <= :until_day AND s.created_at <= :until
+ WHERE s.created_at <= :until
    AND (s.destroyed_at IS NULL OR s.destroyed_at >= :since)
    AND (:service IS NULL OR s.service = :service)
    AND (:remote IS NULL OR s.remote_name = :remote

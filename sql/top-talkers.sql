@@ -16,7 +16,7 @@ SELECT h.name AS host, COALESCE(e.login_username, e.login_uid) AS login_user,
  WHERE e.day <= :until_day AND e.created_at <= :until
    AND (e.destroyed_at IS NULL OR e.destroyed_at >= :since)
    AND e.direction IN ('in', 'out')
-   AND (:loopback OR NOT (e.remote_address LIKE '127.%' OR e.remote_address = '::1'))
+   AND (:loopback OR COALESCE(e.remote_address NOT LIKE '127.%' AND e.remote_address <> '::1', TRUE))
    AND (:host_id IS NULL OR e.host_id = :host_id)
    AND (:any_login OR e.login_uid <=> :login_uid)
  GROUP BY e.host_id, e.login_uid, e.login_username, e.uid, e.username, e.application

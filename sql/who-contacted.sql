@@ -14,18 +14,21 @@
 -- schedule: endpoint; subject application, program, username, login_user
 WITH contact AS (
   SELECT e.host_id, e.id FROM endpoint e
-   WHERE e.remote_name = :remote AND e.day >= :since_day AND e.created_at >= :since AND e.created_at <= :until
+   WHERE e.remote_name = :remote AND e.created_at <= :until
+     AND (e.destroyed_at IS NULL OR e.destroyed_at >= :since)
   UNION
   SELECT e.host_id, e.id FROM endpoint e
    WHERE e.remote_address = INET6_NTOA(INET6_ATON(:remote))
-     AND e.day >= :since_day AND e.created_at >= :since AND e.created_at <= :until
+     AND e.created_at <= :until
+     AND (e.destroyed_at IS NULL OR e.destroyed_at >= :since)
   UNION
   -- Contacts from before the name was known: the host learned it for this address later.
   SELECT e.host_id, e.id
     FROM address_name n
     STRAIGHT_JOIN endpoint e FORCE INDEX (remote_address) ON e.remote_address = n.address AND e.host_id = n.host_id
    WHERE n.name = :remote AND n.day <= :until_day AND e.remote_name IS NULL
-     AND e.day >= :since_day AND e.created_at >= :since AND e.created_at <= :until
+     AND e.created_at <= :until
+     AND (e.destroyed_at IS NULL OR e.destroyed_at >= :since)
      AND (n.destroyed_at IS NULL OR n.destroyed_at >= e.created_at)
 )
 SELECT h.name AS host,

@@ -474,7 +474,7 @@ class TestSeed(QuestionsTest):
         self.assertEqual(expected, self.values(rows, *names))
         self.assertEqual({(pid, "/usr/bin/perl " + self.activity.command)},
                          set(self.values(rows, "pid", "command")))
-        self.ask("endpoints-of-row", f"process={process['id'] + 1}", since=False, status=1)
+        self.ask("endpoints-of-row", f"process={process['id'] + 10**12}", since=False, status=1)
 
     def test_ancestry(self):
         pid = self.bot_pid()

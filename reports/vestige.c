@@ -3,7 +3,9 @@
 #include "core/log.h"
 #include "reports/command.h"
 #include "reports/nearest.h"
+#include "reports/output.h"
 
+#include <errno.h>
 #include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>

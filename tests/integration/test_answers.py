@@ -55,6 +55,7 @@ class AnswersTest(unittest.TestCase):
                     self.assertNotIn(HOSTILE, done.stdout + done.stderr)
         done = self.server.vestige("user", "1000", check=False)
         self.assertIn(SAFE, done.stdout)
+        self.assertNotIn("null", done.stdout)
         page = self.server.vestige("timeline", "--on", "web1", "--since", "2h ago", "--html", "-", check=False)
         self.assertIn('<p id="completeness" class="warn">', page.stdout)
 
@@ -63,6 +64,8 @@ class AnswersTest(unittest.TestCase):
                       ("export", "--format", "tln"), ("user", "--help")):
             for format_ in ("table", "json", "csv"):
                 if format_ != "table" and {"export", "--about", "--help"} & {*words}:
+                    continue
+                if format_ == "table" and "schedule" in words:  # no schedule: not a byte
                     continue
                 with self.subTest(words=words, format=format_), open("/dev/full", "w") as full:
                     form = () if "export" in words else ("--format", format_)

@@ -43,9 +43,12 @@ static int debug_wanted(const char *subsystem)
  * the second set (U+0080 to U+009F) neither. */
 static void make_safe(char *text)
 {
-    for (unsigned char *c = (unsigned char *)text; *c; c++)
-        if (*c < ' ' || *c == 0x7f || (c[0] == 0xc2 && c[1] >= 0x80 && c[1] <= 0x9f))
+    for (unsigned char *c = (unsigned char *)text; *c; c++) {
+        if (c[0] == 0xc2 && c[1] >= 0x80 && c[1] <= 0x9f)
+            c[0] = c[1] = '?';
+        else if (*c < ' ' || *c == 0x7f)
             *c = '?';
+    }
 }
 
 void log_message(enum log_level level, const char *subsystem, const char *format, ...)

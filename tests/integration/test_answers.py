@@ -59,6 +59,10 @@ class AnswersTest(unittest.TestCase):
         page = self.server.vestige("timeline", "--on", "web1", "--since", "2h ago", "--html", "-", check=False)
         self.assertIn('<p id="completeness" class="warn">', page.stdout)
 
+    def test_an_error_is_safe(self):
+        self.assertEqual('there is no report "a??b?[c" (vestige report lists them)',
+                         self.refuse("report", "a\u009bb\x1b[c"))
+
     def test_a_full_disk(self):
         for words in (*ANSWERS, ("report",), ("report", "who-listens", "--about"), ("schedule", "list"),
                       ("export", "--format", "tln"), ("user", "--help")):

@@ -39,6 +39,18 @@ static int debug_wanted(const char *subsystem)
     return 0;
 }
 
+/* Names that others gave may stand in a message: no control character of theirs reaches a terminal,
+ * the second set (U+0080 to U+009F) neither. */
+static void make_safe(char *text)
+{
+    for (unsigned char *c = (unsigned char *)text; *c; c++) {
+        if (c[0] == 0xc2 && c[1] >= 0x80 && c[1] <= 0x9f)
+            c[0] = c[1] = '?';
+        else if (*c < ' ' || *c == 0x7f)
+            *c = '?';
+    }
+}
+
 void log_message(enum log_level level, const char *subsystem, const char *format, ...)
 {
     static const char *const words[] = {"error: ", "warning: ", "", "debug: "};
@@ -51,9 +63,7 @@ void log_message(enum log_level level, const char *subsystem, const char *format
     va_start(arguments, format);
     vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
-    for (char *c = text; *c; c++)
-        if ((unsigned char)*c < ' ' || *c == 0x7f)
-            *c = '?';
+    make_safe(text);
     if (sink) {
         sink(sink_user, level, subsystem, text);
         return;

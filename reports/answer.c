@@ -137,8 +137,11 @@ static struct slice show(struct answer *answer, unsigned i, struct slice value)
 
 int answer_row(struct answer *answer, const struct slice *values)
 {
-    for (unsigned i = 0; i < answer->n_shown; i++)
+    for (unsigned i = 0; i < answer->n_shown; i++) {
         answer->values[i] = show(answer, answer->shown[i], values[answer->shown[i]]);
+        if (answer->cells[answer->shown[i]].failed)
+            return -ENOMEM;
+    }
     int outcome = output_row(answer->output, answer->values);
     answer->n_rows += outcome == 0;
     return outcome;

@@ -47,7 +47,7 @@ static int choose_sections(struct diff *diff, const char *only)
 {
     for (size_t i = 0; i < diff_sections_n; i++)
         diff->is_chosen[i] = !only;
-    for (const char *at = only; at && *at;) {
+    for (const char *at = only; at && (*at || at == only);) {
         size_t length = strcspn(at, ","), i = 0;
         while (i < diff_sections_n && (strlen(diff_sections[i].name) != length ||
                                        strncmp(diff_sections[i].name, at, length) != 0))
@@ -333,6 +333,8 @@ static int compare(struct diff *diff)
     if (!outcome && diff->output && (outcome = output_finish(diff->output)))
         error_set(diff->error, outcome, "the differences cannot be written: %s",
                   strerror(-outcome));
+    if (outcome && !diff->output)
+        printf("Not all differences: an error ended them here\n");
     diff->output = output_free(diff->output);
     if (!outcome)
         outcome = inquiry_flush("the differences", diff->error);

@@ -7,6 +7,7 @@
  *   batch     batches of the window whose seal nobody has verified yet.
  */
 #include "reports/evidence.h"
+#include "reports/safe_text.h"
 #include "reports/time_words.h"
 
 #include <stdlib.h>
@@ -165,8 +166,11 @@ static int tell_holes(struct question *question, struct buffer *line, unsigned l
     buffer_printf(line, ", %llu unwatched span%s", *n_holes, plural(*n_holes));
     if (n > NAMES_SHOWN)
         buffer_printf(&names, " and %zu more", n - NAMES_SHOWN);
-    if (names.length)
-        buffer_printf(line, " (%.*s)", (int)names.length, (const char *)names.data);
+    if (names.length) {
+        buffer_append_text(line, " (");
+        safe_text_append(line, buffer_slice(&names));
+        buffer_append_byte(line, ')');
+    }
     buffer_deinit(&names);
     return 0;
 }

@@ -216,7 +216,8 @@ static int take_grants(const struct luarm *luarm)
              luarm->name, luarm->name);
     int r = run_each(luarm, sql);
     snprintf(sql, sizeof(sql),
-             "SELECT CONCAT('DROP FUNCTION `%s`.', routine_name) FROM information_schema.routines"
+             "SELECT CONCAT('DROP ', routine_type, ' `%s`.`', REPLACE(routine_name, '`', '``'),"
+             " '`') FROM information_schema.routines"
              " WHERE routine_schema = '%s'",
              luarm->name, luarm->name);
     return r == 0 ? run_each(luarm, sql) : r;

@@ -9,7 +9,6 @@
 #include <signal.h>
 #include <sys/mman.h>
 
-#define WORDS_MOST   32
 #define END_GRACE_MS 2000
 
 static int memory_file(struct slice bytes, struct error_text *error)
@@ -156,12 +155,12 @@ static int deliver_command(const struct notify_config *config, const struct noti
                            struct error_text *error)
 {
     char words[NOTIFY_TEXT_SIZE];
-    const char *argv[WORDS_MOST + 1] = {NULL};
+    const char *argv[NOTIFY_WORDS_MOST + 1] = {NULL};
     struct buffer bytes = BUFFER_NULL;
     size_t n = 0;
     char *rest = NULL;
     snprintf(words, sizeof(words), "%s", config->command);
-    for (char *word = strtok_r(words, " \t", &rest); word && n < WORDS_MOST;
+    for (char *word = strtok_r(words, " \t", &rest); word && n < NOTIFY_WORDS_MOST;
          word = strtok_r(NULL, " \t", &rest))
         argv[n++] = word;
     notify_message_json(&bytes, message);

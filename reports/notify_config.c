@@ -27,6 +27,7 @@ typedef int (*check_function)(struct parser *parser, const char *name, const cha
 
 static int check_mail(struct parser *parser, const char *name, const char *value);
 static int check_path(struct parser *parser, const char *name, const char *value);
+static int check_command(struct parser *parser, const char *name, const char *value);
 static int check_webhook(struct parser *parser, const char *name, const char *value);
 static int check_header(struct parser *parser, const char *name, const char *value);
 
@@ -50,7 +51,7 @@ static const struct key {
     TEXT(mail, check_mail),
     TEXT(mail_from, check_mail),
     TEXT(sendmail, check_path),
-    TEXT(command, check_path),
+    TEXT(command, check_command),
     TEXT(webhook, check_webhook),
     {"webhook_header", KEY_LINES, offsetof(struct notify_config, webhook_header), check_header, 0,
                              0},
@@ -99,6 +100,18 @@ static int check_mail(struct parser *parser, const char *name, const char *value
 static int check_path(struct parser *parser, const char *name, const char *value)
 {
     return value[0] == '/' ? 1 : refuse(parser, "%s = %.60s: write an absolute path", name, value);
+}
+
+static int check_command(struct parser *parser, const char *name, const char *value)
+{
+    size_t n = 0;
+    for (const char *at = value; *at; n++) {
+        at += strcspn(at, " \t");
+        at += strspn(at, " \t");
+    }
+    return n <= NOTIFY_WORDS_MOST
+               ? check_path(parser, name, value)
+               : refuse(parser, "%s has more than %d words", name, NOTIFY_WORDS_MOST);
 }
 
 /* The rest of the address may be a secret, so no message has it. */

@@ -10,7 +10,7 @@
 
 #define NOTIFY_CONFIG_DEFAULT "/etc/vestige/vestige.conf"
 
-enum { NOTIFY_TEXT_SIZE = 2048 };
+enum { NOTIFY_TEXT_SIZE = 2048, NOTIFY_WORDS_MOST = 32 };
 
 struct notify_config {
     char mail[NOTIFY_TEXT_SIZE];            /* "a@example.net, b@example.net"; "": no mail */

@@ -253,6 +253,20 @@ static int answer_question(struct report *report, uint64_t limit)
     return outcome;
 }
 
+/* What selects nothing must not look as if it did. */
+static int check_options(const struct options *options, const struct report_options *own,
+                         struct error_text *error)
+{
+    if (options->n_arguments && own->tag)
+        return error_set(error, -EINVAL, "--tag is for the list; leave it out");
+    if (!options->n_arguments && (own->about || own->limit || options->on || options->login_user ||
+                                  options->has_since || options->has_until))
+        return error_set(error, -EINVAL,
+                         "write which report: of the options that select only --tag is for the "
+                         "list");
+    return 0;
+}
+
 static int run(const struct options *options, const struct report_options *own, uint64_t *n_rows,
                struct error_text *error)
 {
@@ -308,6 +322,8 @@ int report_command(int argc, char **argv)
     int outcome = options_parse(&options, &line, argc, argv, &error);
     if (outcome == OPTIONS_HELP_SHOWN)
         return STATUS_ROWS;
+    if (!outcome)
+        outcome = check_options(&options, &own, &error);
     if (!outcome)
         outcome = run(&options, &own, &n_rows, &error);
     output_end_if_unread(outcome);

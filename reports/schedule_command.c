@@ -238,6 +238,13 @@ static int add(struct schedule *schedule)
 
 /* --- list --- */
 
+static int write_error(struct schedule *schedule, int outcome)
+{
+    return outcome ? error_set(schedule->error, outcome, "the rows cannot be written: %s",
+                               strerror(-outcome))
+                   : 0;
+}
+
 static int show(struct schedule *schedule, const char *sql, const struct statement_value *values,
                 size_t n_values, uint64_t *n_rows)
 {
@@ -252,13 +259,14 @@ static int show(struct schedule *schedule, const char *sql, const struct stateme
                    statement_n_columns(statement)))
         return error_set(schedule->error, -ENOMEM, "out of memory");
     while ((outcome = statement_next(statement, &row, schedule->error)) == STATEMENT_ROW) {
-        outcome = answer_row(answer, row);
+        outcome = write_error(schedule, answer_row(answer, row));
         if (outcome)
-            return error_set(schedule->error, outcome, "the rows cannot be written: %s",
-                             strerror(-outcome));
+            return outcome;
     }
-    if (!outcome)
-        outcome = answer_finish(answer);
+    if (outcome)
+        answer_is_partial(answer, "the server's rows ended");
+    else
+        outcome = write_error(schedule, answer_finish(answer));
     *n_rows = answer_n_rows(answer);
     return outcome;
 }
@@ -465,6 +473,7 @@ int schedule_command(int argc, char **argv)
     if (!outcome)
         outcome = dispatch(&schedule);
     database_close(schedule.mysql);
+    output_end_if_unread(outcome);
     if (outcome >= 0)
         return outcome;
     fflush(stdout);

@@ -1059,7 +1059,7 @@
     event.preventDefault();
     select(byKey.get(link.getAttribute("href").slice(1)), true);
   });
-  addEventListener("hashchange", () => select(byKey.get(decodeURIComponent(location.hash.slice(1))) || null, true));
+  addEventListener("hashchange", () => select(byKey.get(location.hash.slice(1)) || null, true));
   addEventListener("resize", () => {
     tallest = 0;
     arrange();
@@ -1164,7 +1164,7 @@
   empty.append(element("b", { textContent: "Nothing to show" }), element("div", { textContent: "All lanes are switched off." }));
   root.append(...notes(), tools(), legend(), stage, keys, card, paper);
   arrange();
-  const asked = byKey.get(decodeURIComponent(location.hash.slice(1)));
+  const asked = byKey.get(location.hash.slice(1));
   if (asked) select(asked, true);
   drawScreen();
 })();

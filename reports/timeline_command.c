@@ -163,6 +163,8 @@ static int find_window(struct request *request)
     struct timeline_question *question = &request->question;
     question->until_us = options->has_until ? options->until_us : time_reference_now().now_us;
     question->since_us = options->since_us;
+    if (options->has_since && question->since_us > question->until_us)
+        return error_set(request->error, -EINVAL, "--since is in the future");
     if (options->has_since)
         return 0;
     if (question->process_row && !options->has_until) {
@@ -288,8 +290,7 @@ int timeline_command(int argc, char **argv)
         return STATUS_ROWS;
     if (!outcome)
         outcome = run(&request, &n_rows);
-    if (outcome == -EPIPE) /* who reads has enough */
-        return STATUS_ROWS;
+    output_end_if_unread(outcome);
     if (outcome) {
         fflush(stdout);
         log_error("timeline", "%s", error.text);

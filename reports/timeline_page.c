@@ -127,6 +127,16 @@ static int put_rows(struct page *page)
     return outcome;
 }
 
+/* Names of sources in the line are evidence: they may take the word away, but not give it. */
+static bool is_complete(struct slice line)
+{
+    static const char *const others[] = {" is not complete: ", ": nothing was watched: "};
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+        if (memmem(line.data, line.length, others[i], strlen(others[i])))
+            return false;
+    return true;
+}
+
 /* What is there without the script, and for whoever looks at the source: the answer's first lines.
  */
 static void append_head(struct page *page, struct slice completeness)
@@ -142,8 +152,7 @@ static void append_head(struct page *page, struct slice completeness)
                   "<span>%s</span></p>\n",
                   since, until);
     buffer_append_text(to, "<p id=\"completeness\" class=\"");
-    bool complete = memmem(completeness.data, completeness.length, " is complete: ", 14) != NULL;
-    buffer_append_text(to, complete ? "faint\">" : "warn\">");
+    buffer_append_text(to, is_complete(completeness) ? "faint\">" : "warn\">");
     html_append_text(to, completeness);
     buffer_append_text(to,
                        "</p>\n</header>\n<noscript><p>The rows are drawn by a script in this page, "

@@ -76,6 +76,9 @@ static int read_times(struct answer *answer)
     int outcome = 0;
     if (answer->own->at)
         outcome = inquiry_read_moment("--at", answer->own->at, &answer->at_us, inquiry->error);
+    if (!outcome && options->has_since && options->since_us > answer->at_us)
+        outcome = error_set(inquiry->error, -EINVAL, "--since is after %s",
+                            answer->own->at ? "--at" : "now");
     inquiry_set_moment(inquiry, "at", answer->at_us);
     inquiry_set_day(inquiry, "at_day", answer->at_us + HOUR_US);
     inquiry_set_moment(inquiry, "now", inquiry->now_us);

@@ -187,6 +187,8 @@ int user_command(int argc, char **argv)
         return STATUS_ROWS;
     if (!outcome && options.login_user)
         outcome = error_set(&error, -EINVAL, "NAME is the login user; leave out --login-user");
+    if (!outcome && own.html && options.format != OUTPUT_TABLE)
+        outcome = error_set(&error, -EINVAL, "--html is a format of its own: leave out --format");
     if (!outcome)
         outcome = run(&options, &own, &n_facts, &error);
     output_end_if_unread(outcome);

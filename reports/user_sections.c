@@ -181,71 +181,71 @@ const char user_numbers[] = WHO
 #define NOTHING "Nothing was recorded"
 
 const struct user_section user_sections[] = {
-    {"Account",                                          "account",
+    {"Account",                 "account",
      "On {host} {username} has number {uid}[, home {home}][, shell {shell}][, password "
-     "{password_state}][; so since {began~moment}][; until {ended~moment}]",    account,                                                   true                                          },
-    {"Sessions",                                         "session",
+     "{password_state}][; so since {began~moment}][; until {ended~moment}]",                                       account,  true,  "No account of this name is known"},
+    {"Sessions",                "session",
      "{who} {what} {n|once|% times} on {host}[ from {remote_address}][ ({remote_name})][ by "
      "{service}]" FIRST_LAST "[; {seconds~time} in all][; {open|one session is|% sessions are} "
-     "still open]",                                                             logins,                                                    false,                                          NOTHING},
-    {"Privilege",                                                  "session",
-     "{who} became {username} by {service} {n|once|% times} on {host}" FIRST_LAST, becoming,                                                         false,
-     NOTHING},
-    {"Privilege",                                            "process",
+     "still open]",                                                                                                logins,   false, NOTHING                           },
+    {"Privilege",               "session",
+     "{who} became {username} by {service} {n|once|% times} on {host}" FIRST_LAST,                                 becoming, false,
+     NOTHING                                                                                                                                                          },
+    {"Privilege",               "process",
      "{who} ran {program}, which acts with the rights of {acting}, {n|once|% times} on "
      "{host}" FIRST_LAST,
-     setuid_programs,                                                          false,                                                                                                                                                                  NOTHING},
-    {"Privilege",                                             "process_change",
+     setuid_programs,                                                                                                        false, NOTHING                           },
+    {"Privilege",               "process_change",
      "{program}, run by {who}, changed its user from {old_value} to {new_value} {n|once|% times} "
      "on "
      "{host}" FIRST_LAST,
-     changes,                                               false,NOTHING},
-    {"Programs",                                            "process",
+     changes,                                                                                                                false, NOTHING                           },
+    {"Programs",                "process",
      "{who} ran {programs|one program|% different programs}, {n|once|% times} in all, on "
      "{host}[; {others|once|% times} with the rights of another user][; of {unknown|one|%} the "
      "arguments are not known]" FIRST_LAST,
-     programs_in_all,                                                              false,                                                                                                                                                                                                                                    NOTHING},
-    {"Programs run most",              "process",
+     programs_in_all,                                                                                                        false, NOTHING                           },
+    {"Programs run most",       "process",
      "{program}: {n|once|% times} on {host}[, {others|once|% times} with the rights of another "
      "user]" FIRST_LAST,
-     most_used,                                         false,NOTHING},
-    {"Programs run least",                            "process",
+     most_used,                                                                                                              false, NOTHING                           },
+    {"Programs run least",      "process",
      "{program}: {n|once|% times} on {host}[, {others|once|% times} with the rights of another "
      "user]" FIRST_LAST,
-     rarest,                                                                             false,                                                                                                                                                                                                                                                                 NOTHING},
-    {"Sensitive files changed",                               "file_access",
+     rarest,                                                                                                                 false, NOTHING                           },
+    {"Sensitive files changed", "file_access",
      "{who} {did} {path} on {host} with {application}[ as {acting}], {n|once|% times}" FIRST_LAST,
-     files_written,                                                                                                                               false,                                                                                            NOTHING},
-    {"Sensitive files read",                                                  "file_access",
+     files_written,                                                                                                          false, NOTHING                           },
+    {"Sensitive files read",    "file_access",
      "{who} read {path} on {host} with {application}[ as {acting}], {n|once|% times}" FIRST_LAST,
-     files_read,                                         false,                                                                                                                                                                        NOTHING},
-    {"Network",                                           "endpoint",
+     files_read,                                                                                                             false, NOTHING                           },
+    {"Network",                 "endpoint",
      "{who} {what} {remote}[ ({remote_name})][ by {protocol}] from {host} with {application}, "
      "{n|once|% times}" BYTES FIRST_LAST,
-     network,                                    false,                                                                                          NOTHING},
-    {"Network",                                             "endpoint",
+     network,                                                                                                                false, NOTHING                           },
+    {"Network",                 "endpoint",
      "{remote}[ ({remote_name})] talked to {application} of {who} on {host}[, {protocol} port "
      "{local_port}], {n|once|% times}" BYTES FIRST_LAST,
-     network_in,                                                                  false,NOTHING},
-    {"Network",                                            "endpoint",
+     network_in,                                                                                                             false, NOTHING                           },
+    {"Network",                 "endpoint",
      "{who} had {application} listen on {protocol} {local} on {host}, {n|once|% times}" FIRST_LAST,
-     listeners,                                                                         false,                      NOTHING},
-    {"Devices", "device",
+     listeners,                                                                                                              false, NOTHING                           },
+    {"Devices",                 "device",
      "While {who} was logged in, {subsystem} {node}[ ({model})][, serial {serial},] appeared on "
-     "{host} at {first_at~moment}[ and was removed at {last_at~moment}]",                                                         devices,                                          false,                                                                                                                                                                                                    NOTHING},
-    {"Failed attempts","auth_attempt",
+     "{host} at {first_at~moment}[ and was removed at {last_at~moment}]",                                          devices,  false, NOTHING                           },
+    {"Failed attempts",         "auth_attempt",
      "{n|One attempt|% attempts} as {username}[ by {service}][ from {remote_address}][ on terminal "
      "{tty}] failed on {host}" FIRST_LAST,
-     failures,                                             false,                                                               NOTHING},
-    {"Kernel events",                                          "kernel_event",
+     failures,                                                                                                               false, NOTHING                           },
+    {"Kernel events",           "kernel_event",
      "{who} did {kind}[ of {target}] with {application} on {host}, {n|once|% times}[, "
      "{result}]" FIRST_LAST,
-     kernel, false, NOTHING},
-    {"Findings",                                                  "finding",                                                                           "{class} on {host} at {first_at~moment}: {subject}[: {detail}]",
-     findings,                                                                                                 false,                                                                                                                                                                             NOTHING},
-    {"What is not known",                                           "gap",
+     kernel,                                                                                                                 false, NOTHING                           },
+    {"Findings",                "finding",        "{class} on {host} at {first_at~moment}: {subject}[: {detail}]",
+     findings,                                                                                                               false, NOTHING                           },
+    {"What is not known",       "gap",
      "On {host}, {source} missed[ {missed}] {units} ({cause}) from {first_at~moment} to "
-     "{last_at~moment}",                                                gaps,                                                  true                                                                                                                                                              },
+     "{last_at~moment}",                                                                                           gaps,     true,  "No gap was recorded"             },
 };
 
 const size_t user_sections_n = sizeof(user_sections) / sizeof(user_sections[0]);

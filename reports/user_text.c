@@ -58,7 +58,7 @@ int user_write_text(struct user_report *report)
     if (!outcome)
         outcome = user_report_run(report, &writer);
     buffer_deinit(&head);
-    putchar('\n');
+    printf("\n%s", outcome ? "Not the whole report: an error ended it here\n" : "");
     return flushed(report, outcome);
 }
 
@@ -152,10 +152,22 @@ static const struct output_column csv_columns[] = {
     {"row_ids",     OUTPUT_TEXT,   NULL},
 };
 
+struct csv_state {
+    struct user_report *report;
+    struct output *output;
+};
+
+static int write_error(struct user_report *report, int outcome)
+{
+    return outcome ? error_set(report->inquiry->error, outcome, "the report cannot be written: %s",
+                               strerror(-outcome))
+                   : 0;
+}
+
 static int csv_section(void *state, const struct user_section *section,
                        const struct user_fact *facts, size_t n, bool is_cut)
 {
-    struct output *output = state;
+    const struct csv_state *csv = state;
     int outcome = 0;
     for (size_t i = 0; i < n && !outcome; i++) {
         struct buffer numbers[3] = {0};
@@ -166,7 +178,7 @@ static int csv_section(void *state, const struct user_section *section,
         struct slice values[] = {slice_text(section->title), buffer_slice(&facts[i].text),
                                  buffer_slice(&numbers[0]),  slice_text(facts[i].section->table),
                                  buffer_slice(&numbers[1]),  buffer_slice(&numbers[2])};
-        outcome = output_row(output, values);
+        outcome = write_error(csv->report, output_row(csv->output, values));
         for (size_t j = 0; j < 3; j++)
             buffer_deinit(&numbers[j]);
     }
@@ -181,10 +193,11 @@ int user_write_csv(struct user_report *report)
     if (output_new(&output, OUTPUT_CSV, stdout, csv_columns,
                    sizeof(csv_columns) / sizeof(csv_columns[0])))
         return error_set(report->inquiry->error, -ENOMEM, "out of memory");
-    struct user_writer writer = {csv_section, output};
+    struct csv_state state = {report, output};
+    struct user_writer writer = {csv_section, &state};
     int outcome = user_report_run(report, &writer);
     if (!outcome)
-        outcome = output_finish(output);
+        outcome = write_error(report, output_finish(output));
     output_free(output);
     struct buffer window = BUFFER_NULL;
     user_report_append_window(&window, report);

@@ -3,7 +3,9 @@
 #include "core/log.h"
 #include "reports/command.h"
 #include "reports/nearest.h"
+#include "reports/output.h"
 
+#include <errno.h>
 #include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -68,6 +70,17 @@ static void use_utf8(void)
         setlocale(LC_CTYPE, "C.UTF-8");
 }
 
+/* What was printed last may still be in the buffer, and the place it goes to full. */
+static int end_output(int status)
+{
+    if (status == STATUS_ERROR || fflush(stdout) == 0)
+        return status;
+    int error = errno;
+    output_end_if_unread(-error);
+    log_error("command", "standard output cannot be written: %s", strerror(error));
+    return STATUS_ERROR;
+}
+
 int main(int argc, char **argv)
 {
     log_set_program("vestige");
@@ -79,14 +92,14 @@ int main(int argc, char **argv)
     }
     if (!strcmp(word, "--help") || !strcmp(word, "help")) {
         print_help(stdout);
-        return STATUS_ROWS;
+        return end_output(STATUS_ROWS);
     }
     if (!strcmp(word, "--version")) {
         printf("vestige %s\n", VESTIGE_VERSION);
-        return STATUS_ROWS;
+        return end_output(STATUS_ROWS);
     }
     for (size_t i = 0; i < N_ELEMENTS(commands); i++)
         if (!strcmp(word, commands[i].name))
-            return commands[i].run(argc - 1, argv + 1);
+            return end_output(commands[i].run(argc - 1, argv + 1));
     return refuse(word);
 }

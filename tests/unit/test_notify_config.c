@@ -62,6 +62,12 @@ static void test_too_much(void **state)
                "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\n");
     assert_int_equal(parse(text), -EINVAL);
     assert_string_equal(error.text, "f:28: webhook_header has more than 2046 bytes");
+    strcpy(text, "[notify]\ncommand = /x");
+    for (size_t i = 1; i < 32; i++)
+        strcat(text, "  y");
+    assert_int_equal(parse(text), 0);
+    assert_int_equal(parse(strcat(text, " y")), -EINVAL);
+    assert_string_equal(error.text, "f:2: command has more than 32 words");
 }
 
 int main(void)

@@ -174,15 +174,19 @@ static int ask_ancestors(struct tree *tree, struct inquiry *inquiry, uint64_t id
     return 0;
 }
 
-/* The successors of an image have its parent, whose children the key finds. */
+/* The successor of an image begins at the moment at which the exec ended that one, so that the key
+ * of beginnings finds it; among the children of its parent it would be one of very many. */
 static const char descendants[] =
-    "WITH RECURSIVE below (id, parent_id) AS ("
-    "SELECT id, parent_id FROM process WHERE host_id = :host_id AND id = :id AND day = :id_day "
-    "UNION SELECT p.id, p.parent_id FROM below b JOIN process p ON p.host_id = :host_id "
-    "AND p.parent_id = b.id AND p.day >= :id_day AND p.created_at <= :until "
-    "UNION SELECT p.id, p.parent_id FROM below b JOIN process p ON p.host_id = :host_id "
-    "AND p.parent_id <=> b.parent_id AND p.previous_id = b.id AND p.day >= :id_day "
-    "AND p.created_at <= :until) "
+    "WITH RECURSIVE below (id, ended_at, end_cause) AS ("
+    "SELECT id, destroyed_at, end_cause FROM process WHERE host_id = :host_id AND id = :id "
+    "AND day = :id_day "
+    "UNION SELECT p.id, p.destroyed_at, p.end_cause FROM below b STRAIGHT_JOIN process p "
+    "FORCE INDEX (parent) ON p.host_id = :host_id AND p.parent_id = b.id AND p.day >= :id_day "
+    "AND p.created_at <= :until "
+    "UNION SELECT p.id, p.destroyed_at, p.end_cause FROM below b STRAIGHT_JOIN process p "
+    "FORCE INDEX (created) ON p.host_id = :host_id AND p.created_at = b.ended_at "
+    "AND p.previous_id = b.id AND p.day >= :id_day AND p.created_at <= :until "
+    "WHERE b.end_cause = 'exec') "
     "SELECT " FIELDS " FROM below JOIN process p ON p.host_id = :host_id AND p.id = below.id "
     "AND p.day = DATE('1970-01-01' + INTERVAL below.id DIV 1000000 SECOND) "
     "WHERE p.id NOT IN (SELECT id FROM process WHERE host_id = :host_id AND id = :id AND day = "

@@ -25,8 +25,9 @@ struct evidence_window evidence_window_of(const struct options *options);
 /** The host of --on (name or number). The error names the nearest ones. */
 int evidence_find_host(MYSQL *mysql, const char *word, uint64_t *host_id,
                        struct error_text *error) MUST_CHECK;
-/** The login uid of --login-user (name, number; `unset` gives *is_set false), on the host of --on, NULL:
- *  on any. A name with several numbers there is refused, a number that others have there warned of. */
+/** The login uid of --login-user (name, number; `unset` gives *is_set false), on the host of --on,
+ * NULL: on any. A name with several numbers there is refused, a number that others have there
+ * warned of. */
 int evidence_find_login_user(MYSQL *mysql, const char *word, const uint64_t *host_id,
                              uint64_t *login_uid, bool *is_set,
                              struct error_text *error) MUST_CHECK;

@@ -26,7 +26,7 @@ class ShipServer(PrivateServer):
         super().__init__(innodb_log_file_size="64M", skip_name_resolve="1", **settings)
         self._session = None
         self.query("CREATE DATABASE vestige")
-        for path in sorted((SOURCE / "server-schema").glob("*.sql")):
+        for path in sorted((SOURCE / "server-schema").glob("[0-9]*.sql")):
             with open(path, "rb") as stream:
                 subprocess.run(["mariadb", "--no-defaults", f"--socket={self.socket}",
                                 "--default-character-set=utf8mb4", "--delimiter=//", "vestige"],

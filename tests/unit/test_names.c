@@ -25,11 +25,12 @@ static struct {
     pthread_cond_t released;
     bool hanging;
     const char *name, *gecos, *home, *shell;
-    unsigned n_asked;
+    unsigned n_asked, n_hung;
 } fake = {.lock = PTHREAD_MUTEX_INITIALIZER, .released = PTHREAD_COND_INITIALIZER};
 
 static void hang(void)
 {
+    fake.n_hung++;
     while (fake.hanging)
         pthread_cond_wait(&fake.released, &fake.lock);
 }
@@ -90,6 +91,14 @@ static void say(const char *name, const char *gecos, const char *shell)
     fake.home = "/h";
     fake.shell = shell;
     pthread_mutex_unlock(&fake.lock);
+}
+
+static unsigned times_hung(void)
+{
+    pthread_mutex_lock(&fake.lock);
+    unsigned n = fake.n_hung;
+    pthread_mutex_unlock(&fake.lock);
+    return n;
 }
 
 static unsigned times_asked(void)
@@ -227,7 +236,7 @@ static int set_up(void **state)
     snprintf(f->passwd, sizeof(f->passwd), "%s/passwd", f->directory);
     snprintf(f->next, sizeof(f->next), "%s/next", f->directory);
     f->options = (struct source_options){.wake_fd = -1, .counters = &f->counters};
-    fake.n_asked = 0;
+    fake.n_asked = fake.n_hung = 0;
     f->gulp = gulp_new(65536);
     assert_non_null(f->gulp);
     *state = f;
@@ -444,6 +453,9 @@ static void test_switch_hangs(void **state)
     assert_true(names_request(f->source, SWITCH_HANGS));
     for (uint32_t i = 0; i < 1000; i++)
         (void)names_request(f->source, i);
+    for (int waited = 0; times_hung() == 0 && waited < WAIT_MS; waited += 5)
+        poll(NULL, 0, 5);
+    assert_int_equal(times_hung(), 1);
     drain(f);
     assert_true(f->n == 0);
     uint64_t before_ns = clock_boot_ns();

@@ -25,6 +25,13 @@ class ShipServer(PrivateServer):
     def __init__(self, **settings):
         super().__init__(innodb_log_file_size="64M", skip_name_resolve="1", **settings)
         self._session = None
+        try:
+            self.prepare()
+        except BaseException:
+            self.close()
+            raise
+
+    def prepare(self):
         self.query("CREATE DATABASE vestige")
         for path in sorted((SOURCE / "server-schema").glob("[0-9]*.sql")):
             with open(path, "rb") as stream:

@@ -26,6 +26,7 @@ part%.o: part%.c
 ODD_ENDS = "(exit 3); (kill -9 $BASHPID); sh -c 'kill -15 $$'; true | false"
 
 CORE = 0x80  # in the code when a core was dumped, which a row does not say
+SIGNAL = 0x7f
 FORKED_ONLY = 0x01  # flag of a record: no exec since the fork
 KERNEL_THREADS = 2  # the pid of their parent
 # The code of a leader that is not its process's: the kernel accounts the leader's.
@@ -130,8 +131,11 @@ class TestAccounting(VestigeTest):
 
     @staticmethod
     def counted(records):
+        """By what a row says of the end: the signal, if there was one. A kernel thread that is
+        stopped before it ran ends with a negative errno, of which the rest is no exit code."""
         return collections.Counter(
-            Record(record.pid, record.uid, record.exit_code & ~CORE) for record in records)
+            Record(record.pid, record.uid, record.exit_code & SIGNAL or record.exit_code & ~CORE)
+            for record in records)
 
     def ended_rows(self, begin, end):
         return self.vestige.query(

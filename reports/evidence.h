@@ -36,3 +36,6 @@ int evidence_find_login_user(MYSQL *mysql, const char *word, const uint64_t *hos
  *  window. */
 int evidence_completeness(MYSQL *mysql, const struct evidence_window *window, struct buffer *line,
                           struct error_text *error) MUST_CHECK;
+/** Print that line, the last of an answer. */
+int evidence_tell_completeness(MYSQL *mysql, const struct evidence_window *window, FILE *to,
+                               struct error_text *error) MUST_CHECK;

@@ -284,3 +284,14 @@ int evidence_completeness(MYSQL *mysql, const struct evidence_window *window, st
     buffer_deinit(&question.sql);
     return outcome;
 }
+
+int evidence_tell_completeness(MYSQL *mysql, const struct evidence_window *window, FILE *to,
+                               struct error_text *error)
+{
+    struct buffer line = BUFFER_NULL;
+    int outcome = evidence_completeness(mysql, window, &line, error);
+    if (!outcome)
+        fprintf(to, "%.*s\n", (int)line.length, (const char *)line.data);
+    buffer_deinit(&line);
+    return outcome;
+}

@@ -26,16 +26,6 @@ static int check(const struct export_options *own, struct error_text *error)
     return 0;
 }
 
-static int tell_completeness(struct export_selection *selection, struct error_text *error)
-{
-    struct buffer line = BUFFER_NULL;
-    int outcome = evidence_completeness(selection->mysql, &selection->window, &line, error);
-    if (!outcome)
-        fprintf(stderr, "%.*s\n", (int)line.length, (const char *)line.data);
-    buffer_deinit(&line);
-    return outcome;
-}
-
 static int write_events(struct export_selection *selection, const char *format, uint64_t *n,
                         struct error_text *error)
 {
@@ -65,7 +55,7 @@ static int run(const struct options *options, const struct export_options *own, 
     outcome = own->directory ? export_case(&selection, own->directory, n, error)
                              : write_events(&selection, own->format, n, error);
     if (!outcome)
-        outcome = tell_completeness(&selection, error);
+        outcome = evidence_tell_completeness(selection.mysql, &selection.window, stderr, error);
     export_selection_deinit(&selection);
     return outcome;
 }

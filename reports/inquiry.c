@@ -158,13 +158,8 @@ int inquiry_completeness(struct inquiry *inquiry, struct buffer *line)
 
 int inquiry_tell_completeness(struct inquiry *inquiry)
 {
-    struct buffer line = BUFFER_NULL;
-    int outcome = inquiry_completeness(inquiry, &line);
-    if (!outcome)
-        fprintf(output_remarks(inquiry->options->format), "%.*s\n", (int)line.length,
-                (const char *)line.data);
-    buffer_deinit(&line);
-    return outcome;
+    return evidence_tell_completeness(inquiry->mysql, &inquiry->window,
+                                      output_remarks(inquiry->options->format), inquiry->error);
 }
 
 int inquiry_flush(const char *what, struct error_text *error)

@@ -148,7 +148,6 @@ static int run(const struct options *options, uint64_t *n_rows, struct error_tex
     MYSQL *mysql AUTO_DATABASE = NULL;
     const char *sql = options->arguments[0];
     struct evidence_window window = evidence_window_of(options);
-    struct buffer line = BUFFER_NULL;
     int outcome = check_variables(options, sql, error);
     if (!outcome)
         outcome = evidence_connect(&mysql, options, error);
@@ -160,11 +159,8 @@ static int run(const struct options *options, uint64_t *n_rows, struct error_tex
     outcome = answer(&query, sql);
     *n_rows = query_deinit(&query);
     if (!outcome)
-        outcome = evidence_completeness(mysql, &window, &line, error);
-    if (!outcome)
-        fprintf(output_remarks(options->format), "%.*s\n", (int)line.length,
-                (const char *)line.data);
-    buffer_deinit(&line);
+        outcome =
+            evidence_tell_completeness(mysql, &window, output_remarks(options->format), error);
     return outcome;
 }
 

@@ -224,18 +224,6 @@ static void tell_frame(const struct report *report)
             window->has_host ? options->on : "");
 }
 
-static int tell_completeness(struct report *report)
-{
-    struct buffer line = BUFFER_NULL;
-    int outcome =
-        evidence_completeness(report->mysql, &report->values.window, &line, report->error);
-    if (!outcome)
-        fprintf(output_remarks(report->options->format), "%.*s\n", (int)line.length,
-                (const char *)line.data);
-    buffer_deinit(&line);
-    return outcome;
-}
-
 static int answer_question(struct report *report, uint64_t limit)
 {
     const struct options *options = report->options;
@@ -247,7 +235,8 @@ static int answer_question(struct report *report, uint64_t limit)
     outcome = ask(report);
     if (!outcome) {
         tell_frame(report);
-        outcome = tell_completeness(report);
+        outcome = evidence_tell_completeness(report->mysql, &report->values.window,
+                                             output_remarks(options->format), report->error);
     }
     question_values_deinit(&report->values);
     return outcome;

@@ -5,9 +5,8 @@ import os
 import signal
 import subprocess
 import tempfile
-import unittest
 
-from private_server import PrivateServer
+from server_test import ServerTest
 from vestige_test import VESTIGE, main
 
 BOOT = "9ef5ba15-e1b3-47bd-a95f-8eee5155396d"
@@ -18,17 +17,12 @@ ANSWERS = (("report", "who-listens"), ("tree", "--on", "web1"), ("user", "1000")
 FUTURE = "2100-01-01"
 
 
-class AnswersTest(unittest.TestCase):
-    maxDiff = None
+class AnswersTest(ServerTest):
+    hosts = ("web1",)
 
     @classmethod
     def setUpClass(cls):
-        cls.server = PrivateServer()
-        cls.addClassCleanup(cls.server.close)
-        cls.server.vestige("server", "init")
-        cls.server.enrol("web1")
-        cls.root = cls.server.root("vestige")
-        cls.addClassCleanup(cls.root.close)
+        super().setUpClass()
         for number, source in ((1, "audit"), (2, HOSTILE)):
             cls.root.run(
                 "INSERT INTO coverage (host_id, id, day, created_at, destroyed_at, seen_by, boot_id, source,"

@@ -10,11 +10,10 @@ import os
 import re
 import shutil
 import subprocess
-import unittest
 
 from network_test import Server, client, finished
 from person_test import PersonTest
-from private_server import PrivateServer
+from server_test import ServerTest
 from vestige_test import ACTOR, VESTIGE, main, run
 
 ADDRESS = "198.51.100.77"
@@ -172,20 +171,14 @@ class TestTimes(PersonTest):
             self.assertRegex(self.refuse("diff", self.host, name), r"\Athere is no host ")
 
 
-class TestHosts(unittest.TestCase):
+class TestHosts(ServerTest):
     """Two hosts at one time."""
 
-    maxDiff = None
+    hosts = ("web1", "web2")
 
     @classmethod
     def setUpClass(cls):
-        cls.server = PrivateServer()
-        cls.addClassCleanup(cls.server.close)
-        cls.server.vestige("server", "init")
-        for name in ("web1", "web2"):
-            cls.server.enrol(name)
-        cls.root = cls.server.root("vestige")
-        cls.addClassCleanup(cls.root.close)
+        super().setUpClass()
         for number, (host, name, shell, digest) in enumerate((
                 (1, "alice", "/bin/sh", "aaaa"), (2, "alice", "/bin/sh", "bbbb"),
                 (1, "bob", "/bin/sh", None), (2, "bob", "/bin/zsh", None),

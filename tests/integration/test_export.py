@@ -12,9 +12,8 @@ import signal
 import subprocess
 import tempfile
 import time
-import unittest
 
-from private_server import PrivateServer
+from server_test import ServerTest
 from vestige_test import VESTIGE, VestigeTest, main, memory_kib, run, wait_for
 
 HOUR = 3600 * 1000000
@@ -99,18 +98,12 @@ class Case:
         return found
 
 
-class ExportTest(unittest.TestCase):
-    maxDiff = None
+class ExportTest(ServerTest):
+    hosts = ("web", "mail")
 
     @classmethod
     def setUpClass(cls):
-        cls.server = PrivateServer()
-        cls.addClassCleanup(cls.server.close)
-        cls.server.vestige("server", "init")
-        for name in ("web", "mail"):
-            cls.server.enrol(name)
-        cls.root = cls.server.root("vestige")
-        cls.addClassCleanup(cls.root.close)
+        super().setUpClass()
         cls.tables = [name for name, in cls.root.run(
             "SELECT table_name FROM information_schema.columns WHERE table_schema = 'vestige' AND"
             " column_name = 'seen_by' AND table_name IN (SELECT table_name FROM information_schema.tables WHERE"

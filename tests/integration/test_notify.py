@@ -16,11 +16,11 @@ from private_server import PrivateServer, Session
 from vestige_test import VESTIGE, main, run, wait_for
 
 PROGRAM = """#!/bin/sh
-# Keeps what it is told, and its words; ends as `status` says.
+# Keeps what it is told, and its words; ends as `status` says, or never if there is `endless`.
 n=$(ls "{directory}" | grep -c '^{name}-')
 printf '%s\\n' "$@" > "{directory}/words-{name}"
 cat > "{directory}/{name}-$(printf %03d "$n")"
-[ -e "{directory}/slow" ] && {{ sleep 60 & echo $! > "{directory}/pid"; wait; }}
+[ -e "{directory}/endless" ] && {{ tail -f /dev/null & echo $! > "{directory}/pid"; wait; }}
 [ -s "{directory}/status" ] || exit 0
 echo "first words" >&2; echo "it is broken" >&2
 exit "$(cat "{directory}/status")"
@@ -396,7 +396,7 @@ class Positions(NotifyTest):
 
     def test_a_program_that_does_not_end(self):
         self.begin_command("attempts = 1", "timeout_seconds = 1")
-        open(self.path("slow"), "w").close()
+        open(self.path("endless"), "w").close()
         self.find("one")
         begin = time.monotonic()
         done = self.notify(status=2)
@@ -405,7 +405,7 @@ class Positions(NotifyTest):
         with open(self.path("pid")) as file:
             pid = file.read().strip()
         wait_for(lambda: not os.path.exists(f"/proc/{pid}"), 5, "what it started is gone too")
-        os.unlink(self.path("slow"))
+        os.unlink(self.path("endless"))
         self.told("command")
         self.notify()
         self.assertEqual(self.subjects(), [["one"]])

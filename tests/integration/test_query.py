@@ -8,25 +8,15 @@ import os
 import subprocess
 import unittest
 
-from private_server import PrivateServer
+from server_test import ServerTest
 from vestige_test import VESTIGE, main, run
 
 HOUR = 3600 * 1000000
 BOOT = "9ef5ba15-e1b3-47bd-a95f-8eee5155396d"
 
 
-class QueryTest(unittest.TestCase):
-    maxDiff = None
-
-    @classmethod
-    def setUpClass(cls):
-        cls.server = PrivateServer()
-        cls.addClassCleanup(cls.server.close)
-        cls.server.vestige("server", "init")
-        for name in ("web", "mail"):
-            cls.server.enrol(name)
-        cls.root = cls.server.root("vestige")
-        cls.addClassCleanup(cls.root.close)
+class QueryTest(ServerTest):
+    hosts = ("web", "mail")
 
     def setUp(self):
         for table in ("process", "coverage", "gap", "batch", "rejected"):

@@ -9,27 +9,20 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import unittest
 
-from private_server import PrivateServer
+from server_test import ServerTest
 from vestige_test import VESTIGE, main, wait_for
 
 BOOT = "9ef5ba15-e1b3-47bd-a95f-8eee5155396d"
 HEAD = "-- question: What is it?\n-- tags: made, test\n"
 
 
-class ReportTest(unittest.TestCase):
-    maxDiff = None
+class ReportTest(ServerTest):
+    hosts = ("web1", "db1")
 
     @classmethod
     def setUpClass(cls):
-        cls.server = PrivateServer()
-        cls.addClassCleanup(cls.server.close)
-        cls.server.vestige("server", "init")
-        for name in ("web1", "db1"):
-            cls.server.enrol(name)
-        cls.root = cls.server.root("vestige")
-        cls.addClassCleanup(cls.root.close)
+        super().setUpClass()
         cls.root.run("INSERT INTO process (host_id, id, day, created_at, seen_by, boot_id, pid, batch,"
                      " login_uid, login_username) VALUES (1, 1, '1970-01-01', '1970-01-01', 'audit',"
                      " %s, 7, 1, 1000, 'alice')", BOOT)

@@ -9,10 +9,9 @@ import random
 import re
 import shutil
 import subprocess
-import unittest
 
 from browser import ActionChains, Browser, Keys
-from private_server import PrivateServer
+from server_test import ServerTest
 from vestige_test import VESTIGE, main, run
 
 SECOND = 1000000
@@ -31,17 +30,8 @@ def moment(us):
     return f"2026-03-05 {hours:02}:{rest_s // 60:02}:{rest_s % 60:02}.{rest:06}"
 
 
-class TimelineTest(unittest.TestCase):
-    maxDiff = None
-
-    @classmethod
-    def setUpClass(cls):
-        cls.server = PrivateServer()
-        cls.addClassCleanup(cls.server.close)
-        cls.server.vestige("server", "init")
-        cls.server.enrol("web")
-        cls.root = cls.server.root("vestige")
-        cls.addClassCleanup(cls.root.close)
+class TimelineTest(ServerTest):
+    hosts = ("web",)
 
     def setUp(self):
         self.n = 0

@@ -1,28 +1,21 @@
 """`vestige user` on rows that are known: persons of a fleet, and what cannot be made to happen here."""
 
 import json
-import unittest
 
-from private_server import PrivateServer
+from server_test import ServerTest
 from vestige_test import main
 
 
-class TestFleet(unittest.TestCase):
+class TestFleet(ServerTest):
     """A person has another number on each host, and somebody else has hers."""
 
-    maxDiff = None
+    hosts = ("web1", "web2")
     BASE = 1767261600000000  # 2026-01-01 10:00
     WINDOW = ("--since", "2026-01-01", "--until", "2026-01-02")
 
     @classmethod
     def setUpClass(cls):
-        cls.server = PrivateServer()
-        cls.addClassCleanup(cls.server.close)
-        cls.server.vestige("server", "init")
-        for name in ("web1", "web2"):
-            cls.server.enrol(name)
-        cls.root = cls.server.root("vestige")
-        cls.addClassCleanup(cls.root.close)
+        super().setUpClass()
         cls.number = cls.BASE
         for host, name, uid in ((1, "alice", 1001), (2, "alice", 1005), (2, "bob", 1001)):
             cls.insert("account", host, username=name, uid=uid)

@@ -429,7 +429,7 @@ class HostDay:
 
     def command(self, shell, name, user, home):
         chance = self.chance
-        path = f"{home}/work/file{int(chance.paretovariate(0.8)) % 500}.txt"
+        path = f"{home}/papers/file{int(chance.paretovariate(0.8)) % 500}.txt"
         if name == "sudo":
             sudo = self.run("sudo", shell, "systemctl restart nginx", life=300000, effective=ROOT, cwd=home)
             self.change(sudo, "uid", user.uid, 0)

@@ -141,9 +141,14 @@ class Things:
         time.sleep(0.2)
         first = self.hold(self.path("containerd-shim"), "-c", '/bin/sh -c "$@"; :', "shim", CONTAINER, ACTOR,
                   f"{self.tag}-inside", env={**os.environ, "CGROUPS": " ".join(groups)})
-        time.sleep(0.6)  # more than two looks into /proc
+        wait_for(self.is_seen_in_container, 30, "the first program of the container is known to be in it")
         first.stdin.write(b"\n")
         first.stdin.flush()
+
+    def is_seen_in_container(self):
+        self.instance.sync()
+        return self.instance.value("SELECT COUNT(*) FROM process WHERE container LIKE %s",
+                                   f"%{self.container[:12]}%")
 
     @staticmethod
     def remove_group(group):
@@ -198,8 +203,6 @@ class TestState(VestigeTest):
     def record(instance, things):
         things.before = moment()
         things.make()
-        instance.sync()
-        time.sleep(0.5)
         instance.sync()
         things.during = moment()
         things.unmake()

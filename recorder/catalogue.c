@@ -5,15 +5,20 @@
 
 #define BIRTH(name)                                                                                \
     {                                                                                              \
-        name, COLUMN_BIRTH                                                                         \
+        name, COLUMN_BIRTH, 0                                                                      \
     }
 #define SETTLE(name)                                                                               \
     {                                                                                              \
-        name, COLUMN_SETTLE                                                                        \
+        name, COLUMN_SETTLE, 0                                                                     \
     }
 #define END(name)                                                                                  \
     {                                                                                              \
-        name, COLUMN_END                                                                           \
+        name, COLUMN_END, 0                                                                        \
+    }
+
+#define SETTLE_SINCE(format, name)                                                                 \
+    {                                                                                              \
+        name, COLUMN_SETTLE, format                                                                \
     }
 
 #define BIRTH_COMMON BIRTH("created_at"), BIRTH("seen_by")
@@ -44,6 +49,7 @@ static const struct column process_columns[] = {
     SETTLE("argv0"),
     SETTLE("arguments"),
     SETTLE("argc"),
+    SETTLE_SINCE(2, "masked"),
     SETTLE("cwd"),
     SETTLE("tty"),
     SETTLE("exe_sha256"),

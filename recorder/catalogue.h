@@ -46,6 +46,7 @@ enum column_line { COLUMN_BIRTH, COLUMN_SETTLE, COLUMN_END };
 struct column {
     const char *name;
     enum column_line line;
+    unsigned since; /* format of batches that has it first; 0: all have it */
 };
 
 struct table {
@@ -60,7 +61,8 @@ enum table_id catalogue_find(struct slice name);
 const char *verb_name(enum verb verb);
 /** VERB_N for an unknown word. */
 enum verb verb_find(struct slice name);
-/** First column and number of columns of a line with this verb. */
+/** First column and number of columns of a line with this verb, in the newest format. A line of an
+ *  older one lacks the columns whose `since` is larger. */
 size_t catalogue_line_columns(const struct table *table, enum verb verb, size_t *first);
 
 /* Positions in the line of TABLE_PROCESS, for the lifecycle and for restoring open rows. */
@@ -91,6 +93,7 @@ enum process_column {
     PROCESS_ARGV0,
     PROCESS_ARGUMENTS,
     PROCESS_ARGC,
+    PROCESS_MASKED,
     PROCESS_CWD,
     PROCESS_TTY,
     PROCESS_EXE_SHA256,

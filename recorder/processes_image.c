@@ -1,5 +1,5 @@
-/* An exec begins an image. What it brought is the text of six columns: exe, argv0, arguments,
- * argc, cwd, tty. It is rendered once and shared by the rows that need it. */
+/* An exec begins an image. What it brought is the text of seven columns: exe, argv0,
+ * arguments, argc, masked, cwd, tty. It is rendered once and shared by the rows that need it. */
 #include "recorder/processes_private.h"
 
 #include "core/evidence_text.h"
@@ -46,7 +46,7 @@ static void render(struct processes *p, struct slice exe, const struct slice *ar
         buffer_append_u64(&p->fields, argc);
     else
         buffer_append_text(&p->fields, "\\N");
-    buffer_append_byte(&p->fields, '\t');
+    buffer_append_text(&p->fields, "\t\\N\t"); /* masked */
     append_evidence(p, cwd);
     append_evidence(p, tty.length ? tty : SLICE_NULL);
     p->fields.length -= p->fields.length ? 1 : 0;

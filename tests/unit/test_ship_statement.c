@@ -29,12 +29,13 @@ static void texts_follow_the_catalogue(void **state)
     assert_statement(TABLE_BOOT, VERB_END,
                      "UPDATE boot_end SET `destroyed_at` = ?, `end_cause` = ?, `ended_clean` = ?, "
                      "end_batch = ? WHERE host_id = 7 AND id = ? AND day = ?");
-    assert_statement(TABLE_PROCESS, VERB_SETTLE,
-                     "UPDATE process_settle SET `comm` = ?, `exe` = ?, `argv0` = ?, "
-                     "`arguments` = ?, `argc` = ?, `cwd` = ?, `tty` = ?, `exe_sha256` = ?, "
-                     "`exe_size` = ?, `exe_modified_at` = ?, `session_id` = ?, `login_uid` = ?, "
-                     "`login_username` = ?, settle_batch = ? "
-                     "WHERE host_id = 7 AND id = ? AND day = ?");
+    assert_statement(
+        TABLE_PROCESS, VERB_SETTLE,
+        "UPDATE process_settle SET `comm` = ?, `exe` = ?, `argv0` = ?, "
+        "`arguments` = ?, `argc` = ?, `masked` = ?, `cwd` = ?, `tty` = ?, `exe_sha256` = ?, "
+        "`exe_size` = ?, `exe_modified_at` = ?, `session_id` = ?, `login_uid` = ?, "
+        "`login_username` = ?, settle_batch = ? "
+        "WHERE host_id = 7 AND id = ? AND day = ?");
 }
 
 static void every_table_fits_and_tells_its_end(void **state)

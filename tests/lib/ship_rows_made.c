@@ -66,6 +66,7 @@ static void add_settle(struct line *line, uint64_t number, struct slice argument
     }
     line_text(line, arguments);
     line_u64(line, 5);
+    line_null(line);
     line_word(line, "/var/tmp/build");
     line_word(line, "pts/3");
     line_word(line, MADE_EXE_SHA256);

@@ -43,7 +43,7 @@ static void test_memory(void **state)
                                                    "N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N"));
     assert_true(slice_is(row_sink_memory_value(row_sink_memory_line(&memory, 0), 0), "one"));
     assert_true(slice_is(row_sink_memory_value(row_sink_memory_line(&memory, 0), 13), "\\N"));
-    assert_true(slice_is_null(row_sink_memory_value(row_sink_memory_line(&memory, 0), 13)));
+    assert_true(slice_is_null(row_sink_memory_value(row_sink_memory_line(&memory, 0), 14)));
     assert_true(slice_is_null(row_sink_memory_line(&memory, 2)));
     row_sink_memory_clear(&memory);
     assert_true(slice_is_null(row_sink_memory_line(&memory, 0)));

@@ -17,6 +17,7 @@ enum {
 struct config {
     char state_directory[CONFIG_PATH_SIZE];
     char defaults_file[CONFIG_PATH_SIZE];
+    char signing_key[CONFIG_PATH_SIZE];
     uint64_t host_id; /* 0: unset */
 
     uint32_t reader_interval_ms;

@@ -90,7 +90,7 @@ static void test_show(void **state)
     make_journal(test);
     RUN(&answer, test, WORD("show"), WORD("2"));
     assert_int_equal(answer.status, 0);
-    assert_non_null(strstr(answer.text, "vestige batch 1\nhost       7\n"));
+    assert_non_null(strstr(answer.text, "vestige batch 2\nhost       7\n"));
     assert_non_null(strstr(answer.text, "\ncursors    cpu0=1\n"));
     assert_non_null(strstr(answer.text, "\ninsert gap 1700000000000002\n"
                                         "    created_at         a\\x09b\\x1b[31m\n"));

@@ -109,11 +109,18 @@ class TestStandalone(SigningTest):
         second = self.record()
         self.assertEqual(1, len(self.keys))
 
-        os.unlink(self.key)
+        os.rename(self.key, self.key + ".former")
         third = self.record()
         two = public_of(self.key)
         self.assertEqual([(1, one, 1), (2, two, 0)],
                          [(key["number"], key["public_key"], key["retired"]) for key in self.keys])
+        os.rename(self.key, self.key + ".latter")
+        os.rename(self.key + ".former", self.key)
+        done = run(*self.vestige.client("standalone", "--for", 1), check=False)
+        self.assertEqual(2, done.returncode)
+        self.assertIn(f"the public key {one.hex()} was used before", done.stderr)
+        os.rename(self.key + ".latter", self.key)
+
         self.vestige.start("--no-agent")
         chain = self.vestige.query("SELECT batch, hash, previous_hash, signature, format, births FROM batch"
                                    " ORDER BY batch")
@@ -147,7 +154,6 @@ class TestAgentAlone(SigningTest):
         self.agent = Agent()
         self.addCleanup(self.agent.remove)
         self.key = self.agent.path("signing.key")
-        self.agent.sections["agent"]["signing_key"] = self.key
 
     def headers(self):
         """[{key: value}] of the sealed batches."""

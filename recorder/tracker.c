@@ -143,6 +143,7 @@ static int make_processes(struct tracker *t)
         .unaudited_before_ns = o->unaudited_before_ns,
         .agent_pid = o->agent_pid,
         .own_pid = o->own_pid,
+        .masking = o->masking,
         .user = t,
         .ask_program = o->programs_active && o->ask_program ? ask_program : NULL,
         .image_ended = on_image_ended,

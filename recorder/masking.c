@@ -19,11 +19,18 @@ struct masking {
     size_t n_given;
     struct slice names[NAMES_MOST];
     size_t n_names;
+    bool named;              /* a program that a rule names is among the words */
     struct buffer spans;     /* of struct span */
     size_t too_many;         /* from this argument on all is masked; SIZE_MAX: none */
     struct buffer text;      /* of the arguments that are written anew */
     struct buffer arguments; /* of struct slice */
 };
+
+static struct slice last_part(struct slice path)
+{
+    const uint8_t *slash = path.length ? memrchr(path.data, '/', path.length) : NULL;
+    return slash ? slice_of(slash + 1, path.length - (size_t)(slash + 1 - path.data)) : path;
+}
 
 /* Text whose words are looked at: an argument with blanks, or a word of it in quotes. */
 struct code {
@@ -138,7 +145,7 @@ static bool suspect_inside(struct masking *masking, const struct code *code, uns
     for (size_t i = 0; i < WORDS_MOST && at < code->text.length; i++) {
         struct word word = inner_word(code, at);
         struct code inner = code_of(&word);
-        if (word.text.length && masking_rules_suspect(masking->rules, word.text))
+        if (word.text.length && masking_rules_suspect(masking->rules, word.text, masking->named))
             return true;
         if (depth > 1 && has_blank(word.text) && suspect_inside(masking, &inner, depth - 1))
             return true;
@@ -147,11 +154,39 @@ static bool suspect_inside(struct masking *masking, const struct code *code, uns
     return false;
 }
 
+static bool name_inside(const struct masking *masking, const struct code *code, unsigned depth)
+{
+    size_t at = 0;
+    for (size_t i = 0; i < WORDS_MOST && at < code->text.length; i++) {
+        struct word word = inner_word(code, at);
+        struct code inner = code_of(&word);
+        if (masking_rules_name(masking->rules, last_part(word.text)) ||
+            (depth > 1 && has_blank(word.text) && name_inside(masking, &inner, depth - 1)))
+            return true;
+        at = word.next;
+    }
+    return false;
+}
+
+static bool is_named(const struct masking *masking, struct slice exe)
+{
+    if (masking_rules_name(masking->rules, last_part(exe)))
+        return true;
+    for (size_t i = 0; i < masking->n_given; i++) {
+        struct code code = {masking->given[i], i, 0};
+        if (masking_rules_name(masking->rules, last_part(code.text)) ||
+            (has_blank(code.text) && name_inside(masking, &code, DEPTH_MOST)))
+            return true;
+    }
+    return false;
+}
+
 static bool suspect(struct masking *masking)
 {
     for (size_t i = 0; i < masking->n_given; i++) {
         struct code code = {masking->given[i], i, 0};
-        if ((i && code.text.length && masking_rules_suspect(masking->rules, code.text)) ||
+        if ((i && code.text.length &&
+             masking_rules_suspect(masking->rules, code.text, masking->named)) ||
             (has_blank(code.text) && suspect_inside(masking, &code, DEPTH_MOST)))
             return true;
     }
@@ -160,11 +195,7 @@ static bool suspect(struct masking *masking)
 
 static void add_name(struct masking *masking, struct slice word)
 {
-    for (size_t i = word.length; i > 0; i--)
-        if (word.data[i - 1] == '/') {
-            word = slice_of(word.data + i, word.length - i);
-            break;
-        }
+    word = last_part(word);
     if (masking->n_names < NAMES_MOST && word.length && *word.data != '-')
         masking->names[masking->n_names++] = word;
 }
@@ -239,9 +270,11 @@ static void apply_rule(struct masking *masking, size_t rule, const struct word *
         add_span(masking, &next, span);
 }
 
-static void apply_rules(struct masking *masking, const struct word *word)
+/* @p before is the word before it. Code of a shell is no value, but its words may be. */
+static void apply_rules(struct masking *masking, const struct word *word, struct slice before)
 {
-    if (!word->text.length || !masking_rules_suspect(masking->rules, word->text))
+    if (!word->text.length || !masking_rules_suspect(masking->rules, word->text, masking->named) ||
+        (has_blank(word->text) && before.length && has_rule(masking, MASKING_CODE, before)))
         return;
     for (size_t rule = 0; rule < masking_rules_count(masking->rules); rule++)
         apply_rule(masking, rule, word);
@@ -250,10 +283,12 @@ static void apply_rules(struct masking *masking, const struct word *word)
 static void mark_inside(struct masking *masking, const struct code *code, unsigned depth)
 {
     size_t at = 0;
+    struct slice before = slice_of("", 0);
     for (size_t i = 0; i < WORDS_MOST && at < code->text.length; i++) {
         struct word word = inner_word(code, at);
         struct code inner = code_of(&word);
-        apply_rules(masking, &word);
+        apply_rules(masking, &word, before);
+        before = word.text;
         add_name(masking, word.text);
         if (depth > 1 && has_blank(word.text))
             mark_inside(masking, &inner, depth - 1);
@@ -270,10 +305,8 @@ static void mark_spans(struct masking *masking, struct slice exe)
     add_name(masking, exe);
     for (size_t i = 0; i < masking->n_given; i++) {
         struct word word = whole_word(masking, i);
-        bool is_code =
-            i && has_blank(word.text) && has_rule(masking, MASKING_CODE, masking->given[i - 1]);
-        if (i && !is_code)
-            apply_rules(masking, &word);
+        if (i)
+            apply_rules(masking, &word, masking->given[i - 1]);
         add_name(masking, word.text);
         struct code code = code_of(&word);
         if (has_blank(word.text))
@@ -357,6 +390,7 @@ int masking_apply(struct masking *masking, struct slice exe, const struct slice 
 {
     masking->given = arguments;
     masking->n_given = n;
+    masking->named = is_named(masking, exe);
     if (!suspect(masking))
         return 0;
     forget_large(&masking->spans);

@@ -61,7 +61,6 @@ static const char rules[] =
     "useradd,usermod,groupadd,groupmod,adduser after ^-p$\n"
     "useradd,usermod,groupadd,groupmod in ^-p(?<secret>[^-].*)$\n"
     "htpasswd last ^-[A-Za-z0-9]*b[A-Za-z0-9]*$\n"
-    "wpa_passphrase last .\n"
     "nmcli after ^(?:password|wifi-sec\\.psk|802-11-wireless-security\\.psk|vpn\\.secrets)$\n"
     "ykman,nitropy after ^-[pP]$\n"
     "# Services\n"

@@ -1,6 +1,7 @@
 /* Each pattern is compiled by the JIT where that is allowed. A match may take so many steps only,
  * so that no argument can stop the tracker. Most words hold no secret: one pattern, the alternation
- * of all of them, tells that at once. */
+ * of all that are anchored, tells that at once. The others are tried one by one, because PCRE2
+ * looks for what each of them has to begin with or to hold, which it cannot for an alternation. */
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include "recorder/masking_rules.h"
 
@@ -18,14 +19,18 @@ enum { FILE_MOST = 64 << 10, NAME_MOST = 256, MATCH_STEPS = 20000, PAIRS = 16 };
 struct rule {
     char *programs; /* NULL: any */
     enum masking_kind kind;
+    bool anchored; /* at the beginning of a word, and in the alternation */
     pcre2_code *pattern, *behind;
 };
 
 struct masking_rules {
     struct rule rules[MASKING_RULES_MOST];
     size_t n;
-    struct buffer alternation;
-    pcre2_code *any;
+    struct buffer
+        alternations[2]; /* of anchored patterns: for any program; for those that are named */
+    pcre2_code *any[2];
+    struct buffer
+        programs[256]; /* globs by their first byte, each with its NUL; of '*' and '?': [0] */
     pcre2_match_data *match;
     pcre2_match_context *limits;
 };
@@ -54,8 +59,12 @@ struct masking_rules *masking_rules_free(struct masking_rules *rules)
         return NULL;
     for (size_t i = 0; i < rules->n; i++)
         free_rule(&rules->rules[i]);
-    buffer_deinit(&rules->alternation);
-    pcre2_code_free(rules->any);
+    for (size_t i = 0; i < 2; i++) {
+        buffer_deinit(&rules->alternations[i]);
+        pcre2_code_free(rules->any[i]);
+    }
+    for (size_t i = 0; i < 256; i++)
+        buffer_deinit(&rules->programs[i]);
     pcre2_match_data_free(rules->match);
     pcre2_match_context_free(rules->limits);
     free(rules);
@@ -123,13 +132,30 @@ static bool find_kind(struct slice word, enum masking_kind *kind)
     return false;
 }
 
-/* The group's name would be there once a rule, and a reference by number would mean another group.
- */
-static void join_alternation(struct masking_rules *rules, struct slice pattern)
+static bool is_anchored(const pcre2_code *code)
 {
-    buffer_append_text(&rules->alternation, rules->alternation.length ? "|(?:" : "(?:");
-    buffer_append_slice(&rules->alternation, pattern);
-    buffer_append_text(&rules->alternation, ")");
+    uint32_t options = 0;
+    return pcre2_pattern_info(code, PCRE2_INFO_ALLOPTIONS, &options) == 0 &&
+           (options & PCRE2_ANCHORED);
+}
+
+/* Each pattern keeps what it sets by (?i) to itself, because it stands in a group. */
+static void join_alternation(struct buffer *alternation, struct slice pattern)
+{
+    buffer_append_text(alternation, alternation->length ? "|(?:" : "(?:");
+    buffer_append_slice(alternation, pattern);
+    buffer_append_text(alternation, ")");
+}
+
+static void list_programs(struct masking_rules *rules, const char *programs)
+{
+    for (size_t length; *programs; programs += length + (programs[length] != '\0')) {
+        length = strcspn(programs, ",+");
+        bool wild = strchr("*?[", *programs);
+        struct buffer *list = &rules->programs[wild ? 0 : (uint8_t)*programs];
+        buffer_append(list, programs, length);
+        buffer_append_byte(list, '\0');
+    }
 }
 
 static int compile_rule(struct rule *rule, struct slice pattern, struct slice behind,
@@ -176,8 +202,11 @@ static int add_rule(struct masking_rules *rules, struct slice line, char reason[
         return result;
     }
     rules->n++;
-    if (rule->kind < MASKING_CODE)
-        join_alternation(rules, pattern);
+    rule->anchored = is_anchored(rule->pattern);
+    if (rule->kind < MASKING_CODE && rule->anchored)
+        join_alternation(&rules->alternations[rule->programs != NULL], pattern);
+    if (rule->kind < MASKING_CODE && rule->programs)
+        list_programs(rules, rule->programs);
     return 0;
 }
 
@@ -222,23 +251,26 @@ int masking_rules_load(struct masking_rules *rules, const char *path, struct err
     return masking_rules_parse(rules, path, buffer_slice(&text), error);
 }
 
-/* Each pattern keeps what it sets by (?i) to itself, because it stands in a group. */
 int masking_rules_finish(struct masking_rules *rules)
 {
     int number;
     size_t at;
-    if (rules->alternation.failed)
-        return -ENOMEM;
-    if (!rules->n || !rules->alternation.length)
-        return 0;
-    rules->any = pcre2_compile(rules->alternation.data, rules->alternation.length,
-                               PCRE2_DOTALL | PCRE2_DUPNAMES | PCRE2_NEVER_UTF | PCRE2_NEVER_UCP |
-                                   PCRE2_DOLLAR_ENDONLY | PCRE2_NO_AUTO_CAPTURE,
-                               &number, &at, NULL);
-    if (rules->any)
-        pcre2_jit_compile(rules->any, PCRE2_JIT_COMPLETE);
-    buffer_deinit(&rules->alternation);
-    return 0; /* without it every word is suspect */
+    for (size_t i = 0; i < 2; i++) {
+        struct buffer *text = &rules->alternations[i];
+        if (text->failed)
+            return -ENOMEM;
+        if (!text->length)
+            continue;
+        rules->any[i] =
+            pcre2_compile(text->data, text->length,
+                          PCRE2_DOTALL | PCRE2_DUPNAMES | PCRE2_NEVER_UTF | PCRE2_NEVER_UCP |
+                              PCRE2_DOLLAR_ENDONLY | PCRE2_NO_AUTO_CAPTURE,
+                          &number, &at, NULL);
+        if (rules->any[i])
+            pcre2_jit_compile(rules->any[i], PCRE2_JIT_COMPLETE);
+        buffer_deinit(text);
+    }
+    return 0; /* without it each pattern is tried */
 }
 
 static int match(struct masking_rules *rules, const pcre2_code *code, struct slice word,
@@ -247,11 +279,37 @@ static int match(struct masking_rules *rules, const pcre2_code *code, struct sli
     return pcre2_match(code, word.data, word.length, start, 0, rules->match, rules->limits);
 }
 
-bool masking_rules_suspect(struct masking_rules *rules, struct slice word)
+static bool is_listed(const struct buffer *globs, const char *name)
 {
-    if (!rules->n)
+    const char *glob = (const char *)globs->data;
+    for (size_t at = 0; at < globs->length; at += strlen(glob + at) + 1)
+        if (!fnmatch(glob + at, name, 0))
+            return true;
+    return false;
+}
+
+bool masking_rules_name(const struct masking_rules *rules, struct slice program)
+{
+    char name[NAME_MOST];
+    if (!program.length || program.length >= sizeof(name))
         return false;
-    return !rules->any || match(rules, rules->any, word, 0) != PCRE2_ERROR_NOMATCH;
+    memcpy(name, program.data, program.length);
+    name[program.length] = '\0';
+    return is_listed(&rules->programs[program.data[0]], name) ||
+           is_listed(&rules->programs[0], name);
+}
+
+bool masking_rules_suspect(struct masking_rules *rules, struct slice word, bool named)
+{
+    for (size_t i = 0; i <= named; i++)
+        if (rules->any[i] && match(rules, rules->any[i], word, 0) != PCRE2_ERROR_NOMATCH)
+            return true;
+    for (const struct rule *rule = rules->rules, *end = rule + rules->n; rule < end; rule++)
+        if (rule->kind < MASKING_CODE && (named || !rule->programs) &&
+            !(rule->anchored && rules->any[rule->programs != NULL]) &&
+            match(rules, rule->pattern, word, 0) != PCRE2_ERROR_NOMATCH)
+            return true;
+    return false;
 }
 
 size_t masking_rules_count(const struct masking_rules *rules)

@@ -41,8 +41,10 @@ const char *masking_rules_default(void);
 /** To be called once, behind the last rule and before the first match. */
 int masking_rules_finish(struct masking_rules *rules) MUST_CHECK;
 
-/** Whether any pattern may match @p word: false is certain. */
-bool masking_rules_suspect(struct masking_rules *rules, struct slice word);
+/** Whether a rule names this program: the last part of its path. */
+bool masking_rules_name(const struct masking_rules *rules, struct slice program);
+/** Whether any pattern matches @p word; when no program is @p named, only of the rules for any. */
+bool masking_rules_suspect(struct masking_rules *rules, struct slice word, bool named);
 
 /** What a rule wants of a word. */
 struct masking_span {

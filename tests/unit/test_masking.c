@@ -95,6 +95,8 @@ static void usual_tools(void **state)
          "ssh host [sudo sh -c 'mysql -p*** db; id' x]"                                                           },
         {"bash -c [curl -H 'Authorization: Bearer abc' x]",
          "bash -c [curl -H 'Authorization: Bearer ***' x]"                                                        },
+        {"ssh host [sh -c 'PGPASSWORD=geheim psql db']",
+         "ssh host [sh -c 'PGPASSWORD=*** psql db']"                                                              },
         {"7z a -pgeheim x.7z",                                            "7z a -p*** x.7z"                       },
         {"redis-cli -a geheim get x",                                     "redis-cli -a *** get x"                },
     };

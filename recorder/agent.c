@@ -19,6 +19,7 @@
 #include "recorder/tracker.h"
 #include "recorder/unaudited.h"
 
+#include "collectors/bpf/bpf_source.h"
 #include "collectors/fanotify/fanotify_source.h"
 #include "collectors/procfs/names_source.h"
 #include "collectors/procfs/proc_source.h"
@@ -681,6 +682,8 @@ static int start(struct agent *agent, struct error_text *error)
         result = agent_guard_wait(&agent->guard, error);
     if (!result)
         result = open_sources(agent, error);
+    if (!result)
+        agent_guard_keep(&agent->guard, bpf_source_signals(agent->sources.bpf_source));
     if (!result)
         result = privilege_drop(error);
     if (!result)

@@ -36,6 +36,10 @@ class TestSignals(VestigeTest):
         continuer = self.sender("CONT", agent)
         self.assert_sender(self.rows("SIGSTOP")[-1], stopper, agent)
         self.assert_sender(self.rows("SIGCONT")[-1], continuer, agent)
+        told = subprocess.run(self.vestige.client("report", "recorder-disturbed", "--format", "csv"),
+                              capture_output=True, text=True, check=True).stdout
+        for word in (f"SIGSTOP to vestiged, pid {agent}", f"SIGCONT to vestiged, pid {agent}", "not_run"):
+            self.assertIn(word, told)
         found = self.vestige.query("SELECT * FROM finding WHERE class = 'agent-did-not-run'")
         self.assertEqual(1, len(found))
         self.assertRegex(found[0]["detail"], r"^nothing was read for [2-9]\.\d\d\d s")

@@ -1,0 +1,36 @@
+#pragma once
+/*
+ * What retention has dropped, as retention_log says: a row of such a day may be missing. Whoever is
+ * root on the server can write that table, too, so what rests on it is counted and told.
+ */
+#include "recorder/catalogue.h"
+#include "reports/database.h"
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#define RETAINED_BATCH ((enum table_id)TABLE_N) /* in place of a table: digest lists */
+#define DAY_US         UINT64_C(86400000000)
+
+struct retained_day {
+    enum table_id table;
+    uint32_t host_id; /* 0: of all hosts */
+    int64_t day;      /* since 1970-01-01 */
+    uint64_t n_dropped;
+    _Atomic uint64_t n_listed, n_found; /* rows that the seals have, and that there are */
+};
+
+struct retained;
+
+int retained_load(struct retained **retainedp, MYSQL *mysql, struct error_text *error) MUST_CHECK;
+struct retained *retained_free(struct retained *retained);
+/** NULL: nothing was dropped there. */
+struct retained_day *retained_find(const struct retained *retained, enum table_id table,
+                                   uint32_t host_id, int64_t day);
+size_t retained_n(const struct retained *retained);
+struct retained_day *retained_at(const struct retained *retained, size_t i);
+
+static inline int64_t day_of_id(uint64_t id)
+{
+    return (int64_t)(id / DAY_US);
+}

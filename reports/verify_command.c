@@ -1,0 +1,266 @@
+/* `vestige verify`: what is different is a row of the answer; then it says what that proves. */
+#include "core/cleanup.h"
+#include "core/log.h"
+#include "reports/administrator.h"
+#include "reports/command.h"
+#include "reports/evidence.h"
+#include "reports/progress.h"
+#include "reports/verify.h"
+
+#include <inttypes.h>
+#include <time.h>
+
+#define MEMORY_DEFAULT 256 /* MiB */
+
+struct command {
+    struct options options;
+    bool require_signatures;
+    uint64_t jobs, memory;
+    struct verify_result result;
+    uint64_t n_rows;
+    double seconds;
+    struct error_text *error;
+};
+
+static int connect_worker(MYSQL **mysqlp, void *user, struct error_text *error)
+{
+    return evidence_connect(mysqlp, user, error);
+}
+
+static double now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
+/* --- what was found --- */
+
+enum {
+    COLUMN_HOST,
+    COLUMN_TABLE,
+    COLUMN_ID,
+    COLUMN_LINES,
+    COLUMN_BATCH,
+    COLUMN_WHAT,
+    COLUMN_DETAIL
+};
+
+static const struct output_column columns[] = {
+    [COLUMN_HOST] = {"host",   OUTPUT_TEXT,   NULL},
+      [COLUMN_TABLE] = {"table",  OUTPUT_TEXT,   NULL},
+    [COLUMN_ID] = {"id",     OUTPUT_NUMBER, NULL},
+      [COLUMN_LINES] = {"lines",  OUTPUT_TEXT,   NULL},
+    [COLUMN_BATCH] = {"batch",  OUTPUT_NUMBER, NULL},
+      [COLUMN_WHAT] = {"what",   OUTPUT_TEXT,   NULL},
+    [COLUMN_DETAIL] = {"detail", OUTPUT_TEXT,   NULL},
+};
+#define COLUMN_N (sizeof(columns) / sizeof(columns[0]))
+
+/* The name of a host, or its number when it has none. */
+static const char *name_of(MYSQL_RES *names, uint32_t host_id, char number[16])
+{
+    mysql_data_seek(names, 0);
+    for (MYSQL_ROW row; (row = mysql_fetch_row(names));)
+        if (strtoul(row[0], NULL, 10) == host_id)
+            return row[1];
+    snprintf(number, 16, "%" PRIu32, host_id);
+    return number;
+}
+
+static int write_difference(struct output *output, const struct difference *difference,
+                            MYSQL_RES *names)
+{
+    char host[16], id[24], batch[24];
+    snprintf(id, sizeof(id), "%" PRIu64, difference->id);
+    snprintf(batch, sizeof(batch), "%" PRIu64, difference->batch);
+    const struct slice values[COLUMN_N] = {
+        [COLUMN_HOST] = slice_text(name_of(names, difference->host_id, host)),
+        [COLUMN_TABLE] = slice_text(difference->table),
+        [COLUMN_ID] = difference->has_id ? slice_text(id) : SLICE_NULL,
+        [COLUMN_LINES] = *difference->verb ? slice_text(difference->verb) : SLICE_NULL,
+        [COLUMN_BATCH] = difference->has_batch ? slice_text(batch) : SLICE_NULL,
+        [COLUMN_WHAT] = slice_text(difference->what),
+        [COLUMN_DETAIL] = *difference->detail ? slice_text(difference->detail) : SLICE_NULL,
+    };
+    return output_row(output, values);
+}
+
+static int write_differences(struct command *command, MYSQL *mysql)
+{
+    const struct differences *differences = command->result.differences;
+    MYSQL_RES *names AUTO_RESULT = NULL;
+    struct output *output = NULL;
+    int outcome = database_query(mysql, &names, command->error, "read the names of hosts",
+                                 "SELECT host_id, name FROM enrolment");
+    if (outcome)
+        return outcome;
+    outcome = output_new(&output, command->options.format, stdout, columns, COLUMN_N);
+    for (size_t i = 0; i < differences_n(differences) && !outcome; i++)
+        outcome = write_difference(output, differences_at(differences, i), names);
+    if (!outcome)
+        outcome = output_finish(output);
+    output_free(output);
+    output_end_if_unread(outcome);
+    return outcome ? error_set(command->error, outcome, "the rows cannot be written: %s",
+                               strerror(-outcome))
+                   : 0;
+}
+
+/* --- what that proves --- */
+
+static const char *plural(uint64_t n)
+{
+    return n == 1 ? "" : "s";
+}
+
+static void tell_limits(const struct verify_counts *counts, FILE *to)
+{
+    uint64_t other = counts->batches - counts->signed_batches - counts->unsigned_batches;
+    if (counts->unsigned_batches)
+        fprintf(to,
+                "Not signed, because their hosts had no key then: %" PRIu64
+                " batch%s. Whoever is root"
+                " on the server could have made them anew.\n",
+                counts->unsigned_batches, counts->unsigned_batches == 1 ? "" : "es");
+    if (other)
+        fprintf(to, "Without a good signature: %" PRIu64 " batch%s.\n", other,
+                other == 1 ? "" : "es");
+    if (counts->unprovable_rows)
+        fprintf(to, "Not provable, because the seal is changed or missing: %" PRIu64 " row%s.\n",
+                counts->unprovable_rows, plural(counts->unprovable_rows));
+    if (counts->dropped_rows || counts->thinned_batches)
+        fprintf(to,
+                "Dropped by retention, as retention_log says: %" PRIu64 " row%s, lists of %" PRIu64
+                " batch%s, which %" PRIu64 " line%s still name; they are no longer provable.\n",
+                counts->dropped_rows, plural(counts->dropped_rows), counts->thinned_batches,
+                counts->thinned_batches == 1 ? "" : "es", counts->thinned_lines,
+                plural(counts->thinned_lines));
+    if (counts->rejected_partly)
+        fprintf(to,
+                "Refused lines of which only the beginning was kept: %" PRIu64 "; what they said"
+                " cannot be checked.\n",
+                counts->rejected_partly);
+    if (counts->newer_lines)
+        fprintf(to, "Arrived meanwhile and not looked at: %" PRIu64 " line%s.\n",
+                counts->newer_lines, plural(counts->newer_lines));
+}
+
+static void tell_result(const struct command *command, FILE *to)
+{
+    const struct verify_counts *counts = &command->result.counts;
+    uint64_t n = differences_n(command->result.differences);
+    uint64_t untold = differences_n_untold(command->result.differences) + counts->untold_lines;
+    if (n || untold)
+        fprintf(to, "TAMPERED: %" PRIu64 " difference%s", n, plural(n));
+    else
+        fprintf(to, "Clean");
+    if (untold)
+        fprintf(to, ", and %" PRIu64 " lines more, too many to be told", untold);
+    fprintf(to,
+            ". %" PRIu64 " row%s, %" PRIu64 " refused line%s, %" PRIu64 " line%s of %" PRIu64
+            " batch%s of %" PRIu64 " host%s; %.1f s, %.0f rows/s.\n",
+            counts->rows, plural(counts->rows), counts->rejected, plural(counts->rejected),
+            counts->lines, plural(counts->lines), counts->batches, counts->batches == 1 ? "" : "es",
+            counts->hosts, plural(counts->hosts), command->seconds,
+            command->seconds > 0 ? (double)counts->rows / command->seconds : 0.0);
+    tell_limits(counts, to);
+    fprintf(
+        to,
+        "It proves that what is there is what the hosts have sealed, and that nothing is missing"
+        " between; not what\na host sealed after somebody else had it or its key, nor that"
+        " batches after the newest were not cut off.\n");
+}
+
+/* --- the command --- */
+
+static int verify(struct command *command, MYSQL *mysql)
+{
+    const struct options *options = &command->options;
+    struct verify_options about = {.connect = connect_worker,
+                                   .user = &command->options,
+                                   .require_signatures = command->require_signatures,
+                                   .jobs = (unsigned)command->jobs,
+                                   .memory = (size_t)command->memory << 20};
+    char since[40];
+    uint64_t host_id = 0;
+    int outcome =
+        options->on ? evidence_find_host(mysql, options->on, &host_id, command->error) : 0;
+    about.has_host = options->on != NULL;
+    about.host_id = (uint32_t)host_id;
+    if (options->has_since) {
+        time_t seconds = (time_t)(options->since_us / 1000000);
+        struct tm tm;
+        gmtime_r(&seconds, &tm);
+        strftime(since, sizeof(since), "%Y-%m-%d %H:%M:%S", &tm);
+        about.since = since;
+    }
+    if (outcome)
+        return outcome;
+    double start = now();
+    struct progress *progress =
+        progress_begin_counting("verifying", &command->result.counts.rows, "rows");
+    outcome = verify_run(&command->result, &about, command->error);
+    progress_end(progress);
+    command->seconds = now() - start;
+    return outcome;
+}
+
+static int run(struct command *command)
+{
+    MYSQL *mysql AUTO_DATABASE = NULL;
+    int outcome = 0;
+    if (command->options.has_until || command->options.login_user)
+        return error_set(command->error, -EINVAL,
+                         "verify takes neither --until nor --login-user: a batch is whole or not");
+    outcome = evidence_connect(&mysql, &command->options, command->error);
+    if (!outcome)
+        outcome = verify(command, mysql);
+    if (!outcome)
+        outcome = write_differences(command, mysql);
+    if (!outcome)
+        tell_result(command, output_remarks(command->options.format));
+    return outcome;
+}
+
+int verify_command(int argc, char **argv)
+{
+    struct error_text error = ERROR_TEXT_NULL;
+    struct command command = {
+        .error = &error, .memory = MEMORY_DEFAULT, .jobs = (uint64_t)sysconf(_SC_NPROCESSORS_ONLN)};
+    const struct option_own own[] = {
+        {"require-signatures", OPTION_FLAG,   &command.require_signatures, NULL,
+         "a batch without a signature is a difference",                     0, 0      },
+        {"jobs",               OPTION_NUMBER, &command.jobs,               "N",
+         "connections that read at once (as many as there are processors)", 1, 256    },
+        {"memory",             OPTION_NUMBER, &command.memory,             "MIB",
+         "use about so much (256), whatever the size of the database",      1, 1048576},
+    };
+    const struct command_line line = {
+        .words = "verify",
+        .summary =
+            "Rebuild every line from the tables and compare it with what the hosts have sealed:\n"
+            "digests, hashes, the chain of batches, signatures; nothing missing, nothing extra.\n"
+            "Each difference is a row. --since: batches that arrived from then on, and their "
+            "rows.\n"
+            "Exit status: 0 clean, 1 something is different, 2 error.",
+        .groups = OPTIONS_STATE | OPTIONS_DATABASE | OPTIONS_OUTPUT | OPTIONS_EVIDENCE,
+        .own = own,
+        .n_own = sizeof(own) / sizeof(own[0]),
+    };
+    int outcome = options_parse(&command.options, &line, argc, argv, &error);
+    if (outcome == OPTIONS_HELP_SHOWN)
+        return STATUS_ROWS;
+    if (!outcome)
+        outcome = run(&command);
+    bool clean = !outcome && differences_n(command.result.differences) == 0 &&
+                 differences_n_untold(command.result.differences) == 0 &&
+                 command.result.counts.untold_lines == 0;
+    verify_result_deinit(&command.result);
+    if (outcome) {
+        fflush(stdout);
+        log_error("verify", "%s", error.text);
+        return STATUS_ERROR;
+    }
+    return clean ? STATUS_ROWS : STATUS_WRONG;
+}

@@ -51,14 +51,14 @@ struct loading {
     struct verify_host *host;
 };
 
-static int load_list(void *user, const struct seal *seal)
+static int load_list(void *user, const struct stored_seal *seal)
 {
     struct loading *loading = user;
     const struct verify *verify = loading->worker->verify;
     struct digest_list list;
     struct digest_entry entry;
     int outcome;
-    if (!seal_is_trusted(seal) || !is_in_round(verify, loading->host, seal->header.batch))
+    if (!stored_seal_is_trusted(seal) || !is_in_round(verify, loading->host, seal->header.batch))
         return 0;
     digest_list_begin(&list, seal->digests);
     while ((outcome = digest_list_next(&list, &entry)) == DIGEST_LIST_ENTRY) {

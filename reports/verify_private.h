@@ -4,7 +4,7 @@
 #include "reports/line_sums.h"
 #include "reports/retained.h"
 #include "reports/row_line.h"
-#include "reports/seal.h"
+#include "reports/stored_seal.h"
 #include "reports/verify.h"
 
 #include <pthread.h>
@@ -102,12 +102,12 @@ struct seal_reading {
     struct worker *worker;
     uint32_t host_id;
     uint64_t first, last;
-    int (*handle)(void *user, const struct seal *seal);
+    int (*handle)(void *user, const struct stored_seal *seal);
     void *user;
 };
 int verify_read_seals(const struct seal_reading *reading) MUST_CHECK;
 /** Whether retention_log accounts for a seal that has no list. */
-bool verify_is_thinned(const struct verify *verify, const struct seal *seal);
+bool verify_is_thinned(const struct verify *verify, const struct stored_seal *seal);
 
 bool number_ranges_has(const struct number_ranges *ranges, uint64_t number);
 int number_ranges_add(struct number_ranges *ranges, uint64_t first, uint64_t last) MUST_CHECK;

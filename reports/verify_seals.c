@@ -303,24 +303,24 @@ static void add_hash(struct level *level, const uint8_t hash[BATCH_HASH_SIZE])
         level->many = true;
 }
 
-static void add_to_level(struct walk *walk, const struct seal *seal, bool named)
+static void add_to_level(struct walk *walk, const struct stored_seal *seal, bool named)
 {
     struct level *now = &walk->now;
-    add_hash(now, seal_hash(seal));
+    add_hash(now, stored_seal_hash(seal));
     if (seal->state == SEAL_CHANGED && seal->signature != SIGNATURE_GOOD)
         add_hash(now, seal->computed);
     now->named |= named;
-    now->trusted |= seal_is_trusted(seal);
-    if (!seal_is_sound(seal) || seal->state == SEAL_CHANGED)
+    now->trusted |= stored_seal_is_trusted(seal);
+    if (!stored_seal_is_sound(seal) || seal->state == SEAL_CHANGED)
         return; /* its number may be another one's */
     now->n_sound++;
-    if (seal_is_trusted(seal) && now->n_previous < HASHES_MOST)
+    if (stored_seal_is_trusted(seal) && now->n_previous < HASHES_MOST)
         memcpy(now->previous[now->n_previous++], seal->header.previous_hash, BATCH_HASH_SIZE);
 }
 
 /* --- a seal --- */
 
-static int add_list(struct walk *walk, const struct seal *seal)
+static int add_list(struct walk *walk, const struct stored_seal *seal)
 {
     struct verify *verify = walk->worker->verify;
     struct digest_list list;
@@ -374,7 +374,7 @@ static int add_pairs(struct verify_host *host, struct slice digests)
     return outcome;
 }
 
-static enum fault fault_of(const struct walk *walk, const struct seal *seal)
+static enum fault fault_of(const struct walk *walk, const struct stored_seal *seal)
 {
     const struct verify *verify = walk->worker->verify;
     if (seal->state == SEAL_CHANGED)
@@ -400,10 +400,10 @@ static enum fault fault_of(const struct walk *walk, const struct seal *seal)
     return seal->state == SEAL_HASH_CHANGED ? FAULT_HASH : FAULT_NONE;
 }
 
-static int take_lines(struct walk *walk, const struct seal *seal)
+static int take_lines(struct walk *walk, const struct stored_seal *seal)
 {
     uint64_t number = seal->header.batch;
-    if (!seal_is_trusted(seal)) {
+    if (!stored_seal_is_trusted(seal)) {
         bool thinned = seal->state == SEAL_THINNED && verify_is_thinned(walk->worker->verify, seal);
         walk->now.thinned |= thinned;
         walk->worker->verify->result->counts.thinned_batches += thinned;
@@ -415,7 +415,7 @@ static int take_lines(struct walk *walk, const struct seal *seal)
     return outcome ? outcome : add_list(walk, seal);
 }
 
-static int take_seal(void *user, const struct seal *seal)
+static int take_seal(void *user, const struct stored_seal *seal)
 {
     struct walk *walk = user;
     struct verify_counts *counts = &walk->worker->verify->result->counts;
@@ -441,7 +441,7 @@ static int take_seal(void *user, const struct seal *seal)
     return take_lines(walk, seal);
 }
 
-bool verify_is_thinned(const struct verify *verify, const struct seal *seal)
+bool verify_is_thinned(const struct verify *verify, const struct stored_seal *seal)
 {
     uint32_t host_id = (uint32_t)seal->header.host_id;
     return retained_find(verify->retained, RETAINED_BATCH, host_id,
@@ -454,7 +454,7 @@ int verify_read_seals(const struct seal_reading *about)
 {
     struct worker *worker = about->worker;
     struct reading reading;
-    struct seal seal;
+    struct stored_seal seal;
     MYSQL_ROW row = NULL;
     unsigned long *lengths = NULL;
     int outcome = reading_begin(
@@ -465,8 +465,8 @@ int verify_read_seals(const struct seal_reading *about)
     if (outcome)
         return outcome;
     while ((outcome = reading_next(&reading, &row, &lengths, &worker->error)) == READING_ROW) {
-        outcome =
-            seal_read(&seal, row, lengths, &worker->verify->keys, worker->digest, &worker->text);
+        outcome = stored_seal_read(&seal, row, lengths, &worker->verify->keys, worker->digest,
+                                   &worker->text);
         if (!outcome)
             outcome = about->handle(about->user, &seal);
         if (outcome) {

@@ -79,12 +79,12 @@ static void mark(struct lookup *lookup, const struct digest_entry *entry)
     }
 }
 
-static int look_up(void *user, const struct seal *seal)
+static int look_up(void *user, const struct stored_seal *seal)
 {
     struct digest_list list;
     struct digest_entry entry;
     int outcome;
-    if (!seal_is_trusted(seal))
+    if (!stored_seal_is_trusted(seal))
         return 0;
     digest_list_begin(&list, seal->digests);
     while ((outcome = digest_list_next(&list, &entry)) == DIGEST_LIST_ENTRY)

@@ -40,7 +40,7 @@ enum seal_state {
     SEAL_THINNED       /* without its list, as retention leaves it */
 };
 
-struct seal {
+struct stored_seal {
     struct batch_header header; /* hash: as stored */
     struct slice digests;       /* valid until the next row is read */
     uint8_t computed[BATCH_HASH_SIZE];
@@ -51,19 +51,19 @@ struct seal {
     bool verified;      /* verified_at is set */
 };
 
-/** The columns that seal_read() takes, in its order. */
+/** The columns that stored_seal_read() takes, in its order. */
 #define SEAL_COLUMNS                                                                               \
     "host_id, batch, hash, previous_hash, format, boot_id, first_time, last_time, n_lines,"        \
     " births, cursors, recovered, digests, signature, received_at, verified_at IS NOT NULL"
 #define SEAL_COLUMN_N 16
 
 /** Returns 0, -EIO or -ENOMEM. What cannot be a header is SEAL_CHANGED. @p text is used again. */
-int seal_read(struct seal *seal, MYSQL_ROW row, const unsigned long *lengths,
-              const struct host_keys *keys, struct batch_digest *digest,
-              struct buffer *text) MUST_CHECK;
+int stored_seal_read(struct stored_seal *seal, MYSQL_ROW row, const unsigned long *lengths,
+                     const struct host_keys *keys, struct batch_digest *digest,
+                     struct buffer *text) MUST_CHECK;
 /** Whether lines may be compared with its list. */
-bool seal_is_trusted(const struct seal *seal);
+bool stored_seal_is_trusted(const struct stored_seal *seal);
 /** The hash by which the chain goes on from it: the one that was signed, if one was. */
-const uint8_t *seal_hash(const struct seal *seal);
+const uint8_t *stored_seal_hash(const struct stored_seal *seal);
 /** Whether it is what a key of the host, or nobody when there was no key, has signed. */
-bool seal_is_sound(const struct seal *seal);
+bool stored_seal_is_sound(const struct stored_seal *seal);

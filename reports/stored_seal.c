@@ -6,7 +6,7 @@
  * Servers of before did not keep `births`, which the hash covers: it is a small number, so it is
  * looked for.
  */
-#include "reports/seal.h"
+#include "reports/stored_seal.h"
 
 #include "core/cleanup.h"
 #include "recorder/line.h"
@@ -91,7 +91,7 @@ static bool read_header(struct batch_header *header, MYSQL_ROW row, const unsign
     return is_one;
 }
 
-static int compute(struct seal *seal, struct batch_digest *digest, struct buffer *text)
+static int compute(struct stored_seal *seal, struct batch_digest *digest, struct buffer *text)
 {
     buffer_clear(text);
     batch_header_print_hashed(text, &seal->header);
@@ -100,12 +100,12 @@ static int compute(struct seal *seal, struct batch_digest *digest, struct buffer
     return batch_digest_hash(digest, buffer_slice(text), seal->digests, seal->computed);
 }
 
-static bool is_as_stored(const struct seal *seal)
+static bool is_as_stored(const struct stored_seal *seal)
 {
     return memcmp(seal->computed, seal->header.hash, BATCH_HASH_SIZE) == 0;
 }
 
-static int search_births(struct seal *seal, struct batch_digest *digest, struct buffer *text)
+static int search_births(struct stored_seal *seal, struct batch_digest *digest, struct buffer *text)
 {
     uint64_t left = SEARCH_BYTES;
     for (seal->header.births = 0; left > seal->digests.length + 1024; seal->header.births++) {
@@ -130,7 +130,7 @@ static const struct host_key *first_key(const struct host_keys *keys, uint64_t h
     return low < keys->n && keys->keys[low].host_id == host_id ? &keys->keys[low] : NULL;
 }
 
-static int check_signature(const struct seal *seal, const struct host_keys *keys,
+static int check_signature(const struct stored_seal *seal, const struct host_keys *keys,
                            const uint8_t hash[BATCH_HASH_SIZE], enum signature_state *state)
 {
     const struct host_key *key = first_key(keys, seal->header.host_id);
@@ -150,7 +150,8 @@ static int check_signature(const struct seal *seal, const struct host_keys *keys
     return 0;
 }
 
-static enum signature_state without_signature(const struct seal *seal, const struct host_keys *keys)
+static enum signature_state without_signature(const struct stored_seal *seal,
+                                              const struct host_keys *keys)
 {
     const struct host_key *key = first_key(keys, seal->header.host_id);
     const struct host_key *end = keys->keys + keys->n;
@@ -165,7 +166,7 @@ static bool fits(enum signature_state state)
     return state == SIGNATURE_GOOD || state == SIGNATURE_REVOKED;
 }
 
-static int judge(struct seal *seal, const struct host_keys *keys, bool is_header)
+static int judge(struct stored_seal *seal, const struct host_keys *keys, bool is_header)
 {
     seal->state = is_header && is_as_stored(seal) ? SEAL_GOOD : SEAL_CHANGED;
     seal->signature = without_signature(seal, keys);
@@ -183,10 +184,10 @@ static int judge(struct seal *seal, const struct host_keys *keys, bool is_header
     return outcome;
 }
 
-int seal_read(struct seal *seal, MYSQL_ROW row, const unsigned long *lengths,
-              const struct host_keys *keys, struct batch_digest *digest, struct buffer *text)
+int stored_seal_read(struct stored_seal *seal, MYSQL_ROW row, const unsigned long *lengths,
+                     const struct host_keys *keys, struct batch_digest *digest, struct buffer *text)
 {
-    *seal = (struct seal){.digests = cell(row, lengths, 12), .verified = *row[15] == '1'};
+    *seal = (struct stored_seal){.digests = cell(row, lengths, 12), .verified = *row[15] == '1'};
     bool is_header = read_header(&seal->header, row, lengths), has_list = row[12] != NULL;
     struct slice signature = cell(row, lengths, 13), births = cell(row, lengths, 9);
     int outcome = 0;
@@ -208,17 +209,17 @@ int seal_read(struct seal *seal, MYSQL_ROW row, const unsigned long *lengths,
     return outcome;
 }
 
-bool seal_is_trusted(const struct seal *seal)
+bool stored_seal_is_trusted(const struct stored_seal *seal)
 {
     return seal->state == SEAL_GOOD || seal->state == SEAL_HASH_CHANGED;
 }
 
-const uint8_t *seal_hash(const struct seal *seal)
+const uint8_t *stored_seal_hash(const struct stored_seal *seal)
 {
     return seal->state == SEAL_HASH_CHANGED ? seal->computed : seal->header.hash;
 }
 
-bool seal_is_sound(const struct seal *seal)
+bool stored_seal_is_sound(const struct stored_seal *seal)
 {
     return seal->signature == SIGNATURE_GOOD || seal->signature == SIGNATURE_NONE;
 }

@@ -10,8 +10,8 @@
 #include "reports/retained.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <time.h>
 
 #define MANY 20 /* rows missing of one table, day and host are told as one */
@@ -148,6 +148,8 @@ static void tell_row(struct cluster *cluster, struct difference *row)
             cluster->used[i] = true;
             if (cluster->lines[i].kind != ROW_WRONG)
                 add_verb(row, cluster->lines[i].line.verb);
+            if (cluster->lines[i].is_refused && !*row->detail)
+                snprintf(row->detail, sizeof(row->detail), "a refused line, in table rejected");
         }
     differences_add(cluster->all, row);
 }

@@ -18,6 +18,7 @@ struct line_difference {
     struct line_key line;
     enum difference_kind kind;
     bool row_exists;  /* LINE_MISSING: there is a row with this key */
+    bool is_refused;  /* LINE_EXTRA: it stands in table rejected */
     const char *what; /* ROW_WRONG: a literal */
 };
 

@@ -223,3 +223,15 @@ bool stored_seal_is_sound(const struct stored_seal *seal)
 {
     return seal->signature == SIGNATURE_GOOD || seal->signature == SIGNATURE_NONE;
 }
+
+bool stored_seal_is_repeated(struct seal_repeats *repeats, const struct stored_seal *seal)
+{
+    if (repeats->batch != seal->header.batch)
+        *repeats = (struct seal_repeats){.batch = seal->header.batch};
+    for (size_t i = 0; i < repeats->n; i++)
+        if (!memcmp(repeats->hashes[i], seal->computed, BATCH_HASH_SIZE))
+            return true;
+    if (repeats->n < sizeof(repeats->hashes) / sizeof(repeats->hashes[0]))
+        memcpy(repeats->hashes[repeats->n++], seal->computed, BATCH_HASH_SIZE);
+    return false;
+}

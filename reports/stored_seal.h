@@ -67,3 +67,12 @@ bool stored_seal_is_trusted(const struct stored_seal *seal);
 const uint8_t *stored_seal_hash(const struct stored_seal *seal);
 /** Whether it is what a key of the host, or nobody when there was no key, has signed. */
 bool stored_seal_is_sound(const struct stored_seal *seal);
+
+/** Seals of one number whose lists were taken, while seals are read in the order of numbers. */
+struct seal_repeats {
+    uint64_t batch;
+    size_t n;
+    uint8_t hashes[16][BATCH_HASH_SIZE];
+};
+/** Whether the same seal was there before under another hash: its lines are not there twice. */
+bool stored_seal_is_repeated(struct seal_repeats *repeats, const struct stored_seal *seal);

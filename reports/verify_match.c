@@ -49,6 +49,7 @@ static int add_entry(struct matcher *matcher, const struct line_key *line)
 struct loading {
     struct worker *worker;
     struct verify_host *host;
+    struct seal_repeats repeats;
 };
 
 static int load_list(void *user, const struct stored_seal *seal)
@@ -58,7 +59,8 @@ static int load_list(void *user, const struct stored_seal *seal)
     struct digest_list list;
     struct digest_entry entry;
     int outcome;
-    if (!stored_seal_is_trusted(seal) || !is_in_round(verify, loading->host, seal->header.batch))
+    if (!stored_seal_is_trusted(seal) || !is_in_round(verify, loading->host, seal->header.batch) ||
+        stored_seal_is_repeated(&loading->repeats, seal))
         return 0;
     digest_list_begin(&list, seal->digests);
     while ((outcome = digest_list_next(&list, &entry)) == DIGEST_LIST_ENTRY) {
@@ -233,15 +235,9 @@ static int match_rejected(struct worker *worker, const struct rejected_line *lin
         return 0;
     if (find(worker->verify->matcher, &line->line, true))
         return 0;
-    struct difference told = {.host_id = line->line.host_id,
-                              .table = "rejected",
-                              .has_id = true,
-                              .id = line->line.id,
-                              .has_batch = true,
-                              .batch = line->line.batch,
-                              .what = "changed or extra"};
-    snprintf(told.verb, sizeof(told.verb), "%s", verb_name(line->line.verb));
-    differences_add(worker->verify->result->differences, &told);
+    const struct line_difference extra = {
+        .line = line->line, .kind = LINE_EXTRA, .is_refused = true};
+    differences_add_line(worker->verify->result->differences, &extra);
     return 0;
 }
 
@@ -274,7 +270,7 @@ static int load(struct verify *verify, struct error_text *error)
     matcher->n = 0;
     for (size_t i = 0; i < verify->n_hosts; i++) {
         struct verify_host *host = &verify->hosts[i];
-        struct loading loading = {worker, host};
+        struct loading loading = {.worker = worker, .host = host};
         struct seal_reading about = {.worker = worker,
                                      .host_id = host->host_id,
                                      .first = host->first,

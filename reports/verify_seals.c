@@ -64,6 +64,7 @@ struct walk {
     enum fault run; /* of batches with one fault */
     uint64_t run_first, run_last;
     uint64_t forked; /* a number with two sound seals, 0: none */
+    struct seal_repeats repeats;
 };
 
 /* --- small things --- */
@@ -306,12 +307,13 @@ static void add_hash(struct level *level, const uint8_t hash[BATCH_HASH_SIZE])
 static void add_to_level(struct walk *walk, const struct stored_seal *seal, bool named)
 {
     struct level *now = &walk->now;
+    bool again = has_hash(now, stored_seal_hash(seal));
     add_hash(now, stored_seal_hash(seal));
     if (seal->state == SEAL_CHANGED && seal->signature != SIGNATURE_GOOD)
         add_hash(now, seal->computed);
     now->named |= named;
     now->trusted |= stored_seal_is_trusted(seal);
-    if (!stored_seal_is_sound(seal) || seal->state == SEAL_CHANGED)
+    if (again || !stored_seal_is_sound(seal) || seal->state == SEAL_CHANGED)
         return; /* its number may be another one's */
     now->n_sound++;
     if (stored_seal_is_trusted(seal) && now->n_previous < HASHES_MOST)
@@ -409,6 +411,8 @@ static int take_lines(struct walk *walk, const struct stored_seal *seal)
         walk->worker->verify->result->counts.thinned_batches += thinned;
         return 0;
     }
+    if (stored_seal_is_repeated(&walk->repeats, seal))
+        return 0;
     int outcome = add_format(walk->host, number, seal->header.format);
     if (!outcome)
         outcome = add_pairs(walk->host, seal->digests);

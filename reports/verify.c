@@ -111,6 +111,7 @@ static void host_deinit(struct verify_host *host)
     line_sums_deinit(&host->sums);
     free(host->excluded.ranges);
     free(host->thinned.ranges);
+    free(host->absent.ranges);
     free(host->formats);
     for (int table = 0; table < TABLE_N; table++)
         free(host->pairs[table].numbers);

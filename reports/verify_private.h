@@ -35,6 +35,7 @@ struct verify_host {
     uint64_t first, newest;      /* batches that are verified; first > newest: none */
     struct line_sums sums;
     struct number_ranges excluded, thinned; /* nothing can be proved of what names these */
+    struct number_ranges absent;            /* numbers between seals that nobody has */
     struct format_run *formats;
     size_t n_formats, formats_size;
     struct number_list pairs[TABLE_N]; /* ids that began and ended in one batch by two lines */
@@ -122,7 +123,7 @@ enum claim {
     CLAIM_OLDER,    /* before --since */
     CLAIM_EXCLUDED, /* its seal cannot be trusted, or is missing */
     CLAIM_THINNED,
-    CLAIM_NEWER /* than the seals that were read, or there is no seal of the host */
+    CLAIM_UNSEALED /* no such seal was there when the seals were read */
 };
 enum claim verify_claim(const struct verify_host *host, uint64_t batch);
 

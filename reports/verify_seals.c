@@ -14,6 +14,7 @@
 #include <stdlib.h>
 
 #define HASHES_MOST 16 /* of one level */
+#define RUN_LEAST   4  /* so many batches with one fault are told as one */
 
 enum fault {
     FAULT_NONE,
@@ -156,19 +157,28 @@ static int add_format(struct verify_host *host, uint64_t batch, unsigned format)
 
 /* --- what is told --- */
 
+static void tell_batches(const struct walk *walk, uint64_t first, uint64_t last)
+{
+    struct difference told = {.host_id = walk->host->host_id,
+                              .table = "batch",
+                              .has_batch = true,
+                              .batch = first,
+                              .what = fault_names[walk->run]};
+    if (last > first)
+        snprintf(told.detail, sizeof(told.detail), "%" PRIu64 " batches, to %" PRIu64,
+                 last - first + 1, last);
+    differences_add(walk->worker->verify->result->differences, &told);
+}
+
 static void end_run(struct walk *walk)
 {
     if (walk->run == FAULT_NONE)
         return;
-    struct difference told = {.host_id = walk->host->host_id,
-                              .table = "batch",
-                              .has_batch = true,
-                              .batch = walk->run_first,
-                              .what = fault_names[walk->run]};
-    if (walk->run_last > walk->run_first)
-        snprintf(told.detail, sizeof(told.detail), "%" PRIu64 " batches, to %" PRIu64,
-                 walk->run_last - walk->run_first + 1, walk->run_last);
-    differences_add(walk->worker->verify->result->differences, &told);
+    if (walk->run_last - walk->run_first >= RUN_LEAST)
+        tell_batches(walk, walk->run_first, walk->run_last);
+    else
+        for (uint64_t batch = walk->run_first; batch <= walk->run_last; batch++)
+            tell_batches(walk, batch, batch);
     walk->run = FAULT_NONE;
 }
 
@@ -274,8 +284,10 @@ static int end_level(struct walk *walk)
     if (!walk->has_now)
         return 0;
     struct level *now = &walk->now;
+    uint64_t last = walk->has_before ? walk->before.number : walk->sound;
     check_fork(walk);
-    if (exclude(walk))
+    if (exclude(walk) || (now->number > last + 1 &&
+                          number_ranges_add(&walk->host->absent, last + 1, now->number - 1)))
         return -ENOMEM;
     if (now->n_sound) {
         int outcome = check_hole(walk);

@@ -9,13 +9,15 @@
 enum claim verify_claim(const struct verify_host *host, uint64_t batch)
 {
     if (!host || batch > host->newest)
-        return CLAIM_NEWER;
+        return CLAIM_UNSEALED;
     if (batch < host->first)
         return CLAIM_OLDER;
     if (host->excluded.n && number_ranges_has(&host->excluded, batch))
         return CLAIM_EXCLUDED;
     if (host->thinned.n && number_ranges_has(&host->thinned, batch))
         return CLAIM_THINNED;
+    if (host->absent.n && number_ranges_has(&host->absent, batch))
+        return CLAIM_UNSEALED;
     return CLAIM_VERIFIED;
 }
 
@@ -52,7 +54,7 @@ static int sum_line(struct worker *worker, const struct row *row, enum row_line 
     case CLAIM_THINNED:
         counts->thinned_lines++;
         return 0;
-    case CLAIM_NEWER:
+    case CLAIM_UNSEALED:
         return unsealed_add(worker, &line);
     case CLAIM_VERIFIED:
         break;
@@ -123,7 +125,7 @@ static int sum_rejected(struct worker *worker, const struct rejected_line *line)
         tell_rejected(worker, line);
     if (!line->is_known)
         return 0;
-    if (claim == CLAIM_NEWER)
+    if (claim == CLAIM_UNSEALED)
         return unsealed_add(worker, &line->line);
     return take_line(worker, &line->line,
                      retained_find(worker->verify->retained, line->line.table, line->line.host_id,

@@ -386,10 +386,13 @@ class Tamperer:
         """One edit that is done."""
         while True:
             kind = self.chance.choices([kind for kind, _ in self.KINDS], [weight for _, weight in self.KINDS])[0]
+            self.session.run("START TRANSACTION")
             try:
                 return kind(self)
             except Skip:
-                continue
+                self.session.run("ROLLBACK")
+            finally:
+                self.session.run("COMMIT")
 
 
 def is_named(name, row):
@@ -420,7 +423,7 @@ class TestTampering(unittest.TestCase):
     def is_about(self, edit, row):
         """Named; or a row or a seal that the edit touched."""
         return (any(is_named(name, row) for name in edit.names) or (row["table"], row["id"]) in edit.touches or
-                row["table"] == "batch" and
+                (row["table"] == "batch" or row["what"] == "batch without a seal") and
                 any(NAMES.get(host) == row["host"] and number == row["batch"] for host, number in edit.seals))
 
     def check_clean(self, what):

@@ -237,6 +237,22 @@ static void tell_wrong(struct cluster *cluster, size_t i)
     differences_add(cluster->all, &row);
 }
 
+/* Whether all that is missing of the row may be refused lines, and nothing is extra. */
+static bool is_dropped(struct cluster *cluster, size_t i)
+{
+    uint32_t host_id = cluster->lines[i].line.host_id;
+    for (size_t j = 0; j < cluster->n; j++)
+        if (is_about(cluster, j, host_id) &&
+            (cluster->lines[j].kind != LINE_MISSING || !cluster->lines[j].refused))
+            return false;
+    for (size_t j = 0; j < cluster->n; j++)
+        if (is_about(cluster, j, host_id)) {
+            cluster->used[j] = true;
+            cluster->lines[j].refused->n_listed++;
+        }
+    return true;
+}
+
 static void tell_rest(struct cluster *cluster)
 {
     for (size_t i = 0; i < cluster->n; i++) {
@@ -244,6 +260,8 @@ static void tell_rest(struct cluster *cluster)
         if (cluster->used[i] || cluster->lines[i].kind == ROW_WRONG)
             continue;
         look_at_row(cluster, i, &missing, &extra, &exists);
+        if (is_dropped(cluster, i))
+            continue;
         struct difference row = begin_row(&cluster->lines[i], missing && !exists  ? "missing"
                                                               : extra && !missing ? "extra"
                                                                                   : "changed");
@@ -261,7 +279,7 @@ static void conclude_cluster(struct cluster *cluster)
     tell_rest(cluster);
 }
 
-static int conclude_lines(struct differences *differences)
+int differences_conclude_lines(struct differences *differences)
 {
     struct line_difference *lines = differences->lines;
     AUTO_FREE bool *used = calloc(differences->n_lines + 1, sizeof(*used));
@@ -353,8 +371,7 @@ int differences_conclude(struct differences *differences, differences_partition 
 {
     differences->has_partition = has_partition;
     differences->user = user;
-    int outcome = conclude_lines(differences);
-    if (outcome || differences->failed)
+    if (differences->failed)
         return -ENOMEM;
     if (differences->n_told)
         qsort(differences->told, differences->n_told, sizeof(*differences->told), compare_told);

@@ -5,6 +5,7 @@
  * changed; of two hosts, one that was moved; many rows that are missing of one day are a partition.
  */
 #include "reports/line_sums.h"
+#include "reports/retained.h"
 
 #include <stdbool.h>
 
@@ -17,8 +18,10 @@ enum difference_kind {
 struct line_difference {
     struct line_key line;
     enum difference_kind kind;
-    bool row_exists;  /* LINE_MISSING: there is a row with this key */
-    bool is_refused;  /* LINE_EXTRA: it stands in table rejected */
+    bool row_exists; /* LINE_MISSING: there is a row with this key */
+    bool is_refused; /* LINE_EXTRA: it stands in table rejected */
+    struct retained_day
+        *refused;     /* LINE_MISSING: it may be a refused line that retention dropped */
     const char *what; /* ROW_WRONG: a literal */
 };
 
@@ -43,7 +46,10 @@ void differences_add(struct differences *differences, const struct difference *d
 
 /** Whether a partition of its own is there for this day (days since 1970-01-01). */
 typedef bool (*differences_partition)(void *user, const char *table, int64_t day);
-/** Once, when all is found. */
+/** Once, when all is found: lines to rows. What may be a refused line that retention dropped is
+ *  counted as listed there, when nothing else is wrong with its row. */
+int differences_conclude_lines(struct differences *differences) MUST_CHECK;
+/** Then: the order of rows, and many of one day together. */
 int differences_conclude(struct differences *differences, differences_partition has_partition,
                          void *user) MUST_CHECK;
 size_t differences_n(const struct differences *differences);

@@ -34,8 +34,9 @@ static int take(struct retained *retained, MYSQL_RES *result, struct error_text 
     if (!retained->days)
         return error_set(error, -ENOMEM, "cannot read retention_log: out of memory");
     for (MYSQL_ROW row; (row = mysql_fetch_row(result));) {
-        bool is_batch = row[0] && !strcmp(row[0], "batch");
-        enum table_id table = is_batch ? RETAINED_BATCH : catalogue_find(slice_text(row[0]));
+        enum table_id table = !strcmp(row[0], "batch")      ? RETAINED_BATCH
+                              : !strcmp(row[0], "rejected") ? RETAINED_REJECTED
+                                                            : catalogue_find(slice_text(row[0]));
         if (table == TABLE_NONE || !row[1] || !row[3])
             continue;
         retained->days[retained->n++] =
@@ -83,6 +84,16 @@ struct retained_day *retained_find(const struct retained *retained, enum table_i
     struct retained_day *found = bsearch(&key, retained->days, retained->n, sizeof(key), compare);
     key.host_id = host_id;
     return found ? found : bsearch(&key, retained->days, retained->n, sizeof(key), compare);
+}
+
+uint64_t retained_n_refused(const struct retained *retained, uint32_t host_id)
+{
+    uint64_t n = 0;
+    for (size_t i = 0; i < retained->n; i++)
+        if (retained->days[i].table == RETAINED_REJECTED &&
+            (!host_id || !retained->days[i].host_id || retained->days[i].host_id == host_id))
+            n += retained->days[i].n_dropped;
+    return n;
 }
 
 size_t retained_n(const struct retained *retained)

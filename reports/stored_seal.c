@@ -192,6 +192,7 @@ int stored_seal_read(struct stored_seal *seal, MYSQL_ROW row, const unsigned lon
     struct slice signature = cell(row, lengths, 13), births = cell(row, lengths, 9);
     int outcome = 0;
     copy_text(seal->received_at, cell(row, lengths, 14), SEAL_MOMENT_SIZE);
+    seal->received_day = (int64_t)(line_parse_time(cell(row, lengths, 14)) / UINT64_C(86400000000));
     seal->has_signature = !slice_is_null(signature);
     if (seal->has_signature)
         is_header &= copy_bytes(seal->header.signature, signature, SIGNATURE_SIZE);

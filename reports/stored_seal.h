@@ -45,6 +45,7 @@ struct stored_seal {
     struct slice digests;       /* valid until the next row is read */
     uint8_t computed[BATCH_HASH_SIZE];
     char received_at[SEAL_MOMENT_SIZE];
+    int64_t received_day; /* since 1970-01-01 */
     enum seal_state state;
     enum signature_state signature;
     bool has_signature; /* be it right or not */

@@ -219,25 +219,50 @@ static int run_group(struct verify *verify, struct error_text *error)
 
 /* --- what retention has dropped --- */
 
+static uint64_t missing_of(const struct retained_day *day)
+{
+    return day->n_listed > day->n_found ? day->n_listed - day->n_found : 0;
+}
+
+/* Refused lines that were dropped may be of any of the days. */
+static uint64_t allowed_of(const struct verify *verify, const struct retained_day *day)
+{
+    bool is_table = (int)day->table < TABLE_N;
+    return day->n_dropped + (is_table ? retained_n_refused(verify->retained, day->host_id) : 0);
+}
+
+static void tell_day(struct verify *verify, const struct retained_day *day)
+{
+    static const char *const others[] = {"batch", "rejected"};
+    bool is_table = (int)day->table < TABLE_N;
+    struct difference told = {.host_id = day->host_id,
+                              .table = is_table ? catalogue_table(day->table)->name
+                                                : others[(int)day->table - TABLE_N],
+                              .has_id = is_table,
+                              .id = (uint64_t)day->day * DAY_US,
+                              .what = "more missing than retention says"};
+    snprintf(told.detail, sizeof(told.detail),
+             "%s of that day: %" PRIu64 " are missing, retention_log says that %" PRIu64
+             " were dropped",
+             is_table                       ? "rows"
+             : day->table == RETAINED_BATCH ? "digest lists"
+                                            : "lines of batches",
+             missing_of(day), day->n_dropped);
+    differences_add(verify->result->differences, &told);
+}
+
 static void tell_dropped(struct verify *verify)
 {
+    struct verify_counts *counts = &verify->result->counts;
     for (size_t i = 0; i < retained_n(verify->retained); i++) {
         const struct retained_day *day = retained_at(verify->retained, i);
-        uint64_t missing = day->n_listed > day->n_found ? day->n_listed - day->n_found : 0;
-        verify->result->counts.dropped_rows += missing;
-        if (day->table == RETAINED_BATCH || missing <= day->n_dropped ||
-            (verify->options->has_host && !day->host_id))
-            continue;
-        struct difference told = {.host_id = day->host_id,
-                                  .table = catalogue_table(day->table)->name,
-                                  .has_id = true,
-                                  .id = (uint64_t)day->day * DAY_US,
-                                  .what = "missing"};
-        snprintf(told.detail, sizeof(told.detail),
-                 "%" PRIu64
-                 " rows of that day are missing, retention says that it dropped %" PRIu64,
-                 missing, day->n_dropped);
-        differences_add(verify->result->differences, &told);
+        uint64_t missing = missing_of(day);
+        if (day->table == RETAINED_REJECTED)
+            counts->dropped_refused += missing;
+        else if (day->table != RETAINED_BATCH)
+            counts->dropped_rows += missing;
+        if (missing > allowed_of(verify, day))
+            tell_day(verify, day);
     }
 }
 
@@ -277,8 +302,11 @@ static int run_groups(struct verify *verify, struct error_text *error)
     } while (!outcome && next < verify->n_all);
     if (outcome)
         return outcome;
-    tell_dropped(verify);
-    outcome = differences_conclude(verify->result->differences, has_partition, verify);
+    outcome = differences_conclude_lines(verify->result->differences);
+    if (!outcome)
+        tell_dropped(verify);
+    if (!outcome)
+        outcome = differences_conclude(verify->result->differences, has_partition, verify);
     return outcome ? error_set(error, outcome, "cannot verify: out of memory") : 0;
 }
 

@@ -29,7 +29,7 @@ struct verify_counts {
     _Atomic uint64_t unprovable_rows; /* lines of batches whose seal is changed or missing */
     _Atomic uint64_t dropped_rows;    /* by retention */
     _Atomic uint64_t thinned_batches; /* whose lists retention has dropped */
-    _Atomic uint64_t thinned_lines;   /* lines that name these */
+    _Atomic uint64_t dropped_refused; /* refused lines, by retention */
     _Atomic uint64_t rejected, rejected_partly;
     _Atomic uint64_t newer_lines;  /* of batches that arrived meanwhile */
     _Atomic uint64_t untold_lines; /* that name batches without a seal, too many to be told */

@@ -6,6 +6,7 @@
 #include "reports/evidence.h"
 #include "reports/progress.h"
 #include "reports/verify.h"
+#include "reports/verify_against.h"
 
 #include <inttypes.h>
 #include <time.h>
@@ -15,7 +16,11 @@
 struct command {
     struct options options;
     bool require_signatures;
+    const char *against;
     uint64_t jobs, memory;
+    uint32_t host_id;
+    size_t n_heads; /* that were compared */
+    char heads_at[TIME_TEXT_SIZE];
     struct verify_result result;
     uint64_t n_rows;
     double seconds;
@@ -129,13 +134,14 @@ static void tell_limits(const struct verify_counts *counts, FILE *to)
     if (counts->unprovable_rows)
         fprintf(to, "Not provable, because the seal is changed or missing: %" PRIu64 " row%s.\n",
                 counts->unprovable_rows, plural(counts->unprovable_rows));
-    if (counts->dropped_rows || counts->thinned_batches)
+    if (counts->dropped_rows || counts->dropped_refused || counts->thinned_batches)
         fprintf(to,
-                "Dropped by retention, as retention_log says: %" PRIu64 " row%s, lists of %" PRIu64
-                " batch%s, which %" PRIu64 " line%s still name; they are no longer provable.\n",
-                counts->dropped_rows, plural(counts->dropped_rows), counts->thinned_batches,
-                counts->thinned_batches == 1 ? "" : "es", counts->thinned_lines,
-                plural(counts->thinned_lines));
+                "Dropped by retention, as retention_log says: %" PRIu64 " row%s, %" PRIu64
+                " refused line%s, digest lists of %" PRIu64 " batch%s; they are no longer"
+                " provable.\n",
+                counts->dropped_rows, plural(counts->dropped_rows), counts->dropped_refused,
+                plural(counts->dropped_refused), counts->thinned_batches,
+                counts->thinned_batches == 1 ? "" : "es");
     if (counts->rejected_partly)
         fprintf(to,
                 "Refused lines of which only the beginning was kept: %" PRIu64 "; what they said"
@@ -144,6 +150,19 @@ static void tell_limits(const struct verify_counts *counts, FILE *to)
     if (counts->newer_lines)
         fprintf(to, "Arrived meanwhile and not looked at: %" PRIu64 " line%s.\n",
                 counts->newer_lines, plural(counts->newer_lines));
+}
+
+static void tell_proof(const struct command *command, FILE *to)
+{
+    if (command->against)
+        fprintf(to, "Compared with the %zu end%s of chains that %s had at %s.\n", command->n_heads,
+                plural(command->n_heads), command->against, command->heads_at);
+    fprintf(
+        to,
+        "It proves that what is there is what the hosts have sealed, and that nothing is missing"
+        " between. It does not\nprove what a host sealed after somebody else had it or its key,"
+        " nor that nothing was cut off behind the\nnewest batch%s.\n",
+        command->against ? " since then" : "; a kept seal does, up to its moment (--against)");
 }
 
 static void tell_result(const struct command *command, FILE *to)
@@ -165,14 +184,20 @@ static void tell_result(const struct command *command, FILE *to)
             counts->hosts, plural(counts->hosts), command->seconds,
             command->seconds > 0 ? (double)counts->rows / command->seconds : 0.0);
     tell_limits(counts, to);
-    fprintf(
-        to,
-        "It proves that what is there is what the hosts have sealed, and that nothing is missing"
-        " between; not what\na host sealed after somebody else had it or its key, nor that"
-        " batches after the newest were not cut off.\n");
+    tell_proof(command, to);
 }
 
 /* --- the command --- */
+
+/* What was kept elsewhere is one more difference or none: told with the others. */
+static int compare_heads(struct command *command, MYSQL *mysql)
+{
+    if (!command->against)
+        return 0;
+    return verify_against(command->result.differences, mysql, command->against,
+                          command->options.on ? &command->host_id : NULL, &command->n_heads,
+                          command->heads_at, command->error);
+}
 
 static int verify(struct command *command, MYSQL *mysql)
 {
@@ -187,7 +212,7 @@ static int verify(struct command *command, MYSQL *mysql)
     int outcome =
         options->on ? evidence_find_host(mysql, options->on, &host_id, command->error) : 0;
     about.has_host = options->on != NULL;
-    about.host_id = (uint32_t)host_id;
+    about.host_id = command->host_id = (uint32_t)host_id;
     if (options->has_since) {
         time_t seconds = (time_t)(options->since_us / 1000000);
         struct tm tm;
@@ -217,6 +242,8 @@ static int run(struct command *command)
     if (!outcome)
         outcome = verify(command, mysql);
     if (!outcome)
+        outcome = compare_heads(command, mysql);
+    if (!outcome)
         outcome = write_differences(command, mysql);
     if (!outcome)
         tell_result(command, output_remarks(command->options.format));
@@ -230,11 +257,13 @@ int verify_command(int argc, char **argv)
         .error = &error, .memory = MEMORY_DEFAULT, .jobs = (uint64_t)sysconf(_SC_NPROCESSORS_ONLN)};
     const struct option_own own[] = {
         {"require-signatures", OPTION_FLAG,   &command.require_signatures, NULL,
-         "a batch without a signature is a difference",                     0, 0      },
+         "a batch without a signature is a difference",                         0, 0      },
+        {"against",            OPTION_TEXT,   &command.against,            "FILE",
+         "also compare the ends of the chains that `vestige seal` wrote there", 0, 0      },
         {"jobs",               OPTION_NUMBER, &command.jobs,               "N",
-         "connections that read at once (as many as there are processors)", 1, 256    },
+         "connections that read at once (as many as there are processors)",     1, 256    },
         {"memory",             OPTION_NUMBER, &command.memory,             "MIB",
-         "use about so much (256), whatever the size of the database",      1, 1048576},
+         "use about so much (256), whatever the size of the database",          1, 1048576},
     };
     const struct command_line line = {
         .words = "verify",

@@ -14,6 +14,7 @@
 
 struct entry {
     struct line_key line;
+    struct retained_day *refused; /* refused lines of its batch's day were dropped */
     _Atomic bool found, row_exists;
 };
 
@@ -32,7 +33,8 @@ static bool is_in_round(const struct verify *verify, const struct verify_host *h
 
 /* --- the lists --- */
 
-static int add_entry(struct matcher *matcher, const struct line_key *line)
+static int add_entry(struct matcher *matcher, const struct line_key *line,
+                     struct retained_day *refused)
 {
     if (matcher->n == matcher->size) {
         size_t size = matcher->size ? 2 * matcher->size : 4096;
@@ -42,7 +44,7 @@ static int add_entry(struct matcher *matcher, const struct line_key *line)
         matcher->entries = more;
         matcher->size = size;
     }
-    matcher->entries[matcher->n++] = (struct entry){.line = *line};
+    matcher->entries[matcher->n++] = (struct entry){.line = *line, .refused = refused};
     return 0;
 }
 
@@ -62,6 +64,8 @@ static int load_list(void *user, const struct stored_seal *seal)
     if (!stored_seal_is_trusted(seal) || !is_in_round(verify, loading->host, seal->header.batch) ||
         stored_seal_is_repeated(&loading->repeats, seal))
         return 0;
+    struct retained_day *refused = retained_find(verify->retained, RETAINED_REJECTED,
+                                                 loading->host->host_id, seal->received_day);
     digest_list_begin(&list, seal->digests);
     while ((outcome = digest_list_next(&list, &entry)) == DIGEST_LIST_ENTRY) {
         struct line_key line = {.host_id = loading->host->host_id,
@@ -71,7 +75,7 @@ static int load_list(void *user, const struct stored_seal *seal)
                                 .batch = seal->header.batch};
         memcpy(line.digest, entry.digest, BATCH_DIGEST_SIZE);
         if (!retained_find(verify->retained, entry.table, line.host_id, day_of_id(line.id)) &&
-            add_entry(verify->matcher, &line))
+            add_entry(verify->matcher, &line, refused))
             return -ENOMEM;
     }
     return outcome;
@@ -257,6 +261,7 @@ static void tell_missing(const struct verify *verify)
     for (size_t i = 0; i < matcher->n; i++) {
         struct line_difference told = {.line = matcher->entries[i].line,
                                        .kind = LINE_MISSING,
+                                       .refused = matcher->entries[i].refused,
                                        .row_exists = matcher->entries[i].row_exists};
         if (!matcher->entries[i].found)
             differences_add_line(verify->result->differences, &told);

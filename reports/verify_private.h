@@ -107,8 +107,8 @@ struct seal_reading {
     void *user;
 };
 int verify_read_seals(const struct seal_reading *reading) MUST_CHECK;
-/** Whether retention_log accounts for a seal that has no list. */
-bool verify_is_thinned(const struct verify *verify, const struct stored_seal *seal);
+/** What accounts for a seal without a list; NULL: nothing. */
+struct retained_day *verify_thinned(const struct verify *verify, const struct stored_seal *seal);
 
 bool number_ranges_has(const struct number_ranges *ranges, uint64_t number);
 int number_ranges_add(struct number_ranges *ranges, uint64_t first, uint64_t last) MUST_CHECK;

@@ -256,13 +256,17 @@ static uint64_t number(const char *text)
     return text ? strtoull(text, NULL, 10) : 0;
 }
 
+/* What no line of the row holds follows from its id and from its lines. */
 static const char *find_wrong(const struct row *row, MYSQL_ROW cells)
 {
-    size_t first;
+    const struct table *table = catalogue_table(row->table);
+    size_t settle, end;
     if (!cells[2] || strtoll(cells[2], NULL, 10) != day_of_id(row->id))
         return "day wrong";
-    if (row->settled && !catalogue_line_columns(catalogue_table(row->table), VERB_SETTLE, &first))
+    if (row->settled && !catalogue_line_columns(table, VERB_SETTLE, &settle))
         return "changed";
+    if (catalogue_line_columns(table, VERB_END, &end) && (cells[FIXED + end] != NULL) != row->ended)
+        return "changed"; /* destroyed_at without end_batch, or the other way round */
     return *cells[7] == '1' ? "changed" : NULL;
 }
 

@@ -393,7 +393,7 @@ static enum fault fault_of(const struct walk *walk, const struct stored_seal *se
     const struct verify *verify = walk->worker->verify;
     if (seal->state == SEAL_CHANGED)
         return FAULT_CHANGED;
-    if (seal->state == SEAL_THINNED && !verify_is_thinned(verify, seal))
+    if (seal->state == SEAL_THINNED && !verify_thinned(verify, seal))
         return FAULT_LIST;
     switch (seal->signature) {
     case SIGNATURE_WRONG:
@@ -418,9 +418,12 @@ static int take_lines(struct walk *walk, const struct stored_seal *seal)
 {
     uint64_t number = seal->header.batch;
     if (!stored_seal_is_trusted(seal)) {
-        bool thinned = seal->state == SEAL_THINNED && verify_is_thinned(walk->worker->verify, seal);
-        walk->now.thinned |= thinned;
-        walk->worker->verify->result->counts.thinned_batches += thinned;
+        struct retained_day *day = verify_thinned(walk->worker->verify, seal);
+        if (day) {
+            day->n_listed++;
+            walk->now.thinned = true;
+            walk->worker->verify->result->counts.thinned_batches++;
+        }
         return 0;
     }
     if (stored_seal_is_repeated(&walk->repeats, seal))
@@ -457,13 +460,12 @@ static int take_seal(void *user, const struct stored_seal *seal)
     return take_lines(walk, seal);
 }
 
-bool verify_is_thinned(const struct verify *verify, const struct stored_seal *seal)
+struct retained_day *verify_thinned(const struct verify *verify, const struct stored_seal *seal)
 {
-    uint32_t host_id = (uint32_t)seal->header.host_id;
-    return retained_find(verify->retained, RETAINED_BATCH, host_id,
-                         day_of_id(seal->header.first_us)) ||
-           retained_find(verify->retained, RETAINED_BATCH, host_id,
-                         day_of_id(seal->header.last_us));
+    return seal->state == SEAL_THINNED
+               ? retained_find(verify->retained, RETAINED_BATCH, (uint32_t)seal->header.host_id,
+                               seal->received_day)
+               : NULL;
 }
 
 int verify_read_seals(const struct seal_reading *about)

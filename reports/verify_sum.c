@@ -33,6 +33,12 @@ static int take_line(struct worker *worker, const struct line_key *line, struct 
                : 0;
 }
 
+static void tell_extra(struct worker *worker, const struct line_key *line)
+{
+    const struct line_difference told = {.line = *line, .kind = LINE_EXTRA, .row_exists = true};
+    differences_add_line(worker->verify->result->differences, &told);
+}
+
 static int sum_line(struct worker *worker, const struct row *row, enum row_line which,
                     uint64_t batch, struct retained_day *day)
 {
@@ -51,8 +57,8 @@ static int sum_line(struct worker *worker, const struct row *row, enum row_line 
     case CLAIM_EXCLUDED:
         counts->unprovable_rows += which != ROW_SETTLE && which != ROW_END;
         return 0;
-    case CLAIM_THINNED:
-        counts->thinned_lines++;
+    case CLAIM_THINNED: /* a list goes when no row names it any more */
+        tell_extra(worker, &line);
         return 0;
     case CLAIM_UNSEALED:
         return unsealed_add(worker, &line);

@@ -232,7 +232,6 @@ static void look_at_row(const struct cluster *cluster, size_t i, bool *missing, 
 static void tell_wrong(struct cluster *cluster, size_t i)
 {
     struct difference row = begin_row(&cluster->lines[i], cluster->lines[i].what);
-    row.has_batch = false;
     cluster->used[i] = true;
     differences_add(cluster->all, &row);
 }

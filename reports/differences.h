@@ -31,7 +31,9 @@ struct difference {
     const char *table; /* of the row; "batch", "rejected", "host_key" for what is about a seal */
     bool has_id, has_batch;
     uint64_t id, batch;
-    char verb[24]; /* which lines of the row */
+    uint64_t last_batch; /* of several that it is about; 0: of one */
+    uint8_t hash[32];    /* of the seal that it is about; zeros: of all with that number */
+    char verb[24];       /* which lines of the row */
     const char *what;
     char detail[200];
 };

@@ -106,7 +106,7 @@ struct verify_host *verify_find_host(const struct verify *verify, uint32_t host_
                                                                           : NULL;
 }
 
-static void host_deinit(struct verify_host *host)
+void verify_host_deinit(struct verify_host *host)
 {
     line_sums_deinit(&host->sums);
     free(host->excluded.ranges);
@@ -141,6 +141,7 @@ static int list_hosts(struct verify *verify, MYSQL *mysql, struct error_text *er
     for (MYSQL_ROW row; (row = mysql_fetch_row(result));) {
         struct verify_host *host = &verify->all[verify->n_all++];
         host->host_id = (uint32_t)strtoul(row[0], NULL, 10);
+        host->last = UINT64_MAX;
         host->n_batches = strtoull(row[1], NULL, 10);
         host->n_lines = strtoull(row[2], NULL, 10);
         host->first = row[3] ? strtoull(row[3], NULL, 10) : UINT64_MAX;
@@ -212,7 +213,7 @@ static int run_group(struct verify *verify, struct error_text *error)
     verify_units_deinit(&units);
     for (size_t i = 0; i < verify->n_hosts; i++) {
         verify->result->counts.hosts++;
-        host_deinit(&verify->hosts[i]);
+        verify_host_deinit(&verify->hosts[i]);
     }
     return outcome;
 }
@@ -310,7 +311,7 @@ static int run_groups(struct verify *verify, struct error_text *error)
     return outcome ? error_set(error, outcome, "cannot verify: out of memory") : 0;
 }
 
-static int run_workers(struct verify *verify, struct error_text *error)
+static int open_workers(struct verify *verify, struct error_text *error)
 {
     unsigned jobs = verify->options->jobs;
     int outcome = 0;
@@ -319,44 +320,49 @@ static int run_workers(struct verify *verify, struct error_text *error)
         return error_set(error, -ENOMEM, "cannot verify: out of memory");
     for (unsigned i = 0; i < jobs && !outcome; i++)
         outcome = worker_init(&verify->workers[i], verify, error);
-    if (!outcome)
-        outcome = run_groups(verify, error);
-    for (unsigned i = 0; i < jobs; i++)
-        worker_deinit(&verify->workers[i]);
-    free(verify->workers);
     return outcome;
 }
 
-static int prepare(struct verify *verify, struct error_text *error)
+int verify_open(struct verify *verify, struct verify_result *result,
+                const struct verify_options *options, struct error_text *error)
 {
     MYSQL *mysql AUTO_DATABASE = NULL;
-    int outcome = verify->options->connect(&mysql, verify->options->user, error);
+    *verify = (struct verify){.options = options, .result = result};
+    pthread_mutex_init(&verify->mutex, NULL);
+    int outcome = options->connect(&mysql, options->user, error);
     if (!outcome)
         outcome = host_keys_load(&verify->keys, mysql, error);
     if (!outcome)
         outcome = retained_load(&verify->retained, mysql, error);
     if (!outcome && (RAND_bytes(verify->secret, sizeof(verify->secret)) != 1 ||
                      unsealed_new(&verify->unsealed) ||
-                     differences_new(&verify->result->differences, DIFFERENCES_MOST)))
+                     differences_new(&result->differences, DIFFERENCES_MOST)))
         outcome = error_set(error, -ENOMEM, "cannot verify: no memory, or no random numbers");
-    return outcome;
+    return outcome ? outcome : open_workers(verify, error);
+}
+
+void verify_close(struct verify *verify)
+{
+    for (unsigned i = 0; verify->workers && i < verify->options->jobs; i++)
+        worker_deinit(&verify->workers[i]);
+    free(verify->workers);
+    for (size_t i = 0; i < verify->n_all; i++)
+        verify_host_deinit(&verify->all[i]);
+    free(verify->all);
+    host_keys_deinit(&verify->keys);
+    retained_free(verify->retained);
+    unsealed_free(verify->unsealed);
+    pthread_mutex_destroy(&verify->mutex);
 }
 
 int verify_run(struct verify_result *result, const struct verify_options *options,
                struct error_text *error)
 {
-    struct verify verify = {.options = options, .result = result};
-    pthread_mutex_init(&verify.mutex, NULL);
-    int outcome = prepare(&verify, error);
+    struct verify verify;
+    int outcome = verify_open(&verify, result, options, error);
     if (!outcome)
-        outcome = run_workers(&verify, error);
-    for (size_t i = 0; i < verify.n_all; i++)
-        host_deinit(&verify.all[i]);
-    free(verify.all);
-    host_keys_deinit(&verify.keys);
-    retained_free(verify.retained);
-    unsealed_free(verify.unsealed);
-    pthread_mutex_destroy(&verify.mutex);
+        outcome = run_groups(&verify, error);
+    verify_close(&verify);
     return outcome;
 }
 

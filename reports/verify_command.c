@@ -7,6 +7,7 @@
 #include "reports/progress.h"
 #include "reports/verify.h"
 #include "reports/verify_against.h"
+#include "reports/verify_arrived.h"
 
 #include <inttypes.h>
 #include <time.h>
@@ -15,17 +16,23 @@
 
 struct command {
     struct options options;
-    bool require_signatures;
+    bool require_signatures, arrived;
     const char *against;
     uint64_t jobs, memory;
     uint32_t host_id;
-    size_t n_heads; /* that were compared */
+    uint64_t n_failed; /* of those that arrived */
+    size_t n_heads;    /* that were compared */
     char heads_at[TIME_TEXT_SIZE];
     struct verify_result result;
     uint64_t n_rows;
     double seconds;
     struct error_text *error;
 };
+
+static int connect_job(MYSQL **mysqlp, void *user, struct error_text *error)
+{
+    return administrator_connect(mysqlp, user, error);
+}
 
 static int connect_worker(MYSQL **mysqlp, void *user, struct error_text *error)
 {
@@ -231,6 +238,25 @@ static int verify(struct command *command, MYSQL *mysql)
     return outcome;
 }
 
+/* The job says only what is not as it should be. */
+static int run_arrived(struct command *command)
+{
+    struct verify_options about = {.connect = connect_job,
+                                   .user = &command->options,
+                                   .jobs = 1,
+                                   .memory = (size_t)command->memory << 20};
+    struct arrived arrived;
+    if (command->against || command->require_signatures || command->options.has_since ||
+        command->options.on)
+        return error_set(command->error, -EINVAL, "--arrived takes no other option of verify");
+    int outcome = verify_arrived(&arrived, &about, command->error);
+    command->n_failed = outcome ? 0 : arrived.n_failed;
+    if (!outcome && (arrived.n_verified || arrived.n_failed))
+        printf("%" PRIu64 " batch%s verified, %" PRIu64 " not as sealed\n", arrived.n_verified,
+               arrived.n_verified == 1 ? "" : "es", arrived.n_failed);
+    return outcome;
+}
+
 static int run(struct command *command)
 {
     MYSQL *mysql AUTO_DATABASE = NULL;
@@ -238,6 +264,8 @@ static int run(struct command *command)
     if (command->options.has_until || command->options.login_user)
         return error_set(command->error, -EINVAL,
                          "verify takes neither --until nor --login-user: a batch is whole or not");
+    if (command->arrived)
+        return run_arrived(command);
     outcome = evidence_connect(&mysql, &command->options, command->error);
     if (!outcome)
         outcome = verify(command, mysql);
@@ -282,9 +310,11 @@ int verify_command(int argc, char **argv)
         return STATUS_ROWS;
     if (!outcome)
         outcome = run(&command);
-    bool clean = !outcome && differences_n(command.result.differences) == 0 &&
-                 differences_n_untold(command.result.differences) == 0 &&
-                 command.result.counts.untold_lines == 0;
+    bool clean = !outcome && command.arrived
+                     ? command.n_failed == 0
+                     : !outcome && differences_n(command.result.differences) == 0 &&
+                           differences_n_untold(command.result.differences) == 0 &&
+                           command.result.counts.untold_lines == 0;
     verify_result_deinit(&command.result);
     if (outcome) {
         fflush(stdout);

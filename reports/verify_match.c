@@ -209,7 +209,8 @@ static void mark_row(const struct matcher *matcher, const struct row *row)
 
 static int match_row(struct worker *worker, const struct row *row, const char *wrong)
 {
-    (void)wrong;
+    if (wrong && worker->verify->only_batches) /* else the first pass has told it */
+        verify_tell_wrong(worker, row, wrong);
     if (!worker->host || worker->host->host_id != row->host_id)
         worker->host = verify_find_host(worker->verify, row->host_id);
     if (!worker->host ||
@@ -342,6 +343,51 @@ static int run_rounds(struct verify *verify, size_t n_buckets, struct error_text
         if (has_round(verify->matcher, n_buckets))
             outcome = run_round(verify, error);
     }
+    return outcome;
+}
+
+/* --- what arrives --- */
+
+#define TOGETHER_US 2000000 /* ids so near are read with what is between them */
+
+/* The parts of tables that the lists name. Entries are sorted by table and id. */
+static int add_units(struct units *units, const struct matcher *matcher)
+{
+    for (size_t from = 0, to; from < matcher->n; from = to) {
+        const struct line_key *first = &matcher->entries[from].line;
+        for (to = from + 1;
+             to < matcher->n && matcher->entries[to].line.table == first->table &&
+             matcher->entries[to].line.id - matcher->entries[to - 1].line.id <= TOGETHER_US;
+             to++)
+            continue;
+        if (verify_units_add(units, first->table, first->host_id, first->id,
+                             matcher->entries[to - 1].line.id))
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+int verify_match_lists(struct verify *verify, struct error_text *error)
+{
+    size_t offsets[1] = {0}, n = verify->hosts->sums.n;
+    AUTO_FREE uint8_t *in_round = malloc(n);
+    struct matcher matcher = {.in_round = in_round, .offsets = offsets};
+    struct units units = {0};
+    if (!in_round)
+        return error_set(error, -ENOMEM, "cannot verify: out of memory");
+    memset(in_round, 1, n);
+    verify->matcher = &matcher;
+    verify->units = &units;
+    int outcome = load(verify, error);
+    if (!outcome && add_units(&units, &matcher))
+        outcome = error_set(error, -ENOMEM, "cannot verify: out of memory");
+    if (!outcome)
+        outcome = verify_parallel(verify, units.n + 1, match_unit, error);
+    if (!outcome)
+        tell_missing(verify);
+    verify_units_deinit(&units);
+    verify->matcher = NULL;
+    free(matcher.entries);
     return outcome;
 }
 

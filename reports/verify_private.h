@@ -32,7 +32,8 @@ struct number_list {
 struct verify_host {
     uint32_t host_id;
     uint64_t n_batches, n_lines; /* about */
-    uint64_t first, newest;      /* batches that are verified; first > newest: none */
+    uint64_t first, last;        /* batches that are read */
+    uint64_t newest;             /* that there is of them; first > newest: none */
     struct line_sums sums;
     struct number_ranges excluded, thinned; /* nothing can be proved of what names these */
     struct number_ranges absent;            /* numbers between seals that nobody has */
@@ -59,6 +60,7 @@ struct verify {
     struct units *units;
     struct matcher *matcher; /* while lines are compared one by one */
     struct worker *workers;
+    bool only_batches; /* refused lines, too, are read of the batches of the only host */
     pthread_mutex_t mutex;
 };
 
@@ -73,6 +75,12 @@ struct worker {
     struct verify_host *host; /* of the row before */
     struct error_text error;
 };
+
+/** @p verify is closed by verify_close(), whether or not this succeeds. */
+int verify_open(struct verify *verify, struct verify_result *result,
+                const struct verify_options *options, struct error_text *error) MUST_CHECK;
+void verify_close(struct verify *verify);
+void verify_host_deinit(struct verify_host *host);
 
 /** Do @p work for 0 .. n-1, on all workers. The first error ends it. */
 int verify_parallel(struct verify *verify, size_t n, int (*work)(struct worker *worker, size_t i),
@@ -130,11 +138,14 @@ enum claim verify_claim(const struct verify_host *host, uint64_t batch);
 struct unit; /* a part of a table */
 struct units {
     struct unit *units;
-    size_t n;
+    size_t n, size;
 };
 /** Parts of all tables, for the hosts of the group. */
 int verify_units_list(struct units *units, struct verify *verify, MYSQL *mysql,
                       struct error_text *error) MUST_CHECK;
+/** Add a part: rows of a host with ids in a range, on the days of these ids. */
+int verify_units_add(struct units *units, enum table_id table, uint32_t host_id, uint64_t first_id,
+                     uint64_t last_id) MUST_CHECK;
 void verify_units_deinit(struct units *units);
 const struct unit *verify_unit(const struct units *units, size_t i);
 /** A row, and what else is wrong with it. */
@@ -151,8 +162,12 @@ struct rejected_line {
 typedef int (*verify_rejected_handler)(struct worker *worker, const struct rejected_line *line);
 int verify_read_rejected(struct worker *worker, verify_rejected_handler handle) MUST_CHECK;
 
+/** What no line holds is wrong in this row. */
+void verify_tell_wrong(struct worker *worker, const struct row *row, const char *wrong);
 /** First pass over rows and rejected lines. */
 int verify_sum_rows(struct verify *verify, struct error_text *error) MUST_CHECK;
+/** The lists of the only host's batches against the rows that they name. */
+int verify_match_lists(struct verify *verify, struct error_text *error) MUST_CHECK;
 /** Second pass, where sums are not zero. */
 int verify_match_rows(struct verify *verify, struct error_text *error) MUST_CHECK;
 

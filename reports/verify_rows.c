@@ -23,6 +23,7 @@ struct unit {
     char partition[65]; /* "": the table has none */
     uint32_t first_host, last_host;
     uint64_t first_id, last_id;
+    bool has_days; /* and only of the days of these ids */
 };
 
 /* --- reading --- */
@@ -67,28 +68,28 @@ void reading_end(struct reading *reading)
 
 /* --- parts --- */
 
-static int add_unit(struct units *units, size_t *size, const struct unit *unit)
+static int add_unit(struct units *units, const struct unit *unit)
 {
-    if (units->n == *size) {
-        size_t larger = *size ? 2 * *size : 64;
+    if (units->n == units->size) {
+        size_t larger = units->size ? 2 * units->size : 64;
         void *more = reallocarray(units->units, larger, sizeof(*units->units));
         if (!more)
             return -ENOMEM;
         units->units = more;
-        *size = larger;
+        units->size = larger;
     }
     units->units[units->n++] = *unit;
     return 0;
 }
 
 /* Split what a host has in a partition by ids: the least and the greatest are known by the key. */
-static int split_ids(struct units *units, size_t *size, const struct unit *of, uint64_t n_parts,
-                     MYSQL *mysql, struct error_text *error)
+static int split_ids(struct units *units, const struct unit *of, uint64_t n_parts, MYSQL *mysql,
+                     struct error_text *error)
 {
     MYSQL_RES *result AUTO_RESULT = NULL;
     struct unit unit = *of;
     if (n_parts == 1)
-        return add_unit(units, size, of);
+        return add_unit(units, of);
     int outcome = database_query(
         mysql, &result, error, "read a table",
         "SELECT MIN(id), MAX(id) FROM %s%s%s%s FORCE INDEX (PRIMARY) WHERE host_id = %" PRIu32,
@@ -103,22 +104,21 @@ static int split_ids(struct units *units, size_t *size, const struct unit *of, u
     for (uint64_t i = 0; i < n_parts; i++) {
         unit.first_id = i == 0 ? 0 : unit.last_id + 1;
         unit.last_id = i + 1 == n_parts ? UINT64_MAX : first + (i + 1) * step - 1;
-        if (add_unit(units, size, &unit))
+        if (add_unit(units, &unit))
             return error_set(error, -ENOMEM, "cannot read a table: out of memory");
     }
     return 0;
 }
 
-static int add_hosts(struct units *units, size_t *size, const struct unit *of, uint64_t first,
-                     uint64_t last)
+static int add_hosts(struct units *units, const struct unit *of, uint64_t first, uint64_t last)
 {
     struct unit unit = *of;
     unit.first_host = (uint32_t)first;
     unit.last_host = (uint32_t)last;
-    return first <= last ? add_unit(units, size, &unit) : 0;
+    return first <= last ? add_unit(units, &unit) : 0;
 }
 
-static int split_hosts(struct units *units, size_t *size, const struct unit *of, uint64_t n_rows,
+static int split_hosts(struct units *units, const struct unit *of, uint64_t n_rows,
                        const struct verify *verify, MYSQL *mysql, struct error_text *error)
 {
     uint64_t n_parts = n_rows / verify->n_hosts / LARGE + 1, next = of->first_host;
@@ -129,12 +129,12 @@ static int split_hosts(struct units *units, size_t *size, const struct unit *of,
         struct unit unit = *of;
         unit.first_host = unit.last_host = verify->hosts[i].host_id;
         if (unit.first_host > next) /* hosts without a seal */
-            outcome = add_hosts(units, size, of, next, unit.first_host - 1);
+            outcome = add_hosts(units, of, next, unit.first_host - 1);
         if (!outcome)
-            outcome = split_ids(units, size, &unit, n_parts, mysql, error);
+            outcome = split_ids(units, &unit, n_parts, mysql, error);
         next = (uint64_t)unit.last_host + 1;
     }
-    return outcome ? outcome : add_hosts(units, size, of, next, of->last_host);
+    return outcome ? outcome : add_hosts(units, of, next, of->last_host);
 }
 
 static bool is_name(const char *text)
@@ -147,7 +147,6 @@ int verify_units_list(struct units *units, struct verify *verify, MYSQL *mysql,
                       struct error_text *error)
 {
     MYSQL_RES *result AUTO_RESULT = NULL;
-    size_t size = 0;
     *units = (struct units){0};
     int outcome = database_query(
         mysql, &result, error, "list the partitions",
@@ -168,11 +167,23 @@ int verify_units_list(struct units *units, struct verify *verify, MYSQL *mysql,
                              row[0]);
         snprintf(unit.partition, sizeof(unit.partition), "%s", row[1] ? row[1] : "");
         outcome = n_rows > LARGE && verify->n_hosts
-                      ? split_hosts(units, &size, &unit, n_rows, verify, mysql, error)
-                      : add_unit(units, &size, &unit);
+                      ? split_hosts(units, &unit, n_rows, verify, mysql, error)
+                      : add_unit(units, &unit);
     }
     return outcome == -ENOMEM ? error_set(error, outcome, "cannot read the tables: out of memory")
                               : outcome;
+}
+
+int verify_units_add(struct units *units, enum table_id table, uint32_t host_id, uint64_t first_id,
+                     uint64_t last_id)
+{
+    const struct unit unit = {.table = table,
+                              .first_host = host_id,
+                              .last_host = host_id,
+                              .first_id = first_id,
+                              .last_id = last_id,
+                              .has_days = true};
+    return add_unit(units, &unit);
 }
 
 void verify_units_deinit(struct units *units)
@@ -221,6 +232,11 @@ static void append_from(struct buffer *sql, const struct unit *unit, const struc
                       unit->last_id);
         word = " AND";
     }
+    if (unit->has_days)
+        buffer_printf(sql,
+                      " AND day BETWEEN '1970-01-01' + INTERVAL %" PRId64
+                      " DAY AND '1970-01-01' + INTERVAL %" PRId64 " DAY",
+                      day_of_id(unit->first_id), day_of_id(unit->last_id));
     if (!verify->options->since)
         return;
     buffer_printf(sql, "%s CASE host_id", word);
@@ -414,10 +430,14 @@ int verify_read_rejected(struct worker *worker, verify_rejected_handler handle)
     struct reading reading;
     MYSQL_ROW row = NULL;
     unsigned long *lengths = NULL;
-    int outcome = reading_begin(&reading, worker->mysql, &worker->error, "read the refused lines",
-                                "SELECT host_id, batch, table_name, text, message FROM rejected"
-                                " WHERE host_id BETWEEN %" PRIu32 " AND %" PRIu32,
-                                verify->first_host, verify->last_host);
+    const struct verify_host *host = verify->hosts;
+    int outcome =
+        reading_begin(&reading, worker->mysql, &worker->error, "read the refused lines",
+                      "SELECT host_id, batch, table_name, text, message FROM rejected"
+                      " WHERE host_id BETWEEN %" PRIu32 " AND %" PRIu32
+                      " AND batch BETWEEN %" PRIu64 " AND %" PRIu64,
+                      verify->first_host, verify->last_host, verify->only_batches ? host->first : 0,
+                      verify->only_batches ? host->last : UINT64_MAX);
     if (outcome)
         return outcome;
     while ((outcome = reading_next(&reading, &row, &lengths, &worker->error)) == READING_ROW) {

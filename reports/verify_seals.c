@@ -64,7 +64,8 @@ struct walk {
     struct number_list unsound;
     enum fault run; /* of batches with one fault */
     uint64_t run_first, run_last;
-    uint64_t forked; /* a number with two sound seals, 0: none */
+    uint8_t run_hash[BATCH_HASH_SIZE]; /* of one seal; zeros: of none */
+    uint64_t forked;                   /* a number with two sound seals, 0: none */
     struct seal_repeats repeats;
 };
 
@@ -163,7 +164,9 @@ static void tell_batches(const struct walk *walk, uint64_t first, uint64_t last)
                               .table = "batch",
                               .has_batch = true,
                               .batch = first,
+                              .last_batch = last,
                               .what = fault_names[walk->run]};
+    memcpy(told.hash, walk->run_hash, BATCH_HASH_SIZE);
     if (last > first)
         snprintf(told.detail, sizeof(told.detail), "%" PRIu64 " batches, to %" PRIu64,
                  last - first + 1, last);
@@ -182,9 +185,12 @@ static void end_run(struct walk *walk)
     walk->run = FAULT_NONE;
 }
 
-static void tell(struct walk *walk, enum fault fault, uint64_t first, uint64_t last)
+static void tell(struct walk *walk, enum fault fault, uint64_t first, uint64_t last,
+                 const uint8_t *hash)
 {
-    if (walk->run == fault && walk->run_last + 1 >= first && walk->run_first <= first) {
+    static const uint8_t none[BATCH_HASH_SIZE];
+    if (walk->run == fault && !walk->worker->verify->only_batches && walk->run_last + 1 >= first &&
+        walk->run_first <= first) {
         walk->run_last = last > walk->run_last ? last : walk->run_last;
         return;
     }
@@ -192,6 +198,7 @@ static void tell(struct walk *walk, enum fault fault, uint64_t first, uint64_t l
     walk->run = fault;
     walk->run_first = first;
     walk->run_last = last;
+    memcpy(walk->run_hash, hash ? hash : none, BATCH_HASH_SIZE);
 }
 
 static void tell_link(struct walk *walk, enum fault fault, uint64_t number, const char *detail)
@@ -200,6 +207,7 @@ static void tell_link(struct walk *walk, enum fault fault, uint64_t number, cons
                               .table = "batch",
                               .has_batch = true,
                               .batch = number,
+                              .last_batch = fault == FAULT_CHAIN ? number + 1 : number,
                               .what = fault_names[fault]};
     snprintf(told.detail, sizeof(told.detail), "%s", detail);
     differences_add(walk->worker->verify->result->differences, &told);
@@ -242,7 +250,7 @@ static int check_hole(struct walk *walk)
         if (present > walk->now.number)
             present = walk->now.number;
         if (present > next) {
-            tell(walk, FAULT_MISSING, next, present - 1);
+            tell(walk, FAULT_MISSING, next, present - 1, NULL);
             if (number_ranges_add(&walk->host->excluded, next, present - 1))
                 return -ENOMEM;
         }
@@ -451,7 +459,7 @@ static int take_seal(void *user, const struct stored_seal *seal)
     }
     enum fault fault = fault_of(walk, seal);
     if (fault != FAULT_NONE)
-        tell(walk, fault, number, number);
+        tell(walk, fault, number, number, seal->header.hash);
     counts->batches++;
     counts->signed_batches += seal->signature == SIGNATURE_GOOD;
     counts->unsigned_batches += seal->signature == SIGNATURE_NONE;
@@ -516,7 +524,7 @@ int verify_seals(struct worker *worker, struct verify_host *host)
     struct seal_reading about = {.worker = worker,
                                  .host_id = host->host_id,
                                  .first = host->first,
-                                 .last = UINT64_MAX,
+                                 .last = host->last,
                                  .handle = take_seal,
                                  .user = &walk};
     int outcome = verify_read_seals(&about);

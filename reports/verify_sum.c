@@ -73,10 +73,10 @@ static int sum_line(struct worker *worker, const struct row *row, enum row_line 
     return take_line(worker, &line, day);
 }
 
-static void tell_wrong(struct worker *worker, const struct row *row, const char *wrong)
+void verify_tell_wrong(struct worker *worker, const struct row *row, const char *wrong)
 {
     const struct line_difference told = {
-        .line = {.host_id = row->host_id, .table = row->table, .id = row->id},
+        .line = {.host_id = row->host_id, .table = row->table, .id = row->id, .batch = row->batch},
         .kind = ROW_WRONG,
         .what = wrong
     };
@@ -94,7 +94,7 @@ static int sum_row(struct worker *worker, const struct row *row, const char *wro
                    (host && number_list_has(&host->pairs[row->table], row->id));
     worker->verify->result->counts.rows++;
     if (wrong)
-        tell_wrong(worker, row, wrong);
+        verify_tell_wrong(worker, row, wrong);
     int outcome = sum_line(worker, row, row->ended && is_open ? ROW_INSERT_OPEN : ROW_INSERT,
                            row->batch, day);
     if (!outcome && row->settled)

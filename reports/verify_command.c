@@ -285,13 +285,15 @@ int verify_command(int argc, char **argv)
         .error = &error, .memory = MEMORY_DEFAULT, .jobs = (uint64_t)sysconf(_SC_NPROCESSORS_ONLN)};
     const struct option_own own[] = {
         {"require-signatures", OPTION_FLAG,   &command.require_signatures, NULL,
-         "a batch without a signature is a difference",                         0, 0      },
+         "a batch without a signature is a difference",                                0, 0      },
+        {"arrived",            OPTION_FLAG,   &command.arrived,            NULL,
+         "the server's job: verify what nobody has verified yet, and set verified_at", 0, 0      },
         {"against",            OPTION_TEXT,   &command.against,            "FILE",
-         "also compare the ends of the chains that `vestige seal` wrote there", 0, 0      },
+         "also compare the ends of the chains that `vestige seal` wrote there",        0, 0      },
         {"jobs",               OPTION_NUMBER, &command.jobs,               "N",
-         "connections that read at once (as many as there are processors)",     1, 256    },
+         "connections that read at once (as many as there are processors)",            1, 256    },
         {"memory",             OPTION_NUMBER, &command.memory,             "MIB",
-         "use about so much (256), whatever the size of the database",          1, 1048576},
+         "use about so much (256), whatever the size of the database",                 1, 1048576},
     };
     const struct command_line line = {
         .words = "verify",

@@ -107,8 +107,7 @@ static int check_batch(struct worker *worker, struct survivor *lines, size_t n)
             .line = lines[i].line, .kind = LINE_EXTRA, .row_exists = true};
         if (!lines[i].found)
             differences_add_line(worker->verify->result->differences, &told);
-        else if (lines[i].line.verb == VERB_INSERT)
-            lines[i].day->n_found++;
+        lines[i].day->n_found += lines[i].line.verb == VERB_INSERT;
     }
     return outcome;
 }

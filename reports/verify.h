@@ -14,7 +14,9 @@
 
 struct verify_options {
     int (*connect)(MYSQL **mysqlp, void *user, struct error_text *error);
-    void *user; /* of connect */
+    void *user;                  /* of connect */
+    bool (*goes_on)(void *user); /* asked by --arrived between batches; NULL: it does */
+    void *goes_on_user;
     bool has_host;
     uint32_t host_id;
     const char *since; /* arrived from then on, in the server's form; NULL: all */

@@ -208,11 +208,17 @@ static int run_round(struct job *job)
     return outcome;
 }
 
+static bool goes_on(const struct job *job)
+{
+    return !job->options->goes_on || job->options->goes_on(job->options->goes_on_user);
+}
+
 static int run_host(struct job *job)
 {
     int outcome;
-    while (!(outcome = list_waiting(job)) && job->n && !(outcome = run_round(job)))
-        continue;
+    do
+        outcome = list_waiting(job);
+    while (!outcome && job->n && goes_on(job) && !(outcome = run_round(job)));
     return outcome;
 }
 
@@ -233,7 +239,7 @@ static int run_hosts(struct job *job)
     return outcome;
 }
 
-/* A run that found nothing to do is kept once an hour. */
+/* A run that found nothing wrong is kept every ten minutes. */
 static int note_run(struct job *job, bool is_success, const char *message)
 {
     const struct statement_value values[] = {
@@ -243,9 +249,8 @@ static int note_run(struct job *job, bool is_success, const char *message)
     MYSQL_RES *result AUTO_RESULT = NULL;
     int outcome = database_query(job->mysql, &result, job->error, "read the runs of jobs",
                                  "SELECT 1 FROM maintenance_run WHERE name = 'verify' AND"
-                                 " started_at > UTC_TIMESTAMP() - INTERVAL 1 HOUR LIMIT 1");
-    if (outcome || (is_success && mysql_num_rows(result) && !job->arrived->n_verified &&
-                    !job->arrived->n_failed))
+                                 " started_at > UTC_TIMESTAMP() - INTERVAL 10 MINUTE LIMIT 1");
+    if (outcome || (is_success && mysql_num_rows(result) && !job->arrived->n_failed))
         return outcome;
     outcome = statement_do(job->mysql, "CALL vestige_run_begin('verify', @vestige_run)", NULL, 0,
                            "keep the run", job->error);

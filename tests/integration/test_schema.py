@@ -44,7 +44,8 @@ def catalogue():
     text = read("recorder", "catalogue.c")
     text = text.replace("BIRTH_COMMON,", 'BIRTH("created_at"), BIRTH("seen_by"),')
     text = text.replace("END_COMMON,", 'END("destroyed_at"), END("end_cause"),')
-    return {table: [(name, line) for line, name in re.findall(r'\b(BIRTH|SETTLE|END)\("(\w+)"\)', body)]
+    return {table: [(name, line) for line, name in re.findall(
+        r'\b(BIRTH|SETTLE|END)(?:_SINCE)?\((?:\d+, )?"(\w+)"\)', body)]
             for table, body in re.findall(r"struct column (\w+)_columns\[\] = \{(.*?)\};", text, re.S)}
 
 

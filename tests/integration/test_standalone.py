@@ -94,10 +94,11 @@ class TestLife(Fixture):
                           "mariadb.log": ("-rw-r-----", "mysql", "root"),
                           "agent.cnf": ("-rw-------", "root", "root"),
                           "client.cnf": ("-rw-------", "root", "root"),
+                          "signing.key": ("-rw-------", "root", "root"),
                           "vestiged.conf": ("-rw-------", "root", "root")},
                          {name: self.mode(instance, name) for name in (
                              "", "agent", "mariadb", "run", "mariadb.log", "agent.cnf",
-                             "client.cnf", "vestiged.conf")})
+                             "client.cnf", "signing.key", "vestiged.conf")})
 
     def test_below_a_private_directory(self):
         """Where mysql cannot go mariadbd runs as root, and nobody else can pass."""

@@ -5,6 +5,7 @@
 #include "reports/command.h"
 #include "reports/evidence.h"
 #include "reports/progress.h"
+#include "reports/statement.h"
 #include "reports/verify.h"
 #include "reports/verify_against.h"
 #include "reports/verify_arrived.h"
@@ -13,10 +14,11 @@
 #include <time.h>
 
 #define MEMORY_DEFAULT 256 /* MiB */
+#define FINDINGS_MOST  1000
 
 struct command {
     struct options options;
-    bool require_signatures, arrived;
+    bool require_signatures, arrived, conclude;
     const char *against;
     uint64_t jobs, memory;
     uint32_t host_id;
@@ -117,6 +119,44 @@ static int write_differences(struct command *command, MYSQL *mysql)
     return outcome ? error_set(command->error, outcome, "the rows cannot be written: %s",
                                strerror(-outcome))
                    : 0;
+}
+
+/* A finding each; of a flood, the first ones. */
+static int conclude_one(struct command *command, MYSQL *mysql, const struct difference *difference)
+{
+    char subject[160], detail[400];
+    int length = snprintf(subject, sizeof(subject), "%s", difference->table);
+    if (difference->has_id)
+        length += snprintf(subject + length, sizeof(subject) - (size_t)length, " %" PRIu64,
+                           difference->id);
+    else if (difference->has_batch)
+        length += snprintf(subject + length, sizeof(subject) - (size_t)length, " %" PRIu64,
+                           difference->batch);
+    snprintf(subject + length, sizeof(subject) - (size_t)length, ": %s", difference->what);
+    snprintf(detail, sizeof(detail), "found by vestige verify%s%s", *difference->detail ? ": " : "",
+             difference->detail);
+    const struct statement_value values[] = {
+        {.name = "host_id", .kind = STATEMENT_NUMBER, .number = difference->host_id},
+        {.name = "subject", .kind = STATEMENT_TEXT,   .text = slice_text(subject)  },
+        {.name = "detail",  .kind = STATEMENT_TEXT,   .text = slice_text(detail)   },
+    };
+    return statement_do(mysql,
+                        "CALL vestige_conclude('evidence-tampered', :host_id, :subject, :detail,"
+                        " NULL)",
+                        values, sizeof(values) / sizeof(values[0]), "keep a finding",
+                        command->error);
+}
+
+static int conclude(struct command *command)
+{
+    const struct differences *differences = command->result.differences;
+    MYSQL *mysql AUTO_DATABASE = NULL;
+    int outcome =
+        command->conclude ? administrator_connect(&mysql, &command->options, command->error) : 0;
+    for (size_t i = 0;
+         command->conclude && !outcome && i < differences_n(differences) && i < FINDINGS_MOST; i++)
+        outcome = conclude_one(command, mysql, differences_at(differences, i));
+    return outcome;
 }
 
 /* --- what that proves --- */
@@ -246,8 +286,8 @@ static int run_arrived(struct command *command)
                                    .jobs = 1,
                                    .memory = (size_t)command->memory << 20};
     struct arrived arrived;
-    if (command->against || command->require_signatures || command->options.has_since ||
-        command->options.on)
+    if (command->against || command->conclude || command->require_signatures ||
+        command->options.has_since || command->options.on)
         return error_set(command->error, -EINVAL, "--arrived takes no other option of verify");
     int outcome = verify_arrived(&arrived, &about, command->error);
     command->n_failed = outcome ? 0 : arrived.n_failed;
@@ -274,6 +314,8 @@ static int run(struct command *command)
     if (!outcome)
         outcome = write_differences(command, mysql);
     if (!outcome)
+        outcome = conclude(command);
+    if (!outcome)
         tell_result(command, output_remarks(command->options.format));
     return outcome;
 }
@@ -288,6 +330,8 @@ int verify_command(int argc, char **argv)
          "a batch without a signature is a difference",                                0, 0      },
         {"arrived",            OPTION_FLAG,   &command.arrived,            NULL,
          "the server's job: verify what nobody has verified yet, and set verified_at", 0, 0      },
+        {"conclude",           OPTION_FLAG,   &command.conclude,           NULL,
+         "keep each difference as a finding, of which vestige notify tells",           0, 0      },
         {"against",            OPTION_TEXT,   &command.against,            "FILE",
          "also compare the ends of the chains that `vestige seal` wrote there",        0, 0      },
         {"jobs",               OPTION_NUMBER, &command.jobs,               "N",

@@ -8,6 +8,7 @@
 struct retained {
     struct retained_day *days;
     size_t n;
+    uint64_t last; /* row of the log */
 };
 
 struct retained *retained_free(struct retained *retained)
@@ -49,6 +50,30 @@ static int take(struct retained *retained, MYSQL_RES *result, struct error_text 
     return 0;
 }
 
+/* The last row of the log; 0: there is none, or no log in a schema of before. */
+static int read_last(MYSQL *mysql, uint64_t *last, struct error_text *error)
+{
+    MYSQL_RES *result AUTO_RESULT = NULL;
+    int outcome = database_query(mysql, &result, error, "read retention_log",
+                                 "SELECT COALESCE(MAX(id), 0) FROM retention_log");
+    *last = 0;
+    if (outcome == -ENOENT && mysql_errno(mysql) == ER_NO_SUCH_TABLE)
+        return 0;
+    MYSQL_ROW row = outcome ? NULL : mysql_fetch_row(result);
+    if (row && row[0])
+        *last = strtoull(row[0], NULL, 10);
+    return outcome;
+}
+
+int retained_is_older(const struct retained *retained, MYSQL *mysql, bool *older,
+                      struct error_text *error)
+{
+    uint64_t last;
+    int outcome = read_last(mysql, &last, error);
+    *older = last != retained->last;
+    return outcome;
+}
+
 static int load(struct retained *retained, MYSQL *mysql, struct error_text *error)
 {
     MYSQL_RES *result AUTO_RESULT = NULL;
@@ -66,7 +91,9 @@ int retained_load(struct retained **retainedp, MYSQL *mysql, struct error_text *
     struct retained *retained = calloc(1, sizeof(*retained));
     if (!retained)
         return error_set(error, -ENOMEM, "cannot read retention_log: out of memory");
-    int outcome = load(retained, mysql, error);
+    int outcome = read_last(mysql, &retained->last, error);
+    if (!outcome)
+        outcome = load(retained, mysql, error);
     if (outcome) {
         retained_free(retained);
         return outcome;

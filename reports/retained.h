@@ -25,6 +25,9 @@ struct retained_day {
 struct retained;
 
 int retained_load(struct retained **retainedp, MYSQL *mysql, struct error_text *error) MUST_CHECK;
+/** Whether something was dropped since it was read. */
+int retained_is_older(const struct retained *retained, MYSQL *mysql, bool *older,
+                      struct error_text *error) MUST_CHECK;
 struct retained *retained_free(struct retained *retained);
 /** NULL: nothing was dropped there. */
 struct retained_day *retained_find(const struct retained *retained, enum table_id table,

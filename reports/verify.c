@@ -291,6 +291,17 @@ static bool has_partition(void *user, const char *table, int64_t day)
 
 /* --- all of it --- */
 
+/* What went while it was read would be named as missing. */
+static int check_retention(const struct verify *verify, struct error_text *error)
+{
+    bool older;
+    int outcome = retained_is_older(verify->retained, verify->workers[0].mysql, &older, error);
+    if (!outcome && older)
+        outcome = error_set(error, -EAGAIN,
+                            "retention has dropped rows meanwhile: verify again when it is done");
+    return outcome;
+}
+
 static int run_groups(struct verify *verify, struct error_text *error)
 {
     size_t next = 0;
@@ -308,7 +319,9 @@ static int run_groups(struct verify *verify, struct error_text *error)
         tell_dropped(verify);
     if (!outcome)
         outcome = differences_conclude(verify->result->differences, has_partition, verify);
-    return outcome ? error_set(error, outcome, "cannot verify: out of memory") : 0;
+    if (outcome)
+        return error_set(error, outcome, "cannot verify: out of memory");
+    return differences_n(verify->result->differences) ? check_retention(verify, error) : 0;
 }
 
 static int open_workers(struct verify *verify, struct error_text *error)

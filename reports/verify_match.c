@@ -335,12 +335,22 @@ static bool has_round(const struct matcher *matcher, size_t n_buckets)
     return memchr(matcher->in_round, 1, n_buckets) != NULL;
 }
 
+/* Partitions may have changed since the first pass. */
+static int list_again(struct verify *verify, struct error_text *error)
+{
+    verify_units_deinit(verify->units);
+    return verify_units_list(verify->units, verify, verify->workers[0].mysql, error);
+}
+
 static int run_rounds(struct verify *verify, size_t n_buckets, struct error_text *error)
 {
     int outcome = 0;
     for (size_t next = 0; next < n_buckets && !outcome;) {
         next = choose_round(verify, next, n_buckets);
-        if (has_round(verify->matcher, n_buckets))
+        if (!has_round(verify->matcher, n_buckets))
+            continue;
+        outcome = list_again(verify, error);
+        if (!outcome)
             outcome = run_round(verify, error);
     }
     return outcome;

@@ -20,11 +20,16 @@
 
 struct unit {
     enum table_id table;
-    char partition[65]; /* "": the table has none */
+    char partition[1024]; /* one or more; "": the table has none */
     uint32_t first_host, last_host;
     uint64_t first_id, last_id;
     bool has_days; /* and only of the days of these ids */
 };
+
+static uint64_t number(const char *text)
+{
+    return text ? strtoull(text, NULL, 10) : 0;
+}
 
 /* --- reading --- */
 
@@ -143,33 +148,72 @@ static bool is_name(const char *text)
     return length > 0 && length <= 64 && !text[length];
 }
 
+/* Small partitions of one table, to be read together. */
+struct small {
+    struct unit unit;
+    uint64_t n_rows;
+    bool any;
+};
+
+static int flush_small(struct units *units, struct small *small)
+{
+    int outcome = small->any ? add_unit(units, &small->unit) : 0;
+    *small = (struct small){0};
+    return outcome;
+}
+
+static int add_small(struct units *units, struct small *small, const struct unit *unit,
+                     uint64_t n_rows)
+{
+    size_t length = strlen(small->unit.partition);
+    bool joins = small->any && small->unit.table == unit->table && length &&
+                 small->n_rows + n_rows <= LARGE &&
+                 length + strlen(unit->partition) + 3 < sizeof(unit->partition);
+    int outcome = joins ? 0 : flush_small(units, small);
+    if (joins)
+        snprintf(small->unit.partition + length, sizeof(small->unit.partition) - length, ", %s",
+                 unit->partition);
+    else
+        small->unit = *unit;
+    small->any = true;
+    small->n_rows += n_rows;
+    return outcome;
+}
+
+static int add_partition(struct units *units, struct small *small, MYSQL_ROW row,
+                         const struct verify *verify, MYSQL *mysql, struct error_text *error)
+{
+    struct unit unit = {.table = catalogue_find(slice_text(row[0])),
+                        .first_host = verify->first_host,
+                        .last_host = verify->last_host,
+                        .last_id = UINT64_MAX};
+    uint64_t n_rows = number(row[2]);
+    if (unit.table == TABLE_NONE)
+        return 0;
+    if (row[1] && !is_name(row[1]))
+        return error_set(error, -EINVAL, "table %.64s has a partition with an odd name", row[0]);
+    snprintf(unit.partition, sizeof(unit.partition), "%s", row[1] ? row[1] : "");
+    return n_rows > LARGE && verify->n_hosts
+               ? split_hosts(units, &unit, n_rows, verify, mysql, error)
+               : add_small(units, small, &unit, n_rows);
+}
+
 int verify_units_list(struct units *units, struct verify *verify, MYSQL *mysql,
                       struct error_text *error)
 {
     MYSQL_RES *result AUTO_RESULT = NULL;
+    struct small small = {0};
     *units = (struct units){0};
     int outcome = database_query(
         mysql, &result, error, "list the partitions",
-        "SELECT table_name, partition_name, table_rows FROM information_schema.partitions"
-        " WHERE table_schema = DATABASE() ORDER BY table_rows DESC");
-    if (outcome)
-        return outcome;
-    for (MYSQL_ROW row; !outcome && (row = mysql_fetch_row(result));) {
-        struct unit unit = {.table = catalogue_find(slice_text(row[0])),
-                            .first_host = verify->first_host,
-                            .last_host = verify->last_host,
-                            .last_id = UINT64_MAX};
-        uint64_t n_rows = row[2] ? strtoull(row[2], NULL, 10) : 0;
-        if (unit.table == TABLE_NONE)
-            continue;
-        if (row[1] && !is_name(row[1]))
-            return error_set(error, -EINVAL, "table %.64s has a partition with an odd name",
-                             row[0]);
-        snprintf(unit.partition, sizeof(unit.partition), "%s", row[1] ? row[1] : "");
-        outcome = n_rows > LARGE && verify->n_hosts
-                      ? split_hosts(units, &unit, n_rows, verify, mysql, error)
-                      : add_unit(units, &unit);
-    }
+        "SELECT table_name, partition_name, table_rows FROM information_schema.partitions WHERE"
+        " table_schema = DATABASE() ORDER BY IF(table_rows > %d, table_rows, 0) DESC, table_name,"
+        " partition_ordinal_position",
+        LARGE);
+    for (MYSQL_ROW row; !outcome && (row = mysql_fetch_row(result));)
+        outcome = add_partition(units, &small, row, verify, mysql, error);
+    if (!outcome)
+        outcome = flush_small(units, &small);
     return outcome == -ENOMEM ? error_set(error, outcome, "cannot read the tables: out of memory")
                               : outcome;
 }
@@ -267,11 +311,6 @@ static void find_plain(const MYSQL_RES *result, bool plain[VALUES_MOST])
         }
 }
 
-static uint64_t number(const char *text)
-{
-    return text ? strtoull(text, NULL, 10) : 0;
-}
-
 /* What no line of the row holds follows from its id and from its lines. */
 static const char *find_wrong(const struct row *row, MYSQL_ROW cells)
 {
@@ -314,8 +353,8 @@ static int read_unit(struct worker *worker, const struct unit *unit, const char 
     MYSQL_ROW cells = NULL;
     unsigned long *lengths = NULL;
     int outcome = reading_begin(&reading, worker->mysql, &worker->error, "read a table", "%s", sql);
-    if (outcome && mysql_errno(worker->mysql) == ER_UNKNOWN_PARTITION)
-        return 0; /* gone since they were listed: its rows, if it had any, are missing now */
+    if (outcome && mysql_errno(worker->mysql) == ER_UNKNOWN_PARTITION && !worker->verify->matcher)
+        return 0; /* changed since they were listed: what is missing now is looked for again */
     if (outcome)
         return outcome;
     find_plain(reading.result, plain);

@@ -1,0 +1,193 @@
+"""A server for a fleet of simulated agents, enrolled with the programs that enrol, and what it costs."""
+
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import tempfile
+import threading
+import time
+
+from private_server import PrivateServer, Refused
+from vestige_test import BIN
+
+FLEET_TOOL = os.environ.get("FLEET_TOOL", os.path.join(BIN, "..", "tests", "bin", "fleet_tool"))
+CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
+
+# What a server of a fleet is given beside what `vestige server init` demands; see the option --memory.
+def settings_for(n_agents, memory):
+    return {"innodb_buffer_pool_size": memory, "innodb_log_file_size": "1G",
+            "max_connections": str(n_agents + 50), "table_open_cache": str(max(2000, 30 * n_agents)),
+            "max_prepared_stmt_count": str(max(16382, 60 * n_agents)), "skip_name_resolve": "1"}
+
+
+COUNTED = ("Connections", "Threads_connected", "Threads_running", "Max_used_connections", "Com_commit",
+           "Com_rollback", "Com_stmt_prepare", "Com_stmt_execute", "Questions", "Innodb_deadlocks",
+           "Innodb_row_lock_waits", "Innodb_row_lock_time", "Innodb_os_log_fsyncs", "Innodb_data_fsyncs",
+           "Innodb_os_log_written", "Innodb_log_waits", "Aborted_connects", "Aborted_clients",
+           "Prepared_stmt_count", "Opened_tables")
+
+
+class FleetServer(PrivateServer):
+    def __init__(self, n_agents, memory, keep=None):
+        self.keep = bool(keep)
+        self.fleet_settings = settings_for(n_agents, memory)
+        super().__init__(directory=keep, **self.fleet_settings)
+        self.descriptor_limit()
+        try:
+            self.vestige("server", "init")
+        except BaseException:
+            self.close()
+            raise
+
+    def descriptor_limit(self):
+        """Files of partitions are many; a server that may open few closes and opens them all the time."""
+        with open(f"/proc/{self.process.pid}/limits", encoding="ascii") as file:
+            self.files = next(line.split()[3] for line in file if line.startswith("Max open files"))
+
+    def close(self):
+        if self.keep:
+            self.stop()
+        else:
+            super().close()
+
+    def cpu_seconds(self):
+        """Of the server so far, user and system."""
+        with open(f"/proc/{self.process.pid}/stat", encoding="ascii") as file:
+            fields = file.read().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / CLOCK_TICKS
+
+    def memory_mib(self):
+        with open(f"/proc/{self.process.pid}/status", encoding="ascii") as file:
+            found = dict(line.split(":", 1) for line in file)
+        return {name: int(found[name].split()[0]) // 1024 for name in ("VmRSS", "VmHWM")} | {
+            "threads": int(found["Threads"])}
+
+    def status(self, session):
+        rows = session.run("SHOW GLOBAL STATUS")
+        return {name: int(value) for name, value in rows if name in COUNTED and value.isdigit()}
+
+    def table_bytes(self):
+        """What the files of the tables take on the disk."""
+        directory = pathlib.Path(self.directory) / "data" / "vestige"
+        return sum(file.stat().st_blocks * 512 for file in directory.glob("*.ibd"))
+
+
+class Fleet:
+    """N enrolled hosts: option files, and journals that are no burden to the server's disk."""
+
+    def __init__(self, server, n, journals=None):
+        self.server, self.n = server, n
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="vestige-fleet-",
+                                                       dir=journals or "/dev/shm"))
+        self.hosts = []
+
+    def enrol(self, progress):
+        begin = time.monotonic()
+        for number in range(self.n):
+            directory = self.directory / f"host-{number}"
+            self.server.vestige("client", "enroll", f"simulated-{number}", "--directory", directory)
+            self.hosts.append((self.host_id(directory), directory))
+            if (number + 1) % 100 == 0 or number + 1 == self.n:
+                progress(f"{number + 1} of {self.n} hosts enrolled, {time.monotonic() - begin:.1f} s")
+        return time.monotonic() - begin
+
+    @staticmethod
+    def host_id(directory):
+        return int(re.search(r"^host_id\s*=\s*(\d+)", (directory / "vestiged.conf").read_text(), re.M)[1])
+
+    def list_file(self, n=None):
+        """The file that fleet_tool reads, of the first n hosts, with journals that are empty."""
+        for journal in self.directory.glob("host-*/journal"):
+            shutil.rmtree(journal)
+        path = self.directory / "agents"
+        path.write_text("".join(f"{host}\t{directory}/agent.cnf\t{directory}/journal\n"
+                                for host, directory in self.hosts[:n or self.n]))
+        return path
+
+    def remove(self):
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+class Tool:
+    """fleet_tool while it runs; its lines are kept as they come."""
+
+    def __init__(self, agents, *options):
+        self.values, self.ticks, self.agents, self.tables, self.turns = {}, [], [], {}, []
+        self.process = subprocess.Popen([FLEET_TOOL, "--agents", agents, *map(str, options)],
+                                        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                        stderr=subprocess.PIPE, text=True)
+        self.errors = []
+        self.readers = [threading.Thread(target=self.read, daemon=True),
+                        threading.Thread(target=self.read_errors, daemon=True)]
+        for reader in self.readers:
+            reader.start()
+
+    def read(self):
+        for line in self.process.stdout:
+            word, *rest = line.rstrip("\n").split(" ")
+            if word == "tick":
+                self.ticks.append(tuple(map(int, rest)))
+            elif word == "turn":
+                self.turns.append(int(rest[0]) / 1000)
+            elif word == "agent":
+                self.agents.append((*map(int, rest[:8]), " ".join(rest[8:])))
+            elif word == "table":
+                self.tables[rest[0]] = tuple(map(int, rest[1:]))
+            else:
+                self.values[word] = rest[0]
+
+    def read_errors(self):
+        for line in self.process.stderr:
+            self.errors.append(line.rstrip("\n"))
+
+    def running(self):
+        return self.process.poll() is None
+
+    def finish(self):
+        status = self.process.wait()
+        for reader in self.readers:
+            reader.join()
+        return status
+
+    def __getattr__(self, name):
+        try:
+            return float(self.__dict__["values"][name])
+        except KeyError:
+            raise AttributeError(name) from None
+
+    def end(self):
+        if self.running():
+            self.process.kill()
+            self.process.wait()
+
+
+class Watch:
+    """Looks at the server while it works: what connects, how many threads there are."""
+
+    def __init__(self, server, interval):
+        self.server, self.interval = server, interval
+        self.samples, self.stopping = [], threading.Event()
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.begin = time.time()
+        self.thread.start()
+
+    def run(self):
+        session = None
+        while not self.stopping.is_set():
+            at = time.time()
+            try:
+                session = session or self.server.root()
+                self.samples.append((at, self.server.status(session)))
+            except (Refused, OSError):
+                session = None
+            pause = self.interval if session else 0.02
+            self.stopping.wait(max(0.0, pause - (time.time() - at)))
+        if session:
+            session.close()
+
+    def stop(self):
+        self.stopping.set()
+        self.thread.join()
+        return self.samples

@@ -24,7 +24,7 @@ def settings_for(n_agents, memory):
 
 COUNTED = ("Connections", "Threads_connected", "Threads_running", "Max_used_connections", "Com_commit",
            "Com_rollback", "Com_stmt_prepare", "Com_stmt_execute", "Questions", "Innodb_deadlocks",
-           "Innodb_row_lock_waits", "Innodb_row_lock_time", "Innodb_os_log_fsyncs", "Innodb_data_fsyncs",
+           "Innodb_row_lock_waits", "Innodb_row_lock_time", "Innodb_log_writes", "Innodb_data_fsyncs",
            "Innodb_os_log_written", "Innodb_log_waits", "Aborted_connects", "Aborted_clients",
            "Prepared_stmt_count", "Opened_tables")
 
@@ -66,7 +66,10 @@ class FleetServer(PrivateServer):
 
     def status(self, session):
         rows = session.run("SHOW GLOBAL STATUS")
-        return {name: int(value) for name, value in rows if name in COUNTED and value.isdigit()}
+        found = {name: int(value) for name, value in rows if name in COUNTED and value.isdigit()}
+        found["lock_timeouts"] = int(session.value(
+            "SELECT count FROM information_schema.innodb_metrics WHERE name = 'lock_timeouts'"))
+        return found
 
     def table_bytes(self):
         """What the files of the tables take on the disk."""
@@ -132,7 +135,7 @@ class Tool:
             elif word == "turn":
                 self.turns.append(int(rest[0]) / 1000)
             elif word == "agent":
-                self.agents.append((*map(int, rest[:8]), " ".join(rest[8:])))
+                self.agents.append((*map(int, rest[:9]), " ".join(rest[9:])))
             elif word == "table":
                 self.tables[rest[0]] = tuple(map(int, rest[1:]))
             else:

@@ -41,7 +41,7 @@ CREATE TABLE IF NOT EXISTS enrolment_token (
   id             INT UNSIGNED NOT NULL AUTO_INCREMENT,
   name           VARCHAR(255) NOT NULL COMMENT 'of the host',
   account        VARCHAR(255) NOT NULL COMMENT 'its one-time account: enrolling_<id>@<from where>',
-  has_certificate TINYINT UNSIGNED NOT NULL COMMENT '1: the server is reached over TCP, a certificate is made',
+  demand         TINYINT UNSIGNED NOT NULL COMMENT 'of a connection: 0 nothing, 1 TLS, 2 a certificate',
   created_at     DATETIME(6)  NOT NULL DEFAULT (UTC_TIMESTAMP(6)),
   created_by     VARCHAR(384) NOT NULL,
   expires_at     DATETIME(6)  NOT NULL,
@@ -161,7 +161,7 @@ CREATE OR REPLACE DEFINER = vestige_registrar@localhost PROCEDURE vestige_token_
 BEGIN
   DECLARE token INT UNSIGNED;
   CALL vestige_token_of_session(token);
-  SELECT name, host_id, approved_at, certificate, has_certificate,
+  SELECT name, host_id, approved_at, certificate, demand,
          TIMESTAMPDIFF(SECOND, UTC_TIMESTAMP(6), expires_at) AS seconds_left
     FROM enrolment_token WHERE id = token;
 END;

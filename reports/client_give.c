@@ -326,8 +326,11 @@ static int give_directory(struct giving *giving, enum client_action action, cons
 
 /* ---- tokens ---- */
 
-static int write_token(struct giving *giving, const struct token *token, struct error_text *error)
+static int write_token(struct giving *giving, const struct token *token, uint64_t host_id,
+                       struct error_text *error)
 {
+    char number[24]; /* of a host that has one */
+    snprintf(number, sizeof(number), "%" PRIu64, host_id);
     struct client *client = giving->client;
     struct enrolment template = {.host_id = 1, .user = BUNDLE_USER, .password = BUNDLE_PASSWORD};
     struct enrolment once = {.host_id = 1};
@@ -346,7 +349,8 @@ static int write_token(struct giving *giving, const struct token *token, struct 
     enrolment_deinit(&once);
     if (r < 0)
         return r;
-    enrolment_append_configuration(&configuration, giving->name, BUNDLE_HOST_ID, server.directory);
+    enrolment_append_configuration(&configuration, giving->name, host_id ? number : BUNDLE_HOST_ID,
+                                   server.directory);
     bundle_begin(&bundle);
     bundle_append(&bundle, BUNDLE_HOST, slice_text(giving->name));
     bundle_append(&bundle, BUNDLE_TOKEN, buffer_slice(&options));
@@ -381,7 +385,7 @@ static int give_token(struct giving *giving, enum client_action action, struct e
                      there.host_id, client_demand(client), (unsigned)client->minutes, &token,
                      error);
     if (r == 0)
-        r = write_token(giving, &token, error);
+        r = write_token(giving, &token, there.host_id, error);
     explicit_bzero(token.password, sizeof(token.password));
     if (r == 0)
         printf("take %s to host %s within %" PRIu64 " minutes and run there:"

@@ -201,7 +201,12 @@ BEGIN
   END FOR;
 END;
 
+-- A definer needs the right to execute its own procedures.
+GRANT EXECUTE ON PROCEDURE vestige_changed_credentials TO vestige_registrar@localhost;
 GRANT EXECUTE ON PROCEDURE vestige_token_of_session TO vestige_registrar@localhost;
+GRANT EXECUTE ON PROCEDURE vestige_token_request TO vestige_registrar@localhost;
+GRANT EXECUTE ON PROCEDURE vestige_token_look TO vestige_registrar@localhost;
+GRANT EXECUTE ON PROCEDURE vestige_enrolment_confirm TO vestige_registrar@localhost;
 GRANT EXECUTE ON PROCEDURE vestige_token_request TO vestige_newcomer;
 GRANT EXECUTE ON PROCEDURE vestige_token_look TO vestige_newcomer;
 GRANT EXECUTE ON PROCEDURE vestige_enrolment_confirm TO vestige_agent;

@@ -13,6 +13,8 @@ enum {
     CONFIG_LIST_SIZE = 2048 /* words, each with a blank or the terminator behind it */
 };
 
+#define SIGNING_KEY_DEFAULT "/etc/vestige/signing.key"
+
 /* Words point to constants. */
 struct config {
     char state_directory[CONFIG_PATH_SIZE];

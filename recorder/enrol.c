@@ -36,6 +36,7 @@ struct enrol {
     const struct enrol_options *options;
     struct buffer text;
     struct bundle bundle;
+    char directory[4096]; /* from the root: it goes into option files */
     char stage[4096];
     char source[SOURCE_SIZE];
     char host_id[24];
@@ -60,7 +61,7 @@ static void staged(const struct enrol *enrol, const char *name, char path[PATH_S
 
 static void final(const struct enrol *enrol, const char *name, char path[PATH_SIZE])
 {
-    snprintf(path, PATH_SIZE, "%s/%s", enrol->options->directory, name);
+    snprintf(path, PATH_SIZE, "%s/%s", enrol->directory, name);
 }
 
 static bool is_staged(const struct enrol *enrol, const char *name)
@@ -157,17 +158,15 @@ static int check_identity(const struct enrol *enrol, uint64_t coming, struct err
     return error_set(error, -EEXIST,
                      "%s has the identity of host_id %" PRIu64
                      " already; --replace gives it up (ship its journal first)",
-                     enrol->options->directory, present);
+                     enrol->directory, present);
 }
 
 static int make_stage(struct enrol *enrol, struct error_text *error)
 {
-    const char *directory = enrol->options->directory;
+    const char *directory = enrol->directory;
     if (strlen(directory) > sizeof(enrol->stage) - sizeof(STAGE) - 2)
         return error_set(error, -ENAMETOOLONG, "--directory: the path is too long");
     snprintf(enrol->stage, sizeof(enrol->stage), "%s/%s", directory, STAGE);
-    if (mkdir(directory, 0755) < 0 && errno != EEXIST)
-        return error_set(error, -errno, "cannot make %s: %s", directory, strerror(errno));
     if (mkdir(enrol->stage, 0700) < 0 && errno != EEXIST)
         return error_set(error, -errno, "cannot make %s: %s", enrol->stage, strerror(errno));
     return 0;
@@ -231,13 +230,13 @@ static int stage_own(const struct enrol *enrol, const char *password, struct err
     char user[40];
     snprintf(user, sizeof(user), "agent_%s", enrol->host_id);
     int r = stage_options(enrol, parts[BUNDLE_OPTIONS], bundle_name(BUNDLE_OPTIONS),
-                          enrol->options->directory, user, password, error);
+                          enrol->directory, user, password, error);
     if (r == 0)
         r = stage_options(enrol, parts[BUNDLE_OPTIONS], CONNECTION, enrol->stage, user, password,
                           error);
     if (r == 0)
         r = stage_options(enrol, parts[BUNDLE_CONFIGURATION], bundle_name(BUNDLE_CONFIGURATION),
-                          enrol->options->directory, user, password, error);
+                          enrol->directory, user, password, error);
     return r;
 }
 
@@ -532,8 +531,20 @@ static int finish(struct enrol *enrol, struct error_text *error)
     if (unlink(enrol->options->file) < 0)
         log_warning("enroll", "%s could not be removed: %s; it is used up", enrol->options->file,
                     strerror(errno));
-    printf("this host is host_id %s; its files are in %s\n", enrol->host_id,
-           enrol->options->directory);
+    printf("this host is host_id %s; its files are in %s\n", enrol->host_id, enrol->directory);
+    return 0;
+}
+
+static int make_directory(struct enrol *enrol, struct error_text *error)
+{
+    const char *path = enrol->options->directory;
+    if (mkdir(path, 0755) < 0 && errno != EEXIST)
+        return error_set(error, -errno, "cannot make %s: %s", path, strerror(errno));
+    char *resolved AUTO_FREE = realpath(path, NULL);
+    if (!resolved || strlen(resolved) >= sizeof(enrol->directory))
+        return error_set(error, resolved ? -ENAMETOOLONG : -errno, "cannot use %s: %s", path,
+                         resolved ? "its path is too long" : strerror(errno));
+    strcpy(enrol->directory, resolved);
     return 0;
 }
 
@@ -541,6 +552,8 @@ int enrol_run(const struct enrol_options *options, struct error_text *error)
 {
     struct enrol enrol = {.options = options};
     int r = read_file(&enrol, error);
+    if (r == 0)
+        r = make_directory(&enrol, error);
     /* What is wrong with the directory is found before anything is made or told. */
     if (r == 0)
         r = check_identity(&enrol, coming_host(enrol.bundle.parts[BUNDLE_CONFIGURATION]), error);

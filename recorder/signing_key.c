@@ -11,11 +11,14 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
+#include <openssl/x509.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#define FILE_LIMIT 4096 /* a PEM file of such a key has 119 bytes; there may be comments */
-#define HASH_SIZE  32
+#define PUBLIC_LIMIT (64 * 1024)
+#define FILE_LIMIT   4096 /* a PEM file of such a key has 119 bytes; there may be comments */
+#define HASH_SIZE    32
 
 static const char purpose[] = "vestige batch\n";
 #define PURPOSE_LENGTH (sizeof(purpose) - 1)
@@ -137,21 +140,22 @@ int signing_key_create(struct signing_key **keyp, const char *path, struct error
 
 /* ---- reading one ---- */
 
-static int check_file(int fd, const char *path, struct error_text *error)
+static int check_file(int fd, const char *path, mode_t forbidden, off_t limit,
+                      struct error_text *error)
 {
     struct stat status;
     if (fstat(fd, &status) < 0)
         return error_set(error, -errno, "cannot read %s: %s", path, strerror(errno));
     if (!S_ISREG(status.st_mode))
         return error_set(error, -EBADMSG, "%s is not a regular file", path);
-    if (status.st_mode & 077)
+    if (status.st_mode & forbidden)
         return error_set(error, -EPERM,
                          "%s can be read or written by others than its owner (mode %04o), so its"
                          " signatures prove nothing; `chmod 600` it if you know that nobody has"
                          " read it, else give the host another key",
                          path, (unsigned)status.st_mode & 07777);
-    if (status.st_size > FILE_LIMIT)
-        return error_set(error, -EBADMSG, "%s is too large for a signing key", path);
+    if (status.st_size > limit)
+        return error_set(error, -EBADMSG, "%s is too large for a file of keys", path);
     return 0;
 }
 
@@ -193,18 +197,30 @@ static int parse(struct signing_key **keyp, const char *text, size_t length)
     return key_consume(keyp, pair);
 }
 
-int signing_key_load(struct signing_key **keyp, const char *path, struct error_text *error)
+/** The whole file in @p text of @p size bytes. Returns its length. A FIFO with no writer must not
+ *  hold us up. */
+static ssize_t read_file(const char *path, mode_t forbidden, char *text, size_t size,
+                         struct error_text *error)
 {
-    /* A FIFO with no writer must not hold us up. */
     int fd AUTO_CLOSE = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0)
         return error_set(error, -errno, "cannot read %s: %s", path, strerror(errno));
-    int r = check_file(fd, path, error);
+    int r = check_file(fd, path, forbidden, (off_t)size, error);
     if (r < 0)
         return r;
+    ssize_t length = read_all(fd, text, size);
+    return length < 0
+               ? error_set(error, (int)length, "cannot read %s: %s", path, strerror((int)-length))
+               : length;
+}
+
+int signing_key_load(struct signing_key **keyp, const char *path, struct error_text *error)
+{
     char text[FILE_LIMIT];
-    ssize_t length = read_all(fd, text, sizeof(text));
-    r = length < 0 ? (int)length : parse(keyp, text, (size_t)length);
+    ssize_t length = read_file(path, 077, text, sizeof(text), error);
+    if (length < 0)
+        return (int)length;
+    int r = parse(keyp, text, (size_t)length);
     OPENSSL_cleanse(text, sizeof(text));
     if (r == -EBADMSG)
         return error_set(error, r,
@@ -212,6 +228,60 @@ int signing_key_load(struct signing_key **keyp, const char *path, struct error_t
                          " signing.key that the host got at its enrolment",
                          path);
     return r < 0 ? error_set(error, r, "cannot read %s: %s", path, strerror(-r)) : 0;
+}
+
+static int parse_public(const char *name, const unsigned char *data, long length,
+                        uint8_t key[PUBLIC_KEY_SIZE])
+{
+    size_t size = PUBLIC_KEY_SIZE;
+    if (strcmp(name, PEM_STRING_PUBLIC) != 0)
+        return -EBADMSG;
+    EVP_PKEY *pair CLEANUP(cleanup_pair) = d2i_PUBKEY(NULL, &data, length);
+    return pair && EVP_PKEY_is_a(pair, "ED25519") &&
+                   EVP_PKEY_get_raw_public_key(pair, key, &size) == 1
+               ? 0
+               : -EBADMSG;
+}
+
+/** The next key of the text; -ENOENT: there is no more. */
+static int take_public(BIO *source, uint8_t key[PUBLIC_KEY_SIZE])
+{
+    char *name, *header;
+    unsigned char *data;
+    long length;
+    if (PEM_read_bio(source, &name, &header, &data, &length) != 1)
+        return ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE ? -ENOENT : -EBADMSG;
+    int r = parse_public(name, data, length, key);
+    OPENSSL_free(name);
+    OPENSSL_free(header);
+    OPENSSL_clear_free(data, (size_t)length); /* it may be a private key, by mistake */
+    return r;
+}
+
+int public_keys_read(uint8_t (*keys)[PUBLIC_KEY_SIZE], size_t most, size_t *np, const char *path,
+                     struct error_text *error)
+{
+    char *text AUTO_FREE = malloc(PUBLIC_LIMIT);
+    if (!text)
+        return error_set(error, -ENOMEM, "%s: out of memory", path);
+    ssize_t length = read_file(path, 0, text, PUBLIC_LIMIT, error);
+    if (length < 0)
+        return (int)length;
+    BIO *source CLEANUP(cleanup_bio) = BIO_new_mem_buf(text, (int)length);
+    if (!source)
+        return error_set(error, -ENOMEM, "%s: out of memory", path);
+    size_t n = 0;
+    int r = 0;
+    while (n < most && (r = take_public(source, keys[n])) == 0)
+        n++;
+    ERR_clear_error();
+    if (n == 0 || (r != 0 && r != -ENOENT))
+        return error_set(error, -EBADMSG,
+                         "%s: not Ed25519 public keys in PEM form; `openssl pkey -in signing.key"
+                         " -pubout` makes one of a signing key",
+                         path);
+    *np = n;
+    return 0;
 }
 
 /* ---- using one ---- */

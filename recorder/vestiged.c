@@ -25,6 +25,7 @@ enum {
     OPTION_REPLAY,
     OPTION_CHECK,
     OPTION_DUMP,
+    OPTION_KEY,
     OPTION_ENROLL,
     OPTION_DIRECTORY,
     OPTION_WAIT,
@@ -32,28 +33,30 @@ enum {
 };
 
 static const struct argp_option options[] = {
-    {"config",                                                                             'c', "FILE", 0, "Read this configuration", 0},
-    {"state",                                                                              's', "DIR", 0, "Keep journal and state here, whatever the configuration says", 0},
-    {"own",                                                           'o', "DIR", 0,
+    {"config",                                                      'c', "FILE", 0, "Read this configuration", 0},
+    {"state",                                                       's', "DIR", 0, "Keep journal and state here, whatever the configuration says", 0},
+    {"signing-key",                                    OPTION_KEY, "FILE", 0,
+     "Sign batches with this key, whatever the configuration says", 0},
+    {"own",                                                             'o', "DIR", 0,
      "Files below DIR are the recorder's own, and not recorded; else the state directory", 0},
-    {"record",                                                                                    OPTION_RECORD, "DIR", 0, "Also write every raw message, with its time, to DIR", 1},
-    {"replay",    OPTION_REPLAY, "DIR", 0,
+    {"record",    OPTION_RECORD, "DIR", 0, "Also write every raw message, with its time, to DIR", 1},
+    {"replay",                                                            OPTION_REPLAY, "DIR", 0,
      "Feed a recording to the tracker and print the lines that it makes; needs no privilege", 1},
-    {"check-config",                                                                                   OPTION_CHECK, NULL, 0, "Read the configuration, say whether it is right", 2},
-    {"dump-config",                                                                                   OPTION_DUMP, NULL, 0, "Print the configuration in effect", 2},
-    {"enroll",                                                                                OPTION_ENROLL, "FILE", 0,
+    {"check-config",                                                            OPTION_CHECK, NULL, 0, "Read the configuration, say whether it is right", 2},
+    {"dump-config",                                                 OPTION_DUMP, NULL, 0, "Print the configuration in effect", 2},
+    {"enroll",                                                       OPTION_ENROLL, "FILE", 0,
      "Enrol this host with a bundle or a token of vestige client enroll, and end", 3},
-    {"directory",                                                                               OPTION_DIRECTORY, "DIR", 0,
+    {"directory", OPTION_DIRECTORY, "DIR", 0,
      "With --enroll: write the files there (default /etc/vestige)", 3},
-    {"wait", OPTION_WAIT, "SECONDS", 0,
+    {"wait",                                                             OPTION_WAIT, "SECONDS", 0,
      "With --enroll and a token: wait so long for the approval (default 600)", 3},
-    {"replace",                                                                                    OPTION_REPLACE, NULL, 0,
+    {"replace",OPTION_REPLACE, NULL, 0,
      "With --enroll: give up the identity of another host, or an enrolment that was begun", 3},
-    {0},
+    {0                                                           },
 };
 
 struct arguments {
-    const char *config, *state, *own, *record, *replay;
+    const char *config, *state, *key, *own, *record, *replay;
     bool check, dump;
     struct enrol_options enrol;
 };
@@ -76,6 +79,9 @@ static error_t parse(int key, char *value, struct argp_state *state)
         return 0;
     case 's':
         arguments->state = value;
+        return 0;
+    case OPTION_KEY:
+        arguments->key = value;
         return 0;
     case 'o':
         arguments->own = value;
@@ -113,6 +119,18 @@ static error_t parse(int key, char *value, struct argp_state *state)
 
 static const struct argp argp = {options, parse, NULL, documentation, NULL, NULL, NULL};
 
+static int set_path(char path[CONFIG_PATH_SIZE], const char *option, const char *value,
+                    struct error_text *error)
+{
+    if (!value)
+        return 0;
+    if (strlen(value) >= CONFIG_PATH_SIZE)
+        return error_set(error, -ENAMETOOLONG, "%s %s: the path is longer than %d bytes", option,
+                         value, CONFIG_PATH_SIZE - 1);
+    strcpy(path, value);
+    return 0;
+}
+
 static int load_config(struct config **configp, const struct arguments *arguments,
                        struct error_text *error)
 {
@@ -125,13 +143,8 @@ static int load_config(struct config **configp, const struct arguments *argument
     if (result)
         return result;
     struct config *config = *configp;
-    if (!arguments->state)
-        return 0;
-    if (strlen(arguments->state) >= sizeof(config->state_directory))
-        return error_set(error, -ENAMETOOLONG, "--state %s: the path is longer than %zu bytes",
-                         arguments->state, sizeof(config->state_directory) - 1);
-    strcpy(config->state_directory, arguments->state);
-    return 0;
+    result = set_path(config->state_directory, "--state", arguments->state, error);
+    return result ? result : set_path(config->signing_key, "--signing-key", arguments->key, error);
 }
 
 static int dump_config(const struct config *config)

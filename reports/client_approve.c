@@ -1,6 +1,7 @@
 /* The administrator's side of a token, and of certificates that are taken back. */
 #include "core/log.h"
 #include "reports/client.h"
+#include "reports/host_key.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -49,7 +50,7 @@ static int make_account(struct client *client, MYSQL *connection, const char *na
         r = request->host_id ? enrolment_renew(connection, name, &enrolment, error)
                              : enrolment_create(connection, name, request->from, &enrolment, error);
     if (r == 0)
-        r = enrolment_set_key(connection, enrolment.host_id, request->public_key, error);
+        r = host_key_add(connection, enrolment.host_id, request->public_key, error);
     if (r == 0)
         r = token_approve(connection, request, &enrolment, error);
     if (r == 0)

@@ -2,6 +2,7 @@
  * administrator. */
 #include "reports/client.h"
 #include "reports/command.h"
+#include "reports/host_key.h"
 #include "reports/output.h"
 #include "reports/schema.h"
 
@@ -122,7 +123,7 @@ static int close_access(struct client *client, enum enrolment_end end, struct er
            " stays\n",
            name, there.host_id, n_sessions, n_sessions == 1 ? "" : "s");
     if (client->key_stolen) {
-        r = enrolment_revoke_keys(connection, there.host_id, error);
+        r = host_key_revoke(connection, there.host_id, error);
         if (r == 0)
             r = enrolment_note(connection, there.host_id, name, "key-stolen", NULL, error);
     }

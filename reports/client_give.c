@@ -7,6 +7,7 @@
 #include "recorder/bundle.h"
 #include "recorder/signing_key.h"
 #include "reports/client.h"
+#include "reports/host_key.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -134,7 +135,7 @@ static int make_account(struct giving *giving, enum client_action action, struct
                 : enrolment_reinstate(connection, giving->name, enrolment, error);
     enrolment->terms = NULL;
     if (r == 0 && giving->has_key)
-        r = enrolment_set_key(connection, enrolment->host_id, giving->public_key, error);
+        r = host_key_add(connection, enrolment->host_id, giving->public_key, error);
     return r;
 }
 

@@ -76,11 +76,6 @@ int enrolment_close(MYSQL *connection, const char *name, const struct enrolled *
                     struct error_text *error) MUST_CHECK;
 int enrolment_end_sessions(MYSQL *connection, const char *user, unsigned *n_sessions,
                            struct error_text *error) MUST_CHECK;
-/** The key with which the host signs from now on; an older one is retired, which is a row. */
-int enrolment_set_key(MYSQL *connection, uint64_t host_id, const uint8_t public_key[32],
-                      struct error_text *error) MUST_CHECK;
-/** What was signed with the host's keys and arrives from now on is false. */
-int enrolment_revoke_keys(MYSQL *connection, uint64_t host_id, struct error_text *error) MUST_CHECK;
 /** A row of enrolment_log. @p host_id 0: none yet; @p detail may be NULL. */
 int enrolment_note(MYSQL *connection, uint64_t host_id, const char *name, const char *action,
                    const char *detail, struct error_text *error) MUST_CHECK;

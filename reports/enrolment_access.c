@@ -2,7 +2,6 @@
  * already goes on, with all its privileges: so its sessions are ended, after the lock, until none
  * is left. A killed session's open transaction is rolled back. */
 #include "reports/enrolment.h"
-#include "reports/statement.h"
 
 #include <inttypes.h>
 #include <mysqld_error.h>
@@ -99,66 +98,4 @@ int enrolment_close(MYSQL *connection, const char *name, const struct enrolled *
         r = enrolment_note(connection, enrolled->host_id, name,
                            end == ENROLMENT_REVOKED ? "revoke" : "retire", NULL, error);
     return r == 0 ? enrolment_end_sessions(connection, enrolled->user, n_sessions, error) : r;
-}
-
-/* ---- keys ---- */
-
-static void write_hexadecimal(char *to, const uint8_t *bytes, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        snprintf(to + 2 * i, 3, "%02x", bytes[i]);
-}
-
-static int has_key(MYSQL *connection, const struct statement_value *values, bool *is_there,
-                   struct error_text *error)
-{
-    struct statement *statement AUTO_STATEMENT = NULL;
-    const struct slice *row;
-    int r =
-        statement_run(&statement, connection,
-                      "SELECT 1 FROM host_key WHERE host_id = :host AND public_key = UNHEX(:key)"
-                      " AND retired_at IS NULL AND revoked_at IS NULL",
-                      values, 2, "look at the host's key", error);
-    if (r == 0)
-        r = statement_next(statement, &row, error);
-    *is_there = r == STATEMENT_ROW;
-    return r < 0 ? r : 0;
-}
-
-static int retire_keys(MYSQL *connection, uint64_t host_id, struct error_text *error)
-{
-    return database_run(connection, error, "retire the host's key",
-                        "UPDATE host_key SET retired_at = UTC_TIMESTAMP(6)"
-                        " WHERE host_id = %" PRIu64 " AND retired_at IS NULL",
-                        host_id);
-}
-
-int enrolment_set_key(MYSQL *connection, uint64_t host_id, const uint8_t public_key[32],
-                      struct error_text *error)
-{
-    char digits[65];
-    write_hexadecimal(digits, public_key, 32);
-    const struct statement_value values[] = {
-        {.name = "host", .kind = STATEMENT_NUMBER, .number = host_id         },
-        {.name = "key",  .kind = STATEMENT_TEXT,   .text = slice_text(digits)},
-    };
-    bool is_there = false;
-    int r = has_key(connection, values, &is_there, error);
-    if (r < 0 || is_there)
-        return r;
-    r = retire_keys(connection, host_id, error);
-    return r == 0 ? statement_do(connection,
-                                 "INSERT INTO host_key (host_id, number, public_key, created_by)"
-                                 " SELECT :host, COALESCE(MAX(number), 0) + 1, UNHEX(:key),"
-                                 " CURRENT_USER() FROM host_key WHERE host_id = :host",
-                                 values, 2, "register the host's key", error)
-                  : r;
-}
-
-int enrolment_revoke_keys(MYSQL *connection, uint64_t host_id, struct error_text *error)
-{
-    return database_run(connection, error, "revoke the host's keys",
-                        "UPDATE host_key SET revoked_at = UTC_TIMESTAMP(6)"
-                        " WHERE host_id = %" PRIu64 " AND revoked_at IS NULL",
-                        host_id);
 }

@@ -54,6 +54,8 @@ static const struct key keys[] = {
            "Number of this host, given by `vestige client enroll`; 0: not enrolled"),
     PATH("agent", "defaults_file", defaults_file, "/etc/vestige/agent.cnf",
          "MariaDB option file with group [vestige]: where the server is, and the agent's account"),
+    PATH("agent", "signing_key", signing_key, SIGNING_KEY_DEFAULT,
+         "The key that signs this host's batches; without the file they are not signed"),
 
     NUMBER(KEY_U32, "reader", "interval_ms", reader_interval_ms, 10, 20, 20, "milliseconds",
            "Time between two readings of all sockets"),

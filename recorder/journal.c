@@ -437,6 +437,7 @@ static void checkpoint_header(struct journal *journal, const struct checkpoint *
     }
     memcpy(header->previous_hash, header->hash, BATCH_HASH_SIZE);
     header->kind = BATCH_CHECKPOINT;
+    header->format = BATCH_FORMAT;
     header->host_id = journal->chain.host_id;
     header->batch = checkpoint->covers;
     header->recovered = false;
@@ -450,7 +451,7 @@ static int write_checkpoint(struct journal *journal, const struct checkpoint *ch
     struct slice pieces[2];
     uint64_t bytes, former = journal_directory_bytes(journal->directory, JOURNAL_CHECKPOINT);
     checkpoint_header(journal, checkpoint, &header);
-    int error = batch_writer_finish(checkpoint->writer, &header, pieces);
+    int error = batch_writer_finish(checkpoint->writer, &header, NULL, pieces);
     if (!error)
         error = journal_directory_save(journal->directory, JOURNAL_CHECKPOINT, pieces, &bytes);
     if (!error)
@@ -587,6 +588,7 @@ static void set_options(struct journal *journal, const struct journal_options *o
     if (journal->options.seal_after_ms == 0)
         journal->options.seal_after_ms = SEAL_MS;
     journal->chain.host_id = options->host_id;
+    journal->chain.key = options->key;
     snprintf(journal->chain.boot_id, sizeof(journal->chain.boot_id), "%s", options->boot_id);
 }
 

@@ -290,17 +290,17 @@ enum ship_answer ship_statement_seal(struct ship_statements *statements,
 {
     static const char text[] =
         "INSERT INTO batch_in (host_id, batch, hash, previous_hash, format, boot_id, first_time, "
-        "last_time, n_lines, cursors, recovered, server_offset_us, digests) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+        "last_time, n_lines, births, cursors, recovered, server_offset_us, digests, signature) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
     enum ship_answer answer =
         prepare(statements, slice_of(text, sizeof(text) - 1), &statements->seal, error);
     if (answer != SHIP_OK)
         return answer;
     char first[TIME_SIZE], last[TIME_SIZE];
     uint64_t host_id = header->host_id, batch = header->batch, format = header->format;
-    uint64_t n_lines = header->n_lines, recovered = header->recovered;
+    uint64_t n_lines = header->n_lines, births = header->births, recovered = header->recovered;
     uint64_t offset = (uint64_t)statements->connection->server_offset_us;
-    MYSQL_BIND params[13] = {0};
+    MYSQL_BIND params[15] = {0};
     bind_number(&params[0], &host_id);
     bind_number(&params[1], &batch);
     bind_bytes(&params[2], slice_of(header->hash, BATCH_HASH_SIZE));
@@ -310,12 +310,15 @@ enum ship_answer ship_statement_seal(struct ship_statements *statements,
     bind_bytes(&params[6], time_text(header->first_us, first));
     bind_bytes(&params[7], time_text(header->last_us, last));
     bind_number(&params[8], &n_lines);
-    bind_bytes(&params[9], slice_text(header->cursors));
-    bind_number(&params[10], &recovered);
-    bind_number(&params[11], &offset);
-    params[11].is_unsigned = 0;
-    bind_bytes(&params[12], digests);
-    params[2].buffer_type = params[3].buffer_type = params[12].buffer_type = MYSQL_TYPE_BLOB;
+    bind_number(&params[9], &births);
+    bind_bytes(&params[10], slice_text(header->cursors));
+    bind_number(&params[11], &recovered);
+    bind_number(&params[12], &offset);
+    params[12].is_unsigned = 0;
+    bind_bytes(&params[13], digests);
+    bind_bytes(&params[14], slice_of(header->signature, SIGNATURE_SIZE));
+    params[2].buffer_type = params[3].buffer_type = params[13].buffer_type = MYSQL_TYPE_BLOB;
+    params[14].buffer_type = batch_header_signed(header) ? MYSQL_TYPE_BLOB : MYSQL_TYPE_NULL;
     return execute_single(statements->seal, params, error);
 }
 

@@ -22,6 +22,7 @@ int tree_command(int argc, char **argv);
 int diff_command(int argc, char **argv);
 int user_command(int argc, char **argv);
 int query_command(int argc, char **argv);
+int seal_command(int argc, char **argv);
 int export_command(int argc, char **argv);
 int status_command(int argc, char **argv);
 int sync_command(int argc, char **argv);

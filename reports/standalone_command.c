@@ -207,10 +207,17 @@ static void read_agent(struct standalone *standalone)
 
 static int start_agent(struct standalone *standalone)
 {
-    char configuration[4096];
+    char configuration[4096], key[4096];
     private_directory_file(&standalone->directory, "vestiged.conf", configuration);
-    const char *const argv[] = {
-        "vestiged", "--config", configuration, "--own", standalone->directory.path, NULL};
+    private_directory_file(&standalone->directory, "signing.key", key);
+    const char *const argv[] = {"vestiged",
+                                "--config",
+                                configuration,
+                                "--signing-key",
+                                key,
+                                "--own",
+                                standalone->directory.path,
+                                NULL};
     const struct child_options options = {.name = "vestiged",
                                           .path = standalone->agent_program,
                                           .argv = argv,

@@ -34,6 +34,7 @@ static const struct command commands[] = {
     {"status",     status_command,     "how the agent, the hosts and the server are doing"           },
     {"sync",       sync_command,       "wait until all that was seen can be queried"                 },
     {"doctor",     doctor_command,     "what of this host's set-up loses evidence"                   },
+    {"seal",       seal_command,       "where the chain of each host ends, to be kept elsewhere"     },
     {"journal",    journal_command,    "list, show and check batches that are not shipped yet"       },
     {"server",     server_command,     "set up and keep a central MariaDB"                           },
     {"client",     client_command,     "credentials of hosts: enroll, list, rotate, revoke"          },

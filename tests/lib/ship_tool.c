@@ -2,7 +2,7 @@
  * Drives the shipper without an agent:
  *
  *   ship_tool --journal DIR --defaults FILE [--host N] [--fill ROWS] [what the rows are like]
- *             [--only-fill] [--timeout MS] [--bare] [--hold]
+ *             [--key FILE] [--only-fill] [--timeout MS] [--bare] [--hold]
  *
  * opens the journal in DIR, optionally appends generated rows of `process`, ships what is there,
  * and prints "name value" lines: all counters, and the shipper's status. Exit status 0: the journal
@@ -21,7 +21,7 @@
 #include <time.h>
 
 struct settings {
-    const char *journal, *defaults;
+    const char *journal, *defaults, *key;
     struct made_rows rows;
     uint64_t host_id, fill, timeout_ms, retry_first_ms, retry_most_ms, schema_version;
     uint64_t only_fill, hold, bare; /* flags */
@@ -36,6 +36,7 @@ static const struct field {
 } fields[] = {
     {"journal",     FIELD_TEXT,   offsetof(struct settings, journal)        },
     {"defaults",    FIELD_TEXT,   offsetof(struct settings, defaults)       },
+    {"key",         FIELD_TEXT,   offsetof(struct settings, key)            },
     {"host",        FIELD_NUMBER, offsetof(struct settings, host_id)        },
     {"fill",        FIELD_NUMBER, offsetof(struct settings, fill)           },
     {"bad",         FIELD_NUMBER, offsetof(struct settings, rows.n_bad)     },
@@ -77,6 +78,7 @@ static void parse(struct settings *settings, int argc, char **argv)
 struct tool {
     struct settings settings;
     struct counters counters;
+    struct signing_key *key; /* NULL: batches are not signed */
     struct journal *journal;
     struct shipper *_Atomic shipper;
 };
@@ -111,9 +113,13 @@ static double seconds(void)
 static int open_journal(struct tool *tool, struct error_text *error)
 {
     struct journal_recovery recovery;
+    int r = tool->settings.key ? signing_key_load(&tool->key, tool->settings.key, error) : 0;
+    if (r != 0)
+        return r;
     struct journal_options journal_options = {.directory = tool->settings.journal,
                                               .host_id = tool->settings.host_id,
                                               .boot_id = MADE_BOOT_ID,
+                                              .key = tool->key,
                                               .counters = &tool->counters,
                                               .sealed = sealed,
                                               .sealed_user = tool};
@@ -225,5 +231,6 @@ int main(int argc, char **argv)
                      ? ship_bare(tool.journal, tool.settings.defaults, tool.settings.host_id)
                      : ship(&tool, &error);
     journal_free(tool.journal);
+    signing_key_free(tool.key);
     return status;
 }

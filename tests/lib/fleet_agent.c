@@ -25,6 +25,7 @@ struct later {
 struct fleet_agent {
     struct fleet_agent_options options;
     struct counters counters;
+    struct signing_key *key;
     struct journal *journal;
     struct row_sink sink;
     struct shipper *shipper;
@@ -248,6 +249,22 @@ static void lost(void *user, const struct shipper_loss *loss)
         agent->n_damaged += loss->n;
 }
 
+static int open_journal(struct fleet_agent *agent, struct error_text *error)
+{
+    const struct fleet_agent_options *options = &agent->options;
+    int r = options->signing_key ? signing_key_load(&agent->key, options->signing_key, error) : 0;
+    if (r != 0)
+        return r;
+    struct journal_options journal_options = {.directory = options->journal,
+                                              .host_id = options->host_id,
+                                              .boot_id = FLEET_BOOT_ID,
+                                              .key = agent->key,
+                                              .counters = &agent->counters,
+                                              .sealed = sealed,
+                                              .sealed_user = agent};
+    return journal_open(&agent->journal, &journal_options, NULL, error);
+}
+
 int fleet_agent_new(struct fleet_agent **agentp, const struct fleet_agent_options *options,
                     struct error_text *error)
 {
@@ -257,15 +274,9 @@ int fleet_agent_new(struct fleet_agent **agentp, const struct fleet_agent_option
     agent->options = *options;
     pthread_mutex_init(&agent->lock, NULL);
     agent->random = fleet_mix(options->seed * 1000003 + options->host_id);
-    struct journal_options journal_options = {.directory = options->journal,
-                                              .host_id = options->host_id,
-                                              .boot_id = FLEET_BOOT_ID,
-                                              .counters = &agent->counters,
-                                              .sealed = sealed,
-                                              .sealed_user = agent};
-    int r = journal_open(&agent->journal, &journal_options, NULL, error);
+    int r = open_journal(agent, error);
     if (r != 0) {
-        free(agent);
+        fleet_agent_free(agent);
         return r;
     }
     agent->sink = journal_sink(agent->journal);
@@ -296,6 +307,7 @@ struct fleet_agent *fleet_agent_free(struct fleet_agent *agent)
         return NULL;
     shipper_free(set_shipper(agent, NULL), 0);
     journal_free(agent->journal);
+    signing_key_free(agent->key);
     line_deinit(&agent->line);
     fleet_lag_deinit(&agent->lag);
     pthread_mutex_destroy(&agent->lock);

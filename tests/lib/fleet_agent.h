@@ -15,6 +15,7 @@ struct fleet_agent_options {
     uint64_t host_id;
     const char *defaults_file;
     const char *journal;
+    const char *signing_key; /* NULL: batches are not signed */
     uint64_t seed;
     double rows_per_second;                 /* half of them one by one, half in bursts */
     unsigned retry_first_ms, retry_most_ms; /* 0: the shipper's */

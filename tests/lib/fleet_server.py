@@ -4,15 +4,18 @@ import os
 import pathlib
 import re
 import shutil
+import socket
 import subprocess
 import tempfile
 import threading
 import time
 
 from private_server import PrivateServer, Refused
-from vestige_test import BIN
+from vestige_test import BIN, run
 
 FLEET_TOOL = os.environ.get("FLEET_TOOL", os.path.join(BIN, "..", "tests", "bin", "fleet_tool"))
+MAKE_CA = pathlib.Path(__file__).resolve().parents[2] / "deploy" / "fleet" / "make-ca"
+ADDRESS = "127.0.0.1"
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 
 # What a server of a fleet is given beside what `vestige server init` demands; see the option --memory.
@@ -30,10 +33,13 @@ COUNTED = ("Connections", "Threads_connected", "Threads_running", "Max_used_conn
 
 
 class FleetServer(PrivateServer):
-    def __init__(self, n_agents, memory, keep=None):
+    def __init__(self, n_agents, memory, keep=None, tls=False):
         self.keep = bool(keep)
-        self.fleet_settings = settings_for(n_agents, memory)
-        super().__init__(directory=keep, **self.fleet_settings)
+        self.authority = tempfile.mkdtemp(prefix="vestige-authority-") if tls else None
+        settings = settings_for(n_agents, memory)
+        if tls:
+            settings.update(self.make_certificates())
+        super().__init__(directory=keep, **settings)
         self.descriptor_limit()
         try:
             self.vestige("server", "init")
@@ -41,12 +47,27 @@ class FleetServer(PrivateServer):
             self.close()
             raise
 
+    def make_certificates(self):
+        run(MAKE_CA, "--directory", self.authority, ADDRESS)
+        with socket.socket() as probe:
+            probe.bind((ADDRESS, 0))
+            self.port = probe.getsockname()[1]
+        return {"port": str(self.port), "bind_address": ADDRESS, "ssl_ca": f"{self.authority}/ca.pem",
+                "ssl_cert": f"{self.authority}/{ADDRESS}.pem", "ssl_key": f"{self.authority}/{ADDRESS}.key"}
+
+    def enrol_options(self):
+        if not self.authority:
+            return ()
+        return ("--address", ADDRESS, "--from", ADDRESS, "--port", str(self.port), "--ca-directory", self.authority)
+
     def descriptor_limit(self):
         """Files of partitions are many; a server that may open few closes and opens them all the time."""
         with open(f"/proc/{self.process.pid}/limits", encoding="ascii") as file:
             self.files = next(line.split()[3] for line in file if line.startswith("Max open files"))
 
     def close(self):
+        if self.authority:
+            shutil.rmtree(self.authority, ignore_errors=True)
         if self.keep:
             self.stop()
         else:
@@ -86,27 +107,35 @@ class Fleet:
                                                        dir=journals or "/dev/shm"))
         self.hosts = []
 
-    def enrol(self, progress):
+    def enrol(self):
+        """All of them in the way that is for many. Returns the seconds that it took."""
+        names = [f"simulated-{number}" for number in range(self.n)]
+        names_file, hosts = self.directory / "names", self.directory / "hosts"
+        names_file.write_text("\n".join(names) + "\n")
+        hosts.mkdir()
         begin = time.monotonic()
-        for number in range(self.n):
-            directory = self.directory / f"host-{number}"
-            self.server.vestige("client", "enroll", f"simulated-{number}", "--directory", directory)
-            self.hosts.append((self.host_id(directory), directory))
-            if (number + 1) % 100 == 0 or number + 1 == self.n:
-                progress(f"{number + 1} of {self.n} hosts enrolled, {time.monotonic() - begin:.1f} s")
-        return time.monotonic() - begin
+        self.server.vestige("client", "enroll", "--from-file", names_file, "--directory", hosts,
+                            "--host-directory", "/where-it-is", *self.server.enrol_options())
+        took = time.monotonic() - begin
+        for name in names:
+            # The files are used where they are, and not where a host would have them.
+            options = hosts / name / "agent.cnf"
+            options.write_text(options.read_text().replace("/where-it-is", str(hosts / name)))
+            self.hosts.append((self.host_id(hosts / name), hosts / name))
+        return took
 
     @staticmethod
     def host_id(directory):
         return int(re.search(r"^host_id\s*=\s*(\d+)", (directory / "vestiged.conf").read_text(), re.M)[1])
 
-    def list_file(self, n=None):
-        """The file that fleet_tool reads, of the first n hosts, with journals that are empty."""
-        for journal in self.directory.glob("host-*/journal"):
-            shutil.rmtree(journal)
-        path = self.directory / "agents"
-        path.write_text("".join(f"{host}\t{directory}/agent.cnf\t{directory}/journal\n"
-                                for host, directory in self.hosts[:n or self.n]))
+    def list_file(self, n=None, name="agents", first=0):
+        """The file that fleet_tool reads, of n hosts, with journals that are empty."""
+        chosen = self.hosts[first:first + (n or self.n)]
+        for _, directory in chosen:
+            shutil.rmtree(directory / "journal", ignore_errors=True)
+        path = self.directory / name
+        path.write_text("".join(f"{host}\t{directory}/agent.cnf\t{directory}/journal\t{directory}/signing.key\n"
+                                for host, directory in chosen))
         return path
 
     def remove(self):

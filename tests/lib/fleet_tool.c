@@ -30,11 +30,11 @@
 #define LATE_US    5000000
 #define SECOND_US  UINT64_C(1000000)
 #define WAIT_MS    600000
-#define LINE_BYTES 8192
+#define LINE_BYTES 16384
 
 struct place {
     uint64_t host_id;
-    char *defaults, *journal;
+    char *defaults, *journal, *key;
 };
 
 struct tool {
@@ -67,19 +67,20 @@ static uint64_t now_us(void)
 
 static void read_places(struct tool *tool)
 {
-    char line[LINE_BYTES], defaults[4096], journal[4096];
+    char line[LINE_BYTES], defaults[4096], journal[4096], key[4096];
     FILE *file = fopen(tool->agents_file, "re");
     if (!file)
         give_up("the file of the agents cannot be read");
     while (fgets(line, sizeof(line), file)) {
         struct place place = {0};
-        if (sscanf(line, "%" SCNu64 "\t%4095[^\t]\t%4095[^\n]", &place.host_id, defaults,
-                   journal) != 3)
+        if (sscanf(line, "%" SCNu64 "\t%4095[^\t]\t%4095[^\t]\t%4095[^\n]", &place.host_id,
+                   defaults, journal, key) != 4)
             give_up("a line of the file of the agents cannot be read");
         place.defaults = strdup(defaults);
         place.journal = strdup(journal);
+        place.key = strdup(key);
         tool->places = reallocarray(tool->places, tool->n + 1, sizeof(place));
-        if (!tool->places || !place.defaults || !place.journal)
+        if (!tool->places || !place.defaults || !place.journal || !place.key)
             give_up("not enough memory");
         tool->places[tool->n++] = place;
     }
@@ -97,6 +98,7 @@ static void open_agent(struct tool *tool, size_t i)
         .host_id = place->host_id,
         .defaults_file = place->defaults,
         .journal = place->journal,
+        .signing_key = strcmp(place->key, "-") == 0 ? NULL : place->key,
         .seed = tool->seed,
         .rows_per_second = tool->rows_per_second / (double)tool->n,
         .retry_most_ms = (unsigned)tool->retry_most,
@@ -117,6 +119,7 @@ static void free_places(struct tool *tool)
     for (size_t i = 0; i < tool->n; i++) {
         free(tool->places[i].defaults);
         free(tool->places[i].journal);
+        free(tool->places[i].key);
     }
     free(tool->places);
     free(tool->agents);

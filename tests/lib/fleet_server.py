@@ -1,5 +1,6 @@
 """A server for a fleet of simulated agents, enrolled with the programs that enrol, and what it costs."""
 
+import configparser
 import os
 import pathlib
 import re
@@ -14,15 +15,21 @@ from private_server import PrivateServer, Refused
 from vestige_test import BIN, run
 
 FLEET_TOOL = os.environ.get("FLEET_TOOL", os.path.join(BIN, "..", "tests", "bin", "fleet_tool"))
-MAKE_CA = pathlib.Path(__file__).resolve().parents[2] / "deploy" / "fleet" / "make-ca"
+DEPLOY = pathlib.Path(__file__).resolve().parents[2] / "deploy" / "fleet"
+MAKE_CA = DEPLOY / "make-ca"
+SERVER_OPTIONS = DEPLOY / "server.cnf"
+STATEMENTS_A_HOST = 16
 ADDRESS = "127.0.0.1"
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 
-# What a server of a fleet is given beside what `vestige server init` demands; see the option --memory.
+
 def settings_for(n_agents, memory):
-    return {"innodb_buffer_pool_size": memory, "innodb_log_file_size": "1G",
-            "max_connections": str(n_agents + 50), "table_open_cache": str(max(2000, 30 * n_agents)),
-            "max_prepared_stmt_count": str(max(16382, 60 * n_agents)), "skip_name_resolve": "1"}
+    """Those of deploy/fleet/server.cnf, for so many agents."""
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.read(SERVER_OPTIONS)
+    return dict(parser["mariadbd"]) | {
+        "innodb_buffer_pool_size": memory, "max_connections": str(n_agents + 50),
+        "max_prepared_stmt_count": str(max(16382, STATEMENTS_A_HOST * n_agents))}
 
 
 COUNTED = ("Connections", "Threads_connected", "Threads_running", "Max_used_connections", "Com_commit",
@@ -33,10 +40,10 @@ COUNTED = ("Connections", "Threads_connected", "Threads_running", "Max_used_conn
 
 
 class FleetServer(PrivateServer):
-    def __init__(self, n_agents, memory, keep=None, tls=False):
+    def __init__(self, n_agents, memory, keep=None, tls=False, **others):
         self.keep = bool(keep)
         self.authority = tempfile.mkdtemp(prefix="vestige-authority-") if tls else None
-        settings = settings_for(n_agents, memory)
+        settings = settings_for(n_agents, memory) | others
         if tls:
             settings.update(self.make_certificates())
         super().__init__(directory=keep, **settings)
@@ -48,7 +55,7 @@ class FleetServer(PrivateServer):
             raise
 
     def make_certificates(self):
-        run(MAKE_CA, "--directory", self.authority, ADDRESS)
+        run(str(MAKE_CA), "--directory", self.authority, ADDRESS)
         with socket.socket() as probe:
             probe.bind((ADDRESS, 0))
             self.port = probe.getsockname()[1]

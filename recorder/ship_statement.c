@@ -2,6 +2,9 @@
  * Arrays are bound by a callback of libmariadb, which is asked for one row after the other while
  * the packet is built, so that the packed rows are copied once and no arrays of pointers are made.
  * Everything is bound as text, as it stands in the journal, except numbers of our own.
+ *
+ * A statement takes 100 KiB of the server's memory, and the server has a limit for all agents
+ * together (max_prepared_stmt_count). So only those are kept that were used last.
  */
 #include "recorder/ship_statement.h"
 
@@ -12,11 +15,14 @@
 #define TIME_SIZE 40
 #define SECOND_US UINT64_C(1000000)
 #define DAY_US    (UINT64_C(86400) * SECOND_US)
+#define KEPT_N    12 /* statements for rows; a busy host uses eight all the time */
 
 struct ship_statements {
     struct ship_connection *connection;
     uint64_t host_id;
     MYSQL_STMT *rows[TABLE_N][VERB_N];
+    uint64_t used[TABLE_N][VERB_N], n_used; /* when each was used last, by number */
+    size_t n_kept;
     MYSQL_STMT *seal, *reject;
 };
 
@@ -197,17 +203,40 @@ static void bind_array(struct binding *binding, MYSQL_BIND *params)
     }
 }
 
+static void close_unused(struct ship_statements *statements)
+{
+    MYSQL_STMT **oldest = NULL;
+    uint64_t used = UINT64_MAX;
+    for (size_t i = 0; i < TABLE_N * VERB_N; i++) {
+        size_t table = i / VERB_N, verb = i % VERB_N;
+        if (!statements->rows[table][verb] || statements->used[table][verb] > used)
+            continue;
+        oldest = &statements->rows[table][verb];
+        used = statements->used[table][verb];
+    }
+    if (!oldest)
+        return;
+    close_statement(*oldest);
+    *oldest = NULL;
+    statements->n_kept--;
+}
+
 static enum ship_answer prepare_rows(struct ship_statements *statements,
                                      const struct ship_array *array, struct ship_error *error)
 {
     MYSQL_STMT **statementp = &statements->rows[array->table][array->verb];
+    statements->used[array->table][array->verb] = ++statements->n_used;
     if (*statementp)
         return SHIP_OK;
     struct buffer text CLEANUP(buffer_deinit) = BUFFER_NULL;
     ship_statement_text(&text, array->table, array->verb, statements->host_id);
     if (text.failed)
         return ship_error_set(error, SHIP_FAILED, "not enough memory for a statement");
-    return prepare(statements, buffer_slice(&text), statementp, error);
+    if (statements->n_kept == KEPT_N)
+        close_unused(statements);
+    enum ship_answer answer = prepare(statements, buffer_slice(&text), statementp, error);
+    statements->n_kept += answer == SHIP_OK;
+    return answer;
 }
 
 enum ship_answer ship_statement_execute(struct ship_statements *statements,

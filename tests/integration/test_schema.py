@@ -173,7 +173,8 @@ class Schema(ServerTest):
             " SELECT definer FROM information_schema.events WHERE event_schema = 'vestige'")}
         self.assertEqual(definers, {"vestige_maintainer@localhost", "vestige_asker@localhost",
                                     "vestige_scheduler@localhost"})
-        for user in ("vestige_owner", "vestige_maintainer", "vestige_asker", "vestige_scheduler"):
+        for user in ("vestige_owner", "vestige_maintainer", "vestige_asker", "vestige_scheduler",
+                     "vestige_registrar"):
             self.assertIn("ACCOUNT LOCK", self.root.value(f"SHOW CREATE USER {user}@localhost"))
         self.assertEqual(self.root.run("SHOW GRANTS FOR vestige_owner@localhost")[0][0].split(" IDENT")[0],
                          "GRANT USAGE ON *.* TO `vestige_owner`@`localhost`")
@@ -222,9 +223,10 @@ class Interrupted(ServerTest):
     def fresh(self):
         self.root.run("DROP DATABASE IF EXISTS vestige")
         for role in ("vestige_agent", "vestige_reader", "vestige_admin", "vestige_grafana",
-                     "vestige_notifier"):
+                     "vestige_notifier", "vestige_verifier", "vestige_newcomer"):
             self.root.run(f"DROP ROLE IF EXISTS {role}")
-        for user in ("vestige_owner", "vestige_maintainer", "vestige_asker", "vestige_scheduler"):
+        for user in ("vestige_owner", "vestige_maintainer", "vestige_asker", "vestige_scheduler",
+                     "vestige_registrar"):
             self.root.run(f"DROP USER IF EXISTS {user}@localhost")
 
     def description(self):

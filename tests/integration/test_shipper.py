@@ -337,6 +337,26 @@ class Quarantine(ShipTest):
         # each with a savepoint, two undone, one question where it was, and one insert
         self.assertLess(used, 500 * 16)
 
+    def statements(self, *names):
+        return [int(self.server.value("SELECT variable_value FROM information_schema.global_status"
+                                      " WHERE variable_name = %s", name)) for name in names]
+
+    def test_good_batches_need_no_savepoints(self):
+        names = "Com_savepoint", "Com_rollback", "Com_begin"
+        before = self.statements(*names)
+        result = self.tool.run("--fill", 25000, "--open", 100, "--settle", 50)
+        self.assert_shipped(result)
+        after = self.statements(*names)
+        self.assertEqual([0, 0, result.batches_shipped], [b - a for a, b in zip(before, after)])
+
+    def test_care_is_for_batches_with_bad_rows_and_the_one_after(self):
+        names = "Com_rollback", "Com_begin"
+        before = self.statements(*names)
+        # The 25,000th and the last: between them are whole batches without one.
+        result = self.bad_rows(2, 50000)
+        after = self.statements(*names)
+        self.assertEqual([2, result.batches_shipped + 2], [b - a for a, b in zip(before, after)])
+
     def test_all_rows_bad(self):
         self.bad_rows(3000, 3000)
 

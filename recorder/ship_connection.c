@@ -8,6 +8,8 @@
 
 #include "core/cleanup.h"
 #include "core/option_file.h"
+#include "core/private_file.h"
+#include "recorder/credential.h"
 
 #include <errmsg.h>
 #include <fcntl.h>
@@ -16,11 +18,12 @@
 #include <string.h>
 #include <time.h>
 
-#define CONNECT_TIMEOUT 5  /* seconds */
-#define ANSWER_TIMEOUT  30 /* seconds */
-#define LOCK_TIMEOUT    "15"
-#define WAIT_TIMEOUT    "180" /* seconds; an idle connection is tried more often */
-#define CLOCK_READINGS  3
+#define CONNECT_TIMEOUT  5  /* seconds */
+#define ANSWER_TIMEOUT   30 /* seconds */
+#define LOCK_TIMEOUT     "15"
+#define WAIT_TIMEOUT     "180" /* seconds; an idle connection is tried more often */
+#define CLOCK_READINGS   3
+#define CERTIFICATE_MOST (1 << 20)
 #define SQL_MODE                                                                                   \
     "STRICT_TRANS_TABLES,STRICT_ALL_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,"                          \
     "ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
@@ -224,6 +227,30 @@ static const char *advice(unsigned number)
     }
 }
 
+/** A server that refuses a certificate ends the connection, and mostly its reason is lost. What can
+ *  be known here is told; the rest is in the server's log. */
+static void append_certificate(MYSQL *mysql, char *text, size_t size)
+{
+    struct buffer pem CLEANUP(buffer_deinit) = BUFFER_NULL;
+    const char *path = mysql->options.ssl_cert;
+    unsigned number = mysql_errno(mysql);
+    int64_t until;
+    if (!over_tcp(mysql) || !path || !*path)
+        return;
+    size_t length = strlen(text);
+    if (private_file_read(path, CERTIFICATE_MOST, &pem, NULL) == 0 &&
+        credential_certificate_until(buffer_slice(&pem), &until) == 0 && until <= time(NULL))
+        snprintf(
+            text + length, size - length,
+            "; this host's certificate %.100s has expired: `vestige client rotate` makes another",
+            path);
+    else if (number == CR_SERVER_LOST || strstr(mysql_error(mysql), "alert"))
+        snprintf(
+            text + length, size - length,
+            "; the server refuses this host's certificate, it seems: is it revoked, or of another"
+            " authority? Its error log says");
+}
+
 static void describe_failure(struct ship_connection *connection, struct ship_error *error)
 {
     MYSQL *mysql = connection->mysql;
@@ -235,6 +262,7 @@ static void describe_failure(struct ship_connection *connection, struct ship_err
                   : (mysql->options.unix_socket ? mysql->options.unix_socket : "(default)"),
               mysql->options.user ? mysql->options.user : "", mysql_error(mysql), error->number,
               advice(error->number));
+    append_certificate(mysql, error->text.text, sizeof(error->text.text));
 }
 
 /** An unreadable file is silently left out by the library. */

@@ -6,6 +6,7 @@ and when the fault is mended all rows are there, once.
 The agent is the real shipper with a journal of its own (ship_tool), the identities are those that
 `vestige client enroll` gives."""
 
+import json
 import os
 import shutil
 import socket
@@ -392,6 +393,34 @@ class Cleartext(TlsTest):
             done = run(VESTIGE, "client", "list", "--format", "csv", f"--defaults-file={path}", "--host", ADDRESS,
                        check=False)
             self.assertEqual(done.returncode, status, done.stderr)
+
+
+class Doctor(TlsTest):
+    """What is wrong with a host's credential is told before it is too late."""
+
+    def found(self):
+        configuration = os.path.join(self.elsewhere, "vestiged.conf")
+        with open(configuration, "w") as file:
+            file.write(f"[agent]\ndefaults_file = {self.host.defaults}\nstate_directory = {self.elsewhere}/none\n")
+        done = run(VESTIGE, "doctor", "--format", "json", "--config", configuration, check=False)
+        return {row["what"]: (row["level"], row["found"]) for row in json.loads(done.stdout)["rows"]}
+
+    def test_certificate(self):
+        self.assertEqual(self.found()["certificate"][0], "ok")
+        self.assertNotIn("connection to the server", self.found())
+        for days, level, words in (("60", "ok", "good until"), ("29", "WRONG", "good until"), ("-1", "WRONG", "expired on")):
+            path = self.server.sign(f"days{days}", "/CN=agent", "clientAuth", days=days)
+            self.host.edit(ssl_cert=path + ".pem")
+            self.assertEqual(self.found()["certificate"][0].lower(), level.lower())
+            self.assertIn(words, self.found()["certificate"][1])
+        self.host.edit(ssl_cert=self.server.path("ca.key"))
+        self.assertIn("holds none", self.found()["certificate"][1])
+        self.host.edit(ssl_cert="/nonexistent")
+        self.assertIn("cannot read", self.found()["certificate"][1])
+
+    def test_cleartext(self):
+        self.host.edit(allow_cleartext=1)
+        self.assertEqual(self.found()["connection to the server"][1], "allow-cleartext is set")
 
 
 if __name__ == "__main__":

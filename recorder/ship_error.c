@@ -36,6 +36,7 @@ enum ship_answer ship_error_classify(unsigned number)
     case CR_SERVER_GONE_ERROR:
     case CR_SERVER_LOST:
     case CR_SERVER_LOST_EXTENDED:
+    case CR_SSL_CONNECTION_ERROR: /* 2026: a connection that was there ends so, too */
         return SHIP_LOST;
     default:
         return SHIP_FAILED;

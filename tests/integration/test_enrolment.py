@@ -149,6 +149,7 @@ class Files(Fleet):
         broken = self.path("ca")
         for what, text, words in (("ca.key", None, "cannot read"), ("ca.key", "nonsense", "holds no key"),
                                   ("ca.pem", "nonsense", "holds no certificate"),
+                                  ("ca.key", "encrypted", "holds no key that can be read without a password"),
                                   ("ca.key", "foreign", "is not the key of"),
                                   ("ca.pem", "agent", "is not the key of")):
             shutil.rmtree(broken, ignore_errors=True)
@@ -158,6 +159,8 @@ class Files(Fleet):
                 os.unlink(path)
             elif text == "foreign":
                 run("openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", path)
+            elif text == "encrypted":
+                run("openssl", "pkcs8", "-topk8", "-in", self.server.path("ca.key"), "-out", path, "-passout", "pass:x")
             elif text == "agent":
                 shutil.copy(self.server.path(ADDRESS + ".pem"), path)
             else:
@@ -628,10 +631,13 @@ class Bulk(Fleet):
             self.assert_private(self.path("all", name), *FILES)
         self.assertTrue(self.enrolled(two)["account"].endswith("@198.18.%"))
         before = self.enrolled(one)
+        shutil.rmtree(self.path("all", two))
         self.hosts(f"{one}\n{two}\n{self.name}-d\n")
         done = self.enroll_all("--directory", self.path("all"))
         self.assertIn("1 enrolled, 2 there already, 0 failed", done.stdout)
         self.assertIn("hosts line 1: host", done.stderr)
+        self.assertNotIn(f"client rotate {one}` makes them", done.stderr)
+        self.assertIn(f"client rotate {two}` makes them", done.stderr)
         self.assertEqual(self.enrolled(one), before)
 
     def test_bundles_and_tokens(self):

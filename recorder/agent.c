@@ -463,6 +463,8 @@ static void append_status(void *user, struct buffer *out)
                       agent->sources.missing[i].reason);
     if (journal.error[0])
         buffer_printf(out, "journal_error %s\n", journal.error);
+    if (shipper.is_clear)
+        buffer_append_text(out, "server_cleartext yes\n");
     if (shipper.error[0])
         buffer_printf(out, "ship_error %s\n", shipper.error);
 }

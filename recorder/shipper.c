@@ -94,10 +94,16 @@ static void show_connection(struct shipper *shipper)
     shipper->status.connected = true;
     shipper->status.server_offset_us = shipper->delivery.connection.server_offset_us;
     shipper->status.server_offset_known = true;
+    bool told = shipper->status.is_clear;
+    shipper->status.is_clear = shipper->delivery.connection.is_clear;
     if (shipper->connecting_failed)
         shipper->status.error[0] = '\0';
     shipper->connecting_failed = false;
     pthread_mutex_unlock(&shipper->lock);
+    if (shipper->delivery.connection.is_clear && !told)
+        log_warning(SUBSYSTEM,
+                    "EVIDENCE IS SENT IN CLEAR, as allow-cleartext in the option file says:"
+                    " anybody on the way can read and change it");
 }
 
 static void show_success(struct shipper *shipper, uint64_t batch)

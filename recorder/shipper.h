@@ -36,6 +36,7 @@ struct shipper_status {
     uint64_t last_shipped; /* batch; 0: none by this run */
     uint64_t n_waiting;
     bool connected;
+    bool is_clear; /* the connection is not encrypted */
     int64_t server_offset_us; /* server's clock minus ours, measured at connecting */
     bool server_offset_known;
     char error[512]; /* why it does not ship; "" when it does */

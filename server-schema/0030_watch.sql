@@ -113,7 +113,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON server_setting TO vestige_watcher@localh
 GRANT SELECT, INSERT, UPDATE ON maintenance_run TO vestige_watcher@localhost;
 GRANT EXECUTE ON PROCEDURE vestige_conclude TO vestige_watcher@localhost;
 -- vestige_conclude (0027) takes a subject that is known by an update that changes nothing.
-GRANT UPDATE (run_id) ON schedule_finding TO vestige_scheduler@localhost;
+GRANT UPDATE ON schedule_finding TO vestige_scheduler@localhost;
 
 -- Signs of life.
 
@@ -392,7 +392,7 @@ BEGIN
              UNION ALL
             SELECT k.name, NULL, k.value, 1 FROM server_setting k
              WHERE NOT EXISTS (SELECT 1 FROM information_schema.global_variables g
-                                WHERE g.variable_name = k.name)
+                                WHERE LOWER(g.variable_name) = k.name)
                AND NOT EXISTS (SELECT 1 FROM watch_setting w WHERE k.name = CONCAT('watch_setting ', w.name,
                                       IF(w.host_id = 0, '', CONCAT(' of host ', w.host_id))))
                AND NOT EXISTS (SELECT 1 FROM information_schema.events x WHERE x.event_schema = DATABASE()

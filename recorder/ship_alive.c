@@ -47,7 +47,8 @@ bool ship_alive_due(const struct ship_alive *alive)
 /** A sixth of the time is left to chance, so that a fleet does not beat as one. */
 static void set_due(struct ship_alive *alive)
 {
-    alive->due_ms = now_ms() + alive->every_ms - (int64_t)(any_number() % (alive->every_ms / 6 + 1));
+    alive->due_ms =
+        now_ms() + alive->every_ms - (int64_t)(any_number() % (alive->every_ms / 6 + 1));
 }
 
 static uint64_t age_us(uint64_t oldest_us)

@@ -512,6 +512,12 @@ BEGIN NOT ATOMIC
   END IF;
 END;
 
+-- Findings about the server itself have no host.
+CREATE OR REPLACE ALGORITHM = MERGE DEFINER = vestige_owner@localhost SQL SECURITY DEFINER VIEW v_time_finding AS
+SELECT t.created_at AS `time`, t.day, COALESCE(h.name, '(server)') AS host, t.class, t.subject,
+       t.destroyed_at AS time_end, 1 AS `value`, t.host_id, t.id
+  FROM finding t LEFT JOIN enrolment h ON h.host_id = t.host_id;
+
 -- A rule of the server is no schedule that could be removed.
 CREATE OR REPLACE DEFINER = vestige_scheduler@localhost
   PROCEDURE vestige_schedule_remove(IN which BIGINT UNSIGNED, OUT n_removed INT)

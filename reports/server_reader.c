@@ -1,0 +1,72 @@
+/* `vestige server reader`: an account for a person, with an option file that any MariaDB client
+ * takes. The password is in that file and in no statement. */
+#include "reports/command.h"
+#include "reports/enrolment.h"
+#include "reports/server.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/** Where the holder of the account finds the server: as this command did. */
+static struct enrolment_server place_of(MYSQL *connection)
+{
+    bool by_socket = strstr(mysql_get_host_info(connection), "UNIX socket") != NULL;
+    return (struct enrolment_server){.socket = by_socket ? connection->unix_socket : NULL,
+                                     .host = connection->host,
+                                     .port = connection->port,
+                                     .database = database_name(connection)};
+}
+
+static int make_directory(const char *directory, struct error_text *error)
+{
+    if (mkdir(directory, 0700) == 0 || errno == EEXIST)
+        return 0;
+    int r = -errno;
+    return error_set(error, r, "%.200s cannot be made: %s", directory, strerror(-r));
+}
+
+/** The role of an administrator holds that of a reader. */
+static int make_administrator(MYSQL *connection, const struct enrolment *account,
+                              struct error_text *error)
+{
+    static const char doing[] = "give the role vestige_admin";
+    int r = database_run(connection, error, doing, "GRANT vestige_admin TO `%s`@`%s`",
+                         account->user, account->from);
+    return r < 0 ? r
+                 : database_run(connection, error, doing,
+                                "SET DEFAULT ROLE vestige_admin FOR `%s`@`%s`", account->user,
+                                account->from);
+}
+
+int server_reader(const struct server *server, struct error_text *error)
+{
+    struct enrolment account AUTO_ENROLMENT = {0};
+    MYSQL *connection AUTO_DATABASE = NULL;
+    char path[4096];
+    if (server->options.n_arguments != 2)
+        return error_set(error, -EINVAL, "write whose account: vestige server reader NAME");
+    const char *name = server->options.arguments[1];
+    int r = server_connect(&connection, server, error);
+    if (r == 0)
+        r = server_check_schema(connection, error);
+    if (r < 0)
+        return r;
+    struct enrolment_server place = place_of(connection);
+    const char *from = server->from ? server->from : place.socket ? "localhost" : "%";
+    r = enrolment_reader_create(connection, name, from, &account, error);
+    if (r == 0 && server->admin)
+        r = make_administrator(connection, &account, error);
+    if (r == 0)
+        r = make_directory(server->directory ? server->directory : name, error);
+    if (r < 0)
+        return r;
+    snprintf(path, sizeof(path), "%s/%s.cnf", server->directory ? server->directory : name, name);
+    r = enrolment_write_options(path, &account, &place, error);
+    if (r < 0)
+        return r;
+    printf("account %s@%s with role vestige_%s: %s\nhand the file over in secret; then: vestige "
+           "report --defaults-file=%s\n",
+           account.user, account.from, server->admin ? "admin" : "reader", path, path);
+    return STATUS_ROWS;
+}

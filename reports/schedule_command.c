@@ -301,8 +301,7 @@ static int list(struct schedule *schedule)
                              " AND every_minutes > 0",
                              &n_schedules);
     if (!outcome && !n_schedules)
-        fprintf(output_remarks(schedule->options.format),
-                "0 schedules; the rules of the server run by themselves\n");
+        fprintf(output_remarks(schedule->options.format), "0 schedules\n");
     if (!outcome)
         outcome = warn_of_scheduler(schedule);
     return outcome ? outcome : n_schedules ? STATUS_ROWS : STATUS_NO_ROWS;

@@ -385,7 +385,7 @@ BEGIN
                            CAST(value AS CHAR) FROM watch_setting
                     UNION ALL
                     SELECT CONCAT('event ', event_name), CONCAT(status, ' EVERY ', interval_value, ' ',
-                           interval_field) FROM information_schema.events
+                           interval_field, ' BY ', definer) FROM information_schema.events
                      WHERE event_schema = DATABASE() AND event_name LIKE 'vestige\_%') n
               LEFT JOIN server_setting k ON k.name = n.name
              WHERE k.name IS NULL OR NOT BINARY k.value = n.value

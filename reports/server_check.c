@@ -1,11 +1,14 @@
 /* `vestige server check`: every setting that is looked at, with what was found and what it is for.
  */
+#include "core/cleanup.h"
 #include "core/log.h"
 #include "reports/command.h"
 #include "reports/findings.h"
+#include "reports/reading.h"
 #include "reports/server.h"
 #include "reports/server_settings.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 static void add_setting(void *user, const struct server_setting *setting, const char *found,
@@ -27,9 +30,9 @@ static int write_settings(const struct options *options, struct findings *findin
     if (r < 0)
         return error_set(error, r, "cannot write the answer: %s", strerror(-r));
     if (n)
-        fprintf(remarks, "%zu required setting%s wrong.\n", n, n == 1 ? " is" : "s are");
+        fprintf(remarks, "%zu thing%s wrong.\n", n, n == 1 ? " is" : "s are");
     else
-        fprintf(remarks, "No required setting is wrong.\n");
+        fprintf(remarks, "Nothing is wrong.\n");
     return n ? STATUS_WRONG : STATUS_ROWS;
 }
 
@@ -48,6 +51,48 @@ static int connect_anywhere(MYSQL **connectionp, const struct server *server,
     return r;
 }
 
+/* --- the log of readers --- */
+
+struct reading_list {
+    struct buffer text;
+    int n;
+};
+
+static void add_row(void *user, uint64_t id, const char *what)
+{
+    struct reading_list *list = user;
+    if (list->n++ < 5)
+        buffer_printf(&list->text, "; %" PRIu64 ": %s", id, what);
+}
+
+/* The head is shown, so that it can be kept elsewhere. */
+static int check_reading(MYSQL *connection, struct findings *findings, struct error_text *error)
+{
+    struct reading_list list = {.text = BUFFER_NULL};
+    char found[700], head[65];
+    uint64_t n = 0;
+    int64_t n_wrong = reading_check(connection, add_row, &list, &n, head, error);
+    if (n_wrong >= 0) {
+        snprintf(found, sizeof(found), "%" PRIu64 " rows, head %s%.*s", n, head,
+                 (int)(list.text.length < 500 ? list.text.length : 500),
+                 list.text.data ? (const char *)list.text.data : "");
+        findings_add(findings, n_wrong ? FINDING_WRONG : FINDING_OK, "log of readers", found,
+                     n_wrong ? "each row as it was written" : NULL,
+                     n_wrong ? "somebody who may change tables changed who read the evidence"
+                             : NULL);
+    }
+    buffer_deinit(&list.text);
+    return n_wrong < 0 ? (int)n_wrong : 0;
+}
+
+static bool has_reading(MYSQL *connection)
+{
+    MYSQL_RES *result AUTO_RESULT = NULL;
+    struct error_text ignored = ERROR_TEXT_NULL;
+    return database_query(connection, &result, &ignored, "look for the log of readers",
+                          "SELECT 1 FROM reading_head") == 0;
+}
+
 int server_check(const struct server *server, struct error_text *error)
 {
     MYSQL *connection AUTO_DATABASE = NULL;
@@ -55,6 +100,8 @@ int server_check(const struct server *server, struct error_text *error)
     int r = connect_anywhere(&connection, server, error);
     if (r == 0)
         r = server_settings_check(connection, add_setting, &findings, error);
+    if (r >= 0 && has_reading(connection))
+        r = check_reading(connection, &findings, error);
     if (r >= 0)
         r = write_settings(&server->options, &findings, error);
     findings_deinit(&findings);

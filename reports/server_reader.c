@@ -1,5 +1,6 @@
 /* `vestige server reader`: an account for a person, with an option file that any MariaDB client
  * takes. The password is in that file and in no statement. */
+#include "core/cleanup.h"
 #include "reports/command.h"
 #include "reports/enrolment.h"
 #include "reports/server.h"
@@ -16,6 +17,27 @@ static struct enrolment_server place_of(MYSQL *connection)
                                      .host = connection->host,
                                      .port = connection->port,
                                      .database = database_name(connection)};
+}
+
+/** An account that is there for something else is not to get a password. The name goes into the
+ * statement as a value; what it may hold is checked where the account is made. */
+static int refuse_others(MYSQL *connection, const char *name, const char *from,
+                         struct error_text *error)
+{
+    MYSQL_RES *result AUTO_RESULT = NULL;
+    AUTO_FREE char *user = database_quote(connection, name);
+    AUTO_FREE char *host = database_quote(connection, from);
+    if (!user || !host)
+        return error_set(error, -ENOMEM, "out of memory");
+    int r = database_query(connection, &result, error, "look the account up",
+                           "SELECT 1 FROM mysql.global_priv g WHERE g.User = %s AND g.Host = %s"
+                           " AND NOT EXISTS (SELECT 1 FROM mysql.roles_mapping m"
+                           " WHERE m.User = g.User AND m.Host = g.Host"
+                           " AND m.Role IN ('vestige_reader', 'vestige_admin'))",
+                           user, host);
+    if (r == 0 && mysql_num_rows(result))
+        r = error_set(error, -EEXIST, "%.80s is there already and is no account of a reader", name);
+    return r;
 }
 
 static int make_directory(const char *directory, struct error_text *error)
@@ -54,7 +76,9 @@ int server_reader(const struct server *server, struct error_text *error)
         return r;
     struct enrolment_server place = place_of(connection);
     const char *from = server->from ? server->from : place.socket ? "localhost" : "%";
-    r = enrolment_reader_create(connection, name, from, &account, error);
+    r = refuse_others(connection, name, from, error);
+    if (r == 0)
+        r = enrolment_reader_create(connection, name, from, &account, error);
     if (r == 0 && server->admin)
         r = make_administrator(connection, &account, error);
     if (r == 0)

@@ -19,8 +19,9 @@ static struct enrolment_server place_of(MYSQL *connection)
                                      .database = database_name(connection)};
 }
 
-/** An account that is there for something else is not to get a password. The name goes into the
- * statement as a value; what it may hold is checked where the account is made. */
+/** An account that is there for something else is not to get a password. (Whoever made the roles
+ * may give them away, and is no reader.) The name goes into the statement as a value; what it may
+ * hold is checked where the account is made. */
 static int refuse_others(MYSQL *connection, const char *name, const char *from,
                          struct error_text *error)
 {
@@ -33,7 +34,8 @@ static int refuse_others(MYSQL *connection, const char *name, const char *from,
                            "SELECT 1 FROM mysql.global_priv g WHERE g.User = %s AND g.Host = %s"
                            " AND NOT EXISTS (SELECT 1 FROM mysql.roles_mapping m"
                            " WHERE m.User = g.User AND m.Host = g.Host"
-                           " AND m.Role IN ('vestige_reader', 'vestige_admin'))",
+                           " AND m.Role IN ('vestige_reader', 'vestige_admin')"
+                           " AND m.Admin_option = 'N')",
                            user, host);
     if (r == 0 && mysql_num_rows(result))
         r = error_set(error, -EEXIST, "%.80s is there already and is no account of a reader", name);

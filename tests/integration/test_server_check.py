@@ -182,7 +182,7 @@ class Reader(ServerTest):
             self.assertEqual(done.returncode, 2, name)
             self.assertIn("is no account of a reader", done.stderr)
         self.assertEqual(self.root.run("SELECT User FROM mysql.roles_mapping WHERE Role = 'vestige_reader'"
-                                       " AND User IN ('root', 'vestige_owner')"), ())
+                                       " AND Admin_option = 'N' AND User IN ('root', 'vestige_owner')"), ())
 
 
 if __name__ == "__main__":

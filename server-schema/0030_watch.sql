@@ -230,7 +230,7 @@ BEGIN
             HAVING heard_at < at_moment - INTERVAL vestige_watch_limit(e.host_id, 'silent_seconds') SECOND) DO
     SELECT COUNT(*) INTO is_open FROM coverage WHERE host_id = h.host_id AND destroyed_at IS NULL;
     CALL vestige_conclude('host-silent', h.host_id,
-      CONCAT('nothing was heard since ', DATE_FORMAT(h.heard_at, '%Y-%m-%d %H:%i:%s')),
+      CONCAT('nothing was heard since ', h.heard_at),
       CONCAT(CASE
         WHEN h.seen_at IS NULL THEN 'its agent never gave a sign of life, so it may have had nothing to tell'
         WHEN is_open = 0 THEN 'its agent had said that it ends'

@@ -7,8 +7,8 @@
 -- column: account; of the database, and from where, as the server saw it
 -- column: os_user; user of the system who ran vestige, as vestige told it
 -- column: os_host; where vestige ran, as it told it
--- column: about_host; --on; empty: all hosts
--- column: about_user; --login-user; empty: all users
+-- column: about_host; what --on named; empty: all hosts
+-- column: about_user; what --login-user named; empty: all users
 -- column: asked_since; begin of the window that the answer was about; empty: all time
 -- column: outcome; rows, none, error; empty: it has no end, so it was interrupted or is under way
 SELECT q.at, q.account, q.os_user, q.os_host, q.command, q.words, q.on_host AS about_host,

@@ -7,9 +7,9 @@ import json
 import os
 import unittest
 
-from private_server import Refused, Session
+from private_server import Session
 from server_test import ServerTest
-from vestige_test import main
+from vestige_test import main, wait_for
 
 BOOTS = [f"{n}1111111-2222-4333-8444-555555555555" for n in range(4)]
 RULES = ("host-silent", "host-cloned", "host-flooding", "host-credential-changed", "host-clock-off",
@@ -307,10 +307,17 @@ class Flooding(WatchTest):
         self.root.run("SET GLOBAL userstat = ON")
         self.addCleanup(self.root.run, "SET GLOBAL userstat = OFF")
         self.addCleanup(self.root.run, "DELETE FROM server_setting WHERE name = 'userstat'")
+        def received():
+            """The server counts a statement just after it has answered it."""
+            return self.root.value("SELECT COALESCE(SUM(bytes_received), 0) FROM"
+                                   " information_schema.user_statistics WHERE user = 'agent_1'")
         self.alive()
+        wait_for(received, 10, "the account is counted")
         self.watch()
+        before = received()
         for _ in range(20):
             self.agents[0].run("DO '" + "x" * 10000 + "'")
+        wait_for(lambda: received() > before + 200000, 10, "all statements are counted")
         self.watch(seconds=1)
         sent = self.root.value("SELECT SUM(n_bytes) FROM host_traffic WHERE host_id = 1")
         self.assertGreater(sent, 200000)

@@ -312,6 +312,7 @@ class Flooding(WatchTest):
             return self.root.value("SELECT COALESCE(SUM(bytes_received), 0) FROM"
                                    " information_schema.user_statistics WHERE user = 'agent_1'")
         self.alive()
+        self.alive()
         wait_for(received, 10, "the account is counted")
         self.watch()
         before = received()

@@ -589,6 +589,7 @@ static int start_threads(struct agent *agent, struct error_text *error)
                                    .retry_first_ms = agent->config->retry_first_ms,
                                    .retry_most_ms = agent->config->retry_most_ms,
                                    .schema_version = VESTIGE_SCHEMA_VERSION,
+                                   .boot_id = agent->host.boot_id,
                                    .lost = on_lost,
                                    .lost_user = agent};
     int result = shipper_start(&agent->shipper, &ship, error);

@@ -122,18 +122,19 @@ static enum ship_answer measure_clock(struct ship_connection *connection, struct
     int64_t shortest = INT64_MAX;
     for (int i = 0; i < CLOCK_READINGS; i++) {
         MYSQL_RES *result AUTO_RESULT = NULL;
-        int64_t steady = now_us(CLOCK_MONOTONIC), before = now_us(CLOCK_REALTIME), server;
+        int64_t before = now_us(CLOCK_BOOTTIME), server;
         enum ship_answer answer =
             fetch(connection, "SELECT CAST(UNIX_TIMESTAMP(SYSDATE(6)) * 1000000 AS SIGNED)",
                   &result, error);
         if (answer != SHIP_OK)
             return answer;
-        int64_t round_trip = now_us(CLOCK_MONOTONIC) - steady;
+        int64_t round_trip = now_us(CLOCK_BOOTTIME) - before;
         if (fetch_number(result, &server) && round_trip < shortest) {
             shortest = round_trip;
-            connection->server_offset_us = server - (before + round_trip / 2);
+            connection->server_boot_us = server - (before + round_trip / 2);
         }
     }
+    connection->clock_read_ms = (uint64_t)now_us(CLOCK_BOOTTIME) / 1000;
     return SHIP_OK;
 }
 
@@ -142,26 +143,61 @@ enum ship_answer ship_connection_ping(struct ship_connection *connection, struct
     return measure_clock(connection, error);
 }
 
-/** Agents need no right on schema_version; where they have it, both sides must agree. */
+enum ship_answer ship_connection_freshen(struct ship_connection *connection, unsigned age_ms,
+                                         struct ship_error *error)
+{
+    if ((uint64_t)now_us(CLOCK_BOOTTIME) / 1000 - connection->clock_read_ms < age_ms)
+        return SHIP_OK;
+    return measure_clock(connection, error);
+}
+
+int64_t ship_connection_offset(int64_t server_boot_us)
+{
+    return server_boot_us - (now_us(CLOCK_REALTIME) - now_us(CLOCK_BOOTTIME));
+}
+
+/** A number that the server may not have, or not show: @p value is then @p otherwise. */
+static enum ship_answer ask_number(struct ship_connection *connection, const char *sql,
+                                   int64_t otherwise, int64_t *value, struct ship_error *error)
+{
+    MYSQL_RES *result AUTO_RESULT = NULL;
+    *value = otherwise;
+    enum ship_answer answer = fetch(connection, sql, &result, error);
+    if (answer == SHIP_OK && !fetch_number(result, value))
+        *value = otherwise;
+    return answer == SHIP_LOST ? SHIP_LOST : SHIP_OK;
+}
+
+/** The server is migrated first, its agents follow one by one. So a newer schema is good as long as
+ *  it says that it takes what this agent writes. Agents need no right on these tables; where they
+ *  have it, both sides must agree. */
 static enum ship_answer check_schema(struct ship_connection *connection, unsigned expected,
                                      struct ship_error *error)
 {
-    MYSQL_RES *result AUTO_RESULT = NULL;
-    int64_t found;
+    int64_t found, oldest;
     if (expected == 0)
         return SHIP_OK;
     enum ship_answer answer =
-        fetch(connection, "SELECT MAX(version) FROM schema_version", &result, error);
+        ask_number(connection, "SELECT MAX(version) FROM schema_version", expected, &found, error);
+    if (answer == SHIP_OK)
+        answer = ask_number(connection, "SELECT MAX(oldest_agent) FROM schema_agents", found,
+                            &oldest, error);
     if (answer != SHIP_OK)
-        return answer == SHIP_LOST ? SHIP_LOST : SHIP_OK;
-    if (!fetch_number(result, &found) || found == (int64_t)expected)
-        return SHIP_OK;
-    return ship_error_set(error, SHIP_FAILED,
-                          "the server's schema is version %" PRId64
-                          ", this agent writes version %u: %s",
-                          found, expected,
-                          found > (int64_t)expected ? "install the newer vestiged on this host"
-                                                    : "run `vestige server migrate` on the server");
+        return answer;
+    if (found < (int64_t)expected)
+        return ship_error_set(error, SHIP_FAILED,
+                              "the server's schema is version %" PRId64
+                              ", this agent writes version %u: run `vestige server migrate` on the "
+                              "server",
+                              found, expected);
+    if (oldest > (int64_t)expected)
+        return ship_error_set(error, SHIP_FAILED,
+                              "the server's schema is version %" PRId64
+                              " and takes agents from version %" PRId64
+                              " on, this agent writes version %u: install the newer vestiged on "
+                              "this host",
+                              found, oldest, expected);
+    return SHIP_OK;
 }
 
 static enum ship_answer set_up_session(struct ship_connection *connection, unsigned schema_version,
@@ -212,6 +248,13 @@ static const char *advice(unsigned number)
     case ER_DBACCESS_DENIED_ERROR:
     case ER_ACCOUNT_HAS_BEEN_LOCKED:
         return "; is the option file this host's newest? `vestige client rotate` makes another";
+    case ER_CON_COUNT_ERROR:
+        return "; the server has as many connections as its max_connections allows: raise it; this "
+               "agent waits longer from one attempt to the next";
+    case ER_TOO_MANY_USER_CONNECTIONS:
+    case ER_USER_LIMIT_REACHED:
+        return "; this account has as many connections as it may have: does another agent use it? "
+               "This agent waits longer from one attempt to the next";
     case CR_CONNECTION_ERROR:
     case CR_CONN_HOST_ERROR:
     case CR_UNKNOWN_HOST:

@@ -42,6 +42,13 @@ enum ship_answer ship_error_classify(unsigned number)
     }
 }
 
+bool ship_error_is_crowd(unsigned number)
+{
+    return number == ER_CON_COUNT_ERROR ||           /* 1040 */
+           number == ER_TOO_MANY_USER_CONNECTIONS || /* 1203 */
+           number == ER_USER_LIMIT_REACHED;          /* 1226 */
+}
+
 enum ship_answer ship_error_set(struct ship_error *error, enum ship_answer answer,
                                 const char *format, ...)
 {

@@ -270,7 +270,7 @@ enum ship_answer ship_statement_seal(struct ship_statements *statements,
     char first[TIME_SIZE], last[TIME_SIZE];
     uint64_t host_id = header->host_id, batch = header->batch, format = header->format;
     uint64_t n_lines = header->n_lines, recovered = header->recovered;
-    uint64_t offset = (uint64_t)statements->connection->server_offset_us;
+    uint64_t offset = (uint64_t)ship_connection_offset(statements->connection->server_boot_us);
     MYSQL_BIND params[13] = {0};
     bind_number(&params[0], &host_id);
     bind_number(&params[1], &batch);

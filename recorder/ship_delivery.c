@@ -59,7 +59,6 @@ static void disconnect(struct ship_delivery *delivery)
     set_socket(delivery, -1);
     delivery->statements = ship_statement_free(delivery->statements);
     ship_connection_close(&delivery->connection);
-    delivery->proven = false;
 }
 
 void ship_delivery_deinit(struct ship_delivery *delivery)
@@ -155,7 +154,6 @@ static enum ship_delivery_outcome transmit(struct ship_delivery *delivery, uint6
             answer = ship_batch_send(delivery->batch, &delivery->connection, delivery->statements,
                                      reader, &receipt->result, error);
         if (answer == SHIP_OK) {
-            delivery->proven = true;
             settle_uncertainty(delivery, number, receipt);
             return SHIP_DELIVERED;
         }
@@ -165,9 +163,8 @@ static enum ship_delivery_outcome transmit(struct ship_delivery *delivery, uint6
         }
         if (may_repeat(answer, error, attempt))
             continue;
-        bool cut_off = answer == SHIP_LOST && delivery->proven;
         disconnect(delivery);
-        return cut_off ? SHIP_CUT_OFF : SHIP_UNDELIVERED;
+        return answer == SHIP_LOST ? SHIP_CUT_OFF : SHIP_UNDELIVERED;
     }
 }
 

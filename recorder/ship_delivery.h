@@ -10,7 +10,7 @@
 enum ship_delivery_outcome {
     SHIP_DELIVERED = 0,
     SHIP_UNDELIVERED, /* the batch stays; error says why */
-    SHIP_CUT_OFF,     /* the batch stays: a connection that had worked was lost */
+    SHIP_CUT_OFF,     /* the batch stays: the connection was lost */
     SHIP_DAMAGED      /* the file is no batch; error says where */
 };
 
@@ -29,7 +29,6 @@ struct ship_delivery {
     struct ship_statements *statements;
     struct ship_batch *batch;
     unsigned clock_ms;  /* the server's clock is read again when that is older */
-    bool proven;        /* the connection has carried something */
     uint64_t unread;    /* batch whose file the disk did not give, 0: none */
     unsigned n_unread;  /* so often */
     uint64_t uncertain; /* batch whose COMMIT was not answered, 0: none */

@@ -37,6 +37,7 @@ struct shipper {
     pthread_mutex_t lock; /* of what follows */
     pthread_cond_t changed;
     bool woken, urgent, stopping, aborting, finished;
+    bool cut_off;            /* a connection was lost, and nothing was delivered since */
     bool last_attempt;       /* the attempt that is under way began after stopping was set */
     bool connecting_failed;  /* what the error of the status is about */
     bool failure_told;       /* the log has a cause, and not yet that it is over */
@@ -148,9 +149,13 @@ static bool fail(struct shipper *shipper, const struct ship_error *error, bool c
     return wait_for_next(shipper, ship_backoff_step(&shipper->backoff, crowded, any_number()));
 }
 
-/** A connection that had worked is gone: that alone is no failure. Returns whether to go on. */
+/** The connection is gone: that alone is no failure, but once more without a delivery between is.
+ *  Returns whether to go on. */
 static bool cut_off(struct shipper *shipper, const struct ship_error *error)
 {
+    if (shipper->cut_off)
+        return fail(shipper, error, true);
+    shipper->cut_off = true;
     pthread_mutex_lock(&shipper->lock);
     set_error(shipper, error, true);
     bool at_once = shipper->last_attempt && !shipper->aborting;
@@ -209,6 +214,7 @@ static bool delivered(struct shipper *shipper, uint64_t batch, const struct ship
 {
     struct counters *counters = shipper->options.counters;
     ship_backoff_reset(&shipper->backoff);
+    shipper->cut_off = false;
     show_success(shipper, batch);
     if (receipt->counted) {
         uint64_t n_rejected = count_rejected(&receipt->result);

@@ -640,6 +640,8 @@ static int start_thread(struct journal *journal)
     int error = -pthread_create(&journal->thread, NULL, run, journal);
     pthread_sigmask(SIG_SETMASK, &former, NULL);
     journal->started = !error;
+    if (!error)
+        pthread_setname_np(journal->thread, "journal");
     return error;
 }
 

@@ -34,6 +34,7 @@ def setUpModule():
 
 class AwayTest(unittest.TestCase):
     def setUp(self):
+        SERVER.ensure()
         SERVER.empty()
 
     def load(self, host_id=7):

@@ -78,6 +78,11 @@ class ShipServer(PrivateServer):
         self.process.wait(60)
         self.log.close()
 
+    def ensure(self):
+        """It runs, whatever a test before did."""
+        if self.process.poll() is not None:
+            self.start()
+
     def stop(self):
         self._session = None
         if self.process and self.process.poll() is None:

@@ -50,7 +50,8 @@ DEFINE_CLEANUP(cleanup_result, MYSQL_RES, mysql_free_result);
 enum ship_answer ship_connection_error(struct ship_connection *connection, struct ship_error *error)
 {
     unsigned number = mysql_errno(connection->mysql);
-    error_set(&error->text, 0, "%s (error %u)", mysql_error(connection->mysql), number);
+    error_set(&error->text, 0, "%s (error %u)%s", mysql_error(connection->mysql), number,
+              ship_error_advice(number));
     error->number = number;
     return number
                ? ship_error_classify(number)
@@ -241,29 +242,6 @@ static void set_fixed_options(MYSQL *mysql)
     mysql_options(mysql, MYSQL_SET_CHARSET_NAME, "utf8mb4");
 }
 
-static const char *advice(unsigned number)
-{
-    switch (number) {
-    case ER_ACCESS_DENIED_ERROR:
-    case ER_DBACCESS_DENIED_ERROR:
-    case ER_ACCOUNT_HAS_BEEN_LOCKED:
-        return "; is the option file this host's newest? `vestige client rotate` makes another";
-    case ER_CON_COUNT_ERROR:
-        return "; the server has as many connections as its max_connections allows: raise it; this "
-               "agent waits longer from one attempt to the next";
-    case ER_TOO_MANY_USER_CONNECTIONS:
-    case ER_USER_LIMIT_REACHED:
-        return "; this account has as many connections as it may have: does another agent use it? "
-               "This agent waits longer from one attempt to the next";
-    case CR_CONNECTION_ERROR:
-    case CR_CONN_HOST_ERROR:
-    case CR_UNKNOWN_HOST:
-        return "; is the server running, and is this its address?";
-    default:
-        return "";
-    }
-}
-
 static void describe_failure(struct ship_connection *connection, struct ship_error *error)
 {
     MYSQL *mysql = connection->mysql;
@@ -274,7 +252,7 @@ static void describe_failure(struct ship_connection *connection, struct ship_err
               tcp ? (mysql->options.host ? mysql->options.host : "localhost")
                   : (mysql->options.unix_socket ? mysql->options.unix_socket : "(default)"),
               mysql->options.user ? mysql->options.user : "", mysql_error(mysql), error->number,
-              advice(error->number));
+              ship_error_advice(error->number));
 }
 
 /** An unreadable file is silently left out by the library. */

@@ -26,6 +26,8 @@ struct ship_error {
     }
 
 enum ship_answer ship_error_classify(unsigned number);
+/** What a person may look at, to stand behind the server's words; "" when they say enough. */
+const char *ship_error_advice(unsigned number);
 /** Whether the server, or the account, has as many connections as it may have. */
 bool ship_error_is_crowd(unsigned number);
 /** Set number 0 and a text of our own; returns @p answer. */

@@ -93,7 +93,8 @@ void ship_statement_text(struct buffer *to, enum table_id table, enum verb verb,
 static enum ship_answer statement_error(MYSQL_STMT *statement, struct ship_error *error)
 {
     unsigned number = mysql_stmt_errno(statement);
-    error_set(&error->text, 0, "%s (error %u)", mysql_stmt_error(statement), number);
+    error_set(&error->text, 0, "%s (error %u)%s", mysql_stmt_error(statement), number,
+              ship_error_advice(number));
     error->number = number;
     return number ? ship_error_classify(number)
                   : ship_error_set(error, SHIP_FAILED, "a statement failed without an error");

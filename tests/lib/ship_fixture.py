@@ -32,6 +32,10 @@ class ShipServer(PrivateServer):
             self.close()
             raise
 
+    def start(self):
+        self._session = None
+        super().start()
+
     def prepare(self):
         self.query("CREATE DATABASE vestige")
         for path in sorted((SOURCE / "server-schema").glob("[0-9]*.sql")):

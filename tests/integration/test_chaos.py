@@ -25,7 +25,8 @@ QUICK = ("--retry-first", 20, "--retry-most", 200)
 
 
 class Chaos(unittest.TestCase):
-    """One server, two agents; a third of the kills meets the server."""
+    """One server, two agents whose batches are small, so that many are on their way; a third of the
+    kills meets the server."""
 
     def test_agent_and_server_are_killed(self):
         chance = random.Random(SEED)
@@ -38,7 +39,7 @@ class Chaos(unittest.TestCase):
                 server.add_agent(host_id)
             load = Load(server, host_id)
             self.addCleanup(load.remove)
-            self.options = ("--rate", 2000, "--checkpoint", 500, *QUICK)
+            self.options = ("--rate", 2000, "--seal", 20, "--checkpoint", 500, *QUICK)
             loads.append(load.start(*self.options))
         killed = {"agent": 0, "server": 0}
         try:

@@ -29,15 +29,16 @@
 #include <time.h>
 #include <unistd.h>
 
-#define STEP_US  50
-#define TICK_MS  10
-#define MARK_MS  100
-#define GAP_HALF 25 /* ids of gaps stand between those of rows; they are of another table anyway   \
-                     */
+#define STEP_US 50
+#define TICK_MS 10
+#define MARK_MS 100
+#define GAP_HALF                                                                                   \
+    25 /* ids of gaps stand between those of rows; they are of another table anyway                \
+        */
 
 struct settings {
     const char *journal, *defaults, *counter;
-    uint64_t host_id, rate, limit, buffer, schema, retry_first, retry_most, clock, checkpoint;
+    uint64_t host_id, rate, limit, buffer, schema, retry_first, retry_most, clock, seal, checkpoint;
 };
 
 enum field_kind { FIELD_TEXT, FIELD_NUMBER };
@@ -58,6 +59,7 @@ static const struct field {
     {"retry-first", FIELD_NUMBER, offsetof(struct settings, retry_first)},
     {"retry-most",  FIELD_NUMBER, offsetof(struct settings, retry_most) },
     {"clock",       FIELD_NUMBER, offsetof(struct settings, clock)      },
+    {"seal",        FIELD_NUMBER, offsetof(struct settings, seal)       },
     {"checkpoint",  FIELD_NUMBER, offsetof(struct settings, checkpoint) },
 };
 #define FIELD_N (sizeof(fields) / sizeof(fields[0]))
@@ -178,6 +180,7 @@ static void open_journal(struct load *load)
                                       .boot_id = MADE_BOOT_ID,
                                       .limit_bytes = load->settings.limit,
                                       .buffer_bytes = load->settings.buffer,
+                                      .seal_after_ms = (unsigned)load->settings.seal,
                                       .counters = &load->counters,
                                       .sealed = sealed,
                                       .sealed_user = load};

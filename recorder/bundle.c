@@ -112,9 +112,11 @@ static int check_parts(const struct bundle *bundle, struct error_text *error)
     struct slice host = bundle->parts[BUNDLE_HOST];
     if (slice_is_null(host) || host.length == 0 || host.length > 253)
         return error_set(error, -EINVAL, "the bundle does not name its host");
-    if (!is_token && (slice_is_null(bundle->parts[BUNDLE_OPTIONS]) ||
-                      slice_is_null(bundle->parts[BUNDLE_CONFIGURATION])))
-        return error_set(error, -EINVAL, "the bundle has neither credential nor token");
+    if (slice_is_null(bundle->parts[BUNDLE_OPTIONS]) ||
+        slice_is_null(bundle->parts[BUNDLE_CONFIGURATION]))
+        return error_set(error, -EINVAL, "the bundle has %s",
+                         is_token ? "a token, but no template of the files"
+                                  : "neither credential nor token");
     return 0;
 }
 

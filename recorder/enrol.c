@@ -18,6 +18,7 @@
 
 #include <inttypes.h>
 #include <openssl/evp.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -25,6 +26,7 @@
 
 enum { PATH_SIZE = 4200, SOURCE_SIZE = 65, PROGRESS_S = 10 };
 
+#define AGENT_USER "vestige"
 #define STAGE      ".enrolling"
 #define SOURCE     "source" /* SHA-256 of the file that was begun with */
 #define WORD       "word"   /* that only this host knows */
@@ -296,6 +298,16 @@ static int place_configuration(const struct enrol *enrol, const struct buffer *t
     return place_text(to, text, error);
 }
 
+/** The agent reads these again and again, also when it is not root any more. */
+static int give_to_agent(const char *path, struct error_text *error)
+{
+    const struct passwd *user = geteuid() == 0 ? getpwnam(AGENT_USER) : NULL;
+    if (user && chown(path, user->pw_uid, user->pw_gid) < 0)
+        return error_set(error, -errno, "cannot give %s to the user %s: %s", path, AGENT_USER,
+                         strerror(errno));
+    return 0;
+}
+
 /** Copied, not moved: after an interruption all is still there. */
 static int place_files(const struct enrol *enrol, struct error_text *error)
 {
@@ -312,6 +324,8 @@ static int place_files(const struct enrol *enrol, struct error_text *error)
         if (r == 0)
             r = placed[i] == BUNDLE_CONFIGURATION ? place_configuration(enrol, &text, to, error)
                                                   : place_text(to, &text, error);
+        if (r == 0 && placed[i] != BUNDLE_CONFIGURATION)
+            r = give_to_agent(to, error);
     }
     return r;
 }

@@ -7,6 +7,9 @@
 #include "recorder/ship_connection.h"
 
 #include "core/cleanup.h"
+#include "core/option_file.h"
+#include "core/private_file.h"
+#include "recorder/credential.h"
 
 #include <errmsg.h>
 #include <fcntl.h>
@@ -15,10 +18,12 @@
 #include <string.h>
 #include <time.h>
 
-#define CONNECT_TIMEOUT 5  /* seconds */
-#define ANSWER_TIMEOUT  30 /* seconds */
-#define LOCK_TIMEOUT    "15"
-#define CLOCK_READINGS  3
+#define CONNECT_TIMEOUT  5  /* seconds */
+#define ANSWER_TIMEOUT   30 /* seconds */
+#define LOCK_TIMEOUT     "15"
+#define WAIT_TIMEOUT     "180" /* seconds; an idle connection is tried more often */
+#define CLOCK_READINGS   3
+#define CERTIFICATE_MOST (1 << 20)
 #define SQL_MODE                                                                                   \
     "STRICT_TRANS_TABLES,STRICT_ALL_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,"                          \
     "ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
@@ -26,7 +31,8 @@
 static const char set_session[] =
     "SET SESSION sql_mode = '" SQL_MODE "', time_zone = '+00:00', tx_isolation = 'READ-COMMITTED',"
     " autocommit = 1, foreign_key_checks = 1, unique_checks = 1, check_constraint_checks = 1,"
-    " lock_wait_timeout = " LOCK_TIMEOUT ", innodb_lock_wait_timeout = " LOCK_TIMEOUT;
+    " wait_timeout = " WAIT_TIMEOUT ", lock_wait_timeout = " LOCK_TIMEOUT
+    ", innodb_lock_wait_timeout = " LOCK_TIMEOUT;
 
 static const char read_session[] =
     "SELECT @@sql_mode, @@time_zone, @@tx_isolation, @@character_set_client,"
@@ -194,12 +200,12 @@ static void read_option_file(MYSQL *mysql, const char *defaults_file)
     mysql_real_connect(mysql, "localhost", "nobody", "-", NULL, 1, "/", CLIENT_REMEMBER_OPTIONS);
 }
 
-static void set_fixed_options(MYSQL *mysql)
+static void set_fixed_options(MYSQL *mysql, bool is_clear)
 {
     unsigned local_infile = 0;
     my_bool yes = 1, no = 0;
     if (over_tcp(mysql))
-        mysql_options(mysql, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &yes);
+        mysql_options(mysql, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, is_clear ? &no : &yes);
     mysql_options(mysql, MYSQL_OPT_LOCAL_INFILE, &local_infile);
     mysql_options(mysql, MYSQL_OPT_RECONNECT, &no);
     mysql_options(mysql, MYSQL_SET_CHARSET_NAME, "utf8mb4");
@@ -221,6 +227,30 @@ static const char *advice(unsigned number)
     }
 }
 
+/** A server that refuses a certificate ends the connection, and mostly its reason is lost. What can
+ *  be known here is told; the rest is in the server's log. */
+static void append_certificate(MYSQL *mysql, char *text, size_t size)
+{
+    struct buffer pem CLEANUP(buffer_deinit) = BUFFER_NULL;
+    const char *path = mysql->options.ssl_cert;
+    unsigned number = mysql_errno(mysql);
+    int64_t until;
+    if (!over_tcp(mysql) || !path || !*path)
+        return;
+    size_t length = strlen(text);
+    if (private_file_read(path, CERTIFICATE_MOST, &pem, NULL) == 0 &&
+        credential_certificate_until(buffer_slice(&pem), &until) == 0 && until <= time(NULL))
+        snprintf(
+            text + length, size - length,
+            "; this host's certificate %.100s has expired: `vestige client rotate` makes another",
+            path);
+    else if (number == CR_SERVER_LOST || strstr(mysql_error(mysql), "alert"))
+        snprintf(
+            text + length, size - length,
+            "; the server refuses this host's certificate, it seems: is it revoked, or of another"
+            " authority? Its error log says");
+}
+
 static void describe_failure(struct ship_connection *connection, struct ship_error *error)
 {
     MYSQL *mysql = connection->mysql;
@@ -232,6 +262,7 @@ static void describe_failure(struct ship_connection *connection, struct ship_err
                   : (mysql->options.unix_socket ? mysql->options.unix_socket : "(default)"),
               mysql->options.user ? mysql->options.user : "", mysql_error(mysql), error->number,
               advice(error->number));
+    append_certificate(mysql, error->text.text, sizeof(error->text.text));
 }
 
 /** An unreadable file is silently left out by the library. */
@@ -244,18 +275,32 @@ static enum ship_answer check_readable(const char *path, struct ship_error *erro
     return SHIP_OK;
 }
 
+/** Both at once would be a file whose writer believed in TLS. */
+static enum ship_answer check_cleartext(struct ship_connection *connection,
+                                        const char *defaults_file, struct ship_error *error)
+{
+    const char *authority = connection->mysql->options.ssl_ca;
+    connection->is_clear = over_tcp(connection->mysql) &&
+                           option_file_is_set(defaults_file, "vestige", "allow-cleartext");
+    if (connection->is_clear && authority && *authority)
+        return ship_error_set(error, SHIP_FAILED,
+                              "%s has both ssl-ca and allow-cleartext: remove one of them",
+                              defaults_file);
+    return SHIP_OK;
+}
+
 static enum ship_answer connect_to_server(struct ship_connection *connection,
                                           struct ship_error *error)
 {
     MYSQL *mysql = connection->mysql;
     const char *database = mysql->options.db ? NULL : "vestige";
-    set_fixed_options(mysql);
+    set_fixed_options(mysql, connection->is_clear);
     if (!mysql_real_connect(mysql, NULL, NULL, NULL, database, 0, NULL,
                             CLIENT_REMEMBER_OPTIONS | CLIENT_FOUND_ROWS)) {
         describe_failure(connection, error);
         return ship_error_classify(error->number);
     }
-    if (over_tcp(mysql) && !mysql_get_ssl_cipher(mysql))
+    if (over_tcp(mysql) && !connection->is_clear && !mysql_get_ssl_cipher(mysql))
         return ship_error_set(error, SHIP_FAILED, "the connection to MariaDB is not encrypted");
     return SHIP_OK;
 }
@@ -271,7 +316,9 @@ enum ship_answer ship_connection_open(struct ship_connection *connection, const 
     if (!connection->mysql)
         return ship_error_set(error, SHIP_FAILED, "not enough memory for a connection");
     read_option_file(connection->mysql, defaults_file);
-    answer = connect_to_server(connection, error);
+    answer = check_cleartext(connection, defaults_file, error);
+    if (answer == SHIP_OK)
+        answer = connect_to_server(connection, error);
     if (answer == SHIP_OK)
         answer = set_up_session(connection, schema_version, error);
     if (answer != SHIP_OK)

@@ -16,10 +16,12 @@ struct ship_connection {
     MYSQL *mysql;
     size_t max_packet;        /* the session's max_allowed_packet, bytes */
     int64_t server_offset_us; /* the server's clock minus ours */
+    bool is_clear;            /* over TCP without TLS, as the option file allows */
 };
 
 /** Connect as the option file's group [vestige] says. Over TCP the server's certificate is always
- *  verified, whatever the file says; LOCAL INFILE and reconnecting are always off.
+ *  verified, whatever the file says, unless it has `allow-cleartext`; LOCAL INFILE and reconnecting
+ *  are always off.
  *  @p schema_version is the one the program is made for, 0: do not look. */
 enum ship_answer ship_connection_open(struct ship_connection *connection, const char *defaults_file,
                                       unsigned schema_version, struct ship_error *error);

@@ -50,7 +50,7 @@ static bool is_aborted(struct ship_delivery *delivery)
     return aborted;
 }
 
-static void disconnect(struct ship_delivery *delivery)
+void ship_delivery_disconnect(struct ship_delivery *delivery)
 {
     set_socket(delivery, -1);
     delivery->statements = ship_statement_free(delivery->statements);
@@ -60,7 +60,7 @@ static void disconnect(struct ship_delivery *delivery)
 
 void ship_delivery_deinit(struct ship_delivery *delivery)
 {
-    disconnect(delivery);
+    ship_delivery_disconnect(delivery);
     delivery->batch = ship_batch_free(delivery->batch);
     pthread_mutex_destroy(&delivery->lock);
 }
@@ -94,7 +94,7 @@ enum ship_delivery_outcome ship_delivery_connect(struct ship_delivery *delivery,
     set_socket(delivery, (int)mysql_get_socket(delivery->connection.mysql));
     if (ship_statement_new(&delivery->statements, &delivery->connection, delivery->host_id) == 0)
         return SHIP_DELIVERED;
-    disconnect(delivery);
+    ship_delivery_disconnect(delivery);
     ship_error_set(error, SHIP_FAILED, "not enough memory for a connection");
     return SHIP_UNDELIVERED;
 }
@@ -104,7 +104,7 @@ enum ship_delivery_outcome ship_delivery_ping(struct ship_delivery *delivery,
 {
     if (ship_connection_ping(&delivery->connection, error) == SHIP_OK)
         return SHIP_DELIVERED;
-    disconnect(delivery);
+    ship_delivery_disconnect(delivery);
     return SHIP_UNDELIVERED;
 }
 
@@ -128,7 +128,7 @@ static bool prepare_next_attempt(struct ship_delivery *delivery, enum ship_answe
         pause_at_random(attempt * ATTEMPT_MS);
         return true;
     }
-    disconnect(delivery);
+    ship_delivery_disconnect(delivery);
     return answer == SHIP_LOST && had_been_proven && attempt < ATTEMPTS &&
            ship_delivery_connect(delivery, &ignored) == SHIP_DELIVERED;
 }

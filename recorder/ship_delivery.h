@@ -43,6 +43,8 @@ void ship_delivery_deinit(struct ship_delivery *delivery);
 enum ship_delivery_outcome ship_delivery_connect(struct ship_delivery *delivery,
                                                  struct ship_error *error);
 bool ship_delivery_connected(const struct ship_delivery *delivery);
+/** Close the connection, if there is one. */
+void ship_delivery_disconnect(struct ship_delivery *delivery);
 /** Keep an idle connection honest; it is closed when the server does not answer. */
 enum ship_delivery_outcome ship_delivery_ping(struct ship_delivery *delivery,
                                               struct ship_error *error);

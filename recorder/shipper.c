@@ -8,6 +8,7 @@
 
 #include "core/cleanup.h"
 #include "core/log.h"
+#include "recorder/ship_alive.h"
 #include "recorder/ship_backoff.h"
 #include "recorder/ship_delivery.h"
 
@@ -22,6 +23,7 @@
 #define SUBSYSTEM   "shipper"
 #define RETRY_FIRST 200
 #define RETRY_MOST  30000
+#define ALIVE_MS    60000
 #define IDLE_MS     30000 /* then the connection is tried, so that status tells the truth */
 #define PATH_SIZE   4096
 #define NANOSECONDS 1000000000L
@@ -29,10 +31,11 @@
 
 struct shipper {
     struct shipper_options options;
-    char *defaults_file;
+    char *defaults_file, *boot_id;
     pthread_t thread;
     struct ship_delivery delivery; /* of the thread, but for ship_delivery_abort */
     struct ship_backoff backoff;
+    struct ship_alive alive; /* of the thread */
 
     pthread_mutex_t lock; /* of what follows */
     pthread_cond_t changed;
@@ -94,10 +97,16 @@ static void show_connection(struct shipper *shipper)
     shipper->status.connected = true;
     shipper->status.server_offset_us = shipper->delivery.connection.server_offset_us;
     shipper->status.server_offset_known = true;
+    bool told = shipper->status.is_clear;
+    shipper->status.is_clear = shipper->delivery.connection.is_clear;
     if (shipper->connecting_failed)
         shipper->status.error[0] = '\0';
     shipper->connecting_failed = false;
     pthread_mutex_unlock(&shipper->lock);
+    if (shipper->delivery.connection.is_clear && !told)
+        log_warning(SUBSYSTEM,
+                    "EVIDENCE IS SENT IN CLEAR, as allow-cleartext in the option file says:"
+                    " anybody on the way can read and change it");
 }
 
 static void show_success(struct shipper *shipper, uint64_t batch)
@@ -255,6 +264,30 @@ static bool idle(struct shipper *shipper)
     return true;
 }
 
+/** Tell the server that this agent lives, when it is time. False when the connection is gone. */
+static bool give_sign_of_life(struct shipper *shipper, struct ship_error *error)
+{
+    if (!ship_alive_due(&shipper->alive))
+        return true;
+    struct journal_status journal;
+    journal_get_status(shipper->options.journal, &journal);
+    const struct ship_alive_state state = {
+        .batches_waiting = journal.n_batches,
+        .journal_bytes = journal.bytes,
+        .journal_limit_bytes = journal.limit_bytes,
+        .oldest_us = journal.oldest_us,
+        .gaps = counter_get(shipper->options.counters, COUNTER_GAPS),
+        .journal_full = journal.full,
+    };
+    if (ship_alive_send(&shipper->alive, &shipper->delivery.connection, &state, error) ==
+        SHIP_LOST) {
+        ship_delivery_disconnect(&shipper->delivery);
+        return false;
+    }
+    show_connection(shipper);
+    return true;
+}
+
 static bool begin_attempt(struct shipper *shipper)
 {
     pthread_mutex_lock(&shipper->lock);
@@ -276,6 +309,8 @@ static bool step(struct shipper *shipper)
             return fail(shipper, &error, true);
         show_connection(shipper);
     }
+    if (!give_sign_of_life(shipper, &error))
+        return fail(shipper, &error, true);
     uint64_t batch = journal_next_to_ship(shipper->options.journal);
     return batch ? ship(shipper, batch) : idle(shipper);
 }
@@ -331,6 +366,7 @@ static void release(struct shipper *shipper)
     pthread_cond_destroy(&shipper->changed);
     pthread_mutex_destroy(&shipper->lock);
     free(shipper->defaults_file);
+    free(shipper->boot_id);
     free(shipper);
 }
 
@@ -356,6 +392,9 @@ static struct shipper *new_shipper(const struct shipper_options *options)
     shipper->backoff.most_ms = options->retry_most_ms ? options->retry_most_ms : RETRY_MOST;
     init_lock(shipper);
     shipper->defaults_file = strdup(options->defaults_file);
+    shipper->boot_id = options->boot_id ? strdup(options->boot_id) : NULL;
+    ship_alive_init(&shipper->alive, shipper->boot_id,
+                    options->alive_ms ? options->alive_ms : ALIVE_MS);
     if (ship_delivery_init(&shipper->delivery, shipper->defaults_file, options->host_id,
                            options->schema_version) == 0 &&
         shipper->defaults_file)

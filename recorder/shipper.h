@@ -26,6 +26,8 @@ struct shipper_options {
     struct counters *counters;
     unsigned retry_first_ms, retry_most_ms; /* back-off, with jitter; 0: 200 and 30000 */
     unsigned schema_version;                /* of server-schema/, 0: not compared */
+    const char *boot_id;                    /* for the signs of life; NULL: none are given */
+    unsigned alive_ms;                      /* between two of them; 0: a minute */
     /** Called on the shipper's thread, after the batch is committed (or set aside), once per table
      *  and verb; may be NULL. A refused row of `gap` must not make another gap for ever. */
     void (*lost)(void *user, const struct shipper_loss *loss);
@@ -36,6 +38,7 @@ struct shipper_status {
     uint64_t last_shipped; /* batch; 0: none by this run */
     uint64_t n_waiting;
     bool connected;
+    bool is_clear; /* the connection is not encrypted */
     int64_t server_offset_us; /* server's clock minus ours, measured at connecting */
     bool server_offset_known;
     char error[512]; /* why it does not ship; "" when it does */

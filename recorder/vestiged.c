@@ -3,6 +3,7 @@
 #include "recorder/agent.h"
 #include "recorder/config.h"
 #include "recorder/enrol.h"
+#include "recorder/masking.h"
 
 #include <argp.h>
 #include <malloc.h>
@@ -25,6 +26,7 @@ enum {
     OPTION_REPLAY,
     OPTION_CHECK,
     OPTION_DUMP,
+    OPTION_DUMP_MASKING,
     OPTION_KEY,
     OPTION_ENROLL,
     OPTION_DIRECTORY,
@@ -32,32 +34,36 @@ enum {
     OPTION_REPLACE
 };
 
+/* clang-format off */
 static const struct argp_option options[] = {
-    {"config",                                                      'c', "FILE", 0, "Read this configuration", 0},
-    {"state",                                                       's', "DIR", 0, "Keep journal and state here, whatever the configuration says", 0},
-    {"signing-key",                                    OPTION_KEY, "FILE", 0,
+    {"config", 'c', "FILE", 0, "Read this configuration", 0},
+    {"state", 's', "DIR", 0, "Keep journal and state here, whatever the configuration says", 0},
+    {"signing-key", OPTION_KEY, "FILE", 0,
      "Sign batches with this key, whatever the configuration says", 0},
-    {"own",                                                             'o', "DIR", 0,
+    {"own", 'o', "DIR", 0,
      "Files below DIR are the recorder's own, and not recorded; else the state directory", 0},
-    {"record",    OPTION_RECORD, "DIR", 0, "Also write every raw message, with its time, to DIR", 1},
-    {"replay",                                                            OPTION_REPLAY, "DIR", 0,
+    {"record", OPTION_RECORD, "DIR", 0, "Also write every raw message, with its time, to DIR", 1},
+    {"replay", OPTION_REPLAY, "DIR", 0,
      "Feed a recording to the tracker and print the lines that it makes; needs no privilege", 1},
-    {"check-config",                                                            OPTION_CHECK, NULL, 0, "Read the configuration, say whether it is right", 2},
-    {"dump-config",                                                 OPTION_DUMP, NULL, 0, "Print the configuration in effect", 2},
-    {"enroll",                                                       OPTION_ENROLL, "FILE", 0,
+    {"check-config", OPTION_CHECK, NULL, 0, "Read the configuration, say whether it is right", 2},
+    {"dump-config", OPTION_DUMP, NULL, 0, "Print the configuration in effect", 2},
+    {"dump-masking", OPTION_DUMP_MASKING, NULL, 0,
+     "Print the usual rules by which secrets in command lines are masked", 2},
+    {"enroll", OPTION_ENROLL, "FILE", 0,
      "Enrol this host with a bundle or a token of vestige client enroll, and end", 3},
     {"directory", OPTION_DIRECTORY, "DIR", 0,
      "With --enroll: write the files there (default /etc/vestige)", 3},
-    {"wait",                                                             OPTION_WAIT, "SECONDS", 0,
+    {"wait", OPTION_WAIT, "SECONDS", 0,
      "With --enroll and a token: wait so long for the approval (default 600)", 3},
-    {"replace",OPTION_REPLACE, NULL, 0,
+    {"replace", OPTION_REPLACE, NULL, 0,
      "With --enroll: give up the identity of another host, or an enrolment that was begun", 3},
-    {0                                                           },
+    {0},
 };
+/* clang-format on */
 
 struct arguments {
     const char *config, *state, *key, *own, *record, *replay;
-    bool check, dump;
+    bool check, dump, dump_masking;
     struct enrol_options enrol;
 };
 
@@ -97,6 +103,9 @@ static error_t parse(int key, char *value, struct argp_state *state)
         return 0;
     case OPTION_DUMP:
         arguments->dump = true;
+        return 0;
+    case OPTION_DUMP_MASKING:
+        arguments->dump_masking = true;
         return 0;
     case OPTION_ENROLL:
         arguments->enrol.file = value;
@@ -155,9 +164,21 @@ static int dump_config(const struct config *config)
                                                                                            : -EIO;
 }
 
+static int check_config(const struct config *config, struct error_text *error)
+{
+    struct masking *masking = NULL;
+    int result = masking_open(&masking, config->masking_rules, error);
+    masking_free(masking);
+    if (!result)
+        printf("the configuration is right\n");
+    return result;
+}
+
 static int run(const struct arguments *arguments, struct error_text *error)
 {
     struct config *config = NULL;
+    if (arguments->dump_masking)
+        return fputs(masking_rules_default(), stdout) < 0 || fflush(stdout) ? -EIO : 0;
     if (arguments->replay)
         return agent_replay(arguments->replay, error);
     if (arguments->enrol.file)
@@ -166,7 +187,7 @@ static int run(const struct arguments *arguments, struct error_text *error)
     if (!result && arguments->dump)
         result = dump_config(config);
     else if (!result && arguments->check)
-        printf("the configuration is right\n");
+        result = check_config(config, error);
     else if (!result && !config->host_id)
         result =
             error_set(error, -EINVAL,

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 enum { FILE_MOST = 4 << 20, HOSTS_MOST = 20000 };
 
@@ -111,9 +112,21 @@ static int read_list(struct list *list, struct error_text *error)
     return list->n ? 0 : error_set(error, -EINVAL, "%s names no host", list->path);
 }
 
+/** Enrolled before, and what it was given is not where it would be: a run that was interrupted, or
+ *  files that were taken to the host. */
+static void tell_missing(const struct list *list, const struct line *line, const char *path)
+{
+    if (access(path, F_OK) < 0)
+        log_notice(
+            "client",
+            "%s line %u: %s is not there; where the host has no files, `vestige client rotate"
+            " %s` makes them",
+            list->path, line->number, path, line->name);
+}
+
 /** Into DIR/NAME, or DIR/NAME.bundle, or DIR/NAME.token. */
-static int give_line(struct client *client, MYSQL *connection, const struct line *line,
-                     struct error_text *error)
+static int give_line(struct client *client, MYSQL *connection, const struct list *list,
+                     const struct line *line, struct error_text *error)
 {
     char path[4096];
     struct client one = *client;
@@ -128,7 +141,10 @@ static int give_line(struct client *client, MYSQL *connection, const struct line
         one.token = path;
     else
         one.directory = path;
-    return client_give(&one, connection, CLIENT_ENROLL, line->name, line->from, error);
+    int r = client_give(&one, connection, CLIENT_ENROLL, line->name, line->from, error);
+    if (r == -EEXIST)
+        tell_missing(list, line, path);
+    return r;
 }
 
 int client_give_all(struct client *client, MYSQL *connection, struct error_text *error)
@@ -148,7 +164,7 @@ int client_give_all(struct client *client, MYSQL *connection, struct error_text 
         return r;
     for (size_t i = 0; i < list.n; i++) {
         struct error_text reason = ERROR_TEXT_NULL;
-        r = give_line(client, connection, &list.lines[i], &reason);
+        r = give_line(client, connection, &list, &list.lines[i], &reason);
         n_done += r == 0;
         n_there += r == -EEXIST;
         n_failed += r < 0 && r != -EEXIST;

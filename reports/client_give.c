@@ -402,6 +402,8 @@ static int look_before(struct giving *giving, enum client_action action, struct 
     int r = enrolment_check_name(giving->name, error);
     if (r == 0 && action == CLIENT_ENROLL)
         r = enrolment_check_from(giving->from, error);
+    if (r == 0 && action == CLIENT_ENROLL && !giving->client->token)
+        r = enrolment_check_new(giving->connection, giving->name, error);
     if (r < 0 || action == CLIENT_ENROLL)
         return r;
     return enrolment_find(giving->connection, giving->name, &giving->before, error);

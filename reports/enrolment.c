@@ -233,6 +233,20 @@ static int refuse_existing(MYSQL *connection, const char *name, struct error_tex
                      name, name);
 }
 
+int enrolment_check_new(MYSQL *connection, const char *name, struct error_text *error)
+{
+    struct enrolled there;
+    struct error_text reason = ERROR_TEXT_NULL;
+    int r = enrolment_check_name(name, error);
+    if (r < 0)
+        return r;
+    r = enrolment_find(connection, name, &there, &reason);
+    if (r == -ENOENT)
+        return 0;
+    return r < 0 ? error_set(error, r, "%s", reason.text)
+                 : refuse_existing(connection, name, error);
+}
+
 static int insert_row(MYSQL *connection, const char *name, struct enrolment *enrolment,
                       struct error_text *error)
 {

@@ -62,6 +62,8 @@ struct enrolled {
 /** -ENOENT with the text for the user: it was never enrolled. */
 int enrolment_find(MYSQL *connection, const char *name, struct enrolled *enrolled,
                    struct error_text *error) MUST_CHECK;
+/** -EEXIST: the host is enrolled, or was. */
+int enrolment_check_new(MYSQL *connection, const char *name, struct error_text *error) MUST_CHECK;
 /** A name that may go into statements. */
 int enrolment_check_name(const char *name, struct error_text *error) MUST_CHECK;
 int enrolment_check_from(const char *from, struct error_text *error) MUST_CHECK;

@@ -3,6 +3,7 @@
 between; bad rows in quarantine and nothing else there; what an operator must mend shows as lag."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -13,7 +14,7 @@ import unittest
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(ROOT, "tests", "lib"))
 
-from ship_fixture import HOST_ID, PASSWORD, ShipServer, Tool
+from ship_fixture import HOST_ID, PASSWORD, SOURCE, ShipServer, Tool
 from ship_peers import AskingServer, Relay
 from vestige_test import wait_for
 
@@ -133,6 +134,70 @@ class Delivery(ShipTest):
         self.assert_shipped(self.tool.run("--fill", 10))
         self.assertEqual(10, self.stored())
         self.assertEqual(2, self.server.value("SELECT COUNT(*) FROM batch WHERE batch = 1"))
+
+
+class Formats(ShipTest):
+    """What the header of a batch says arrives, whichever version wrote it."""
+
+    def seals(self):
+        return self.server.query("SELECT batch, format, hash, previous_hash, births, signature, recovered"
+                                 " FROM batch ORDER BY batch")
+
+    def key(self):
+        """Of a host, made by another program than ours."""
+        path = self.tool.directory / "signing.key"
+        subprocess.run(["openssl", "genpkey", "-algorithm", "ed25519", "-out", str(path)], check=True,
+                       capture_output=True, stdin=subprocess.DEVNULL)
+        path.chmod(0o600)
+        return path
+
+    def fits(self, key, hash, signature):
+        """Whether openssl says so."""
+        public, message, said = (self.tool.directory / name for name in ("public", "message", "signature"))
+        subprocess.run(["openssl", "pkey", "-in", str(key), "-pubout", "-out", str(public)], check=True)
+        message.write_bytes(b"vestige batch\n" + hash)
+        said.write_bytes(signature)
+        return subprocess.run(["openssl", "pkeyutl", "-verify", "-rawin", "-pubin", "-inkey", str(public),
+                               "-in", str(message), "-sigfile", str(said)], check=False,
+                              capture_output=True).returncode == 0
+
+    def test_signatures(self):
+        """Without a key there are none; each batch has the one of the key that was there then."""
+        self.assert_shipped(self.tool.run("--fill", 10))
+        keys = [self.key()]
+        self.assert_shipped(self.tool.run("--fill", 10, "--first-id", FIRST_ID + 10 * STEP, "--key", keys[0]))
+        os.rename(keys[0], keys[0].with_suffix(".former"))
+        keys = [keys[0].with_suffix(".former"), self.key()]
+        self.assert_shipped(self.tool.run("--fill", 10, "--first-id", FIRST_ID + 20 * STEP, "--key", keys[1]))
+        seals = self.seals()
+        self.assertEqual([(1, 2, 10), (2, 2, 20), (3, 2, 30)], [(seal[0], seal[1], seal[4]) for seal in seals])
+        self.assertIsNone(seals[0][5])
+        for seal, right, wrong in ((seals[1], 0, 1), (seals[2], 1, 0)):
+            self.assertTrue(self.fits(keys[right], seal[2], seal[5]))
+            self.assertFalse(self.fits(keys[wrong], seal[2], seal[5]))
+
+    def test_a_journal_of_an_older_version(self):
+        """Two sealed batches, and one that its agent left open; nothing of them is lost, and what is new is signed
+        and chained to them."""
+        self.tool.journal.mkdir(mode=0o700)
+        for file in (SOURCE / "tests" / "data" / "journal-format-1").iterdir():
+            shutil.copy(file, self.tool.journal)
+        key = self.key()
+        result = self.tool.run("--key", key)
+        self.assert_shipped(result)
+        self.assertEqual(26, result.rows_shipped)
+        self.assertEqual((14, 14, 6, None, 8, "investigator", 14), self.server.query(
+            "SELECT COUNT(*), COUNT(destroyed_at), COUNT(settle_batch), MAX(masked), COUNT(IF(settle_batch IS NULL, cwd,"
+            " NULL)), MAX(login_username), COUNT(argc) FROM process")[0])
+        self.assertEqual(0, self.rejected())
+        self.assert_shipped(self.tool.run("--key", key, "--fill", 5, "--first-id", FIRST_ID + 9000000))
+        seals = self.seals()
+        self.assertEqual([(1, 1, 5, 0), (2, 1, 10, 0), (3, 1, 4, 1), (4, 2, 9, 0)],
+                         [(batch, format_, births, recovered) for batch, format_, _, _, births, _, recovered in seals])
+        for before, seal in zip(seals, seals[1:]):
+            self.assertEqual(before[2], seal[3])
+        self.assertEqual([None] * 3, [seal[5] for seal in seals[:3]])
+        self.assertTrue(self.fits(key, seals[3][2], seals[3][5]))
 
 
 class Deaths(ShipTest):

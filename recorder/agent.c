@@ -642,7 +642,7 @@ static void second_tick(struct agent *agent)
     struct shipper_status status;
     shipper_get_status(agent->shipper, &status);
     if (status.server_offset_known)
-        tracker_server_time(agent->tracker, status.server_offset_us * 1000);
+        tracker_server_time(agent->tracker, status.server_boot_us * 1000);
     sd_notify(0, "WATCHDOG=1");
 }
 

@@ -99,7 +99,8 @@ void ship_statement_text(struct buffer *to, enum table_id table, enum verb verb,
 static enum ship_answer statement_error(MYSQL_STMT *statement, struct ship_error *error)
 {
     unsigned number = mysql_stmt_errno(statement);
-    error_set(&error->text, 0, "%s (error %u)", mysql_stmt_error(statement), number);
+    error_set(&error->text, 0, "%s (error %u)%s", mysql_stmt_error(statement), number,
+              ship_error_advice(number));
     error->number = number;
     return number ? ship_error_classify(number)
                   : ship_error_set(error, SHIP_FAILED, "a statement failed without an error");
@@ -299,7 +300,7 @@ enum ship_answer ship_statement_seal(struct ship_statements *statements,
     char first[TIME_SIZE], last[TIME_SIZE];
     uint64_t host_id = header->host_id, batch = header->batch, format = header->format;
     uint64_t n_lines = header->n_lines, births = header->births, recovered = header->recovered;
-    uint64_t offset = (uint64_t)statements->connection->server_offset_us;
+    uint64_t offset = (uint64_t)ship_connection_offset(statements->connection->server_boot_us);
     MYSQL_BIND params[15] = {0};
     bind_number(&params[0], &host_id);
     bind_number(&params[1], &batch);

@@ -155,12 +155,12 @@ class Schema(ServerTest):
         expected = {(t + "_in", "Insert", "") for t in TABLES + ("batch", "rejected")}
         expected |= {(t + "_end", "", "Select,Update") for t in TABLES}
         expected |= {(t + "_settle", "", "Select,Update") for t in SETTLED}
-        expected.add(("schema_version", "", "Select"))
-        expected.add(("host_alive", "", "Update"))
+        expected |= {("schema_version", "", "Select"), ("schema_agents", "", "Select"),
+                     ("host_alive", "", "Update")}
         self.assertEqual(rights, expected)
-        self.assertEqual(self.root.run("SELECT column_name FROM mysql.columns_priv WHERE"
-                                       " user = 'vestige_agent' AND table_name = 'schema_version'"),
-                         (("version",),))
+        self.assertEqual(self.root.run("SELECT table_name, column_name FROM mysql.columns_priv WHERE"
+                                       " user = 'vestige_agent' AND table_name LIKE 'schema%%' ORDER BY 1"),
+                         (("schema_agents", "oldest_agent"), ("schema_version", "version")))
         for catalog in ("mysql.db", "mysql.procs_priv"):
             self.assertEqual(self.root.run(f"SELECT * FROM {catalog} WHERE user = 'vestige_agent'"),
                              ())

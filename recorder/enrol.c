@@ -545,7 +545,8 @@ static int finish(struct enrol *enrol, struct error_text *error)
     if (unlink(enrol->options->file) < 0)
         log_warning("enroll", "%s could not be removed: %s; it is used up", enrol->options->file,
                     strerror(errno));
-    printf("this host is host_id %s; its files are in %s\n", enrol->host_id, enrol->directory);
+    printf("this host is host_id %s; its files are in %s; start vestiged (again)\n", enrol->host_id,
+           enrol->directory);
     return 0;
 }
 

@@ -24,7 +24,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
-enum { PATH_SIZE = 4200, SOURCE_SIZE = 65, PROGRESS_S = 10 };
+enum { PATH_SIZE = 4400, SOURCE_SIZE = 65, PROGRESS_S = 10 };
 
 #define AGENT_USER "vestige"
 #define STAGE      ".enrolling"
@@ -39,7 +39,7 @@ struct enrol {
     struct buffer text;
     struct bundle bundle;
     char directory[4096]; /* from the root: it goes into option files */
-    char stage[4096];
+    char stage[4120];
     char source[SOURCE_SIZE];
     char host_id[24];
 };

@@ -56,7 +56,8 @@ DEFINE_CLEANUP(cleanup_result, MYSQL_RES, mysql_free_result);
 enum ship_answer ship_connection_error(struct ship_connection *connection, struct ship_error *error)
 {
     unsigned number = mysql_errno(connection->mysql);
-    error_set(&error->text, 0, "%s (error %u)", mysql_error(connection->mysql), number);
+    error_set(&error->text, 0, "%s (error %u)%s", mysql_error(connection->mysql), number,
+              ship_error_advice(number));
     error->number = number;
     return number
                ? ship_error_classify(number)
@@ -128,18 +129,19 @@ static enum ship_answer measure_clock(struct ship_connection *connection, struct
     int64_t shortest = INT64_MAX;
     for (int i = 0; i < CLOCK_READINGS; i++) {
         MYSQL_RES *result AUTO_RESULT = NULL;
-        int64_t steady = now_us(CLOCK_MONOTONIC), before = now_us(CLOCK_REALTIME), server;
+        int64_t before = now_us(CLOCK_BOOTTIME), server;
         enum ship_answer answer =
             fetch(connection, "SELECT CAST(UNIX_TIMESTAMP(SYSDATE(6)) * 1000000 AS SIGNED)",
                   &result, error);
         if (answer != SHIP_OK)
             return answer;
-        int64_t round_trip = now_us(CLOCK_MONOTONIC) - steady;
+        int64_t round_trip = now_us(CLOCK_BOOTTIME) - before;
         if (fetch_number(result, &server) && round_trip < shortest) {
             shortest = round_trip;
-            connection->server_offset_us = server - (before + round_trip / 2);
+            connection->server_boot_us = server - (before + round_trip / 2);
         }
     }
+    connection->clock_read_ms = (uint64_t)now_us(CLOCK_BOOTTIME) / 1000;
     return SHIP_OK;
 }
 
@@ -148,26 +150,61 @@ enum ship_answer ship_connection_ping(struct ship_connection *connection, struct
     return measure_clock(connection, error);
 }
 
-/** Agents need no right on schema_version; where they have it, both sides must agree. */
+enum ship_answer ship_connection_freshen(struct ship_connection *connection, unsigned age_ms,
+                                         struct ship_error *error)
+{
+    if ((uint64_t)now_us(CLOCK_BOOTTIME) / 1000 - connection->clock_read_ms < age_ms)
+        return SHIP_OK;
+    return measure_clock(connection, error);
+}
+
+int64_t ship_connection_offset(int64_t server_boot_us)
+{
+    return server_boot_us - (now_us(CLOCK_REALTIME) - now_us(CLOCK_BOOTTIME));
+}
+
+/** A number that the server may not have, or not show: @p value is then @p otherwise. */
+static enum ship_answer ask_number(struct ship_connection *connection, const char *sql,
+                                   int64_t otherwise, int64_t *value, struct ship_error *error)
+{
+    MYSQL_RES *result AUTO_RESULT = NULL;
+    *value = otherwise;
+    enum ship_answer answer = fetch(connection, sql, &result, error);
+    if (answer == SHIP_OK && !fetch_number(result, value))
+        *value = otherwise;
+    return answer == SHIP_LOST ? SHIP_LOST : SHIP_OK;
+}
+
+/** The server is migrated first, its agents follow one by one. So a newer schema is good as long as
+ *  it says that it takes what this agent writes. Agents need no right on these tables; where they
+ *  have it, both sides must agree. */
 static enum ship_answer check_schema(struct ship_connection *connection, unsigned expected,
                                      struct ship_error *error)
 {
-    MYSQL_RES *result AUTO_RESULT = NULL;
-    int64_t found;
+    int64_t found, oldest;
     if (expected == 0)
         return SHIP_OK;
     enum ship_answer answer =
-        fetch(connection, "SELECT MAX(version) FROM schema_version", &result, error);
+        ask_number(connection, "SELECT MAX(version) FROM schema_version", expected, &found, error);
+    if (answer == SHIP_OK)
+        answer = ask_number(connection, "SELECT MAX(oldest_agent) FROM schema_agents", found,
+                            &oldest, error);
     if (answer != SHIP_OK)
-        return answer == SHIP_LOST ? SHIP_LOST : SHIP_OK;
-    if (!fetch_number(result, &found) || found == (int64_t)expected)
-        return SHIP_OK;
-    return ship_error_set(error, SHIP_FAILED,
-                          "the server's schema is version %" PRId64
-                          ", this agent writes version %u: %s",
-                          found, expected,
-                          found > (int64_t)expected ? "install the newer vestiged on this host"
-                                                    : "run `vestige server migrate` on the server");
+        return answer;
+    if (found < (int64_t)expected)
+        return ship_error_set(error, SHIP_FAILED,
+                              "the server's schema is version %" PRId64
+                              ", this agent writes version %u: run `vestige server migrate` on the "
+                              "server",
+                              found, expected);
+    if (oldest > (int64_t)expected)
+        return ship_error_set(error, SHIP_FAILED,
+                              "the server's schema is version %" PRId64
+                              " and takes agents from version %" PRId64
+                              " on, this agent writes version %u: install the newer vestiged on "
+                              "this host",
+                              found, oldest, expected);
+    return SHIP_OK;
 }
 
 static enum ship_answer set_up_session(struct ship_connection *connection, unsigned schema_version,
@@ -211,22 +248,6 @@ static void set_fixed_options(MYSQL *mysql, bool is_clear)
     mysql_options(mysql, MYSQL_SET_CHARSET_NAME, "utf8mb4");
 }
 
-static const char *advice(unsigned number)
-{
-    switch (number) {
-    case ER_ACCESS_DENIED_ERROR:
-    case ER_DBACCESS_DENIED_ERROR:
-    case ER_ACCOUNT_HAS_BEEN_LOCKED:
-        return "; is the option file this host's newest? `vestige client rotate` makes another";
-    case CR_CONNECTION_ERROR:
-    case CR_CONN_HOST_ERROR:
-    case CR_UNKNOWN_HOST:
-        return "; is the server running, and is this its address?";
-    default:
-        return "";
-    }
-}
-
 /** A server that refuses a certificate ends the connection, and mostly its reason is lost. What can
  *  be known here is told; the rest is in the server's log. */
 static void append_certificate(MYSQL *mysql, char *text, size_t size)
@@ -261,7 +282,7 @@ static void describe_failure(struct ship_connection *connection, struct ship_err
               tcp ? (mysql->options.host ? mysql->options.host : "localhost")
                   : (mysql->options.unix_socket ? mysql->options.unix_socket : "(default)"),
               mysql->options.user ? mysql->options.user : "", mysql_error(mysql), error->number,
-              advice(error->number));
+              ship_error_advice(error->number));
     append_certificate(mysql, error->text.text, sizeof(error->text.text));
 }
 

@@ -34,30 +34,32 @@ enum {
     OPTION_REPLACE
 };
 
+/* clang-format off */
 static const struct argp_option options[] = {
-    {"config",                                                      'c', "FILE", 0, "Read this configuration", 0},
-    {"state",                                                       's', "DIR", 0, "Keep journal and state here, whatever the configuration says", 0},
-    {"signing-key",                                    OPTION_KEY, "FILE", 0,
+    {"config", 'c', "FILE", 0, "Read this configuration", 0},
+    {"state", 's', "DIR", 0, "Keep journal and state here, whatever the configuration says", 0},
+    {"signing-key", OPTION_KEY, "FILE", 0,
      "Sign batches with this key, whatever the configuration says", 0},
-    {"own",                                                             'o', "DIR", 0,
+    {"own", 'o', "DIR", 0,
      "Files below DIR are the recorder's own, and not recorded; else the state directory", 0},
-    {"record",    OPTION_RECORD, "DIR", 0, "Also write every raw message, with its time, to DIR", 1},
-    {"replay",                                                            OPTION_REPLAY, "DIR", 0,
+    {"record", OPTION_RECORD, "DIR", 0, "Also write every raw message, with its time, to DIR", 1},
+    {"replay", OPTION_REPLAY, "DIR", 0,
      "Feed a recording to the tracker and print the lines that it makes; needs no privilege", 1},
-    {"check-config",                                                            OPTION_CHECK, NULL, 0, "Read the configuration, say whether it is right", 2},
-    {"dump-config",                                                 OPTION_DUMP, NULL, 0, "Print the configuration in effect", 2},
-    {"dump-masking",                                                       OPTION_DUMP_MASKING, NULL, 0,
+    {"check-config", OPTION_CHECK, NULL, 0, "Read the configuration, say whether it is right", 2},
+    {"dump-config", OPTION_DUMP, NULL, 0, "Print the configuration in effect", 2},
+    {"dump-masking", OPTION_DUMP_MASKING, NULL, 0,
      "Print the usual rules by which secrets in command lines are masked", 2},
     {"enroll", OPTION_ENROLL, "FILE", 0,
      "Enrol this host with a bundle or a token of vestige client enroll, and end", 3},
-    {"directory",                                                             OPTION_DIRECTORY, "DIR", 0,
+    {"directory", OPTION_DIRECTORY, "DIR", 0,
      "With --enroll: write the files there (default /etc/vestige)", 3},
-    {"wait",OPTION_WAIT, "SECONDS", 0,
+    {"wait", OPTION_WAIT, "SECONDS", 0,
      "With --enroll and a token: wait so long for the approval (default 600)", 3},
-    {"replace",                                                            OPTION_REPLACE, NULL, 0,
+    {"replace", OPTION_REPLACE, NULL, 0,
      "With --enroll: give up the identity of another host, or an enrolment that was begun", 3},
-    {0                                                           },
+    {0},
 };
+/* clang-format on */
 
 struct arguments {
     const char *config, *state, *key, *own, *record, *replay;

@@ -246,6 +246,7 @@ class Reading(Thief):
             (NO_COLUMN_RIGHT, "SELECT id FROM process_settle WHERE exe LIKE '/bin/%%'"),
             (NO_COLUMN_RIGHT, "SELECT id FROM process_end ORDER BY cpu_user_us"),
             (NO_COLUMN_RIGHT, "SELECT name FROM schema_version"),
+            (NO_COLUMN_RIGHT, "SELECT reason FROM schema_agents"),
             (NO_TABLE_RIGHT, "SELECT text FROM rejected_in"),
             (NO_TABLE_RIGHT, "SELECT hash FROM batch_in"),
             (NO_TABLE_RIGHT, "SELECT * FROM mysql.global_priv"),

@@ -166,9 +166,9 @@ static int check_identity(const struct enrol *enrol, uint64_t coming, struct err
 static int make_stage(struct enrol *enrol, struct error_text *error)
 {
     const char *directory = enrol->directory;
-    if (strlen(directory) > sizeof(enrol->stage) - sizeof(STAGE) - 2)
+    if (snprintf(enrol->stage, sizeof(enrol->stage), "%s/%s", directory, STAGE) >=
+        (int)sizeof(enrol->stage))
         return error_set(error, -ENAMETOOLONG, "--directory: the path is too long");
-    snprintf(enrol->stage, sizeof(enrol->stage), "%s/%s", directory, STAGE);
     if (mkdir(enrol->stage, 0700) < 0 && errno != EEXIST)
         return error_set(error, -errno, "cannot make %s: %s", enrol->stage, strerror(errno));
     return 0;

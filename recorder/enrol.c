@@ -24,7 +24,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
-enum { PATH_SIZE = 4200, SOURCE_SIZE = 65, PROGRESS_S = 10 };
+enum { PATH_SIZE = 4400, SOURCE_SIZE = 65, PROGRESS_S = 10 };
 
 #define AGENT_USER "vestige"
 #define STAGE      ".enrolling"
@@ -39,7 +39,7 @@ struct enrol {
     struct buffer text;
     struct bundle bundle;
     char directory[4096]; /* from the root: it goes into option files */
-    char stage[4096];
+    char stage[4120];
     char source[SOURCE_SIZE];
     char host_id[24];
 };
@@ -545,7 +545,8 @@ static int finish(struct enrol *enrol, struct error_text *error)
     if (unlink(enrol->options->file) < 0)
         log_warning("enroll", "%s could not be removed: %s; it is used up", enrol->options->file,
                     strerror(errno));
-    printf("this host is host_id %s; its files are in %s\n", enrol->host_id, enrol->directory);
+    printf("this host is host_id %s; its files are in %s; start vestiged (again)\n", enrol->host_id,
+           enrol->directory);
     return 0;
 }
 

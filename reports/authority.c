@@ -9,12 +9,14 @@
 #include "core/cleanup.h"
 #include "core/private_file.h"
 
+#include <fcntl.h>
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
 #include <openssl/x509v3.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 
@@ -363,8 +365,23 @@ static int write_list(const struct authority *authority, X509_CRL *list, struct 
     return r;
 }
 
+/** Two administrators at once would each write the list without what the other added. */
+static int lock_directory(const struct authority *authority, struct error_text *error)
+{
+    int fd = open(authority->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0 && flock(fd, LOCK_EX) == 0)
+        return fd;
+    int r = -errno;
+    if (fd >= 0)
+        close(fd);
+    return error_set(error, r, "cannot lock %s: %s", authority->directory, strerror(-r));
+}
+
 int authority_revoke(struct authority *authority, const char *serial, struct error_text *error)
 {
+    int lock AUTO_CLOSE = lock_directory(authority, error);
+    if (lock < 0)
+        return lock;
     BIGNUM *number CLEANUP(cleanup_bignum) = NULL;
     X509_CRL *list CLEANUP(cleanup_crl) = NULL;
     int r = read_list(authority, &list, error);

@@ -115,6 +115,7 @@ static const struct output_column list_columns[] = {
     {"lines",     OUTPUT_NUMBER, NULL},
     {"bytes",     OUTPUT_NUMBER, NULL},
     {"recovered", OUTPUT_TEXT,   NULL},
+    {"signed",    OUTPUT_TEXT,   NULL},
 };
 #define N_LIST_COLUMNS (sizeof(list_columns) / sizeof(list_columns[0]))
 
@@ -167,6 +168,8 @@ static int list_row(const struct command *command, const struct file *file, stru
     snprintf(lines, sizeof(lines), "%" PRIu64, header->n_lines);
     row[4] = slice_text(lines);
     row[6] = slice_text(header->recovered ? "yes" : "no");
+    if (header->kind == BATCH_SEALED)
+        row[7] = slice_text(batch_header_signed(header) ? "yes" : "no");
     result = output_row(output, row);
     batch_reader_free(reader);
     return result;

@@ -385,19 +385,14 @@ class Settings(WatchTest):
 
 
 class Credentials(WatchTest):
-    def test_what_enrolment_says(self):
-        """Part of enrolment: whatever its view has, is told."""
-        there = self.root.run("SHOW TABLES LIKE 'changed\\_credential'")
-        if there:
-            self.skipTest("tested with enrolment")
-        self.root.run("CREATE DEFINER = vestige_owner@localhost SQL SECURITY INVOKER VIEW changed_credential"
-                      " AS SELECT 2 AS host_id, 'agent_2@localhost' AS account, 'its password' AS what")
-        self.addCleanup(self.root.run, "DROP VIEW changed_credential")
-        self.root.run("GRANT SELECT ON changed_credential TO vestige_watcher@localhost")
+    def test_password_that_enrolment_did_not_give(self):
         self.watch()
+        self.assertEqual(len(self.findings()), 0)
+        self.root.run("ALTER USER agent_2@localhost IDENTIFIED BY 'thief'")
         self.watch(seconds=1)
+        self.watch(seconds=2)
         self.assertEqual([row[:3] for row in self.findings()], [
-            (2, "host-credential-changed", f"agent_2@localhost: its password, on {self.now:%Y-%m-%d}")])
+            (2, "host-credential-changed", f"agent_2@localhost: its password was changed, on {self.now:%Y-%m-%d}")])
 
 
 class Runs(WatchTest):

@@ -46,6 +46,9 @@ vestige_may_include(vestige_shipper recorder/journal.h mysql.h)
 vestige_must_not_include(vestige_shipper recorder/tracker.h recorder/processes.h
   collectors/source.h)
 
+vestige_may_include(vestige_enrol recorder/ship_connection.h recorder/bundle.h mysql.h)
+vestige_must_not_include(vestige_enrol recorder/tracker.h collectors/source.h reports/enrolment.h)
+vestige_must_not_include(vestige_bundle recorder/shipper.h recorder/config.h mysql.h)
 vestige_may_include(vestige_agent recorder/shipper.h recorder/tracker.h
   collectors/audit/audit_source.h)
 vestige_must_not_include(vestige_agent reports/output.h)

@@ -75,10 +75,10 @@ static void test_list(void **state)
         assert_int_equal(stat(path, &status[i - 1]), 0);
     }
     snprintf(expected, sizeof(expected),
-             "batch,state,first,last,lines,bytes,recovered\r\n"
-             "1,shipped,2023-11-14 22:13:20.000000,2023-11-14 22:13:20.000001,1,%lld,no\r\n"
-             "2,sealed,2023-11-14 22:13:20.000000,2023-11-14 22:13:20.000002,1,%lld,no\r\n"
-             "3,sealed,2023-11-14 22:13:20.000000,2023-11-14 22:13:20.000003,1,%lld,no\r\n",
+             "batch,state,first,last,lines,bytes,recovered,signed\r\n"
+             "1,shipped,2023-11-14 22:13:20.000000,2023-11-14 22:13:20.000001,1,%lld,no,no\r\n"
+             "2,sealed,2023-11-14 22:13:20.000000,2023-11-14 22:13:20.000002,1,%lld,no,no\r\n"
+             "3,sealed,2023-11-14 22:13:20.000000,2023-11-14 22:13:20.000003,1,%lld,no,no\r\n",
              (long long)status[0].st_blocks * 512, (long long)status[1].st_blocks * 512,
              (long long)status[2].st_blocks * 512);
     assert_string_equal(answer.text, expected);
@@ -199,6 +199,7 @@ static void test_signatures(void **state)
     struct journal_test *test = *state;
     struct error_text error = ERROR_TEXT_NULL;
     struct signing_key *key;
+    struct answer answer;
     char private[256], public[256], expected[600];
     snprintf(private, sizeof(private), "%s/signing.key", test->directory);
     snprintf(public, sizeof(public), "%s/public.pem", test->directory);
@@ -206,6 +207,8 @@ static void test_signatures(void **state)
     test->options.key = key;
     make_journal(test);
     check_says(test, 0, "0 findings\nsignatures were not checked");
+    RUN(&answer, test, WORD("list"), WORD("--format"), WORD("csv"));
+    assert_non_null(strstr(answer.text, ",no,yes\r\n3,sealed,"));
     write_public(public, key, "");
     snprintf(expected, sizeof(expected),
              "3 files, 3 lines: 0 findings\nsignatures: 3 are of a key in %s, 0 batches are not "

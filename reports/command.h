@@ -29,3 +29,4 @@ int sync_command(int argc, char **argv);
 int doctor_command(int argc, char **argv);
 int timeline_command(int argc, char **argv);
 int journal_command(int argc, char **argv);
+int verify_command(int argc, char **argv);

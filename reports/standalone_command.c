@@ -11,6 +11,7 @@
 #include "core/log.h"
 #include "recorder/privilege.h"
 #include "reports/agent.h"
+#include "reports/background_verifier.h"
 #include "reports/command.h"
 #include "reports/private_instance.h"
 
@@ -45,6 +46,7 @@ struct standalone {
     struct private_directory directory;
     struct private_server server;
     struct child agent;
+    struct background_verifier *verifier;
     int agent_lock;
     int signals;
     bool terminal;   /* a person watches: one line that changes */
@@ -439,6 +441,9 @@ static void say_end(struct standalone *standalone)
 static int run_instance(struct standalone *standalone)
 {
     int outcome = start(standalone);
+    if (outcome == GOES_ON)
+        outcome = background_verifier_start(&standalone->verifier, standalone->directory.path,
+                                            standalone->error);
     if (outcome == GOES_ON) {
         say_how_to_ask(standalone);
         standalone->next_tick_ms = now_ms() + TICK_MS;
@@ -448,6 +453,7 @@ static int run_instance(struct standalone *standalone)
         outcome = 0;
     int stopped = stop_agent(standalone);
     clear_line(standalone);
+    standalone->verifier = background_verifier_stop(standalone->verifier);
     private_server_stop(&standalone->server);
     if (!outcome)
         outcome = stopped;

@@ -31,6 +31,7 @@ static const struct command commands[] = {
     {"export",     export_command,     "rows for other tools: a case bundle, ECS, Timesketch, TLN"   },
     {"schedule",   schedule_command,   "ask a question again and again; what is new is kept"         },
     {"notify",     notify_command,     "tell people of new findings"                                 },
+    {"verify",     verify_command,     "whether the evidence is as the hosts have sealed it"         },
     {"status",     status_command,     "how the agent, the hosts and the server are doing"           },
     {"sync",       sync_command,       "wait until all that was seen can be queried"                 },
     {"doctor",     doctor_command,     "what of this host's set-up loses evidence"                   },

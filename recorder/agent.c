@@ -52,7 +52,8 @@ struct agent {
     const char *record_directory, *own_directory;
     struct counters counters;
     struct host_facts host;
-    struct buffer host_row; /* as the tracker was told last */
+    struct buffer host_row;  /* as the tracker was told last */
+    struct signing_key *key; /* NULL: batches are not signed */
     struct journal *journal;
     struct journal_recovery recovery;
     struct agent_guard guard;
@@ -195,6 +196,21 @@ static int check_paths(const struct agent *agent, struct error_text *error)
     return result ? result : shipper_check_option_file(agent->config->defaults_file, error);
 }
 
+/* Without a key the evidence is still worth having. With one that others can read, its signatures
+ * would claim what they cannot prove. */
+static int load_key(struct agent *agent, struct error_text *error)
+{
+    const char *path = agent->config->signing_key;
+    int result = signing_key_load(&agent->key, path, error);
+    if (result != -ENOENT)
+        return result;
+    log_warning("agent",
+                "there is no signing key %s: batches are not signed, so nobody can tell whether"
+                " this host made them; `vestige client enroll` and `client rotate` make one",
+                path);
+    return 0;
+}
+
 static int open_journal(struct agent *agent, struct error_text *error)
 {
     char directory[CONFIG_PATH_SIZE + 16];
@@ -203,6 +219,7 @@ static int open_journal(struct agent *agent, struct error_text *error)
         .directory = directory,
         .host_id = agent->config->host_id,
         .boot_id = agent->host.boot_id,
+        .key = agent->key,
         .limit_bytes = (uint64_t)agent->config->journal_limit_mib * 1048576,
         .counters = &agent->counters,
         .sealed = on_sealed,
@@ -446,6 +463,8 @@ static void append_status(void *user, struct buffer *out)
                       agent->sources.missing[i].reason);
     if (journal.error[0])
         buffer_printf(out, "journal_error %s\n", journal.error);
+    if (shipper.is_clear)
+        buffer_append_text(out, "server_cleartext yes\n");
     if (shipper.error[0])
         buffer_printf(out, "ship_error %s\n", shipper.error);
 }
@@ -623,7 +642,7 @@ static void second_tick(struct agent *agent)
     struct shipper_status status;
     shipper_get_status(agent->shipper, &status);
     if (status.server_offset_known)
-        tracker_server_time(agent->tracker, status.server_offset_us * 1000);
+        tracker_server_time(agent->tracker, status.server_boot_us * 1000);
     sd_notify(0, "WATCHDOG=1");
 }
 
@@ -678,6 +697,8 @@ static int start(struct agent *agent, struct error_text *error)
     if (!result && audit)
         result = agent_guard_start(&agent->guard, agent->config->state_directory, error);
     if (!result)
+        result = load_key(agent, error);
+    if (!result)
         result = open_journal(agent, error);
     if (!result)
         result = agent_guard_wait(&agent->guard, error);
@@ -731,6 +752,7 @@ static void stop(struct agent *agent)
     agent->tracker = tracker_free(agent->tracker);
     agent->masking = masking_free(agent->masking);
     agent->journal = journal_free(agent->journal);
+    agent->key = signing_key_free(agent->key);
     struct error_text error = ERROR_TEXT_NULL;
     if (agent->recording && recording_writer_close(agent->recording, &error) != 0)
         log_error("recording", "%s", error.text);

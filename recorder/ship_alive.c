@@ -86,7 +86,7 @@ static enum ship_answer execute(struct ship_alive *alive, struct ship_connection
                           age_us(state->oldest_us),
                           state->journal_full,
                           state->gaps};
-    int64_t offset = connection->server_offset_us;
+    int64_t offset = ship_connection_offset(connection->server_boot_us);
     bind_text(&binds[0], alive->boot_id);
     bind_text(&binds[1], VESTIGE_VERSION);
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)

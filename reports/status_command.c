@@ -54,8 +54,10 @@ static void add_agent_value(void *user, const char *key, const char *value)
         const char *key;
         const char *advice;
     } wrong_unless_zero[] = {
-        {"journal_full",  "what is seen now is lost and counted in gaps; see why it does not ship"},
-        {"rows_rejected", "the server refused rows; they are in the table rejected"               },
+        {"journal_full",     "what is seen now is lost and counted in gaps; see why it does not ship"},
+        {"server_cleartext",
+         "evidence is sent without TLS: remove allow-cleartext, and set ssl-ca"                      },
+        {"rows_rejected",    "the server refused rows; they are in the table rejected"               },
     };
     struct status *status = user;
     for (size_t i = 0; i < sizeof(wrong_unless_zero) / sizeof(wrong_unless_zero[0]); i++)

@@ -149,6 +149,8 @@ class SignsOfLife(WatchTest):
 
     def test_enrolment_makes_the_row(self):
         self.server.enrol("new")
+        host, = self.root.run("SELECT host_id, account FROM enrolment WHERE name = 'new'")
+        self.addCleanup(self.root.run, f"DROP USER agent_{host[0]}@localhost")
         self.addCleanup(self.root.run, "DELETE FROM enrolment WHERE name = 'new'")
         self.assertEqual(self.root.value("SELECT COUNT(*) FROM host_state s JOIN enrolment e USING (host_id)"
                                          " WHERE e.name = 'new'"), 1)
@@ -385,19 +387,20 @@ class Settings(WatchTest):
 
 
 class Credentials(WatchTest):
-    def test_what_enrolment_says(self):
-        """Part of enrolment: whatever its view has, is told."""
-        there = self.root.run("SHOW TABLES LIKE 'changed\\_credential'")
-        if there:
-            self.skipTest("tested with enrolment")
-        self.root.run("CREATE DEFINER = vestige_owner@localhost SQL SECURITY INVOKER VIEW changed_credential"
-                      " AS SELECT 2 AS host_id, 'agent_2@localhost' AS account, 'its password' AS what")
-        self.addCleanup(self.root.run, "DROP VIEW changed_credential")
-        self.root.run("GRANT SELECT ON changed_credential TO vestige_watcher@localhost")
+    def test_changed_behind_the_back_of_enrolment(self):
         self.watch()
+        self.assertEqual(self.findings(), ())
+        account = "agent_2@localhost"
+        before = self.root.value("SELECT JSON_VALUE(Priv, '$.authentication_string') FROM mysql.global_priv"
+                                 " WHERE User = 'agent_2'")
+        change = f"ALTER USER {account} IDENTIFIED VIA mysql_native_password USING '%s'"
+        self.root.run(change % ("*" + "A" * 40))
+        self.addCleanup(self.root.run, change % before)
         self.watch(seconds=1)
-        self.assertEqual([row[:3] for row in self.findings()], [
-            (2, "host-credential-changed", f"agent_2@localhost: its password, on {self.now:%Y-%m-%d}")])
+        self.watch(seconds=2)
+        (found,) = self.findings()
+        self.assertEqual(found[:2], (2, "host-credential-changed"))
+        self.assertRegex(found[2], rf"^{account}: .*, on {self.now:%Y-%m-%d}$")
 
 
 class Runs(WatchTest):

@@ -33,11 +33,11 @@ static const char sql_first[] =
     " FROM (SELECT e.host_id, e.name, CASE WHEN e.retired_at IS NOT NULL THEN 'retired'"
     "        WHEN e.revoked_at IS NOT NULL THEN 'revoked' END AS gone,"
     "       (SELECT received_at FROM batch b WHERE b.host_id = e.host_id"
-    "         ORDER BY b.batch DESC, b.received_at DESC LIMIT 1) AS batch_at,"
+    "         ORDER BY b.batch DESC, b.hash DESC LIMIT 1) AS batch_at,"
     "       (SELECT last_time FROM batch b WHERE b.host_id = e.host_id"
-    "         ORDER BY b.batch DESC, b.received_at DESC LIMIT 1) AS last_time,"
+    "         ORDER BY b.batch DESC, b.hash DESC LIMIT 1) AS last_time,"
     "       (SELECT server_offset_us FROM batch b WHERE b.host_id = e.host_id"
-    "         ORDER BY b.batch DESC, b.received_at DESC LIMIT 1) AS offset_us"
+    "         ORDER BY b.batch DESC, b.hash DESC LIMIT 1) AS offset_us"
     "       FROM enrolment e";
 static const char sql_last[] =
     ") h LEFT JOIN host_state s ON s.host_id = h.host_id"

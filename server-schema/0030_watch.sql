@@ -271,15 +271,15 @@ BEGIN
     CALL vestige_watch_clone(c.host_id, c.boot_id, c.other,
       CONCAT(c.n, ' batches, from number ', c.first_batch, ' on, came with two hashes'));
   END FOR;
-  FOR c IN (SELECT a.host_id, a.boot_id, b.boot_id AS other, a.first_batch, b.first_batch AS other_first
-              FROM (SELECT host_id, boot_id, MIN(batch) AS first_batch, MAX(batch) AS last_batch FROM batch
-                     WHERE received_at > since GROUP BY 1, 2) a
-              JOIN (SELECT host_id, boot_id, MIN(batch) AS first_batch, MAX(batch) AS last_batch FROM batch
-                     WHERE received_at > since GROUP BY 1, 2) b
-                ON b.host_id = a.host_id AND b.boot_id <> a.boot_id AND b.first_batch BETWEEN a.first_batch
-               AND a.last_batch AND a.last_batch > b.first_batch) DO
+  FOR c IN (SELECT host_id, boot_id, other, first_batch
+              FROM (SELECT host_id, boot_id, first_batch, LAG(boot_id) OVER numbers AS other,
+                           LAG(last_batch) OVER numbers AS other_last
+                      FROM (SELECT host_id, boot_id, MIN(batch) AS first_batch, MAX(batch) AS last_batch
+                              FROM batch WHERE received_at > since GROUP BY host_id, boot_id) boots
+                    WINDOW numbers AS (PARTITION BY host_id ORDER BY first_batch, last_batch)) neighbours
+             WHERE other_last > first_batch) DO
     CALL vestige_watch_clone(c.host_id, c.boot_id, c.other,
-      CONCAT('batches of one have numbers among those of the other, from ', c.other_first, ' on'));
+      CONCAT('batches of one have numbers among those of the other, from ', c.first_batch, ' on'));
   END FOR;
 END;
 GRANT EXECUTE ON PROCEDURE vestige_watch_cloned TO vestige_watcher@localhost;
@@ -433,8 +433,8 @@ END;
 GRANT EXECUTE ON PROCEDURE vestige_watch_note TO vestige_watcher@localhost;
 
 -- A part that fails is told and does not stop the others. `looked_at` moves only behind a run that did not
--- fail. What arrived up to two minutes before the last look is looked at again: it may have been committed
--- after it.
+-- fail. What arrived up to a minute before the last look is looked at again: it may have been committed after
+-- it.
 CREATE OR REPLACE DEFINER = vestige_watcher@localhost PROCEDURE vestige_watch_at(IN at_moment DATETIME(6))
   SQL SECURITY DEFINER MODIFIES SQL DATA
 watch: BEGIN
@@ -465,7 +465,7 @@ watch: BEGIN
     ROLLBACK;
     LEAVE watch;
   END IF;
-  SET since = COALESCE(looked, at_moment - INTERVAL 1 DAY) - INTERVAL 2 MINUTE;
+  SET since = COALESCE(looked, at_moment - INTERVAL 1 DAY) - INTERVAL 1 MINUTE;
   SELECT COALESCE(MAX(id), 0) INTO newest FROM schedule_finding;
   WHILE i < 7 DO
     BEGIN

@@ -149,6 +149,8 @@ class SignsOfLife(WatchTest):
 
     def test_enrolment_makes_the_row(self):
         self.server.enrol("new")
+        host, = self.root.run("SELECT host_id, account FROM enrolment WHERE name = 'new'")
+        self.addCleanup(self.root.run, f"DROP USER agent_{host[0]}@localhost")
         self.addCleanup(self.root.run, "DELETE FROM enrolment WHERE name = 'new'")
         self.assertEqual(self.root.value("SELECT COUNT(*) FROM host_state s JOIN enrolment e USING (host_id)"
                                          " WHERE e.name = 'new'"), 1)
@@ -385,14 +387,20 @@ class Settings(WatchTest):
 
 
 class Credentials(WatchTest):
-    def test_password_that_enrolment_did_not_give(self):
+    def test_changed_behind_the_back_of_enrolment(self):
         self.watch()
-        self.assertEqual(len(self.findings()), 0)
-        self.root.run("ALTER USER agent_2@localhost IDENTIFIED BY 'thief'")
+        self.assertEqual(self.findings(), ())
+        account = "agent_2@localhost"
+        before = self.root.value("SELECT JSON_VALUE(Priv, '$.authentication_string') FROM mysql.global_priv"
+                                 " WHERE User = 'agent_2'")
+        change = f"ALTER USER {account} IDENTIFIED VIA mysql_native_password USING '%s'"
+        self.root.run(change % ("*" + "A" * 40))
+        self.addCleanup(self.root.run, change % before)
         self.watch(seconds=1)
         self.watch(seconds=2)
-        self.assertEqual([row[:3] for row in self.findings()], [
-            (2, "host-credential-changed", f"agent_2@localhost: its password was changed, on {self.now:%Y-%m-%d}")])
+        (found,) = self.findings()
+        self.assertEqual(found[:2], (2, "host-credential-changed"))
+        self.assertRegex(found[2], rf"^{account}: .*, on {self.now:%Y-%m-%d}$")
 
 
 class Runs(WatchTest):

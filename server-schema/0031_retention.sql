@@ -86,7 +86,7 @@ CREATE TABLE IF NOT EXISTS retention_step (
   node           VARCHAR(255)     NULL COMMENT 'the server whose connection it is',
   connection     BIGINT UNSIGNED  NULL,
   moved_at       DATETIME(6)      NULL COMMENT 'when this step began',
-  step           VARCHAR(16)      NULL COMMENT 'look, gate, copy, exchange, drop, merge, delete, seal',
+  step           VARCHAR(16)      NULL COMMENT 'look, form, gate, copy, exchange, drop, merge, delete, seal',
   table_name     VARCHAR(64)      NULL,
   partition_name VARCHAR(64)      NULL,
   last_hold      BIGINT UNSIGNED  NULL COMMENT 'that the run knows of',
@@ -107,6 +107,7 @@ CREATE TABLE IF NOT EXISTS retention_seal (
 
 GRANT CREATE TEMPORARY TABLES ON * TO vestige_maintainer@localhost;
 GRANT SELECT, INSERT, CREATE, ALTER, DROP ON retention_rewrite TO vestige_maintainer@localhost;
+GRANT SELECT, INSERT, CREATE, ALTER, DROP ON retention_form TO vestige_maintainer@localhost;
 GRANT SELECT, INSERT, UPDATE ON retention TO vestige_maintainer@localhost;
 GRANT INSERT ON retention_change TO vestige_maintainer@localhost;
 GRANT SELECT, INSERT, UPDATE ON hold TO vestige_maintainer@localhost;
@@ -192,7 +193,7 @@ END;
 
 -- Opens the gate and removes the table that the exchange needs. Of an exchange that may have been
 -- made or not, the row that had to go tells: if it is still in its table, nothing was dropped.
-CREATE OR REPLACE DEFINER = vestige_maintainer@localhost PROCEDURE vestige_retention_mend()
+CREATE OR REPLACE DEFINER = vestige_maintainer@localhost PROCEDURE vestige_retention_mend(IN at_end TINYINT)
   SQL SECURITY DEFINER MODIFIES SQL DATA
 BEGIN
   DECLARE left_step, left_table, left_partition VARCHAR(64);
@@ -222,6 +223,9 @@ BEGIN
     CALL vestige_retention_harvest();
   END IF;
   CALL vestige_retention_do('DROP TABLE IF EXISTS retention_rewrite');
+  IF at_end THEN
+    CALL vestige_retention_do('DROP TABLE IF EXISTS retention_form');
+  END IF;
   CALL vestige_retention_step(NULL, NULL, NULL);
 END;
 
@@ -270,7 +274,7 @@ BEGIN
   END IF;
   COMMIT;
   IF is_over THEN
-    CALL vestige_retention_mend();
+    CALL vestige_retention_mend(1);
     UPDATE retention_step SET run_id = run WHERE one = 1;
     COMMIT;
   END IF;
@@ -538,7 +542,9 @@ CREATE OR REPLACE DEFINER = vestige_maintainer@localhost
   SQL SECURITY DEFINER MODIFIES SQL DATA
 BEGIN
   DECLARE session_n INT UNSIGNED;
+  DECLARE process_day DATE;
 
+  SELECT COALESCE(MAX(first_day), '1000-01-01') INTO process_day FROM vestige_retention_table WHERE name = 'process';
   SELECT MAX(n) INTO session_n FROM vestige_retention_table WHERE name = 'session';
   FOR t IN (SELECT n, name, horizon, first_day FROM vestige_retention_table) DO
     CASE t.name
@@ -551,7 +557,7 @@ BEGIN
          AND p.day = DATE('1970-01-01' + INTERVAL newest.process_id DIV 1000000 SECOND)
         JOIN process_change x ON x.host_id = newest.host_id AND x.id = newest.id
          AND x.day = DATE('1970-01-01' + INTERVAL newest.id DIV 1000000 SECOND)
-       WHERE p.destroyed_at IS NULL OR p.destroyed_at >= t.horizon
+       WHERE p.day >= process_day
           OR EXISTS (SELECT 1 FROM vestige_keep k WHERE k.n = process_n AND k.host_id = p.host_id AND k.id = p.id);
     WHEN 'auth_attempt' THEN
       INSERT IGNORE INTO vestige_keep (n, host_id, id, day, reason, batch, settle_batch, end_batch)
@@ -773,8 +779,7 @@ BEGIN
 
   IF n_dropping > 0 THEN
     CALL vestige_retention_step('copy', t_name, p_name);
-    EXECUTE IMMEDIATE CONCAT('CREATE TABLE retention_rewrite LIKE `', t_name, '`');
-    EXECUTE IMMEDIATE 'ALTER TABLE retention_rewrite REMOVE PARTITIONING';
+    EXECUTE IMMEDIATE 'CREATE TABLE retention_rewrite LIKE retention_form';
     EXECUTE IMMEDIATE CONCAT(
       'INSERT INTO retention_rewrite (', t_columns, ') SELECT x.', REPLACE(t_columns, ',', ', x.'), ' FROM ', part,
       ' x JOIN vestige_keep k ON k.n = ? AND k.host_id = x.host_id AND k.id = x.id AND k.day = x.day')
@@ -812,7 +817,7 @@ BEGIN
       COMMIT;
     END IF;
   END IF;
-  CALL vestige_retention_mend();
+  CALL vestige_retention_mend(0);
 END;
 
 -- Small parts at the beginning become one: there would be a table space a day and table for ever.
@@ -1015,14 +1020,25 @@ CREATE OR REPLACE DEFINER = vestige_maintainer@localhost
   PROCEDURE vestige_retention_work(IN run BIGINT UNSIGNED, IN records_horizon DATETIME(6))
   SQL SECURITY DEFINER MODIFIES SQL DATA
 BEGIN
+  DECLARE form_of VARCHAR(64);
+
   -- The processes last: what refers to them is rewritten then.
   FOR p IN (SELECT p.n, p.place, t.name FROM vestige_retention_part p JOIN vestige_retention_table t ON t.n = p.n
              WHERE t.partitioned
                AND EXISTS (SELECT 1 FROM vestige_retention_plan d
                             WHERE d.n = p.n AND d.place = p.place AND d.n_dropped > 0)
              ORDER BY t.name = 'process', t.name = 'session', t.name, p.place) DO
+    -- The empty table of the same form takes a second to make, of a hundred partitions.
+    IF NOT p.name <=> form_of THEN
+      CALL vestige_retention_step('form', p.name, NULL);
+      CALL vestige_retention_do('DROP TABLE IF EXISTS retention_form');
+      CALL vestige_retention_do(CONCAT('CREATE TABLE retention_form LIKE `', p.name, '`'));
+      CALL vestige_retention_do('ALTER TABLE retention_form REMOVE PARTITIONING');
+      SET form_of = p.name;
+    END IF;
     CALL vestige_retention_rewrite(run, p.n, p.place);
   END FOR;
+  CALL vestige_retention_do('DROP TABLE IF EXISTS retention_form');
   FOR t IN (SELECT n FROM vestige_retention_table WHERE partitioned ORDER BY name) DO
     CALL vestige_retention_merge(t.n);
   END FOR;
@@ -1061,7 +1077,7 @@ BEGIN
                                  FROM retention_step WHERE one = 1))
        WHERE id = run;
       COMMIT;
-      CALL vestige_retention_mend();
+      CALL vestige_retention_mend(1);
       UPDATE retention_step SET run_id = NULL WHERE one = 1;
       COMMIT;
     END IF;

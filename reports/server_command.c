@@ -6,6 +6,8 @@
 #include "reports/options.h"
 #include "reports/private_directory.h"
 #include "reports/schema.h"
+#include "reports/server_hold.h"
+#include "reports/server_retention.h"
 #include "reports/server_settings.h"
 
 #include "core/cleanup.h"
@@ -242,26 +244,37 @@ static int run(const struct server *server, struct error_text *error)
     }
     return error_set(
         error, -EINVAL,
-        "%.40s: write `vestige server init`, `vestige server migrate` or `vestige server"
-        " luarm HOST`",
+        "%.40s: write `vestige server init`, `migrate`, `luarm HOST`, `retention` or `hold`",
         options->arguments[0]);
+}
+
+/* Those with options of their own. */
+static int (*find_part(const char *word))(int argc, char **argv)
+{
+    return !strcmp(word, "retention") ? server_retention_command
+           : !strcmp(word, "hold")    ? server_hold_command
+                                      : NULL;
 }
 
 int server_command(int argc, char **argv)
 {
+    int (*part)(int argc, char **argv) = argc > 1 ? find_part(argv[1]) : NULL;
+    if (part)
+        return part(argc - 1, argv + 1);
     struct server server = {0};
     const struct option_own own[] = {
         {"remove", OPTION_FLAG, &server.remove, NULL, "luarm: drop the host's database of views", 0,
          0},
     };
     const struct command_line line = {
-        .words = "server init | migrate | luarm [HOST]",
+        .words = "server init | migrate | luarm [HOST] | retention | hold",
         .summary =
             "init makes the database on a central MariaDB and checks the server's settings;\n"
             "migrate brings an older schema up to this program's version. luarm makes the\n"
             "database luarm_HOST, in which the evidence of that host is in LUARM's tables, for\n"
-            "its queries of 2011; without a host it lists such databases. All may be run again\n"
-            "at any time; run them as the server's administrator.",
+            "its queries of 2011; without a host it lists such databases. retention is how long\n"
+            "evidence is kept, hold what is kept whatever that is: see their own --help. All may\n"
+            "be run again at any time; run them as the server's administrator.",
         .groups = OPTIONS_DATABASE | OPTIONS_STATE | OPTIONS_OUTPUT,
         .own = own,
         .n_own = 1,

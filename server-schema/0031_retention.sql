@@ -1140,6 +1140,40 @@ BEGIN
   SET SESSION lock_wait_timeout = old_timeout, tx_isolation = old_isolation, optimizer_switch = old_switch;
 END;
 
+CREATE OR REPLACE DEFINER = vestige_maintainer@localhost
+  PROCEDURE vestige_retention_check(IN of_table VARCHAR(64), IN days INT UNSIGNED)
+  SQL SECURITY DEFINER READS SQL DATA
+BEGIN
+  IF of_table <> '*' AND of_table NOT IN ('host', 'boot', 'coverage', 'gap')
+     AND NOT EXISTS (SELECT 1 FROM information_schema.partitions WHERE table_schema = DATABASE()
+                        AND table_name = of_table AND partition_name = 'p_later') THEN
+    SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'there is no such table of evidence';
+  END IF;
+  IF days = 0 OR days > 36500 THEN
+    SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'rows are kept for 1 to 36500 days, or for ever';
+  END IF;
+END;
+
+-- A dry run as if the policy of a table were another one: a temporary table hides the true one.
+CREATE OR REPLACE DEFINER = vestige_maintainer@localhost
+  PROCEDURE vestige_retention_try(IN of_table VARCHAR(64), IN days INT UNSIGNED)
+  SQL SECURITY DEFINER MODIFIES SQL DATA
+BEGIN
+  DECLARE EXIT HANDLER FOR SQLEXCEPTION
+  BEGIN
+    DROP TEMPORARY TABLE IF EXISTS retention;
+    RESIGNAL;
+  END;
+  CALL vestige_retention_check(of_table, days);
+  CREATE OR REPLACE TEMPORARY TABLE vestige_retention_policy AS SELECT * FROM retention;
+  CREATE TEMPORARY TABLE retention LIKE retention;
+  INSERT INTO retention SELECT * FROM vestige_retention_policy;
+  INSERT INTO retention (table_name, keep_days, changed_by) VALUES (of_table, days, '')
+  ON DUPLICATE KEY UPDATE keep_days = days;
+  CALL vestige_retention_at(UTC_DATE(), 1);
+  DROP TEMPORARY TABLE retention;
+END;
+
 -- When it is time: once a day after the hour, an hour after a failure, and at once when a run was interrupted.
 CREATE OR REPLACE DEFINER = vestige_maintainer@localhost PROCEDURE vestige_retention_due()
   SQL SECURITY DEFINER MODIFIES SQL DATA
@@ -1179,14 +1213,7 @@ BEGIN
     RESIGNAL;
   END;
 
-  IF of_table <> '*' AND of_table NOT IN ('host', 'boot', 'coverage', 'gap')
-     AND NOT EXISTS (SELECT 1 FROM information_schema.partitions WHERE table_schema = DATABASE()
-                        AND table_name = of_table AND partition_name = 'p_later') THEN
-    SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'there is no such table of evidence';
-  END IF;
-  IF days = 0 OR days > 36500 THEN
-    SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'rows are kept for 1 to 36500 days, or for ever';
-  END IF;
+  CALL vestige_retention_check(of_table, days);
   COMMIT;
   START TRANSACTION;
   SELECT COUNT(*), MAX(keep_days) INTO was_there, old_days FROM retention WHERE table_name = of_table FOR UPDATE;

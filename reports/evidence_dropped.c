@@ -6,11 +6,13 @@
 #include "reports/evidence_dropped.h"
 #include "reports/statement.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 static const char sql[] =
     "SELECT COALESCE(SUM(n_dropped), 0), MIN(day), MAX(day) FROM retention_log"
-    " WHERE table_name <> 'batch' AND (:since IS NULL OR horizon > :since)"
+    " WHERE table_name NOT IN ('batch', 'maintenance_run', 'schedule_run', 'notification') AND "
+    "(:since IS NULL OR horizon > :since)"
     " AND (:until IS NULL OR day <= :until)"
     " AND (:host_id IS NULL OR host_id = :host_id OR host_id IS NULL)";
 
@@ -32,6 +34,8 @@ int evidence_tell_dropped(MYSQL *mysql, const struct evidence_window *window, st
     const struct slice *row;
     *n_rows = 0;
     int outcome = statement_run(&statement, mysql, sql, values, 3, "count what was dropped", error);
+    if (outcome == -ENOENT)
+        return 0; /* a server from before the retention */
     if (!outcome)
         outcome = statement_next(statement, &row, error);
     if (outcome != STATEMENT_ROW)

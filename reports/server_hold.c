@@ -96,7 +96,8 @@ static int tell_gone(struct hold *hold, const struct statement_value values[VALU
 {
     static const char sql[] =
         "SELECT COALESCE(SUM(n_dropped), 0), MIN(day), MAX(day) FROM retention_log"
-        " WHERE table_name <> 'batch' AND (:host IS NULL OR host_id = :host)"
+        " WHERE table_name NOT IN ('batch', 'maintenance_run', 'schedule_run', 'notification') AND "
+        "(:host IS NULL OR host_id = :host)"
         " AND (:until IS NULL OR day <= :until) AND (:since IS NULL OR horizon > :since)";
     struct statement *statement AUTO_STATEMENT = NULL;
     const struct slice *row;

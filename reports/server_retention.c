@@ -142,7 +142,8 @@ static int tell_runs(struct retention *retention)
          " THEN UTC_DATE() + INTERVAL 24 + run_hour HOUR ELSE 'due now' END FROM retention_step", "none, because nothing is dropped"},
         {"Dropped so far",
          "SELECT CONCAT(SUM(n_dropped), ' rows of ', MIN(day), ' to ', MAX(day)) FROM retention_log"
-         " WHERE table_name <> 'batch' HAVING SUM(n_dropped) > 0",                                "nothing"                         },
+         " WHERE table_name NOT IN ('batch', 'maintenance_run', 'schedule_run', 'notification') "
+         "HAVING SUM(n_dropped) > 0",                                                             "nothing"                         },
         {"Holds",
          "SELECT CONCAT(COUNT(*), ' in force; see vestige server hold list') FROM hold"
          " WHERE released_at IS NULL HAVING COUNT(*) > 0",                                        "none"                            },

@@ -1129,9 +1129,8 @@ BEGIN
     CALL vestige_retention_work(run, records_horizon);
     UPDATE maintenance_run
        SET finished_at = UTC_TIMESTAMP(6), result = 'success',
-           message = (SELECT CONCAT(COALESCE(SUM(IF(table_name = 'batch', 0, n_dropped)), 0), ' rows dropped of ',
-                                    COUNT(DISTINCT table_name, day), ' days of tables, ',
-                                    COALESCE(SUM(IF(table_name = 'batch', n_dropped, 0)), 0), ' seals thinned')
+           message = (SELECT CONCAT(COALESCE(SUM(IF(table_name = 'batch', 0, n_dropped)), 0), ' rows dropped, and the'
+                                    ' digests of ', COALESCE(SUM(IF(table_name = 'batch', n_dropped, 0)), 0), ' seals')
                         FROM retention_log WHERE run_id = run)
      WHERE id = run;
     UPDATE retention_step SET run_id = NULL, step = NULL, table_name = NULL WHERE one = 1;
@@ -1166,9 +1165,9 @@ BEGIN
   END;
   CALL vestige_retention_check(of_table, days);
   CREATE OR REPLACE TEMPORARY TABLE vestige_retention_policy AS SELECT * FROM retention;
-  CREATE TEMPORARY TABLE retention LIKE retention;
-  INSERT INTO retention SELECT * FROM vestige_retention_policy;
-  INSERT INTO retention (table_name, keep_days, changed_by) VALUES (of_table, days, '')
+  CREATE TEMPORARY TABLE retention (PRIMARY KEY (table_name)) AS SELECT * FROM vestige_retention_policy;
+  INSERT INTO retention (table_name, keep_days, changed_at, changed_by)
+  VALUES (of_table, days, UTC_TIMESTAMP(6), '')
   ON DUPLICATE KEY UPDATE keep_days = days;
   CALL vestige_retention_at(UTC_DATE(), 1);
   DROP TEMPORARY TABLE retention;

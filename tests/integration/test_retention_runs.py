@@ -1,0 +1,268 @@
+#!/usr/bin/python3
+"""Runs of the retention: such as end half way, at each step and in each manner; agents at work meanwhile; the
+ends of rows that stayed; who may do what; the command."""
+
+import datetime
+import json
+import os
+import signal
+import sys
+import threading
+import unittest
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(ROOT, "tests", "lib"))
+
+from private_server import Refused, Session
+from retention_model import Row, id_of, midnight
+from retention_test import RetentionTest
+from ship_fixture import ShipServer, Tool
+from vestige_test import wait_for
+
+DAY = datetime.timedelta(1)
+BOOT = "01234567-89ab-4cde-8f01-23456789abcd"
+LATER = 30  # days after today on which the runs of these tests are
+
+
+class RunTest(RetentionTest):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.root.run("CALL vestige_retention_keep('*', 10)")
+        cls.noon = midnight(cls.today) + datetime.timedelta(hours=12)
+        cls.number = 0
+
+    @classmethod
+    def row(cls, table, host=1, is_open=False, **columns):
+        cls.number += 1
+        number = id_of(cls.noon) + cls.number
+        end = {} if is_open else {"destroyed_at": cls.noon, "end_cause": "exit", "end_batch": 1}
+        return Row(table, host_id=host, id=number, day=cls.today, created_at=cls.noon, seen_by="proc", batch=1,
+                   **{"destroyed_at": None, "end_cause": None, "end_batch": None, **end}, **columns)
+
+    def agent(self, host):
+        return Session(self.server, database="vestige", read_default_group="vestige",
+                       read_default_file=os.path.join(self.server.directory, f"enrolled-{host}", "agent.cnf"))
+
+    def run_later(self):
+        self.retain(self.today + LATER * DAY)
+
+
+class Interrupted(RunTest):
+    """Rows of three tables, of which a run drops all but the open ones."""
+    STEPS = ("look", "form", "gate", "copy", "exchange", "after-exchange", "drop", "merge", "delete", "seal")
+
+    def fill(self):
+        for table in ("process", "file_access", "gap", "batch", "retention_log", "retention_seal", "maintenance_run"):
+            self.root.run(f"DELETE FROM {table}")
+        kinds = {"process": {"pid": 1, "boot_id": BOOT}, "file_access": {"path": "/x"},
+                 "gap": {"boot_id": BOOT, "source": "audit", "cause": "x", "unit": "row"}}
+        rows = [self.row(table, is_open=n % 40 == 0, **columns) for table, columns in kinds.items()
+                for n in range(200)]
+        self.insert(rows)
+        self.root.run("INSERT INTO batch (host_id, batch, hash, previous_hash, format, boot_id, first_time, last_time,"
+                      " n_lines, recovered, digests, received_at) VALUES (1, 1, 'a', '', 2, UUID(), %s, %s, 1, 0, '', %s),"
+                      " (1, 2, 'b', '', 2, UUID(), %s, %s, 1, 0, '', %s)", *[self.noon] * 6)
+        self.root.run("UPDATE gap SET end_batch = 2 WHERE end_batch = 1")
+        return {table: {row.key for row in rows if row.table == table and row["destroyed_at"] is None}
+                for table in kinds}
+
+    def stop_at(self, step):
+        """The procedure that notes each step, with a sleep in one of them."""
+        when = "now_doing = 'drop'" if step == "after-exchange" else f"now_doing = '{step}'"
+        sleep = f"IF {when} AND of_table <=> of_table THEN DO SLEEP(60); END IF;"
+        body = self.original.partition("BEGIN")[2]
+        if step == "after-exchange":
+            body = f"BEGIN {sleep} {body}"
+        else:
+            body = f"BEGIN {body.rpartition('END')[0]} {sleep} END"
+        self.root.run(self.head + body)
+
+    def setUp(self):
+        text = self.root.run("SHOW CREATE PROCEDURE vestige_retention_step")[0][2]
+        self.head, begin, rest = text.replace("CREATE ", "CREATE OR REPLACE ", 1).partition("BEGIN")
+        self.original = begin + rest
+
+    def restore(self):
+        self.root.run(self.head + self.original)
+
+    def interrupt(self, step, how):
+        session = self.server.root("vestige")
+        connection = session.value("SELECT CONNECTION_ID()")
+        errors = []
+        worker = threading.Thread(target=lambda: errors.append(
+            session.error("CALL vestige_retention_at(%s, 0)", self.today + LATER * DAY)))
+        worker.start()
+        wait_for(lambda: self.root.run("SELECT 1 FROM information_schema.processlist WHERE id = %s"
+                                       " AND info LIKE '%%SLEEP(60)%%'", connection), 20, f"the run is at {step}")
+        if how == "server":
+            self.server.process.send_signal(signal.SIGKILL)
+            self.server.process.wait(60)
+            self.server.log.close()
+            self.server.start()
+            type(self).root = self.server.root("vestige")
+        else:
+            self.root.run(f"KILL {how} {connection}")
+        worker.join(30)
+        self.assertFalse(worker.is_alive())
+        self.assertNotEqual(errors, [0])
+        if how == "QUERY":
+            self.addCleanup(session.close)
+
+    def assert_whole(self, kept):
+        for table, keys in kept.items():
+            self.assertEqual(self.keys(table), keys, table)
+        self.assertEqual(dict(self.root.run("SELECT table_name, CAST(SUM(n_dropped) AS INT) FROM retention_log"
+                                            " GROUP BY table_name")),
+                         {"process": 195, "file_access": 195, "gap": 195, "batch": 1})
+        self.assertEqual(self.root.run("SELECT batch FROM batch WHERE digests IS NULL"), ((2,),))
+        self.assertEqual(self.root.run("SHOW TABLES LIKE 'retention\\_rewrite'"), ())
+        self.assertEqual(self.root.run("SHOW TABLES LIKE 'retention\\_form'"), ())
+        self.assertEqual(self.root.run("SHOW TRIGGERS"), ())
+        self.assertEqual(self.root.run("SELECT run_id, step FROM retention_step"), ((None, None),))
+        self.assertEqual(self.root.run("SELECT * FROM retention_seal"), ())
+
+    def test_each_step(self):
+        ways = ("QUERY", "CONNECTION", "server")
+        for number, step in enumerate(self.STEPS):
+            ways_here = ways if step in ("exchange", "after-exchange") else (ways[number % 3],)
+            for how in ways_here:
+                with self.subTest(step=step, how=how):
+                    kept = self.fill()
+                    self.root.run("CALL vestige_make_partitions_at(%s, 1)", self.today + LATER * DAY)
+                    self.stop_at(step)
+                    try:
+                        self.interrupt(step, how)
+                    finally:
+                        self.restore()
+                    self.run_later()
+                    runs = self.root.run("SELECT result, message FROM maintenance_run WHERE name = 'retention' ORDER BY id")
+                    self.assertEqual([result for result, _ in runs], ["failure", "success"])
+                    self.assertIn("interrupted", runs[0][1])
+                    self.assert_whole(kept)
+
+    def test_two_at_once(self):
+        self.fill()
+        self.stop_at("look")
+        other = self.server.root("vestige")
+        worker = threading.Thread(target=other.error, args=("CALL vestige_retention_at(%s, 0)", self.today + LATER * DAY))
+        worker.start()
+        wait_for(lambda: self.root.run("SELECT 1 FROM retention_step WHERE step = 'look'"), 20, "it is at work")
+        self.restore()
+        with self.assertRaisesRegex(Refused, "another run of the retention is at work"):
+            self.run_later()
+        self.root.run(f"KILL CONNECTION {other.connection.thread_id()}")
+        worker.join(30)
+        self.run_later()
+        self.assertEqual(self.last_run()[1], "success")
+
+    def test_a_hold_that_comes_during_the_run(self):
+        kept = self.fill()
+        everything = {table: self.keys(table) for table in kept}
+        self.stop_at("copy")
+        errors = []
+        other = self.server.root("vestige")
+        worker = threading.Thread(target=lambda: errors.append(
+            other.error("CALL vestige_retention_at(%s, 0)", self.today + LATER * DAY)))
+        worker.start()
+        connection = other.connection.thread_id()
+        wait_for(lambda: self.root.run("SELECT 1 FROM information_schema.processlist WHERE id = %s"
+                                       " AND info LIKE '%%SLEEP(60)%%'", connection), 20, "it copies")
+        self.root.run("CALL vestige_hold_add(NULL, NULL, NULL, NULL, NULL, 'all', NULL, @id)")
+        self.addCleanup(self.root.run, "CALL vestige_hold_release(@id, @n)")
+        self.restore()
+        # The sleep itself ends; the run goes on.
+        self.root.run("DO 0")
+        worker.join(70)
+        self.assertEqual(errors, [1644])
+        self.assertIn("a hold was added", self.last_run()[2])
+        self.assertEqual(everything, {table: self.keys(table) for table in kept})
+
+
+class Ends(RunTest):
+    """An agent ends and settles rows that a rewrite has kept, and each end reads one partition of many."""
+
+    def setUp(self):
+        self.host = self.agent("h1")
+        self.addCleanup(self.host.close)
+
+    def read_keys(self):
+        return int(self.host.run("SHOW SESSION STATUS LIKE 'Handler_read_key'")[0][1])
+
+    def open_row(self):
+        row = self.row("process", is_open=True, pid=1, boot_id=BOOT)
+        self.host.run("INSERT INTO process_in (host_id, id, day, batch, created_at, seen_by, boot_id, pid) VALUES"
+                      " (1, %s, %s, 1, %s, 'proc', %s, 1)", row["id"], row["day"], row["created_at"], BOOT)
+        return row
+
+    def test_one_partition(self):
+        rows = [self.open_row() for _ in range(3)]
+        self.insert([self.row("process", pid=1, boot_id=BOOT) for _ in range(100)])
+        self.root.run("CALL vestige_make_partitions_at(%s, 40)", self.today + LATER * DAY)
+        self.assertGreater(self.n_partitions(), 60)
+        self.end_row(rows[0])
+        self.run_later()
+        self.assertEqual(self.keys("process"), {row.key for row in rows[1:]})
+        self.assertLess(self.n_partitions(), 55)  # those of before are one
+        self.settle_row(rows[1])
+        self.end_row(rows[1])
+        self.end_row(rows[2])
+        # Such a row goes when its end is out of the window.
+        self.retain(self.today + (LATER + 9) * DAY)
+        self.assertEqual(self.keys("process"), {row.key for row in rows[1:]})
+        self.retain(self.today + (LATER + 11) * DAY)
+        self.assertEqual(self.keys("process"), set())
+
+    def n_partitions(self):
+        return self.root.value("SELECT COUNT(*) FROM information_schema.partitions WHERE table_schema = 'vestige'"
+                               " AND table_name = 'process'")
+
+    def change(self, view, row, columns):
+        before = self.read_keys()
+        n = self.host.run(f"UPDATE {view} SET {columns} WHERE host_id = 1 AND id = %s AND day = %s", row["id"], row["day"])
+        self.assertEqual(n, 1)
+        self.assertLessEqual(self.read_keys() - before, 2)
+
+    def end_row(self, row):
+        end = self.today + (LATER + 0) * DAY if row else None
+        self.change("process_end", row, f"destroyed_at = '{end} 01:00:00', end_cause = 'exit', end_batch = 3")
+        # Without the day each partition is read.
+        before = self.read_keys()
+        self.host.run("UPDATE process_end SET end_batch = 4 WHERE host_id = 1 AND id = %s", row["id"] + 10**12)
+        self.assertGreater(self.read_keys() - before, 20)
+
+    def settle_row(self, row):
+        self.change("process_settle", row, "comm = 'late', settle_batch = 2")
+
+
+class Agents(unittest.TestCase):
+    """A shipper that sends old rows, all of them into the partition that is rewritten again and again."""
+
+    def test_nothing_is_refused_or_lost(self):
+        server = ShipServer()
+        self.addCleanup(server.close)
+        tool = Tool(server)
+        self.addCleanup(tool.remove)
+        server.query("CALL vestige_retention_keep('*', 30)")
+        tool.fill("--fill", 60000, "--open", 20000, "--settle", 5000)
+        shipping = tool.start("--timeout", 100000, "--retry-first", 20, "--retry-most", 100)
+        n_runs = 0
+        while shipping.poll() is None:
+            server.query("INSERT INTO process (host_id, id, day, created_at, destroyed_at, end_cause, seen_by, boot_id,"
+                         " pid, batch, end_batch) SELECT 9, seq, '1970-01-01', '1970-01-01', '1970-01-02', 'exit',"
+                         " 'proc', UUID(), 1, 1, 1 FROM seq_1_to_500")
+            server.query("CALL vestige_retention_at(UTC_DATE(), 0)")
+            n_runs += 1
+            self.assertEqual(0, server.value("SELECT COUNT(*) FROM process WHERE host_id = 9"))
+        result = tool.finish(shipping)
+        self.assertEqual((0, 0), (result.status, result.rows_rejected), result.text)
+        self.assertGreater(n_runs, 2)
+        self.assertEqual((60000, 60000, 60000), server.query(
+            "SELECT COUNT(*), COUNT(DISTINCT id), COUNT(end_batch) FROM process WHERE host_id = 7")[0])
+        self.assertEqual(5000, server.value("SELECT COUNT(settle_batch) FROM process"))
+        self.assertEqual(0, server.value("SELECT COUNT(*) FROM rejected"))
+        self.assertEqual(500 * n_runs, server.value("SELECT SUM(n_dropped) FROM retention_log"))
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -21,6 +21,7 @@ class RetentionTest(unittest.TestCase):
         cls.addClassCleanup(cls.server.close)
         cls.server.vestige("server", "init")
         cls.connect()
+        cls.root.run("ALTER EVENT vestige_retention DISABLE")
         for host in HOSTS:
             cls.server.enrol(f"h{host}")
         cls.today = cls.root.value("SELECT UTC_DATE()")

@@ -639,7 +639,7 @@ BEGIN
      AND k.n = (SELECT n FROM vestige_retention_table WHERE name = 'finding')
     JOIN JSON_TABLE(f.row_keys, '$[*]' COLUMNS (name VARCHAR(64) PATH '$.table',
            host_id INT UNSIGNED PATH '$.host_id', id BIGINT UNSIGNED PATH '$.id')) named
-    JOIN vestige_retention_table t ON t.name = named.name COLLATE utf8mb4_nopad_bin
+    JOIN vestige_retention_table t ON t.name = CONVERT(named.name USING utf8mb4) COLLATE utf8mb4_nopad_bin
    WHERE f.row_keys IS NOT NULL AND (f.day >= finding_day OR k.id IS NOT NULL)
      AND named.host_id IS NOT NULL AND named.id < t.first_id;
   FOR p IN (SELECT p.n, p.place FROM vestige_retention_part p JOIN vestige_retention_table t ON t.n = p.n

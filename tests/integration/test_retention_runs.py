@@ -156,7 +156,8 @@ class Interrupted(RunTest):
         worker.start()
         wait_for(lambda: self.root.run("SELECT 1 FROM retention_step WHERE step = 'look'"), 20, "it is at work")
         self.restore()
-        with self.assertRaisesRegex(Refused, "another run of the retention is at work"):
+        guard = self.root.run("SELECT * FROM retention_step"), self.root.run("SHOW PROCESSLIST")
+        with self.assertRaisesRegex(Refused, "another run of the retention is at work", msg=guard):
             self.run_later()
         connection = other.connection.thread_id()
         self.root.run(f"KILL CONNECTION {connection}")
@@ -257,6 +258,7 @@ class Agents(unittest.TestCase):
         tool = Tool(server)
         self.addCleanup(tool.remove)
         server.query("ALTER EVENT vestige_retention DISABLE")
+        server.query("CALL vestige_make_partitions()")
         server.query("CALL vestige_retention_keep('*', 30)")
         tool.fill("--fill", 60000, "--open", 20000, "--settle", 5000)
         shipping = tool.start("--timeout", 100000, "--retry-first", 20, "--retry-most", 100)

@@ -23,7 +23,7 @@ struct retention {
     struct options options;
     const char *keep, *table;
     uint64_t hour; /* HOUR_NONE: not given */
-    bool dry_run, now;
+    bool dry_run, now, due;
     MYSQL *mysql;
     struct error_text *error;
 };
@@ -279,6 +279,8 @@ static int check_options(struct retention *retention)
     if (retention->dry_run && retention->now)
         return error_set(retention->error, -EINVAL,
                          "--dry-run changes nothing and --now drops rows; write one of them");
+    if (retention->due && (retention->dry_run || retention->now || retention->keep))
+        return error_set(retention->error, -EINVAL, "--due stands alone; it is for a timer");
     if (retention->dry_run && retention->hour != HOUR_NONE)
         return error_set(retention->error, -EINVAL,
                          "--dry-run changes nothing, not the hour either");
@@ -292,7 +294,8 @@ static int run(struct retention *retention)
         outcome = administrator_connect(&retention->mysql, &retention->options, retention->error);
     if (!outcome && retention->dry_run)
         return dry_run(retention);
-    bool changes = retention->keep || retention->hour != HOUR_NONE || retention->now;
+    bool changes =
+        retention->keep || retention->hour != HOUR_NONE || retention->now || retention->due;
     if (!outcome && changes)
         outcome = database_run(retention->mysql, retention->error, "make partitions ahead",
                                "CALL vestige_make_partitions()");
@@ -302,6 +305,9 @@ static int run(struct retention *retention)
         outcome = set_policy(retention);
     if (!outcome && retention->now)
         return run_now(retention);
+    if (!outcome && retention->due)
+        return database_run(retention->mysql, retention->error, "run the retention",
+                            "CALL vestige_retention_due()");
     if (outcome || changes)
         return outcome;
     return show_policy(retention);
@@ -322,6 +328,8 @@ int server_retention_command(int argc, char **argv)
          "show what would go, and change nothing; with --keep: by that",            0, 0 },
         {"now",     OPTION_FLAG,   &retention.now,     NULL,
          "drop now what may go, instead of waiting for the hour",                   0, 0 },
+        {"due",     OPTION_FLAG,   &retention.due,     NULL,
+         "as the server's event: run only if it is time (for a timer)",             0, 0 },
     };
     const struct command_line line = {
         .words = "server retention",

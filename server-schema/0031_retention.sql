@@ -972,16 +972,19 @@ BEGIN
 END;
 
 -- The digests of a batch go when no row is left that has a line in it: a row that stays can still be
--- proved. Hash, chain and signature stay.
+-- proved. Hash, chain and signature stay. A batch that came during the run may have ended a row that was
+-- open at the look; such are too young, like all that make a row late.
 CREATE OR REPLACE DEFINER = vestige_maintainer@localhost
   PROCEDURE vestige_retention_seals(IN run BIGINT UNSIGNED, IN horizon DATETIME(6))
   SQL SECURITY DEFINER MODIFIES SQL DATA
 BEGIN
   DECLARE first_ids LONGTEXT;
+  DECLARE last_horizon DATETIME(6);
   DECLARE n_left INT DEFAULT 1;
 
   CALL vestige_retention_step('seal', 'batch', NULL);
-  SELECT CONCAT('{', GROUP_CONCAT('"', name, '":', first_id), '}') INTO first_ids FROM vestige_retention_table;
+  SELECT CONCAT('{', GROUP_CONCAT('"', name, '":', first_id), '}'), MAX(horizon) INTO first_ids, last_horizon
+    FROM vestige_retention_table;
   CREATE OR REPLACE TEMPORARY TABLE vestige_used (
     host_id INT UNSIGNED    NOT NULL,
     batch   BIGINT UNSIGNED NOT NULL,
@@ -1002,7 +1005,8 @@ BEGIN
     SELECT b.host_id, b.batch, b.hash, DATE(b.received_at) AS day
       FROM vestige_chunk c JOIN batch b ON b.host_id = c.host_id AND b.batch = c.batch
       LEFT JOIN vestige_used u ON u.host_id = c.host_id AND u.batch = c.batch
-     WHERE u.batch IS NULL AND b.digests IS NOT NULL AND vestige_digests_behind(b.digests, first_ids);
+     WHERE u.batch IS NULL AND b.digests IS NOT NULL AND b.received_at < last_horizon
+       AND vestige_digests_behind(b.digests, first_ids);
     START TRANSACTION;
     UPDATE batch b JOIN vestige_thin t ON t.host_id = b.host_id AND t.batch = b.batch AND t.hash = b.hash
        SET b.digests = NULL;

@@ -12,12 +12,14 @@
 #include "recorder/control.h"
 #include "recorder/host_facts.h"
 #include "recorder/journal.h"
+#include "recorder/masking.h"
 #include "recorder/privilege.h"
 #include "recorder/recording.h"
 #include "recorder/shipper.h"
 #include "recorder/tracker.h"
 #include "recorder/unaudited.h"
 
+#include "collectors/bpf/bpf_source.h"
 #include "collectors/fanotify/fanotify_source.h"
 #include "collectors/procfs/names_source.h"
 #include "collectors/procfs/proc_source.h"
@@ -50,11 +52,13 @@ struct agent {
     const char *record_directory, *own_directory;
     struct counters counters;
     struct host_facts host;
-    struct buffer host_row; /* as the tracker was told last */
+    struct buffer host_row;  /* as the tracker was told last */
+    struct signing_key *key; /* NULL: batches are not signed */
     struct journal *journal;
     struct journal_recovery recovery;
     struct agent_guard guard;
     struct agent_sources sources;
+    struct masking *masking; /* of secrets in command lines; NULL: off */
     struct tracker *tracker;
     struct gulp_queue *queue;
     struct reader *reader;
@@ -192,6 +196,21 @@ static int check_paths(const struct agent *agent, struct error_text *error)
     return result ? result : shipper_check_option_file(agent->config->defaults_file, error);
 }
 
+/* Without a key the evidence is still worth having. With one that others can read, its signatures
+ * would claim what they cannot prove. */
+static int load_key(struct agent *agent, struct error_text *error)
+{
+    const char *path = agent->config->signing_key;
+    int result = signing_key_load(&agent->key, path, error);
+    if (result != -ENOENT)
+        return result;
+    log_warning("agent",
+                "there is no signing key %s: batches are not signed, so nobody can tell whether"
+                " this host made them; `vestige client enroll` and `client rotate` make one",
+                path);
+    return 0;
+}
+
 static int open_journal(struct agent *agent, struct error_text *error)
 {
     char directory[CONFIG_PATH_SIZE + 16];
@@ -200,6 +219,7 @@ static int open_journal(struct agent *agent, struct error_text *error)
         .directory = directory,
         .host_id = agent->config->host_id,
         .boot_id = agent->host.boot_id,
+        .key = agent->key,
         .limit_bytes = (uint64_t)agent->config->journal_limit_mib * 1048576,
         .counters = &agent->counters,
         .sealed = on_sealed,
@@ -265,6 +285,13 @@ static uint32_t own_root(void)
     return (uint32_t)getpid();
 }
 
+static int start_masking(struct agent *agent, struct error_text *error)
+{
+    if (!strcmp(agent->config->masking_mode, "off"))
+        return 0;
+    return masking_open(&agent->masking, agent->config->masking_rules, error);
+}
+
 static int start_tracker(struct agent *agent, struct error_text *error)
 {
     const struct config *config = agent->config;
@@ -278,6 +305,7 @@ static int start_tracker(struct agent *agent, struct error_text *error)
         .real_ns = agent->start_real_ns,
         .agent_pid = (uint32_t)getpid(),
         .own_pid = own_root(),
+        .masking = agent->masking,
         .unaudited_before_ns = agent->unaudited_before_ns,
         .settle_ms = config->settle_ms,
         .fork_ms = config->fork_ms,
@@ -435,6 +463,8 @@ static void append_status(void *user, struct buffer *out)
                       agent->sources.missing[i].reason);
     if (journal.error[0])
         buffer_printf(out, "journal_error %s\n", journal.error);
+    if (shipper.is_clear)
+        buffer_append_text(out, "server_cleartext yes\n");
     if (shipper.error[0])
         buffer_printf(out, "ship_error %s\n", shipper.error);
 }
@@ -529,13 +559,13 @@ static int start_recording(struct agent *agent, struct error_text *error)
     snprintf(header.settings, sizeof(header.settings),
              "connector=%d taskstats=%d audit=%d settle_ms=%u fork_ms=%u unaudited_before=%" PRIu64
              " remember_s=%u remember_mib=%u resolver=%d host_names=%u bpf=%d programs=%d"
-             " utmp=%d login_ms=%u",
+             " utmp=%d login_ms=%u masking=%d",
              agent->sources.connector, agent->sources.taskstats, agent->sources.audit,
              agent->config->settle_ms, agent->config->fork_ms, agent->unaudited_before_ns,
              agent->config->remember_s, agent->config->remember_mib,
              agent->sources.resolver != NULL, agent->config->name_cache_entries, agent->sources.bpf,
              agent->sources.programs != NULL, agent->sources.utmp != NULL,
-             agent->config->sessions_merge_ms);
+             agent->config->sessions_merge_ms, agent->masking != NULL);
     add_file_settings(agent->config, header.settings, sizeof(header.settings));
     return recording_writer_open(&agent->recording, agent->record_directory, &header, error);
 }
@@ -559,6 +589,7 @@ static int start_threads(struct agent *agent, struct error_text *error)
                                    .retry_first_ms = agent->config->retry_first_ms,
                                    .retry_most_ms = agent->config->retry_most_ms,
                                    .schema_version = VESTIGE_SCHEMA_VERSION,
+                                   .boot_id = agent->host.boot_id,
                                    .lost = on_lost,
                                    .lost_user = agent};
     int result = shipper_start(&agent->shipper, &ship, error);
@@ -611,7 +642,7 @@ static void second_tick(struct agent *agent)
     struct shipper_status status;
     shipper_get_status(agent->shipper, &status);
     if (status.server_offset_known)
-        tracker_server_time(agent->tracker, status.server_offset_us * 1000);
+        tracker_server_time(agent->tracker, status.server_boot_us * 1000);
     sd_notify(0, "WATCHDOG=1");
 }
 
@@ -666,13 +697,19 @@ static int start(struct agent *agent, struct error_text *error)
     if (!result && audit)
         result = agent_guard_start(&agent->guard, agent->config->state_directory, error);
     if (!result)
+        result = load_key(agent, error);
+    if (!result)
         result = open_journal(agent, error);
     if (!result)
         result = agent_guard_wait(&agent->guard, error);
     if (!result)
         result = open_sources(agent, error);
     if (!result)
+        agent_guard_keep(&agent->guard, bpf_source_signals(agent->sources.bpf_source));
+    if (!result)
         result = privilege_drop(error);
+    if (!result)
+        result = start_masking(agent, error);
     if (!result)
         result = start_tracker(agent, error);
     if (!result)
@@ -713,7 +750,9 @@ static void stop(struct agent *agent)
     ship_rest(agent);
     agent->shipper = shipper_free(agent->shipper, 0);
     agent->tracker = tracker_free(agent->tracker);
+    agent->masking = masking_free(agent->masking);
     agent->journal = journal_free(agent->journal);
+    agent->key = signing_key_free(agent->key);
     struct error_text error = ERROR_TEXT_NULL;
     if (agent->recording && recording_writer_close(agent->recording, &error) != 0)
         log_error("recording", "%s", error.text);

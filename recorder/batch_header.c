@@ -14,6 +14,7 @@ enum key {
     KEY_CURSORS,
     KEY_PREVIOUS,
     KEY_HASH,
+    KEY_SIGNATURE,
     KEY_N
 };
 
@@ -22,21 +23,29 @@ _Static_assert(sizeof(kinds) / sizeof(kinds[0]) == BATCH_KIND_N, "name each kind
 
 static const struct {
     const char *name;
-    bool open; /* an open batch has it too */
+    bool open;      /* an open batch has it too */
+    unsigned since; /* the format that has it first */
 } keys[] = {
-    [KEY_HOST] = {"host",      true },
-    [KEY_BOOT] = {"boot",      true },
-    [KEY_BATCH] = {"batch",     true },
-    [KEY_FIRST] = {"first",     true },
-    [KEY_LAST] = {"last",      false},
-    [KEY_LINES] = {"lines",     false},
-    [KEY_RECOVERED] = {"recovered", false},
-    [KEY_BIRTHS] = {"births",    false},
-    [KEY_CURSORS] = {"cursors",   false},
-    [KEY_PREVIOUS] = {"previous",  true },
-    [KEY_HASH] = {"hash",      false},
+    [KEY_HOST] = {"host",      true,  1},
+    [KEY_BOOT] = {"boot",      true,  1},
+    [KEY_BATCH] = {"batch",     true,  1},
+    [KEY_FIRST] = {"first",     true,  1},
+    [KEY_LAST] = {"last",      false, 1},
+    [KEY_LINES] = {"lines",     false, 1},
+    [KEY_RECOVERED] = {"recovered", false, 1},
+    [KEY_BIRTHS] = {"births",    false, 1},
+    [KEY_CURSORS] = {"cursors",   false, 1},
+    [KEY_PREVIOUS] = {"previous",  true,  1},
+    [KEY_HASH] = {"hash",      false, 1},
+    [KEY_SIGNATURE] = {"signature", false, 2},
 };
 _Static_assert(sizeof(keys) / sizeof(keys[0]) == KEY_N, "name each key");
+
+/* Kind and format are known from the first line on. */
+static bool has_key(const struct batch_header *header, enum key key)
+{
+    return header->format >= keys[key].since && (header->kind != BATCH_OPEN || keys[key].open);
+}
 
 static void print_hex(struct buffer *to, const uint8_t *bytes, size_t length)
 {
@@ -83,6 +92,9 @@ static void print_value(struct buffer *to, const struct batch_header *header, en
     case KEY_HASH:
         print_hex(to, header->hash, BATCH_HASH_SIZE);
         break;
+    case KEY_SIGNATURE:
+        print_hex(to, header->signature, SIGNATURE_SIZE);
+        break;
     case KEY_N:
         break;
     }
@@ -96,7 +108,7 @@ static void print_keys(struct buffer *to, const struct batch_header *header, int
     buffer_append_u64(to, header->format);
     buffer_append_byte(to, '\n');
     for (int key = 0; key < end; key++) {
-        if (header->kind == BATCH_OPEN && !keys[key].open)
+        if (!has_key(header, (enum key)key))
             continue;
         buffer_append_text(to, keys[key].name);
         buffer_append_byte(to, '\t');
@@ -114,6 +126,12 @@ void batch_header_print(struct buffer *to, const struct batch_header *header)
 {
     print_keys(to, header, KEY_N);
     buffer_append_byte(to, '\n');
+}
+
+bool batch_header_signed(const struct batch_header *header)
+{
+    static const uint8_t none[SIGNATURE_SIZE];
+    return memcmp(header->signature, none, sizeof(none)) != 0;
 }
 
 bool batch_parse_u64(struct slice text, uint64_t *value)
@@ -138,15 +156,15 @@ static int hex_digit(uint8_t c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-static bool parse_hash(struct slice text, uint8_t hash[BATCH_HASH_SIZE])
+static bool parse_hex(struct slice text, uint8_t *bytes, size_t length)
 {
-    if (text.length != 2 * BATCH_HASH_SIZE)
+    if (text.length != 2 * length)
         return false;
-    for (size_t i = 0; i < BATCH_HASH_SIZE; i++) {
+    for (size_t i = 0; i < length; i++) {
         int high = hex_digit(text.data[2 * i]), low = hex_digit(text.data[2 * i + 1]);
         if (high < 0 || low < 0)
             return false;
-        hash[i] = (uint8_t)(high << 4 | low);
+        bytes[i] = (uint8_t)(high << 4 | low);
     }
     return true;
 }
@@ -212,9 +230,11 @@ static bool parse_value(struct batch_header *header, enum key key, struct slice 
     case KEY_CURSORS:
         return parse_cursors(text, header->cursors);
     case KEY_PREVIOUS:
-        return parse_hash(text, header->previous_hash);
+        return parse_hex(text, header->previous_hash, BATCH_HASH_SIZE);
     case KEY_HASH:
-        return parse_hash(text, header->hash);
+        return parse_hex(text, header->hash, BATCH_HASH_SIZE);
+    case KEY_SIGNATURE:
+        return parse_hex(text, header->signature, SIGNATURE_SIZE);
     case KEY_N:
         break;
     }
@@ -239,9 +259,10 @@ static int parse_first_line(struct batch_header *header, struct slice line, cons
     if (found == BATCH_KIND_N)
         return -EBADMSG;
     uint64_t format;
-    *reason = "a format that this program does not know (it knows 1); use the one that wrote it";
+    *reason = "a format that this program does not know (it knows 1 and 2); use the one that wrote "
+              "it";
     if (!batch_parse_u64(slice_of(space + 1, line.length - kind.length - 1), &format) ||
-        format != BATCH_FORMAT)
+        format < 1 || format > BATCH_FORMAT)
         return -EBADMSG;
     header->kind = (enum batch_kind)found;
     header->format = (uint32_t)format;
@@ -249,11 +270,11 @@ static int parse_first_line(struct batch_header *header, struct slice line, cons
 }
 
 /* The key that stands on line @p number (2 and up); KEY_N: the empty line. */
-static enum key key_at(enum batch_kind kind, size_t number)
+static enum key key_at(const struct batch_header *header, size_t number)
 {
     int key = 0;
     for (size_t at = 2; key < KEY_N; key++) {
-        if (kind == BATCH_OPEN && !keys[key].open)
+        if (!has_key(header, (enum key)key))
             continue;
         if (at++ == number)
             break;
@@ -266,7 +287,7 @@ int batch_header_parse_line(struct batch_header *header, size_t number, struct s
 {
     if (number == 1)
         return parse_first_line(header, line, reason);
-    enum key key = key_at(header->kind, number);
+    enum key key = key_at(header, number);
     *reason = "the header does not end with an empty line";
     if (key == KEY_N)
         return line.length == 0 ? BATCH_HEADER_END : -EBADMSG;

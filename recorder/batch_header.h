@@ -6,8 +6,9 @@
 #include "core/buffer.h"
 #include "core/error.h"
 #include "recorder/catalogue.h"
+#include "recorder/signing_key.h"
 
-#define BATCH_FORMAT       1
+#define BATCH_FORMAT       2 /* that is written; all from 1 on are read */
 #define BATCH_HASH_SIZE    32
 #define BATCH_CURSORS_SIZE 1024 /* with the terminating NUL */
 
@@ -25,6 +26,7 @@ struct batch_header {
     char cursors[BATCH_CURSORS_SIZE];
     uint8_t previous_hash[BATCH_HASH_SIZE]; /* zeros: the first of its chain */
     uint8_t hash[BATCH_HASH_SIZE];          /* as stored in the file; see batch_reader_check */
+    uint8_t signature[SIGNATURE_SIZE];      /* over the hash; zeros: not signed */
 };
 
 struct batch_mark {
@@ -37,6 +39,9 @@ struct batch_mark {
 void batch_header_print_hashed(struct buffer *to, const struct batch_header *header);
 /** Append the whole header, with the empty line behind it. */
 void batch_header_print(struct buffer *to, const struct batch_header *header);
+
+/** Whether somebody signed it, rightly or not. */
+bool batch_header_signed(const struct batch_header *header);
 
 /** How parsing goes on after a line. */
 enum { BATCH_HEADER_MORE = 0, BATCH_HEADER_END = 1 };

@@ -194,14 +194,15 @@ static bool next_field(struct slice *rest, struct slice *field)
     return true;
 }
 
-/* Values are unescaped one behind the other; the buffer has room for all, so it does not move. */
+/* Values are unescaped one behind the other; the buffer has room for all, so it does not move. A
+ * column that an older format does not have is NULL. */
 static const char *parse_values(struct batch_reader *reader, struct slice rest,
                                 struct batch_line *line)
 {
     struct buffer *to = &reader->unescaped;
+    const struct table *table = catalogue_table(line->table);
     struct slice field;
-    size_t first,
-        expected = catalogue_line_columns(catalogue_table(line->table), line->verb, &first);
+    size_t first, expected = catalogue_line_columns(table, line->verb, &first);
     if (expected > MAX_VALUES)
         return "more values than this program can hold";
     if (to->capacity > KEEP_BYTES)
@@ -209,18 +210,22 @@ static const char *parse_values(struct batch_reader *reader, struct slice rest,
     buffer_clear(to);
     if (!buffer_reserve(to, rest.length + 1))
         return "out of memory";
-    for (line->n_values = 0; next_field(&rest, &field); line->n_values++) {
-        if (line->n_values == expected)
-            return "too many values for its table and verb";
+    for (size_t i = 0; i < expected; i++) {
+        reader->values[i] = SLICE_NULL;
+        if (table->columns[first + i].since > reader->first.format)
+            continue;
+        if (!next_field(&rest, &field))
+            return "too few values for its table and verb";
         size_t at = to->length;
-        bool null = slice_is(field, "\\N");
-        if (!null && evidence_field_unescape(to, field) != 0)
+        if (slice_is(field, "\\N"))
+            continue;
+        if (evidence_field_unescape(to, field) != 0)
             return "an escape that is never written";
-        reader->values[line->n_values] =
-            null ? SLICE_NULL : slice_of(to->data + at, to->length - at);
+        reader->values[i] = slice_of(to->data + at, to->length - at);
     }
     line->values = reader->values;
-    return line->n_values == expected ? NULL : "too few values for its table and verb";
+    line->n_values = expected;
+    return slice_is_null(rest) ? NULL : "too many values for its table and verb";
 }
 
 static const char *parse_line(struct batch_reader *reader, struct slice text,
@@ -355,7 +360,8 @@ static int compare_hash(struct batch_reader *reader, struct slice list, struct e
     if (memcmp(hash, reader->first.hash, sizeof(hash)) != 0)
         return error_set(error, -EBADMSG,
                          "%s: line %zu: the hash does not match: header or lines were changed",
-                         batch_input_name(reader->input), reader->header_lines - 1);
+                         batch_input_name(reader->input),
+                         reader->header_lines - (reader->first.format >= 2 ? 2 : 1));
     return 0;
 }
 

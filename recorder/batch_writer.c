@@ -118,7 +118,6 @@ size_t batch_writer_lines(const struct batch_writer *writer)
 static int hash(struct batch_writer *writer, struct batch_header *header)
 {
     struct buffer text = BUFFER_NULL, list = BUFFER_NULL;
-    header->format = BATCH_FORMAT;
     header->n_lines = batch_writer_lines(writer);
     batch_header_print_hashed(&text, header);
     int error = batch_digest_list(writer->digest, &list);
@@ -131,8 +130,14 @@ static int hash(struct batch_writer *writer, struct batch_header *header)
     return error;
 }
 
+static int sign(struct batch_header *header, const struct signing_key *key)
+{
+    memset(header->signature, 0, sizeof(header->signature));
+    return key && header->format >= 2 ? signing_key_sign(key, header->hash, header->signature) : 0;
+}
+
 int batch_writer_finish(struct batch_writer *writer, struct batch_header *header,
-                        struct slice pieces[2])
+                        const struct signing_key *key, struct slice pieces[2])
 {
     struct buffer text = BUFFER_NULL;
     int error = 0;
@@ -141,6 +146,8 @@ int batch_writer_finish(struct batch_writer *writer, struct batch_header *header
     writer->ended = !error;
     if (!error)
         error = hash(writer, header);
+    if (!error)
+        error = sign(header, key);
     buffer_clear(&writer->head);
     batch_header_print(&text, header);
     if (!error)

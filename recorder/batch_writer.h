@@ -23,8 +23,9 @@ int batch_writer_add_all(struct batch_writer *writer, struct batch_reader *reade
                          struct error_text *error) MUST_CHECK;
 size_t batch_writer_lines(const struct batch_writer *writer);
 
-/** End the batch: sets n_lines and hash of @p header and gives the file's bytes, two pieces to be
+/** End the batch: sets n_lines, hash and signature of @p header, whose format is that of the lines,
+ *  and gives the file's bytes, two pieces to be
  *  written one after the other, which live until the next clear. May be called again with another
- *  header. Returns 0, -ENOMEM or -EIO. */
+ *  header. @p key may be NULL: not signed, as are all of format 1. Returns 0, -ENOMEM or -EIO. */
 int batch_writer_finish(struct batch_writer *writer, struct batch_header *header,
-                        struct slice pieces[2]) MUST_CHECK;
+                        const struct signing_key *key, struct slice pieces[2]) MUST_CHECK;

@@ -54,6 +54,8 @@ static const struct key keys[] = {
            "Number of this host, given by `vestige client enroll`; 0: not enrolled"),
     PATH("agent", "defaults_file", defaults_file, "/etc/vestige/agent.cnf",
          "MariaDB option file with group [vestige]: where the server is, and the agent's account"),
+    PATH("agent", "signing_key", signing_key, SIGNING_KEY_DEFAULT,
+         "The key that signs this host's batches; without the file they are not signed"),
 
     NUMBER(KEY_U32, "reader", "interval_ms", reader_interval_ms, 10, 20, 20, "milliseconds",
            "Time between two readings of all sockets"),
@@ -153,6 +155,11 @@ static const struct key keys[] = {
     WORD("kernel_events", "paths", kernel_events_paths, "on off",
          "Where is mounted and unmounted; as owner of audit this costs two records more an exec"),
 
+    WORD("masking", "mode", masking_mode, "on off",
+         "Mask passwords and tokens in command lines before they are written anywhere"),
+    TEXT("masking", "rules", masking_rules, "",
+         "A file with more rules than the usual ones, which vestiged --dump-masking shows"),
+
     NUMBER(KEY_U32, "journal", "limit_mib", journal_limit_mib, 0, 1048576, 0, "MiB",
            "Most disk space; 0: 8192 or a tenth of the filesystem, whichever is less"),
 
@@ -166,7 +173,7 @@ static const struct key keys[] = {
            "A process that has not executed a program after this time gets a row of its own"),
 
     NUMBER(KEY_U32, "database", "retry_first_ms", retry_first_ms, 10, 60000, 200, "milliseconds",
-           "Wait after the first failure to ship; it doubles with each further one"),
+           "Longest wait after the first failure to ship, any time up to it; it doubles with each further one"),
     NUMBER(KEY_U32, "database", "retry_most_ms", retry_most_ms, 10, 3600000, 30000, "milliseconds",
            "Longest wait between two attempts to ship"),
 };

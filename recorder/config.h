@@ -13,10 +13,13 @@ enum {
     CONFIG_LIST_SIZE = 2048 /* words, each with a blank or the terminator behind it */
 };
 
+#define SIGNING_KEY_DEFAULT "/etc/vestige/signing.key"
+
 /* Words point to constants. */
 struct config {
     char state_directory[CONFIG_PATH_SIZE];
     char defaults_file[CONFIG_PATH_SIZE];
+    char signing_key[CONFIG_PATH_SIZE];
     uint64_t host_id; /* 0: unset */
 
     uint32_t reader_interval_ms;
@@ -67,6 +70,9 @@ struct config {
     uint32_t sessions_merge_ms;
     const char *kernel_events_mode;  /* on, off */
     const char *kernel_events_paths; /* on, off */
+
+    const char *masking_mode; /* on, off */
+    char masking_rules[CONFIG_PATH_SIZE];
 
     uint32_t journal_limit_mib; /* 0: automatic */
 

@@ -8,6 +8,7 @@
  */
 #include "core/counter.h"
 #include "recorder/row_sink.h"
+#include "recorder/signing_key.h"
 
 #include <stdatomic.h>
 
@@ -16,7 +17,9 @@ struct journal;
 struct journal_options {
     const char *directory; /* made (0700) if missing */
     uint64_t host_id;
-    const char *boot_id;       /* 36 characters, lower case */
+    const char *boot_id; /* 36 characters, lower case */
+    /** Signs each batch, on the journal's thread; must outlive the journal. NULL: not signed. */
+    const struct signing_key *key;
     uint64_t limit_bytes;      /* 0: the smaller of 8 GiB and 10 % of the filesystem */
     size_t buffer_bytes;       /* lines in memory that are not yet in the file; 0: 8 MiB */
     unsigned seal_after_ms;    /* after a batch's first line; 0: 1000 */

@@ -142,7 +142,7 @@ static int seal(struct start *start, struct batch_writer *writer, struct batch_h
     uint64_t bytes;
     header->kind = BATCH_SEALED;
     header->recovered = true;
-    int result = batch_writer_finish(writer, header, pieces);
+    int result = batch_writer_finish(writer, header, start->chain->key, pieces);
     journal_file_name(name, JOURNAL_FILE_SEALED, header->batch);
     if (!result)
         result = journal_directory_save(start->directory, name, pieces, &bytes);

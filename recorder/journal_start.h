@@ -7,8 +7,8 @@
 #include "recorder/journal_shelf.h"
 #include "recorder/open_batch.h"
 
-/** Fill @p chain (host_id and boot_id are set by the caller) and @p recovery, seal what is open.
- *  Damaged files are named in the log and do not keep the journal from opening; another host's
+/** Fill @p chain (host_id, boot_id and key are set by the caller) and @p recovery, seal what is
+ * open. Damaged files are named in the log and do not keep the journal from opening; another host's
  *  journal does (-EINVAL). */
 int journal_start(struct journal_directory *directory, struct journal_shelf *shelf,
                   struct batch_chain *chain, struct journal_recovery *recovery,

@@ -274,7 +274,7 @@ int open_batch_seal(struct open_batch *batch, uint64_t *bytes)
     if (error)
         return error;
     end_header(batch);
-    error = batch_writer_finish(batch->writer, &batch->header, pieces);
+    error = batch_writer_finish(batch->writer, &batch->header, batch->chain->key, pieces);
     journal_file_name(name, JOURNAL_FILE_SEALED, batch->header.batch);
     if (!error)
         error = journal_directory_save(batch->directory, name, pieces, bytes);

@@ -11,7 +11,8 @@
 struct batch_chain {
     uint64_t host_id;
     char boot_id[37];
-    uint64_t last; /* the newest sealed batch; 0: none */
+    const struct signing_key *key; /* NULL: batches are not signed */
+    uint64_t last;                 /* the newest sealed batch; 0: none */
     uint8_t last_hash[BATCH_HASH_SIZE];
     struct batch_mark mark; /* the last one; births: those after it up to now */
     bool marked;            /* else there never was a mark */

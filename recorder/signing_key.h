@@ -25,6 +25,10 @@ void signing_key_public(const struct signing_key *key, uint8_t public_key[PUBLIC
 /** Returns 0 or -EIO. */
 int signing_key_sign(const struct signing_key *key, const uint8_t hash[32],
                      uint8_t signature[SIGNATURE_SIZE]) MUST_CHECK;
+/** Read the public keys of a PEM file, at most @p most: *@p np is their number. -EBADMSG: it holds
+ *  none, or something else. */
+int public_keys_read(uint8_t (*keys)[PUBLIC_KEY_SIZE], size_t most, size_t *np, const char *path,
+                     struct error_text *error) MUST_CHECK;
 /** Whether @p signature is one of @p public_key over @p hash: 0, -EBADMSG, or -ENOMEM. */
 int signature_check(const uint8_t public_key[PUBLIC_KEY_SIZE], const uint8_t hash[32],
                     const uint8_t signature[SIGNATURE_SIZE]) MUST_CHECK;

@@ -8,6 +8,7 @@
 #include "recorder/cursors.h"
 #include "recorder/row_sink.h"
 
+struct masking;
 struct tracker;
 
 struct tracker_options {
@@ -19,6 +20,7 @@ struct tracker_options {
     uint64_t boot_ns; /* clocks at the start */
     int64_t real_ns;
     uint32_t agent_pid;
+    struct masking *masking;                       /* of secrets; NULL: none. Not taken over */
     uint32_t own_pid;                              /* root of the recorder's own processes */
     uint64_t unaudited_before_ns;                  /* see processes_options; 0: unknown */
     unsigned settle_ms, fork_ms, late_s, late_mib; /* 0: 250, 100, 60, 8 */
@@ -71,8 +73,9 @@ void tracker_restored(struct tracker *tracker);
 void tracker_gulp(struct tracker *tracker, const struct gulp *gulp);
 /** Rows that the server refused, or that were in a damaged batch. Any thread. */
 void tracker_rejected(struct tracker *tracker, uint64_t n);
-/** The server's clock minus this host's, nanoseconds. Any thread. */
-void tracker_server_time(struct tracker *tracker, int64_t offset_ns);
+/** The server's clock minus this host's boot clock, nanoseconds: a measurement stays true when the
+ *  wall clock steps after it. Any thread. */
+void tracker_server_time(struct tracker *tracker, int64_t server_boot_ns);
 /** Write all that waits, end what ends with the recording, and the last mark. */
 void tracker_finish(struct tracker *tracker);
 /** Real minus boot time as the rows have it, nanoseconds. The tracker's thread. */

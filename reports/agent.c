@@ -18,6 +18,8 @@ static int from_configuration(struct agent *agent, const char *configuration,
     if (outcome)
         return outcome;
     snprintf(agent->state_directory, sizeof(agent->state_directory), "%s", config->state_directory);
+    snprintf(agent->signing_key, sizeof(agent->signing_key), "%s", config->signing_key);
+    snprintf(agent->option_file, sizeof(agent->option_file), "%s", config->defaults_file);
     config_free(config);
     return 0;
 }
@@ -31,9 +33,11 @@ int agent_find(struct agent *agent, const struct options *options, const char *c
     if (state && strlen(state) + sizeof("/agent") > sizeof(agent->state_directory))
         return error_set(error, -ENAMETOOLONG, "--state %.200s...: the path is too long", state);
     int outcome = 0;
-    if (state)
+    if (state) {
         snprintf(agent->state_directory, sizeof(agent->state_directory), "%.240s/agent", state);
-    else
+        snprintf(agent->signing_key, sizeof(agent->signing_key), "%.240s/signing.key", state);
+        snprintf(agent->option_file, sizeof(agent->option_file), "%.240s/agent.cnf", state);
+    } else
         outcome = from_configuration(agent, configuration, error);
     if (!outcome)
         snprintf(agent->socket, sizeof(agent->socket), "%s/vestiged.sock", agent->state_directory);

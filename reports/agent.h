@@ -7,6 +7,8 @@
 
 struct agent {
     char state_directory[256];
+    char signing_key[256];
+    char option_file[256];
     char socket[300];
 };
 

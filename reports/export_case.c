@@ -20,6 +20,7 @@
 #define CHARSET_BINARY 63
 #define MARK           "INCOMPLETE"
 #define MANIFEST       "MANIFEST.sha256"
+#define KEY_SIZE       32
 
 struct bundle {
     struct export_selection *selection;
@@ -301,14 +302,56 @@ static int write_texts(struct bundle *bundle)
         const char *name = !strcmp(text->name, "journal.md") ? "FORMAT.md" : "README";
         outcome = write_file(bundle, name, slice_of(text->text, text->length));
     }
-    if (!outcome)
-        outcome = write_file(bundle, "keys/README",
-                             slice_text("The hosts' public keys come here. This version of Vestige "
-                                        "signs no batches, so there are none.\n"));
     return outcome;
 }
 
-/* {"table": "process", "verb": "insert", "columns": [...]}: the values of each kind of line. */
+/* keys/HOST-NUMBER.pem, as openssl reads it: the fixed beginning of such a key, and its bytes. */
+static int write_key(struct bundle *bundle, const struct slice *values)
+{
+    unsigned char bytes[12 + KEY_SIZE] = {0x30, 0x2a, 0x30, 0x05, 0x06, 0x03,
+                                          0x2b, 0x65, 0x70, 0x03, 0x21, 0x00};
+    unsigned char base64[80];
+    char name[100], text[200];
+    if (values[2].length != KEY_SIZE)
+        return error_set(bundle->error, -EIO, "the server gives a key of the wrong size");
+    memcpy(bytes + 12, values[2].data, KEY_SIZE);
+    EVP_EncodeBlock(base64, bytes, sizeof(bytes));
+    snprintf(name, sizeof(name), "keys/%.*s-%.*s.pem", (int)values[0].length,
+             (const char *)values[0].data, (int)values[1].length, (const char *)values[1].data);
+    snprintf(text, sizeof(text), "-----BEGIN PUBLIC KEY-----\n%s\n-----END PUBLIC KEY-----\n",
+             (const char *)base64);
+    return write_file(bundle, name, slice_text(text));
+}
+
+static int write_key_files(struct bundle *bundle, const char *from)
+{
+    struct statement *statement AUTO_STATEMENT = NULL;
+    struct buffer sql = BUFFER_NULL;
+    const struct slice *values;
+    buffer_printf(&sql, "SELECT t.host_id, t.number, t.public_key%s", from);
+    int outcome =
+        export_selection_run(bundle->selection, &statement, &sql, "host_key", bundle->error);
+    buffer_deinit(&sql);
+    while (!outcome &&
+           (outcome = statement_next(statement, &values, bundle->error)) == STATEMENT_ROW)
+        outcome = write_key(bundle, values);
+    return outcome;
+}
+
+static int write_keys(struct bundle *bundle)
+{
+    static const char from[] = " FROM host_key t WHERE (:host_id IS NULL OR t.host_id = :host_id)"
+                               " ORDER BY t.host_id, t.number";
+    struct buffer sql = BUFFER_NULL;
+    uint64_t n = 0;
+    buffer_printf(&sql, "SELECT t.*%s", from);
+    int outcome = write_answer(bundle, "keys/host_key.jsonl", &sql, &n);
+    buffer_deinit(&sql);
+    return outcome ? outcome : write_key_files(bundle, from);
+}
+
+/* {"table": "process", "verb": "insert", "columns": [...], "since": {"masked": 2}}: the values of
+ * each kind of line, and the format of batches that has a column first, where that is not 1. */
 static void append_line_columns(struct buffer *text, const struct table *table, enum verb verb)
 {
     size_t first, n = catalogue_line_columns(table, verb, &first);
@@ -318,7 +361,16 @@ static void append_line_columns(struct buffer *text, const struct table *table, 
                   verb_name(verb));
     for (size_t i = 0; i < n; i++)
         buffer_printf(text, "%s\"%s\"", i ? ", " : "", table->columns[first + i].name);
-    buffer_append_text(text, "]}\n");
+    buffer_append_text(text, "], \"since\": {");
+    bool some = false;
+    for (size_t i = first; i < first + n; i++) {
+        if (table->columns[i].since < 2)
+            continue;
+        buffer_printf(text, "%s\"%s\": %u", some ? ", " : "", table->columns[i].name,
+                      table->columns[i].since);
+        some = true;
+    }
+    buffer_append_text(text, "}}\n");
 }
 
 static int write_lines(struct bundle *bundle)
@@ -400,6 +452,8 @@ int export_case(struct export_selection *selection, const char *directory, uint6
         outcome = write_tables(&bundle);
     if (!outcome)
         outcome = write_seals(&bundle);
+    if (!outcome)
+        outcome = write_keys(&bundle);
     if (!outcome)
         outcome = write_description(&bundle);
     if (!outcome)

@@ -15,6 +15,8 @@
 #include <time.h>
 
 #define DEFAULT_STATE "/var/lib/vestige"
+#define DEFAULT_KEY   "/etc/vestige/signing.key"
+#define KEYS_MOST     16
 
 struct file {
     uint64_t batch;
@@ -28,7 +30,7 @@ struct files {
 
 struct command {
     struct options options;
-    const char *directory_option;
+    const char *directory_option, *public_key_option;
     char *path;
     struct journal_directory *directory;
     struct files files;
@@ -289,7 +291,49 @@ static int show(struct command *command)
 
 /* ---- check ---- */
 
+/* With whose keys signatures are checked. */
+struct signers {
+    uint8_t keys[KEYS_MOST][PUBLIC_KEY_SIZE];
+    size_t n; /* 0: they are not checked, and `error` says why */
+    char path[4096];
+    bool demanded; /* the user named the keys: a batch without a signature is a finding */
+    struct error_text error;
+    uint64_t n_good, n_none;
+};
+
+/* This host's own key, unless the journal may be that of another. */
+static void take_own_key(const struct command *command, struct signers *signers)
+{
+    struct signing_key *key;
+    const char *state = command->options.state_directory;
+    if (command->directory_option) {
+        error_set(&signers->error, 0, "name the host's public key with --public-key");
+        return;
+    }
+    if (state)
+        snprintf(signers->path, sizeof(signers->path), "%s/signing.key", state);
+    else
+        snprintf(signers->path, sizeof(signers->path), DEFAULT_KEY);
+    if (signing_key_load(&key, signers->path, &signers->error) != 0)
+        return;
+    signing_key_public(key, signers->keys[0]);
+    signers->n = 1;
+    signing_key_free(key);
+}
+
+static int take_keys(struct command *command, struct signers *signers)
+{
+    if (!command->public_key_option) {
+        take_own_key(command, signers);
+        return 0;
+    }
+    signers->demanded = true;
+    snprintf(signers->path, sizeof(signers->path), "%s", command->public_key_option);
+    return public_keys_read(signers->keys, KEYS_MOST, &signers->n, signers->path, &command->error);
+}
+
 struct check {
+    struct signers signers;
     uint64_t last; /* of the chain so far; 0: none */
     uint8_t hash[BATCH_HASH_SIZE];
     bool unknown; /* the batch before could not be read */
@@ -321,6 +365,46 @@ static void check_chain(struct check *check, const struct batch_header *header)
         finding(check, text.text);
 }
 
+static void check_signature(struct check *check, const struct batch_header *header)
+{
+    struct signers *signers = &check->signers;
+    struct error_text text = ERROR_TEXT_NULL;
+    if (signers->n == 0)
+        return;
+    if (!batch_header_signed(header)) {
+        signers->n_none++;
+        error_set(&text, 0, "batch %" PRIu64 ": is not signed", header->batch);
+        if (signers->demanded)
+            finding(check, text.text);
+        return;
+    }
+    for (size_t i = 0; i < signers->n; i++) {
+        if (signature_check(signers->keys[i], header->hash, header->signature) == 0) {
+            signers->n_good++;
+            return;
+        }
+    }
+    error_set(&text, 0,
+              "batch %" PRIu64 ": its signature is not of a key in %s: somebody else made or "
+              "changed it, or the host had another key then",
+              header->batch, signers->path);
+    finding(check, text.text);
+}
+
+static void tell_signatures(const struct signers *signers)
+{
+    struct buffer text = BUFFER_NULL, safe = BUFFER_NULL;
+    if (signers->n == 0)
+        buffer_printf(&text, "signatures were not checked: %s", signers->error.text);
+    else
+        buffer_printf(
+            &text, "signatures: %" PRIu64 " are of a key in %s, %" PRIu64 " batches are not signed",
+            signers->n_good, signers->path, signers->n_none);
+    print_safe(&safe, buffer_slice(&text));
+    buffer_deinit(&text);
+    buffer_deinit(&safe);
+}
+
 static void check_file(const struct command *command, const struct file *file, struct check *check)
 {
     struct batch_reader *reader;
@@ -348,6 +432,7 @@ static void check_file(const struct command *command, const struct file *file, s
     if (chained) {
         check->last = file->batch;
         check->unknown = false;
+        check_signature(check, header);
         memcpy(check->hash, header->hash, BATCH_HASH_SIZE);
     }
     check->n_batches++;
@@ -368,6 +453,9 @@ static void check_damaged(const struct command *command, const struct file *file
 static int check(struct command *command)
 {
     struct check result = {0};
+    int outcome = take_keys(command, &result.signers);
+    if (outcome)
+        return outcome;
     for (size_t i = 0; i < n_files(&command->files); i++) {
         const struct file *file = file_at(&command->files, i);
         if (file->kind == JOURNAL_FILE_DAMAGED)
@@ -377,6 +465,7 @@ static int check(struct command *command)
     }
     printf("%" PRIu64 " files, %" PRIu64 " lines: %" PRIu64 " findings\n", result.n_batches,
            result.n_lines, result.n_findings);
+    tell_signatures(&result.signers);
     return result.n_findings ? STATUS_WRONG : 0;
 }
 
@@ -420,17 +509,20 @@ int journal_command(int argc, char **argv)
 {
     struct command command = {0};
     const struct option_own own[] = {
-        {"directory", OPTION_TEXT, &command.directory_option, "DIR",
-         "the journal itself (default: agent/journal in the state directory)", 0, 0},
+        {"directory",  OPTION_TEXT, &command.directory_option,  "DIR",
+         "the journal itself (default: agent/journal in the state directory)",            0, 0},
+        {"public-key", OPTION_TEXT, &command.public_key_option, "FILE",
+         "check: the public keys of the host, in PEM form (default: of its signing key)", 0, 0},
     };
     const struct command_line line = {
         .words = "journal list | show BATCH | check",
         .summary = "The agent's batches on this host: list them, show one (its number, `open`, "
-                   "`checkpoint` or a file), or check hashes and chain.\n"
+                   "`checkpoint` or a file), or check hashes, chain and signatures.\n"
+                   "A signature proves that who had the key made the batch, not that it is true.\n"
                    "Exit status of check: 0 sound, 1 damaged, 2 it could not be checked.",
         .groups = OPTIONS_STATE | OPTIONS_OUTPUT,
         .own = own,
-        .n_own = 1,
+        .n_own = sizeof(own) / sizeof(own[0]),
         .least_arguments = 1,
         .most_arguments = 2,
     };

@@ -117,23 +117,39 @@ static void mail_recipient(const struct notify_config *config, char text[NOTIFY_
     snprintf(text, NOTIFY_TEXT_SIZE, "%s", config->mail);
 }
 
-static int deliver_mail(const struct notify_config *config, const struct notify_message *message,
+static int run_sendmail(const struct notify_config *config, const struct buffer *bytes,
                         struct error_text *error)
 {
     char program[4096];
-    struct notify_message whole = *message;
-    struct buffer bytes = BUFFER_NULL;
-    whole.recipients = config->mail;
-    whole.from = config->mail_from;
     if (config->sendmail[0])
         snprintf(program, sizeof(program), "%s", config->sendmail);
     else if (child_find_program(program, "sendmail", false))
         return error_set(error, -ENOENT,
                          "there is no sendmail on this host; install a mail server, or name the "
                          "program: sendmail = PATH in [notify]");
-    notify_message_mail(&bytes, &whole);
     const char *const argv[] = {program, "-t", "-i", NULL};
-    int outcome = tell(argv, &bytes, config->timeout_seconds, error);
+    return tell(argv, bytes, config->timeout_seconds, error);
+}
+
+static int deliver_mail(const struct notify_config *config, const struct notify_message *message,
+                        struct error_text *error)
+{
+    struct notify_message whole = *message;
+    struct buffer bytes = BUFFER_NULL;
+    whole.recipients = config->mail;
+    whole.from = config->mail_from;
+    notify_message_mail(&bytes, &whole);
+    int outcome = run_sendmail(config, &bytes, error);
+    buffer_deinit(&bytes);
+    return outcome;
+}
+
+int notify_mail_send(const struct notify_config *config, const struct notify_mail *mail,
+                     struct error_text *error)
+{
+    struct buffer bytes = BUFFER_NULL;
+    notify_mail_print(&bytes, mail);
+    int outcome = run_sendmail(config, &bytes, error);
     buffer_deinit(&bytes);
     return outcome;
 }

@@ -16,5 +16,10 @@ struct notify_channel {
                    struct error_text *error);
 };
 
+/** Send a mail by the sendmail of the configuration. Returns 0 only when it says that it took it.
+ */
+int notify_mail_send(const struct notify_config *config, const struct notify_mail *mail,
+                     struct error_text *error) MUST_CHECK;
+
 extern const struct notify_channel notify_channels[];
 extern const size_t notify_channels_n;

@@ -79,22 +79,29 @@ PRINTF(2, 3) static int refuse(struct parser *parser, const char *format, ...)
 }
 
 /* Only what cannot be anything else in a header of a mail. */
-static int check_mail(struct parser *parser, const char *name, const char *value)
+static bool is_mail(const char *value, bool several)
 {
     static const char good[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
                                ".!#$%&'*+/=?^_`{|}~@-";
-    bool several = !strcmp(name, "mail");
     for (const char *at = value;;) {
         at += strspn(at, " \t");
         size_t length = strspn(at, good);
         const char *behind = at + length + strspn(at + length, " \t");
         if (!length || *at == '-' || (*behind && (*behind != ',' || !several)))
-            return refuse(parser, "%s = %.60s: write a mail address%s", name, value,
-                          several ? ", or several with commas between" : "");
+            return false;
         if (!*behind)
-            return 1;
+            return true;
         at = behind + 1;
     }
+}
+
+static int check_mail(struct parser *parser, const char *name, const char *value)
+{
+    bool several = !strcmp(name, "mail");
+    return is_mail(value, several)
+               ? 1
+               : refuse(parser, "%s = %.60s: write a mail address%s", name, value,
+                        several ? ", or several with commas between" : "");
 }
 
 static int check_path(struct parser *parser, const char *name, const char *value)
@@ -242,11 +249,26 @@ static int check_whole(const struct notify_config *config, const char *name,
     return 0;
 }
 
-int notify_config_parse(struct notify_config *config, const char *name, struct slice text,
-                        struct error_text *error)
+void notify_config_init(struct notify_config *config)
 {
     *config = (struct notify_config){
         .attempts = 3, .retry_seconds = 5, .timeout_seconds = 30, .most = 100};
+}
+
+int notify_config_set_mail(struct notify_config *config, const char *addresses,
+                           struct error_text *error)
+{
+    if (strlen(addresses) >= NOTIFY_TEXT_SIZE || !is_mail(addresses, true))
+        return error_set(error, -EINVAL,
+                         "%.60s: write a mail address, or several with commas between", addresses);
+    snprintf(config->mail, sizeof(config->mail), "%s", addresses);
+    return 0;
+}
+
+int notify_config_parse(struct notify_config *config, const char *name, struct slice text,
+                        struct error_text *error)
+{
+    notify_config_init(config);
     struct parser parser = {.config = config, .name = name, .left = text, .error = error};
     int r = ini_parse_stream(next_line, &parser, take_key, &parser);
     if (parser.result == 0 && r == -2)

@@ -23,6 +23,13 @@ struct notify_config {
     unsigned attempts, retry_seconds, timeout_seconds, most;
 };
 
+/** Mail to these addresses alone, "a@example.net, b@example.net": what @p config says of it is
+ *  replaced. -EINVAL: they are none. */
+int notify_config_set_mail(struct notify_config *config, const char *addresses,
+                           struct error_text *error) MUST_CHECK;
+/** The defaults, with nobody to tell. */
+void notify_config_init(struct notify_config *config);
+
 /** Read @p path. -EACCES: it holds a secret, and others may read it. */
 int notify_config_read(struct notify_config *config, const char *path,
                        struct error_text *error) MUST_CHECK;

@@ -1,9 +1,10 @@
-/* The body of a mail is base64: lines of evidence may be of any length, and no byte of them can end
- * the body or begin a header. The subject has counts only. */
+/* The body of a mail is base64 where it has evidence: lines of evidence may be of any length, and
+ * no byte of them can end the body or begin a header. The subject has counts only. */
 #include "reports/notify_message.h"
 #include "reports/safe_text.h"
 
 #include <openssl/evp.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define DETAIL_MOST 2000
@@ -52,21 +53,35 @@ static void append_base64(struct buffer *to, struct slice bytes)
     }
 }
 
+void notify_mail_print(struct buffer *to, const struct notify_mail *mail)
+{
+    if (*mail->from)
+        buffer_printf(to, "From: %s\n", mail->from);
+    buffer_printf(to,
+                  "To: %s\nSubject: %s\nAuto-Submitted: auto-generated\n"
+                  "MIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\n"
+                  "Content-Transfer-Encoding: %s\n\n",
+                  mail->recipients, mail->subject, mail->is_plain ? "7bit" : "base64");
+    if (mail->is_plain)
+        buffer_append_slice(to, mail->body);
+    else
+        append_base64(to, mail->body);
+}
+
 void notify_message_mail(struct buffer *to, const struct notify_message *message)
 {
     struct buffer body = BUFFER_NULL;
+    char subject[80];
     buffer_printf(&body, "Vestige has %zu new finding%s.\n\n", message->n,
                   message->n == 1 ? "" : "s");
     for (size_t i = 0; i < message->n; i++)
         append_finding(&body, &message->findings[i], i + 1);
-    if (*message->from)
-        buffer_printf(to, "From: %s\n", message->from);
-    buffer_printf(to,
-                  "To: %s\nSubject: Vestige: %zu new finding%s\nAuto-Submitted: auto-generated\n"
-                  "MIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\n"
-                  "Content-Transfer-Encoding: base64\n\n",
-                  message->recipients, message->n, message->n == 1 ? "" : "s");
-    append_base64(to, buffer_slice(&body));
+    snprintf(subject, sizeof(subject), "Vestige: %zu new finding%s", message->n,
+             message->n == 1 ? "" : "s");
+    notify_mail_print(to, &(struct notify_mail){.recipients = message->recipients,
+                                                .from = message->from,
+                                                .subject = subject,
+                                                .body = buffer_slice(&body)});
     to->failed = to->failed || body.failed;
     buffer_deinit(&body);
 }

@@ -16,6 +16,17 @@ struct notify_message {
     const char *recipients, *from; /* of a mail; from "": none */
 };
 
+/* Any mail of ours. */
+struct notify_mail {
+    const char *recipients, *from; /* addresses that notify_config has checked; from "": none */
+    const char *subject;           /* plain ASCII, no control characters */
+    struct slice body;
+    bool is_plain; /* the body is ASCII in short lines: it may be sent as it is */
+};
+
+/** Headers and body, for `sendmail -t`. */
+void notify_mail_print(struct buffer *to, const struct notify_mail *mail);
+
 /** A whole mail, headers and all, for `sendmail -t`. */
 void notify_message_mail(struct buffer *to, const struct notify_message *message);
 /** {"findings": [...]} */

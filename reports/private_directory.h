@@ -8,6 +8,7 @@
  *   mariadb.log     what mariadbd has to say
  *   agent/          the agent's state: journal, control socket
  *   vestiged.conf   the agent's configuration
+ *   signing.key     the key with which this host signs its batches
  *   agent.cnf       MariaDB option file of the agent
  *   client.cnf      MariaDB option file for whoever asks
  *   lock            held as long as an instance runs in the foreground

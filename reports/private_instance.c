@@ -7,6 +7,7 @@
 #include "core/cleanup.h"
 #include "recorder/config.h"
 #include "reports/enrolment.h"
+#include "reports/host_key.h"
 #include "reports/schema.h"
 
 #include <fcntl.h>
@@ -21,6 +22,7 @@ struct preparation {
     MYSQL *mysql;
     struct error_text *error;
     char agent_options[4096], client_options[4096], configuration[4096], agent_state[4096];
+    char signing_key[4096];
 };
 
 static int connect_admin(struct preparation *preparation)
@@ -124,6 +126,13 @@ static int find_name(struct preparation *preparation, uint64_t host_id, char nam
     return 0;
 }
 
+/* Directories of older versions do not name a key: then the agent is told of it when it starts. */
+static bool has_other_key(const struct preparation *preparation, const struct config *config)
+{
+    return strcmp(config->signing_key, preparation->signing_key) != 0 &&
+           strcmp(config->signing_key, SIGNING_KEY_DEFAULT) != 0;
+}
+
 static int check_configuration(struct preparation *preparation, uint64_t *host_id)
 {
     struct config *config = NULL;
@@ -135,12 +144,14 @@ static int check_configuration(struct preparation *preparation, uint64_t *host_i
         return outcome;
     *host_id = config->host_id;
     if (strcmp(config->state_directory, preparation->agent_state) ||
-        strcmp(config->defaults_file, preparation->agent_options))
+        strcmp(config->defaults_file, preparation->agent_options) ||
+        has_other_key(preparation, config))
         outcome = error_set(preparation->error, -EINVAL,
-                            "%s: state_directory and defaults_file are not %s and %s; was the "
-                            "directory moved? Set them, or remove the file to have it made again",
+                            "%s: state_directory, defaults_file and signing_key are not %s, %s "
+                            "and %s; was the directory moved? Set them, or remove the file to "
+                            "have it made again",
                             preparation->configuration, preparation->agent_state,
-                            preparation->agent_options);
+                            preparation->agent_options, preparation->signing_key);
     config_free(config);
     return outcome;
 }
@@ -156,8 +167,9 @@ static int write_configuration(struct preparation *preparation, uint64_t host_id
                           "# Made by vestige standalone, and never changed by it; see vestiged "
                           "--dump-config for all keys.\n"
                           "[agent]\nhost_id = %" PRIu64 "\nstate_directory = %s\n"
-                          "defaults_file = %s\n",
-                          host_id, preparation->agent_state, preparation->agent_options);
+                          "defaults_file = %s\nsigning_key = %s\n",
+                          host_id, preparation->agent_state, preparation->agent_options,
+                          preparation->signing_key);
     int outcome = written < 0 ? -errno : 0;
     if (close(fd) && !outcome)
         outcome = -errno;
@@ -167,6 +179,21 @@ static int write_configuration(struct preparation *preparation, uint64_t host_id
                   preparation->configuration, strerror(-outcome));
     }
     return outcome;
+}
+
+/* The file first: a row without it would be a key that nobody has. */
+static int prepare_key(struct preparation *preparation, uint64_t host_id)
+{
+    struct signing_key *key = NULL;
+    uint8_t public_key[PUBLIC_KEY_SIZE];
+    int outcome = signing_key_load(&key, preparation->signing_key, preparation->error);
+    if (outcome == -ENOENT)
+        outcome = signing_key_create(&key, preparation->signing_key, preparation->error);
+    if (outcome)
+        return outcome;
+    signing_key_public(key, public_key);
+    signing_key_free(key);
+    return host_key_add(preparation->mysql, host_id, public_key, preparation->error);
 }
 
 static int prepare_agent(struct preparation *preparation)
@@ -187,6 +214,8 @@ static int prepare_agent(struct preparation *preparation)
         outcome = enrolment_renew(preparation->mysql, name, &agent, preparation->error);
     if (!outcome)
         outcome = write_options(preparation, preparation->agent_options, &agent);
+    if (!outcome)
+        outcome = prepare_key(preparation, agent.host_id);
     return outcome ? outcome : write_configuration(preparation, agent.host_id);
 }
 
@@ -198,6 +227,7 @@ int private_instance_prepare(struct private_server *server, bool with_agent,
     private_directory_file(server->directory, "client.cnf", preparation.client_options);
     private_directory_file(server->directory, "vestiged.conf", preparation.configuration);
     private_directory_file(server->directory, "agent", preparation.agent_state);
+    private_directory_file(server->directory, "signing.key", preparation.signing_key);
     int outcome = connect_admin(&preparation);
     if (!outcome)
         outcome = prepare_schema(&preparation, notice);

@@ -3,6 +3,7 @@
 #include "reports/private_server.h"
 
 /** Bring the schema up to date, fill the time zone tables, and write client.cnf with a fresh
- *  password; for an agent also agent.cnf, and vestiged.conf when it is missing. */
+ *  password; for an agent also agent.cnf, and vestiged.conf and signing.key when they are missing.
+ * The key is made that of this host. */
 int private_instance_prepare(struct private_server *server, bool with_agent,
                              private_server_notice notice, struct error_text *error) MUST_CHECK;

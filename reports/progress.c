@@ -2,6 +2,7 @@
  * the client library and cannot speak. */
 #include "reports/progress.h"
 
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -14,8 +15,18 @@ struct progress {
     pthread_mutex_t mutex;
     pthread_cond_t ended;
     bool is_over;
-    const char *what;
+    const char *what, *unit;
+    const _Atomic uint64_t *count; /* NULL: nothing is counted */
 };
+
+static void show(const struct progress *progress, unsigned seconds)
+{
+    if (progress->count)
+        fprintf(stderr, "\r%s: %u s, %" PRIu64 " %s ", progress->what, seconds, *progress->count,
+                progress->unit);
+    else
+        fprintf(stderr, "\r%s: %u s ", progress->what, seconds);
+}
 
 static void *run(void *user)
 {
@@ -29,7 +40,7 @@ static void *run(void *user)
                pthread_cond_timedwait(&progress->ended, &progress->mutex, &next) == 0)
             continue;
         if (!progress->is_over)
-            fprintf(stderr, "\r%s: %u s ", progress->what, seconds);
+            show(progress, seconds);
         else if (seconds > 1)
             fprintf(stderr, "\r%*s\r", 60, "");
     }
@@ -39,10 +50,18 @@ static void *run(void *user)
 
 struct progress *progress_begin(const char *what)
 {
+    return progress_begin_counting(what, NULL, NULL);
+}
+
+struct progress *progress_begin_counting(const char *what, const _Atomic uint64_t *count,
+                                         const char *unit)
+{
     struct progress *progress = isatty(STDERR_FILENO) ? calloc(1, sizeof(*progress)) : NULL;
     if (!progress)
         return NULL;
     progress->what = what;
+    progress->count = count;
+    progress->unit = unit;
     pthread_mutex_init(&progress->mutex, NULL);
     pthread_cond_init(&progress->ended, NULL);
     if (pthread_create(&progress->thread, NULL, run, progress)) {

@@ -11,6 +11,7 @@
 #include "core/log.h"
 #include "recorder/privilege.h"
 #include "reports/agent.h"
+#include "reports/background_verifier.h"
 #include "reports/command.h"
 #include "reports/private_instance.h"
 
@@ -45,6 +46,7 @@ struct standalone {
     struct private_directory directory;
     struct private_server server;
     struct child agent;
+    struct background_verifier *verifier;
     int agent_lock;
     int signals;
     bool terminal;   /* a person watches: one line that changes */
@@ -207,10 +209,17 @@ static void read_agent(struct standalone *standalone)
 
 static int start_agent(struct standalone *standalone)
 {
-    char configuration[4096];
+    char configuration[4096], key[4096];
     private_directory_file(&standalone->directory, "vestiged.conf", configuration);
-    const char *const argv[] = {
-        "vestiged", "--config", configuration, "--own", standalone->directory.path, NULL};
+    private_directory_file(&standalone->directory, "signing.key", key);
+    const char *const argv[] = {"vestiged",
+                                "--config",
+                                configuration,
+                                "--signing-key",
+                                key,
+                                "--own",
+                                standalone->directory.path,
+                                NULL};
     const struct child_options options = {.name = "vestiged",
                                           .path = standalone->agent_program,
                                           .argv = argv,
@@ -432,6 +441,9 @@ static void say_end(struct standalone *standalone)
 static int run_instance(struct standalone *standalone)
 {
     int outcome = start(standalone);
+    if (outcome == GOES_ON)
+        outcome = background_verifier_start(&standalone->verifier, standalone->directory.path,
+                                            standalone->error);
     if (outcome == GOES_ON) {
         say_how_to_ask(standalone);
         standalone->next_tick_ms = now_ms() + TICK_MS;
@@ -441,6 +453,7 @@ static int run_instance(struct standalone *standalone)
         outcome = 0;
     int stopped = stop_agent(standalone);
     clear_line(standalone);
+    standalone->verifier = background_verifier_stop(standalone->verifier);
     private_server_stop(&standalone->server);
     if (!outcome)
         outcome = stopped;

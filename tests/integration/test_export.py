@@ -45,7 +45,10 @@ class Case:
     def __init__(self, directory):
         self.directory = directory
         self.about = json.load(open(self.path("case.json"), encoding="utf-8"))
-        self.columns = {(line["table"], line["verb"]): line["columns"] for line in read_lines(directory, "lines.jsonl")}
+        lines = read_lines(directory, "lines.jsonl")
+        self.columns = {(line["table"], line["verb"]): line["columns"] for line in lines}
+        self.since = {(line["table"], line["verb"], name): format_
+                      for line in lines for name, format_ in line["since"].items()}
         self.seals = {(seal["host_id"], seal["batch"]): seal for seal in read_lines(directory, "seals", "batch.jsonl")}
 
     def path(self, *names):
@@ -65,11 +68,30 @@ class Case:
         return subprocess.run(["sha256sum", "--check", "--strict", "--quiet", "MANIFEST.sha256"], cwd=self.directory,
                               capture_output=True, text=True, check=False, timeout=60)
 
+    def is_signed(self, seal, key):
+        """By the commands that the README gives, with their words filled in."""
+        with open(self.path("README"), encoding="utf-8") as file:
+            commands = re.findall(r"^ {9}((?:\(printf|printf|openssl) .*)$", file.read(), re.M)
+        if len(commands) != 3:
+            raise AssertionError(f"not the commands of the README: {commands}")
+        values = {"HOST": key["host_id"], "NUMBER": key["number"], "HASH": seal["hash"],
+                  "SIGNATURE": seal["signature"]}
+        script = re.sub(r"\b(HOST|NUMBER|HASH|SIGNATURE)\b", lambda word: str(values[word[0]]), "\n".join(commands))
+        with tempfile.TemporaryDirectory(prefix="vestige-export-") as place:
+            os.symlink(self.path("keys"), os.path.join(place, "keys"))
+            done = subprocess.run(["sh", "-c", script], cwd=place, capture_output=True, text=True, check=False, timeout=60)
+        if done.returncode == 0 and "Signature Verified Successfully" in done.stdout:
+            return True
+        if "Signature Verification Failure" in done.stdout + done.stderr:
+            return False
+        raise AssertionError(done.stdout + done.stderr)
+
     def lines(self, table, row, together):
         """(verb, batch, text) of each line of a row; together: its end is in the insert line."""
         def text(verb, absent=()):
             values = ["\\N" if row[name] is None or name in absent else str(row[name]).translate(LINE_ESCAPES)
-                      for name in self.columns[table, verb]]
+                      for name in self.columns[table, verb]
+                      if self.since.get((table, verb, name), 1) <= self.format_of(row)]
             return "\t".join([verb, table, str(row["id"]), *values])
         settled, ended = self.columns.get((table, "settle"), []), self.columns.get((table, "end"), [])
         later = [] if row["settle_batch"] is None else settled
@@ -78,6 +100,9 @@ class Case:
             yield "settle", row["settle_batch"], text("settle")
         if row["end_batch"] is not None and not together:
             yield "end", row["end_batch"], text("end")
+
+    def format_of(self, row):
+        return self.seals.get((row["host_id"], row["batch"]), {"format": 2})["format"]
 
     def missing(self, table, row, together):
         """The lines of a row that are in no seal."""
@@ -345,7 +370,8 @@ class TestCase(ExportTest):
         case, done = self.case()
         self.assertEqual("", case.check_sums().stderr)
         self.assertEqual(self.tables, case.tables())
-        self.assertEqual({"hosts.jsonl": 2, "seals/batch.jsonl": 4,
+        keys = self.root.value("SELECT COUNT(*) FROM host_key")
+        self.assertEqual({"hosts.jsonl": 2, "seals/batch.jsonl": 4, "keys/host_key.jsonl": keys,
                           **{f"rows/{table}.jsonl": 2 if table == "process" else 1 for table in self.tables}},
                          case.about["rows"])
         self.assertEqual([(1, 1), (2, 4), (2, 5), (2, 6)], sorted(case.seals))
@@ -360,7 +386,61 @@ class TestCase(ExportTest):
         self.assertIn(f": {hashlib.sha256(manifest).hexdigest()}\n", done.stderr)
         listed = [line.split("  ")[1] for line in manifest.decode().splitlines()]
         self.assertEqual(case.files(), sorted([*listed, "MANIFEST.sha256"]))
-        self.assertIn("keys/README", listed)
+        self.assertIn("keys/host_key.jsonl", listed)
+
+    def key(self):
+        """The bytes of a new public key, and what signs with the private one."""
+        place = tempfile.mkdtemp(dir=self.directory)
+        private, message, signature = (os.path.join(place, name) for name in ("key", "message", "signature"))
+        run("openssl", "genpkey", "-algorithm", "ed25519", "-out", private)
+        public = subprocess.run(["openssl", "pkey", "-in", private, "-pubout", "-outform", "DER"], capture_output=True,
+                                check=True).stdout[-32:]
+
+        def sign(text):
+            with open(message, "wb") as file:
+                file.write(text)
+            run("openssl", "pkeyutl", "-sign", "-rawin", "-inkey", private, "-in", message, "-out", signature)
+            with open(signature, "rb") as file:
+                return file.read()
+        return public, sign
+
+    def test_signatures(self):
+        """By the commands of the README, with openssl: of each host by its own key, and by no other."""
+        self.root.run("DELETE FROM host_key")
+        self.insert("process", 1, pid=1)
+        self.insert("process", 2, host=2, pid=1)
+        self.insert("process", 3, host=2, pid=1, batch=2)
+        signed = {}
+        for host, batch, number in ((1, 1, 1), (2, 1, 1), (2, 2, 2)):
+            public, sign = self.key()
+            self.seal(batch, host=host)
+            hash = hashlib.sha256(f"{host} {batch}".encode()).digest()
+            self.root.run("UPDATE batch SET hash = %s, signature = %s WHERE host_id = %s AND batch = %s",
+                          hash, sign(b"vestige batch\n" + hash), host, batch)
+            self.root.run("UPDATE host_key SET retired_at = UTC_TIMESTAMP(6) WHERE host_id = %s", host)
+            self.root.run("INSERT INTO host_key (host_id, number, public_key, created_by) VALUES (%s, %s, %s, 'root')",
+                          host, number, public)
+            signed[host, batch] = number
+        case, _ = self.case()
+        self.assertEqual("", case.check_sums().stderr)
+        self.assertEqual([(1, 1, False), (2, 1, True), (2, 2, False)],
+                         [(key["host_id"], key["number"], key["retired_at"] is not None)
+                          for key in read_lines(case.directory, "keys", "host_key.jsonl")])
+        for (host, batch), number in signed.items():
+            for key in read_lines(case.directory, "keys", "host_key.jsonl"):
+                self.assertEqual((host, number) == (key["host_id"], key["number"]),
+                                 case.is_signed(case.seals[host, batch], key), (host, batch, key))
+        forged = {**case.seals[1, 1], "hash": "00" * 32}
+        self.assertFalse(case.is_signed(forged, {"host_id": 1, "number": 1}))
+
+    def test_keys_of_the_host_alone(self):
+        self.root.run("DELETE FROM host_key")
+        self.insert("process", 1, pid=1)
+        for host in (1, 2):
+            self.root.run("INSERT INTO host_key (host_id, number, public_key, created_by) VALUES (%s, 1, %s, 'root')",
+                          host, bytes([host]) * 32)
+        case, _ = self.case("--on", "web")
+        self.assertEqual(["keys/1-1.pem", "keys/host_key.jsonl"], [f for f in case.files() if f.startswith("keys/")])
 
     def test_a_change_is_seen(self):
         self.one_of_each()
@@ -514,6 +594,8 @@ class TestRecorded(VestigeTest):
         # What goes on is sealed a second later at the most; what the case has is sealed.
         for table in case.tables():
             self.assertEqual([], case.unsealed(table), table)
+        for seal in case.seals.values():
+            self.assertTrue(case.is_signed(seal, {"host_id": 1, "number": 1}), seal["batch"])
         row = next(row for row in case.rows("process") if row["cmdline"] == f"/bin/cat {marker}")
         case.rows = lambda table: [{**row, "uid": 4711}]
         self.assertEqual([row["id"]], [number for verb, number, _ in case.unsealed("process") if verb == "insert"])

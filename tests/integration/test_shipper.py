@@ -3,6 +3,7 @@
 between; bad rows in quarantine and nothing else there; what an operator must mend shows as lag."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -13,7 +14,7 @@ import unittest
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(ROOT, "tests", "lib"))
 
-from ship_fixture import HOST_ID, PASSWORD, ShipServer, Tool
+from ship_fixture import HOST_ID, PASSWORD, SOURCE, ShipServer, Tool
 from ship_peers import AskingServer, Relay
 from vestige_test import wait_for
 
@@ -133,6 +134,70 @@ class Delivery(ShipTest):
         self.assert_shipped(self.tool.run("--fill", 10))
         self.assertEqual(10, self.stored())
         self.assertEqual(2, self.server.value("SELECT COUNT(*) FROM batch WHERE batch = 1"))
+
+
+class Formats(ShipTest):
+    """What the header of a batch says arrives, whichever version wrote it."""
+
+    def seals(self):
+        return self.server.query("SELECT batch, format, hash, previous_hash, births, signature, recovered"
+                                 " FROM batch ORDER BY batch")
+
+    def key(self):
+        """Of a host, made by another program than ours."""
+        path = self.tool.directory / "signing.key"
+        subprocess.run(["openssl", "genpkey", "-algorithm", "ed25519", "-out", str(path)], check=True,
+                       capture_output=True, stdin=subprocess.DEVNULL)
+        path.chmod(0o600)
+        return path
+
+    def fits(self, key, hash, signature):
+        """Whether openssl says so."""
+        public, message, said = (self.tool.directory / name for name in ("public", "message", "signature"))
+        subprocess.run(["openssl", "pkey", "-in", str(key), "-pubout", "-out", str(public)], check=True)
+        message.write_bytes(b"vestige batch\n" + hash)
+        said.write_bytes(signature)
+        return subprocess.run(["openssl", "pkeyutl", "-verify", "-rawin", "-pubin", "-inkey", str(public),
+                               "-in", str(message), "-sigfile", str(said)], check=False,
+                              capture_output=True).returncode == 0
+
+    def test_signatures(self):
+        """Without a key there are none; each batch has the one of the key that was there then."""
+        self.assert_shipped(self.tool.run("--fill", 10))
+        keys = [self.key()]
+        self.assert_shipped(self.tool.run("--fill", 10, "--first-id", FIRST_ID + 10 * STEP, "--key", keys[0]))
+        os.rename(keys[0], keys[0].with_suffix(".former"))
+        keys = [keys[0].with_suffix(".former"), self.key()]
+        self.assert_shipped(self.tool.run("--fill", 10, "--first-id", FIRST_ID + 20 * STEP, "--key", keys[1]))
+        seals = self.seals()
+        self.assertEqual([(1, 2, 10), (2, 2, 20), (3, 2, 30)], [(seal[0], seal[1], seal[4]) for seal in seals])
+        self.assertIsNone(seals[0][5])
+        for seal, right, wrong in ((seals[1], 0, 1), (seals[2], 1, 0)):
+            self.assertTrue(self.fits(keys[right], seal[2], seal[5]))
+            self.assertFalse(self.fits(keys[wrong], seal[2], seal[5]))
+
+    def test_a_journal_of_an_older_version(self):
+        """Two sealed batches, and one that its agent left open; nothing of them is lost, and what is new is signed
+        and chained to them."""
+        self.tool.journal.mkdir(mode=0o700)
+        for file in (SOURCE / "tests" / "data" / "journal-format-1").iterdir():
+            shutil.copy(file, self.tool.journal)
+        key = self.key()
+        result = self.tool.run("--key", key)
+        self.assert_shipped(result)
+        self.assertEqual(26, result.rows_shipped)
+        self.assertEqual((14, 14, 6, None, 8, "investigator", 14), self.server.query(
+            "SELECT COUNT(*), COUNT(destroyed_at), COUNT(settle_batch), MAX(masked), COUNT(IF(settle_batch IS NULL, cwd,"
+            " NULL)), MAX(login_username), COUNT(argc) FROM process")[0])
+        self.assertEqual(0, self.rejected())
+        self.assert_shipped(self.tool.run("--key", key, "--fill", 5, "--first-id", FIRST_ID + 9000000))
+        seals = self.seals()
+        self.assertEqual([(1, 1, 5, 0), (2, 1, 10, 0), (3, 1, 4, 1), (4, 2, 9, 0)],
+                         [(batch, format_, births, recovered) for batch, format_, _, _, births, _, recovered in seals])
+        for before, seal in zip(seals, seals[1:]):
+            self.assertEqual(before[2], seal[3])
+        self.assertEqual([None] * 3, [seal[5] for seal in seals[:3]])
+        self.assertTrue(self.fits(key, seals[3][2], seals[3][5]))
 
 
 class Deaths(ShipTest):
@@ -271,6 +336,26 @@ class Quarantine(ShipTest):
         # a bad row costs its own array, the one in which it was met, the good rows before it,
         # each with a savepoint, two undone, one question where it was, and one insert
         self.assertLess(used, 500 * 16)
+
+    def statements(self, *names):
+        return [int(self.server.value("SELECT variable_value FROM information_schema.global_status"
+                                      " WHERE variable_name = %s", name)) for name in names]
+
+    def test_good_batches_need_no_savepoints(self):
+        names = "Com_savepoint", "Com_rollback", "Com_begin"
+        before = self.statements(*names)
+        result = self.tool.run("--fill", 25000, "--open", 100, "--settle", 50)
+        self.assert_shipped(result)
+        after = self.statements(*names)
+        self.assertEqual([0, 0, result.batches_shipped], [b - a for a, b in zip(before, after)])
+
+    def test_care_is_for_batches_with_bad_rows_and_the_one_after(self):
+        names = "Com_rollback", "Com_begin"
+        before = self.statements(*names)
+        # The 25,000th and the last: between them are whole batches without one.
+        result = self.bad_rows(2, 50000)
+        after = self.statements(*names)
+        self.assertEqual([2, result.batches_shipped + 2], [b - a for a, b in zip(before, after)])
 
     def test_all_rows_bad(self):
         self.bad_rows(3000, 3000)
@@ -445,11 +530,23 @@ class Lag(ShipTest):
     def test_schema_that_is_newer_or_older(self):
         self.server.query("REPLACE INTO schema_version (version, name, checksum) VALUES (30, 'x', '')")
         self.addCleanup(self.server.query, "DELETE FROM schema_version WHERE version = 30")
+        self.server.query("REPLACE INTO schema_agents VALUES (40, 29, 'a test')")
+        self.addCleanup(self.server.query, "DELETE FROM schema_agents WHERE version = 40")
         self.tool.fill("--fill", 10)
-        self.assert_lag(self.tool.run("--timeout", 300, *QUICK, "--schema", 29),
-                        "schema is version 30, this agent writes version 29: install the newer")
+        self.assert_lag(self.tool.run("--timeout", 300, *QUICK, "--schema", 28),
+                        "schema is version 30 and takes agents from version 29 on, this agent writes"
+                        " version 28: install the newer")
         self.assert_lag(self.tool.run("--timeout", 300, *QUICK, "--schema", 31),
                         "schema is version 30, this agent writes version 31: run `vestige server")
+        self.assert_shipped(self.tool.run("--schema", 30))
+        self.tool.fill("--fill", 10, "--first-id", FIRST_ID + 2 * 10 ** 9)
+        self.assert_shipped(self.tool.run("--schema", 29))
+        # what it may not see cannot say that an older agent is good enough
+        self.server.query("REVOKE SELECT (oldest_agent) ON schema_agents FROM vestige_agent")
+        self.addCleanup(self.server.query,
+                        "GRANT SELECT (oldest_agent) ON schema_agents TO vestige_agent")
+        self.tool.fill("--fill", 10, "--first-id", FIRST_ID + 3 * 10 ** 9)
+        self.assert_lag(self.tool.run("--timeout", 300, *QUICK, "--schema", 29), "install the newer")
         self.assert_shipped(self.tool.run("--schema", 30))
         # without the right to look, it goes on
         self.server.query("REVOKE SELECT (version) ON schema_version FROM vestige_agent")

@@ -94,10 +94,11 @@ class TestLife(Fixture):
                           "mariadb.log": ("-rw-r-----", "mysql", "root"),
                           "agent.cnf": ("-rw-------", "root", "root"),
                           "client.cnf": ("-rw-------", "root", "root"),
+                          "signing.key": ("-rw-------", "root", "root"),
                           "vestiged.conf": ("-rw-------", "root", "root")},
                          {name: self.mode(instance, name) for name in (
                              "", "agent", "mariadb", "run", "mariadb.log", "agent.cnf",
-                             "client.cnf", "vestiged.conf")})
+                             "client.cnf", "signing.key", "vestiged.conf")})
 
     def test_below_a_private_directory(self):
         """Where mysql cannot go mariadbd runs as root, and nobody else can pass."""
@@ -157,7 +158,7 @@ class TestLife(Fixture):
         self.assertEqual("unix_socket", accounts["root"])
         self.assertEqual({"root", "mariadb.sys", "vestige_owner", "vestige_maintainer",
                           "vestige_agent", "vestige_reader", "vestige_admin", "vestige_asker",
-                          "vestige_scheduler", "vestige_notifier", "vestige_grafana",
+                          "vestige_scheduler", "vestige_notifier", "vestige_grafana", "vestige_verifier",
                           "investigator", "agent_1"}, set(accounts))
         for user in ("mysql", "nobody"):
             done = run("setpriv", "--reuid", user, "--regid", str(pwd.getpwnam(user).pw_gid),

@@ -18,7 +18,8 @@ class Agent:
         self.directory = tempfile.mkdtemp(prefix="vestige-test-")
         self.state = self.path("state")
         self.sections = {"agent": {"host_id": 1, "state_directory": self.state,
-                                   "defaults_file": self.path("agent.cnf")},
+                                   "defaults_file": self.path("agent.cnf"),
+                                   "signing_key": self.path("signing.key")},
                          "database": {"retry_first_ms": 100, "retry_most_ms": 100}}
         self.set_server(socket=self.path("no-server"), user="agent_1", password="secret")
         self.process = None

@@ -2,7 +2,7 @@
  * Drives the shipper without an agent:
  *
  *   ship_tool --journal DIR --defaults FILE [--host N] [--fill ROWS] [what the rows are like]
- *             [--only-fill] [--timeout MS] [--bare] [--hold]
+ *             [--key FILE] [--lines FILE] [--only-fill] [--timeout MS] [--bare] [--hold]
  *
  * opens the journal in DIR, optionally appends generated rows of `process`, ships what is there,
  * and prints "name value" lines: all counters, and the shipper's status. Exit status 0: the journal
@@ -21,7 +21,7 @@
 #include <time.h>
 
 struct settings {
-    const char *journal, *defaults;
+    const char *journal, *defaults, *key, *lines;
     struct made_rows rows;
     uint64_t host_id, fill, timeout_ms, retry_first_ms, retry_most_ms, schema_version;
     uint64_t only_fill, hold, bare; /* flags */
@@ -36,6 +36,8 @@ static const struct field {
 } fields[] = {
     {"journal",     FIELD_TEXT,   offsetof(struct settings, journal)        },
     {"defaults",    FIELD_TEXT,   offsetof(struct settings, defaults)       },
+    {"key",         FIELD_TEXT,   offsetof(struct settings, key)            },
+    {"lines",       FIELD_TEXT,   offsetof(struct settings, lines)          },
     {"host",        FIELD_NUMBER, offsetof(struct settings, host_id)        },
     {"fill",        FIELD_NUMBER, offsetof(struct settings, fill)           },
     {"bad",         FIELD_NUMBER, offsetof(struct settings, rows.n_bad)     },
@@ -77,6 +79,7 @@ static void parse(struct settings *settings, int argc, char **argv)
 struct tool {
     struct settings settings;
     struct counters counters;
+    struct signing_key *key; /* NULL: batches are not signed */
     struct journal *journal;
     struct shipper *_Atomic shipper;
 };
@@ -111,13 +114,76 @@ static double seconds(void)
 static int open_journal(struct tool *tool, struct error_text *error)
 {
     struct journal_recovery recovery;
+    int r = tool->settings.key ? signing_key_load(&tool->key, tool->settings.key, error) : 0;
+    if (r != 0)
+        return r;
     struct journal_options journal_options = {.directory = tool->settings.journal,
                                               .host_id = tool->settings.host_id,
                                               .boot_id = MADE_BOOT_ID,
+                                              .key = tool->key,
                                               .counters = &tool->counters,
                                               .sealed = sealed,
                                               .sealed_user = tool};
     return journal_open(&tool->journal, &journal_options, &recovery, error);
+}
+
+/** Wait until what was appended is sealed, so that what follows is another batch. */
+static void seal(struct tool *tool)
+{
+    const struct timespec millisecond = {.tv_nsec = 1000000};
+    uint64_t batch = journal_seal_request(tool->journal);
+    struct journal_status status;
+    do {
+        nanosleep(&millisecond, NULL);
+        journal_get_status(tool->journal, &status);
+    } while (status.last_batch < batch);
+}
+
+static char *next_word(char **rest)
+{
+    char *word = *rest, *tab = word ? strchr(word, '\t') : NULL;
+    *rest = tab ? tab + 1 : NULL;
+    if (tab)
+        *tab = '\0';
+    return word;
+}
+
+/** A line of the journal, as it is; or "seal", which ends a batch. */
+static void append_text(struct tool *tool, const struct row_sink *sink, char *text)
+{
+    struct line line = LINE_NULL;
+    size_t first;
+    char *rest = text;
+    if (!strcmp(text, "seal")) {
+        seal(tool);
+        return;
+    }
+    enum verb verb = verb_find(slice_text(next_word(&rest)));
+    enum table_id table = catalogue_find(slice_text(next_word(&rest)));
+    uint64_t id = strtoull(next_word(&rest), NULL, 10);
+    line_begin(&line, verb, table, id);
+    line_fields(&line, slice_text(rest),
+                catalogue_line_columns(catalogue_table(table), verb, &first));
+    if (line_finish(&line) || sink->append(sink->user, &line)) {
+        fprintf(stderr, "ship_tool: a line was refused\n");
+        exit(2);
+    }
+    line_deinit(&line);
+}
+
+static void append_lines(struct tool *tool, const struct row_sink *sink)
+{
+    FILE *file = fopen(tool->settings.lines, "r");
+    char *text = NULL;
+    size_t size = 0;
+    if (!file)
+        exit(2);
+    for (ssize_t length; (length = getline(&text, &size, file)) > 0;) {
+        text[length - 1] = '\0';
+        append_text(tool, sink, text);
+    }
+    free(text);
+    fclose(file);
 }
 
 /** The number of the batch that has to be shipped for the journal to be empty. */
@@ -126,6 +192,8 @@ static uint64_t fill(struct tool *tool)
     struct row_sink sink = journal_sink(tool->journal);
     if (tool->settings.fill)
         made_rows_append(&tool->settings.rows, tool->settings.fill, &sink);
+    if (tool->settings.lines)
+        append_lines(tool, &sink);
     return journal_seal_request(tool->journal);
 }
 
@@ -149,6 +217,8 @@ static void print(struct tool *tool, bool shipped, double elapsed)
                counter_get(&tool->counters, (enum counter_id)i));
     printf("last_shipped %" PRIu64 "\nwaiting %" PRIu64 "\nconnected %d\nerror %s\n",
            status.last_shipped, status.n_waiting, status.connected, status.error);
+    if (status.is_clear)
+        printf("is_clear 1\n");
     if (status.server_offset_known)
         printf("server_offset_us %" PRId64 "\n", status.server_offset_us);
     printf("seconds %.6f\n", elapsed);
@@ -225,5 +295,6 @@ int main(int argc, char **argv)
                      ? ship_bare(tool.journal, tool.settings.defaults, tool.settings.host_id)
                      : ship(&tool, &error);
     journal_free(tool.journal);
+    signing_key_free(tool.key);
     return status;
 }

@@ -89,7 +89,7 @@ static void test_hash_of_a_batch(void **state)
         assert_hex(line.digest, sizeof(line.digest), digests[i]);
     }
     assert_hex(batch_reader_header(reader)->hash, BATCH_HASH_SIZE,
-               "0362ab84fa5832f2b59ce770f633214d649093fb2f72690c6cabed812493b128");
+               "f83d49d0a1afba45fcc23f7873aeee788298ce7a1c644120056570f165d6fbe0");
     struct buffer list = BUFFER_NULL;
     assert_int_equal(batch_reader_check(reader, &list, NULL), 0);
     assert_hex(list.data, list.length,

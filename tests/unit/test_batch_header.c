@@ -2,11 +2,11 @@
 /* A header has one form: what is printed is parsed, and nothing else is. */
 #include "journal_test.h"
 
-static struct batch_header example(enum batch_kind kind)
+static struct batch_header example(enum batch_kind kind, uint32_t format)
 {
     struct batch_header header = {
         .kind = kind,
-        .format = BATCH_FORMAT,
+        .format = format,
         .host_id = UINT64_MAX,
         .batch = 12,
         .first_us = TEST_TIME,
@@ -21,6 +21,8 @@ static struct batch_header example(enum batch_kind kind)
     header.births = 2;
     snprintf(header.cursors, sizeof(header.cursors), "cpu0=17 audit=99");
     memset(header.hash, 0xcd, BATCH_HASH_SIZE);
+    if (format >= 2)
+        memset(header.signature, 0xef, SIGNATURE_SIZE);
     return header;
 }
 
@@ -45,8 +47,9 @@ static int parse(struct batch_header *header, struct slice text)
 static void test_printed_is_parsed(void **state)
 {
     (void)state;
-    for (int kind = 0; kind < BATCH_KIND_N; kind++) {
-        struct batch_header header = example((enum batch_kind)kind), again;
+    for (unsigned i = 0; i < BATCH_KIND_N * BATCH_FORMAT; i++) {
+        enum batch_kind kind = (enum batch_kind)(i % BATCH_KIND_N);
+        struct batch_header header = example(kind, i / BATCH_KIND_N + 1), again;
         struct buffer text = BUFFER_NULL, second = BUFFER_NULL;
         batch_header_print(&text, &header);
         assert_int_equal(parse(&again, buffer_slice(&text)), 0);
@@ -54,6 +57,8 @@ static void test_printed_is_parsed(void **state)
         assert_true(slice_equal(buffer_slice(&text), buffer_slice(&second)));
         assert_int_equal(again.host_id, UINT64_MAX);
         assert_int_equal(again.kind, kind);
+        assert_int_equal(again.format, header.format);
+        assert_memory_equal(again.signature, header.signature, SIGNATURE_SIZE);
         buffer_deinit(&text);
         buffer_deinit(&second);
     }
@@ -62,21 +67,44 @@ static void test_printed_is_parsed(void **state)
 static void test_exact_text(void **state)
 {
     (void)state;
-    struct batch_header header = example(BATCH_OPEN);
+    struct batch_header header = example(BATCH_OPEN, BATCH_FORMAT);
     struct buffer text = BUFFER_NULL;
     batch_header_print(&text, &header);
     assert_true(slice_is(buffer_slice(&text),
-                         "vestige open 1\nhost\t18446744073709551615\nboot\t" TEST_BOOT
+                         "vestige open 2\nhost\t18446744073709551615\nboot\t" TEST_BOOT
                          "\nbatch\t12\nfirst\t1700000000000000\nprevious\t"
                          "abababababababababababababababababababababababababababababababab\n\n"));
     buffer_deinit(&text);
 }
 
-/* Whatever one byte becomes: it is refused, or it is another value in the same form. */
-static void test_one_form_only(void **state)
+/* What is hashed is the same in both but for the number; the signature stands behind it. */
+static void test_signature_line(void **state)
 {
     (void)state;
-    struct batch_header header = example(BATCH_SEALED), found;
+    struct batch_header former = example(BATCH_SEALED, 1), header = example(BATCH_SEALED, 2);
+    struct buffer old = BUFFER_NULL, text = BUFFER_NULL, hashed = BUFFER_NULL;
+    batch_header_print(&old, &former);
+    batch_header_print(&text, &header);
+    batch_header_print_hashed(&hashed, &header);
+    const char *key = "\nsignature\tefefefef";
+    size_t line = 1 + strlen("signature\t") + 2 * (size_t)SIGNATURE_SIZE;
+    assert_int_equal(text.length, old.length + line);
+    assert_null(memmem(old.data, old.length, "signature", 9));
+    assert_ptr_equal(memmem(text.data, text.length, key, strlen(key)), text.data + old.length - 2);
+    assert_null(memmem(hashed.data, hashed.length, "signature", 9));
+    assert_true(batch_header_signed(&header));
+    assert_false(batch_header_signed(&former));
+    old.data[strlen("vestige batch ")] = '2';
+    assert_memory_equal(old.data, text.data, old.length - 1);
+    buffer_deinit(&old);
+    buffer_deinit(&text);
+    buffer_deinit(&hashed);
+}
+
+/* Whatever one byte becomes: it is refused, or it is another value in the same form. */
+static void check_one_form_only(uint32_t format)
+{
+    struct batch_header header = example(BATCH_SEALED, format), found;
     struct buffer text = BUFFER_NULL, again = BUFFER_NULL;
     size_t refused = 0;
     batch_header_print(&text, &header);
@@ -97,6 +125,13 @@ static void test_one_form_only(void **state)
     assert_true(refused > text.length * 200);
     buffer_deinit(&text);
     buffer_deinit(&again);
+}
+
+static void test_one_form_only(void **state)
+{
+    (void)state;
+    for (uint32_t format = 1; format <= BATCH_FORMAT; format++)
+        check_one_form_only(format);
 }
 
 static void test_numbers(void **state)
@@ -178,6 +213,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_printed_is_parsed),
         cmocka_unit_test(test_exact_text),
+        cmocka_unit_test(test_signature_line),
         cmocka_unit_test(test_one_form_only),
         cmocka_unit_test(test_numbers),
         cmocka_unit_test(test_marks),

@@ -4,6 +4,7 @@
 
 #include "reports/command.h"
 
+#include <openssl/evp.h>
 #include <sys/wait.h>
 
 struct answer {
@@ -90,7 +91,7 @@ static void test_show(void **state)
     make_journal(test);
     RUN(&answer, test, WORD("show"), WORD("2"));
     assert_int_equal(answer.status, 0);
-    assert_non_null(strstr(answer.text, "vestige batch 1\nhost       7\n"));
+    assert_non_null(strstr(answer.text, "vestige batch 2\nhost       7\n"));
     assert_non_null(strstr(answer.text, "\ncursors    cpu0=1\n"));
     assert_non_null(strstr(answer.text, "\ninsert gap 1700000000000002\n"
                                         "    created_at         a\\x09b\\x1b[31m\n"));
@@ -155,11 +156,114 @@ static void test_check_chain(void **state)
     file_write(path, buffer_slice(&text));
     check_says(test, 1,
                "batch 3: does not follow batch 2: its previous hash is another one\n"
-               "3 files, 2 lines: 1 findings\n");
+               "3 files, 2 lines: 1 findings\n"
+               "signatures were not checked: name the host's public key with --public-key\n");
     batch_digest_free(digest);
     batch_reader_free(reader);
     buffer_deinit(&text);
     buffer_deinit(&hashed);
+}
+
+/* The files of a pair of keys, made elsewhere: the public half of the first key of RFC 8032. */
+static const char other_public[] = "-----BEGIN PUBLIC KEY-----\n"
+                                   "MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\n"
+                                   "-----END PUBLIC KEY-----\n";
+
+/* The public half as `openssl pkey -pubout` writes it: a fixed beginning and the bytes. */
+static void write_public(const char *path, const struct signing_key *key, const char *more)
+{
+    uint8_t bytes[12 + PUBLIC_KEY_SIZE] = {0x30, 0x2a, 0x30, 0x05, 0x06, 0x03,
+                                           0x2b, 0x65, 0x70, 0x03, 0x21, 0x00};
+    unsigned char text[80];
+    FILE *file = fopen(path, "we");
+    assert_non_null(file);
+    signing_key_public(key, bytes + 12);
+    EVP_EncodeBlock(text, bytes, sizeof(bytes));
+    fprintf(file, "%s-----BEGIN PUBLIC KEY-----\n%s\n-----END PUBLIC KEY-----\n", more,
+            (const char *)text);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void check_with(struct journal_test *test, char *keys, int status, const char *words)
+{
+    struct answer answer;
+    RUN(&answer, test, WORD("check"), WORD("--public-key"), keys);
+    if (!strstr(answer.text, words))
+        print_error("%s\n", answer.text);
+    assert_non_null(strstr(answer.text, words));
+    assert_int_equal(answer.status, status);
+}
+
+static void test_signatures(void **state)
+{
+    struct journal_test *test = *state;
+    struct error_text error = ERROR_TEXT_NULL;
+    struct signing_key *key;
+    char private[256], public[256], expected[600];
+    snprintf(private, sizeof(private), "%s/signing.key", test->directory);
+    snprintf(public, sizeof(public), "%s/public.pem", test->directory);
+    assert_int_equal(signing_key_create(&key, private, &error), 0);
+    test->options.key = key;
+    make_journal(test);
+    check_says(test, 0, "0 findings\nsignatures were not checked");
+    write_public(public, key, "");
+    snprintf(expected, sizeof(expected),
+             "3 files, 3 lines: 0 findings\nsignatures: 3 are of a key in %s, 0 batches are not "
+             "signed\n",
+             public);
+    check_with(test, public, 0, expected);
+    write_public(public, key, other_public);
+    check_with(test, public, 0, expected);
+    file_write(public, slice_text(other_public));
+    check_with(test, public, 1, "batch 2: its signature is not of a key in ");
+    check_with(test, public, 1, "3 files, 3 lines: 3 findings\nsignatures: 0 are of a key");
+    file_write(public, slice_text("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"));
+    check_with(test, public, 2, "not Ed25519 public keys in PEM form");
+    check_with(test, private, 2, "not Ed25519 public keys in PEM form");
+    check_with(test, WORD("/nonexistent"), 2, "cannot read /nonexistent");
+
+    /* a fourth batch that nobody signs */
+    test->options.key = NULL;
+    journal_test_open(test);
+    journal_test_insert(test, TEST_TIME + 9);
+    journal_test_close(test);
+    write_public(public, key, "");
+    check_with(test, public, 1, "batch 4: is not signed\n4 files, 4 lines: 1 findings\n");
+    signing_key_free(key);
+}
+
+/* Without a word about keys it is the host's own that counts; an unsigned batch is told of. */
+static void test_own_key(void **state)
+{
+    struct journal_test *test = *state;
+    struct error_text error = ERROR_TEXT_NULL;
+    struct signing_key *key;
+    struct answer answer;
+    char path[128], agent[128], journal[128];
+    snprintf(agent, sizeof(agent), "%s/agent", test->directory);
+    snprintf(journal, sizeof(journal), "%s/agent/journal", test->directory);
+    snprintf(path, sizeof(path), "%s/signing.key", test->directory);
+    assert_int_equal(mkdir(agent, 0700), 0);
+    test->options.directory = journal;
+    make_journal(test);
+    assert_int_equal(signing_key_create(&key, path, &error), 0);
+    test->options.key = key;
+    journal_test_open(test);
+    journal_test_insert(test, TEST_TIME + 9);
+    journal_test_close(test);
+    char *argv[] = {WORD("journal"), WORD("check"), WORD("--state"), test->directory, NULL};
+    run(&answer, 4, argv);
+    assert_int_equal(answer.status, 0);
+    assert_non_null(strstr(answer.text, "/signing.key, 3 batches are not signed\n"));
+    assert_non_null(strstr(answer.text, "4 lines: 0 findings\nsignatures: 1 are of a key in "));
+    assert_int_equal(chmod(path, 0644), 0);
+    run(&answer, 4, argv);
+    assert_int_equal(answer.status, 0);
+    assert_non_null(strstr(answer.text, "signatures were not checked: "));
+    assert_non_null(strstr(answer.text, "chmod 600"));
+    signing_key_free(key);
+    journal_test_remove(journal);
+    rmdir(agent);
 }
 
 static void test_cannot(void **state)
@@ -180,8 +284,8 @@ static void test_cannot(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_list),        TEST(test_show),   TEST(test_check),
-        TEST(test_check_chain), TEST(test_cannot),
+        TEST(test_list),       TEST(test_show),    TEST(test_check),  TEST(test_check_chain),
+        TEST(test_signatures), TEST(test_own_key), TEST(test_cannot),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

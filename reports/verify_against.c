@@ -1,0 +1,129 @@
+/* The chain behind a head is what verification looks at; here it is only said whether it still
+ * leads there, and whether the keys of then are still known. */
+#include "reports/verify_against.h"
+
+#include "core/cleanup.h"
+#include "recorder/batch_header.h"
+#include "reports/seal_file.h"
+#include "reports/statement.h"
+#include "reports/time_words.h"
+
+#include <inttypes.h>
+
+struct comparison {
+    struct differences *differences;
+    MYSQL *mysql;
+    struct error_text *error;
+};
+
+static void append_hex(char *text, const uint8_t *bytes, size_t length)
+{
+    for (size_t i = 0; i < length; i++)
+        sprintf(text + 2 * i, "%02x", bytes[i]);
+}
+
+/* The number that a question gives. */
+static int count(struct comparison *comparison, uint64_t *n, const char *sql, uint64_t host_id,
+                 uint64_t number, const char *hex)
+{
+    struct statement *statement AUTO_STATEMENT = NULL;
+    const struct slice *row;
+    const struct statement_value values[] = {
+        {.name = "host_id", .kind = STATEMENT_NUMBER, .number = host_id      },
+        {.name = "number",  .kind = STATEMENT_NUMBER, .number = number       },
+        {.name = "hex",     .kind = STATEMENT_TEXT,   .text = slice_text(hex)},
+    };
+    int outcome = statement_run(&statement, comparison->mysql, sql, values, 3,
+                                "compare with the kept seal", comparison->error);
+    if (!outcome)
+        outcome = statement_next(statement, &row, comparison->error);
+    *n = 0;
+    if (outcome == STATEMENT_ROW && !slice_is_null(row[0]))
+        batch_parse_u64(row[0], n);
+    return outcome < 0 ? outcome : 0;
+}
+
+static int compare_head(struct comparison *comparison, const struct seal_host *host)
+{
+    char hash[2 * SEAL_HASH_SIZE + 1];
+    uint64_t n = 0, newest = 0;
+    append_hex(hash, host->hash, SEAL_HASH_SIZE);
+    int outcome = count(comparison, &n,
+                        "SELECT COUNT(*) FROM batch WHERE host_id = :host_id AND batch = :number"
+                        " AND hash = UNHEX(:hex)",
+                        host->host_id, host->last, hash);
+    if (!outcome && !n)
+        outcome =
+            count(comparison, &newest, "SELECT MAX(batch) FROM batch WHERE host_id = :host_id",
+                  host->host_id, 0, "");
+    if (outcome || n)
+        return outcome;
+    struct difference told = {.host_id = (uint32_t)host->host_id,
+                              .table = "batch",
+                              .has_batch = true,
+                              .batch = host->last,
+                              .what =
+                                  newest < host->last ? "cut off" : "not the one that was kept"};
+    if (newest < host->last)
+        snprintf(told.detail, sizeof(told.detail),
+                 "this batch was there when the seal was kept; the newest one now is %" PRIu64,
+                 newest);
+    differences_add(comparison->differences, &told);
+    return 0;
+}
+
+static int compare_keys(struct comparison *comparison, const struct seal_host *host)
+{
+    char key[2 * SEAL_KEY_SIZE + 1];
+    int outcome = 0;
+    for (size_t i = 0; i < host->n_keys && !outcome; i++) {
+        uint64_t n = 0;
+        append_hex(key, host->keys[i].public_key, SEAL_KEY_SIZE);
+        outcome = count(comparison, &n,
+                        "SELECT COUNT(*) FROM host_key WHERE host_id = :host_id AND number = "
+                        ":number AND public_key = UNHEX(:hex)",
+                        host->host_id, host->keys[i].number, key);
+        struct difference told = {.host_id = (uint32_t)host->host_id,
+                                  .table = "host_key",
+                                  .what = "key changed since the seal was kept"};
+        snprintf(told.detail, sizeof(told.detail), "key %" PRIu64, host->keys[i].number);
+        if (!outcome && !n)
+            differences_add(comparison->differences, &told);
+    }
+    return outcome;
+}
+
+static int compare(struct comparison *comparison, const struct seal *seal, const uint32_t *host_id,
+                   size_t *n_hosts)
+{
+    int outcome = 0;
+    for (size_t i = 0; i < seal->n_hosts && !outcome; i++) {
+        const struct seal_host *host = seal_host_at(seal, i);
+        if (host_id && host->host_id != *host_id)
+            continue;
+        ++*n_hosts;
+        if (host->last)
+            outcome = compare_head(comparison, host);
+        if (!outcome)
+            outcome = compare_keys(comparison, host);
+    }
+    if (!outcome && host_id && !*n_hosts)
+        outcome = error_set(comparison->error, -ENOENT, "the kept seal has nothing of this host");
+    return outcome;
+}
+
+int verify_against(struct differences *differences, MYSQL *mysql, const char *path,
+                   const uint32_t *host_id, size_t *n_hosts, char at[TIME_TEXT_SIZE],
+                   struct error_text *error)
+{
+    struct seal seal = SEAL_NULL;
+    struct comparison comparison = {differences, mysql, error};
+    int outcome = seal_read(&seal, path, error);
+    *n_hosts = 0;
+    if (!outcome) {
+        time_words_format(at, seal.at_us);
+        outcome = compare(&comparison, &seal, host_id, n_hosts);
+    }
+    seal_deinit(&seal);
+    return outcome;
+}

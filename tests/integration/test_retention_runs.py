@@ -359,5 +359,43 @@ class Agents(unittest.TestCase):
         self.assertEqual(500 * n_runs, server.value("SELECT SUM(n_dropped) FROM retention_log"))
 
 
+class Proof(unittest.TestCase):
+    """vestige verify accepts what retention dropped, and nothing else."""
+
+    def setUp(self):
+        self.server = ShipServer()
+        self.addCleanup(self.server.close)
+        self.tool = Tool(self.server)
+        self.addCleanup(self.tool.remove)
+        self.server.query("ALTER EVENT vestige_retention DISABLE")
+        self.server.query("CALL vestige_make_partitions()")
+        self.server.query("INSERT INTO enrolment (host_id, name, account) VALUES (7, 'seven', 'agent_7')")
+
+    def verify(self, status=0):
+        done = self.server.vestige("verify", check=False)
+        self.assertEqual(done.returncode, status, done.stdout + done.stderr)
+        return done.stdout
+
+    def test_verify(self):
+        query = self.server.query
+        self.assertEqual(0, self.tool.run("--fill", 30000, "--open", 6000, "--settle", 1000).status)
+        self.assertIn("30000 rows", self.verify())
+        # Lines of 2023 that arrived then; a tenth of a second of them is held.
+        query("UPDATE batch SET received_at = '2023-11-15'")
+        query("CALL vestige_hold_add(7, NULL, NULL, '2023-11-14 22:13:20.5', '2023-11-14 22:13:20.6', 'x', NULL, @id)")
+        query("CALL vestige_retention_keep('*', 30)")
+        query("CALL vestige_retention_at(UTC_DATE(), 0)")
+        kept = query("SELECT COUNT(*) FROM process")[0][0]
+        self.assertGreater(kept, 1000)
+        self.assertEqual(((5, 4),), query("SELECT COUNT(*), SUM(digests IS NULL) FROM batch"))
+        self.assertIn(f"{kept} rows", self.verify())
+        self.assertIn("digest lists of 4 batches", self.verify())
+        row = query("SELECT id FROM process ORDER BY id LIMIT 1")[0][0]
+        query("UPDATE process SET uid = uid + 1 WHERE id = %s", row)
+        self.assertIn(str(row), self.verify(1))
+        query("DELETE FROM process WHERE id = %s", row)
+        self.assertIn("more missing than retention says", self.verify(1))
+
+
 if __name__ == "__main__":
     unittest.main()

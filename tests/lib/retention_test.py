@@ -8,8 +8,6 @@ from private_server import PrivateServer
 from retention_model import HOSTS, TABLES
 
 SEED = int(os.environ.get("VESTIGE_SEED", "7"))
-# Nothing here is about power cuts, and each file that is made would be waited for.
-SETTINGS = {"innodb_flush_method": "nosync"}
 
 
 class RetentionTest(unittest.TestCase):
@@ -17,7 +15,7 @@ class RetentionTest(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.server = PrivateServer(**SETTINGS)
+        cls.server = PrivateServer()
         cls.addClassCleanup(cls.server.close)
         cls.server.vestige("server", "init")
         cls.connect()

@@ -930,7 +930,7 @@ BEGIN
     SET n_gone = ROW_COUNT();
     IF n_gone > 0 THEN
       INSERT INTO retention_log (run_id, table_name, day, host_id, n_dropped, n_kept, horizon)
-      VALUES (run, d.table_name, d.day, d.host_id, n_gone, d.n_rows - n_gone, horizon);
+      VALUES (run, d.table_name, d.day, d.host_id, n_gone, IF(n_gone < d.n_rows, d.n_rows - n_gone, 0), horizon);
     END IF;
     COMMIT;
   END FOR;

@@ -1,12 +1,14 @@
 /*
- * An answer is as good as the evidence under it. Three questions, each asked of the server:
+ * An answer is as good as the evidence under it. Four questions, each asked of the server:
  *   gap       rows whose span overlaps the window, with what they count, by unit;
  *   coverage  for each host and source that was ever watched: the spans of the window (from the
  *             host's first coverage if the window begins before it, up to now at the most) in which
  *             no coverage row of it is open;
- *   batch     batches of the window whose seal nobody has verified yet.
+ *   batch     batches of the window whose seal nobody has verified yet;
+ *   retention what was dropped of the window (evidence_dropped.c).
  */
 #include "reports/evidence.h"
+#include "reports/evidence_dropped.h"
 #include "reports/safe_text.h"
 #include "reports/time_words.h"
 
@@ -259,21 +261,24 @@ int evidence_completeness(MYSQL *mysql, const struct evidence_window *window, st
 {
     struct question question = {.mysql = mysql, .window = window, .error = error};
     struct buffer gaps = BUFFER_NULL, holes = BUFFER_NULL, seals = BUFFER_NULL;
-    unsigned long long n_gaps = 0, n_holes = 0, n_silent = 0, n_coverage = 0;
+    unsigned long long n_gaps = 0, n_holes = 0, n_silent = 0, n_coverage = 0, n_dropped = 0;
     int outcome = tell_gaps(&question, &gaps, &n_gaps);
     if (!outcome)
         outcome = tell_holes(&question, &holes, &n_holes);
     if (!outcome)
         outcome = tell_silence(&question, &holes, &n_silent);
     if (!outcome)
+        outcome = evidence_tell_dropped(mysql, window, &holes, &n_dropped, error);
+    if (!outcome)
         outcome = count_coverage(&question, &n_coverage);
     if (!outcome)
         outcome = tell_unverified(&question, &seals);
     if (!outcome) {
         tell_window(window, line);
-        buffer_append_text(line, n_coverage == 0                   ? ": nothing was watched: "
-                                 : n_gaps + n_holes + n_silent > 0 ? " is not complete: "
-                                                                   : " is complete: ");
+        bool is_whole = n_gaps + n_holes + n_silent + n_dropped == 0;
+        buffer_append_text(line, n_coverage == 0 && n_dropped == 0 ? ": nothing was watched: "
+                                 : is_whole                        ? " is complete: "
+                                                                   : " is not complete: ");
         buffer_append_slice(line, buffer_slice(&gaps));
         buffer_append_slice(line, buffer_slice(&holes));
         buffer_append_slice(line, buffer_slice(&seals));

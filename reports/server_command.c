@@ -7,6 +7,8 @@
 #include "reports/private_directory.h"
 #include "reports/schema.h"
 #include "reports/server.h"
+#include "reports/server_hold.h"
+#include "reports/server_retention.h"
 #include "reports/server_settings.h"
 
 #include "core/cleanup.h"
@@ -263,13 +265,24 @@ static int run(const struct server *server, struct error_text *error)
         return r < 0 ? r : actions[i].run(server, error);
     }
     return error_set(error, -EINVAL,
-                     "%.40s: write `vestige server init`, `migrate`, `check`, `reader NAME` or "
-                     "`luarm HOST`",
+                     "%.40s: write `vestige server init`, `migrate`, `check`, `reader NAME`, "
+                     "`luarm HOST`, `retention` or `hold`",
                      word);
+}
+
+/* Those with options of their own. */
+static int (*find_part(const char *word))(int argc, char **argv)
+{
+    return !strcmp(word, "retention") ? server_retention_command
+           : !strcmp(word, "hold")    ? server_hold_command
+                                      : NULL;
 }
 
 int server_command(int argc, char **argv)
 {
+    int (*part)(int argc, char **argv) = argc > 1 ? find_part(argv[1]) : NULL;
+    if (part)
+        return part(argc - 1, argv + 1);
     struct server server = {0};
     const struct option_own own[] = {
         {"admin",     OPTION_FLAG, &server.admin,     NULL,
@@ -282,7 +295,7 @@ int server_command(int argc, char **argv)
          0                                                                                                       },
     };
     const struct command_line line = {
-        .words = "server init | migrate | check | reader NAME | luarm [HOST]",
+        .words = "server init | migrate | check | reader NAME | luarm [HOST] | retention | hold",
         .summary =
             "init makes the database on a central MariaDB and checks the server's settings;\n"
             "migrate brings an older schema up to this program's version. check shows every\n"
@@ -290,8 +303,9 @@ int server_command(int argc, char **argv)
             "when a required one is wrong. reader gives a person an account that may read all\n"
             "evidence and change none, and an option file, mode 0600. luarm makes the database\n"
             "luarm_HOST, in which the evidence of that host is in LUARM's tables, for its queries\n"
-            "of 2011; without a host it lists such databases. All may be run again at any time;\n"
-            "run them as the server's administrator.",
+            "of 2011; without a host it lists such databases. retention is how long evidence is\n"
+            "kept, hold what is kept whatever that is: see their own --help. All may be run again\n"
+            "at any time; run them as the server's administrator.",
         .groups = OPTIONS_DATABASE | OPTIONS_STATE | OPTIONS_OUTPUT,
         .own = own,
         .n_own = sizeof(own) / sizeof(own[0]),

@@ -463,6 +463,8 @@ static void append_status(void *user, struct buffer *out)
                       agent->sources.missing[i].reason);
     if (journal.error[0])
         buffer_printf(out, "journal_error %s\n", journal.error);
+    if (shipper.is_clear)
+        buffer_append_text(out, "server_cleartext yes\n");
     if (shipper.error[0])
         buffer_printf(out, "ship_error %s\n", shipper.error);
 }
@@ -587,6 +589,7 @@ static int start_threads(struct agent *agent, struct error_text *error)
                                    .retry_first_ms = agent->config->retry_first_ms,
                                    .retry_most_ms = agent->config->retry_most_ms,
                                    .schema_version = VESTIGE_SCHEMA_VERSION,
+                                   .boot_id = agent->host.boot_id,
                                    .lost = on_lost,
                                    .lost_user = agent};
     int result = shipper_start(&agent->shipper, &ship, error);
@@ -639,7 +642,7 @@ static void second_tick(struct agent *agent)
     struct shipper_status status;
     shipper_get_status(agent->shipper, &status);
     if (status.server_offset_known)
-        tracker_server_time(agent->tracker, status.server_offset_us * 1000);
+        tracker_server_time(agent->tracker, status.server_boot_us * 1000);
     sd_notify(0, "WATCHDOG=1");
 }
 

@@ -173,7 +173,7 @@ static const struct key keys[] = {
            "A process that has not executed a program after this time gets a row of its own"),
 
     NUMBER(KEY_U32, "database", "retry_first_ms", retry_first_ms, 10, 60000, 200, "milliseconds",
-           "Wait after the first failure to ship; it doubles with each further one"),
+           "Longest wait after the first failure to ship, any time up to it; it doubles with each further one"),
     NUMBER(KEY_U32, "database", "retry_most_ms", retry_most_ms, 10, 3600000, 30000, "milliseconds",
            "Longest wait between two attempts to ship"),
 };

@@ -197,6 +197,19 @@ uint64_t journal_directory_default_limit(const struct journal_directory *directo
     return tenth < most ? tenth : most;
 }
 
+int journal_directory_room(const struct journal_directory *directory, uint64_t *free_bytes,
+                           uint64_t *reserve)
+{
+    const uint64_t most = UINT64_C(16) << 20;
+    struct statvfs status;
+    if (fstatvfs(directory->fd, &status) != 0)
+        return -errno;
+    uint64_t part = (uint64_t)status.f_blocks / 16 * status.f_frsize;
+    *free_bytes = (uint64_t)status.f_bavail * status.f_frsize;
+    *reserve = part < most ? part : most;
+    return 0;
+}
+
 uint64_t journal_directory_bytes(const struct journal_directory *directory, const char *name)
 {
     struct stat status;

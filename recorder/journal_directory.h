@@ -50,6 +50,10 @@ int journal_directory_walk(struct journal_directory *directory, journal_director
 
 bool journal_directory_has(const struct journal_directory *directory, enum journal_file file,
                            uint64_t batch);
+/** Room on the filesystem: @p free_bytes is what this user may still write, @p reserve what is to
+ * be left of it, so that batches can be sealed and checkpoints written when lines no longer can. */
+int journal_directory_room(const struct journal_directory *directory, uint64_t *free_bytes,
+                           uint64_t *reserve) MUST_CHECK;
 /** Bytes on the disk, 0 when there is no such file. */
 uint64_t journal_directory_bytes(const struct journal_directory *directory, const char *name);
 /** Write the pieces as a file of that name: temporary file, fsync, rename, fsync of the directory.

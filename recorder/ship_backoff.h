@@ -1,5 +1,8 @@
 #pragma once
-/* How long to wait after a failure: doubling, and never the same for two agents. */
+/* How long to wait after a failure, so that a fleet whose server comes back does not come all at
+ * once: any time up to a limit, which doubles from failure to failure. */
+
+#include <stdbool.h>
 
 struct ship_backoff {
     unsigned first_ms, most_ms;
@@ -7,5 +10,10 @@ struct ship_backoff {
 };
 
 void ship_backoff_reset(struct ship_backoff *backoff);
-/** The time to wait now: between half of the step and all of it. @p random is any number. */
-unsigned ship_backoff_step(struct ship_backoff *backoff, unsigned random);
+/** The time to wait now, 1 ms at the least. @p crowded: the server said that it has too many
+ *  connections; then the limit is larger from the first failure on. @p random is any number. */
+unsigned ship_backoff_step(struct ship_backoff *backoff, bool crowded, unsigned random);
+/** The time to wait before the first attempt after a connection that had worked was lost: the
+ *  server may have been restarted, and all its agents have lost theirs. A failure after it goes on
+ *  from that limit. */
+unsigned ship_backoff_spread(struct ship_backoff *backoff, unsigned random);

@@ -1,8 +1,10 @@
 /*
- * An array stands behind a savepoint. When the server refuses a row of it, the array is undone, and
- * what the server said about the row's place (or else halving) chooses the next, shorter array,
- * down to the single row that goes into quarantine; every success doubles the length again. So the
- * work stays proportional to the rows, however many of them are bad.
+ * Nearly all batches hold no row that a server refuses, so a batch is first sent as it is. When a
+ * row is refused, all is rolled back and sent again with care: each array then stands behind a
+ * savepoint; when the server refuses a row of it, the array is undone, and what the server said
+ * about the row's place (or else halving) chooses the next, shorter array, down to the single row
+ * that goes into quarantine; every success doubles the length again. So the work stays proportional
+ * to the rows, however many of them are bad. Care lasts until a batch had no refused row.
  */
 #include "recorder/ship_batch.h"
 
@@ -16,6 +18,7 @@ struct ship_batch {
     struct buffer digests;
     uint64_t number;
     struct ship_quarantine *quarantine;
+    bool careful; /* the batch before had rows that were refused, or this one has */
     /* while it is being sent */
     struct ship_connection *connection;
     struct ship_statements *statements;
@@ -138,14 +141,15 @@ static enum ship_answer try_array(struct ship_batch *batch, const struct ship_ar
         check_row(batch, array->table, array->verb, &array->rows->rows[array->first]);
     if (answer != SHIP_OK)
         return answer;
-    answer = ship_connection_run(batch->connection, "SAVEPOINT vestige_array", batch->error);
+    if (batch->careful)
+        answer = ship_connection_run(batch->connection, "SAVEPOINT vestige_array", batch->error);
     if (answer == SHIP_OK)
         answer = ship_statement_execute(batch->statements, array, &affected, batch->error);
     if (answer == SHIP_OK && affected < array->n)
         answer = ship_error_set(batch->error, SHIP_ROW_REFUSED,
                                 "no row for this line: it was never stored, or has been %s before",
                                 array->verb == VERB_END ? "ended" : "settled");
-    return answer == SHIP_ROW_REFUSED ? undo(batch, array, bad) : answer;
+    return answer == SHIP_ROW_REFUSED && batch->careful ? undo(batch, array, bad) : answer;
 }
 
 /** What to send next of a list of rows. */
@@ -178,7 +182,7 @@ static enum ship_answer send_rows(struct ship_batch *batch, enum table_id table,
                 progress.most *= 2;
             continue;
         }
-        if (answer != SHIP_ROW_REFUSED)
+        if (answer != SHIP_ROW_REFUSED || !batch->careful)
             return answer;
         if (array.n > 1) {
             progress.most = array.n / 2;
@@ -229,7 +233,7 @@ static enum ship_answer commit(struct ship_batch *batch)
 {
     enum ship_answer answer = ship_connection_run(batch->connection, "COMMIT", batch->error);
     batch->result->uncertain = answer != SHIP_OK && answer != SHIP_TRY_AGAIN;
-    return answer;
+    return answer == SHIP_ROW_REFUSED ? SHIP_FAILED : answer; /* no row is at fault here */
 }
 
 static enum ship_answer send_all(struct ship_batch *batch, struct batch_reader *reader)
@@ -241,6 +245,22 @@ static enum ship_answer send_all(struct ship_batch *batch, struct batch_reader *
         answer = ship_quarantine_write(batch->quarantine, batch->statements, reader,
                                        batch->connection->max_packet, batch->error);
     return answer == SHIP_OK ? commit(batch) : answer;
+}
+
+static uint64_t count_rejected(const struct ship_result *result)
+{
+    uint64_t n = 0;
+    for (size_t i = 0; i < TABLE_N * VERB_N; i++)
+        n += result->rejected[i / VERB_N][i % VERB_N];
+    return n;
+}
+
+static enum ship_answer send_with_care(struct ship_batch *batch, struct batch_reader *reader)
+{
+    enum ship_answer answer = ship_connection_run(batch->connection, "ROLLBACK", batch->error);
+    batch->careful = true;
+    *batch->result = (struct ship_result){0};
+    return answer == SHIP_OK ? send_all(batch, reader) : answer;
 }
 
 enum ship_answer ship_batch_send(struct ship_batch *batch, struct ship_connection *connection,
@@ -255,6 +275,10 @@ enum ship_answer ship_batch_send(struct ship_batch *batch, struct ship_connectio
     *result = (struct ship_result){0};
     ship_quarantine_clear(batch->quarantine);
     enum ship_answer answer = send_all(batch, reader);
+    if (answer == SHIP_ROW_REFUSED)
+        answer = send_with_care(batch, reader);
+    if (answer == SHIP_OK && count_rejected(result) == 0)
+        batch->careful = false;
     if (answer != SHIP_OK && answer != SHIP_LOST)
         ship_connection_run(connection, "ROLLBACK", &ignored);
     return result->already ? SHIP_OK : answer;

@@ -7,6 +7,9 @@
 #include "recorder/ship_connection.h"
 
 #include "core/cleanup.h"
+#include "core/option_file.h"
+#include "core/private_file.h"
+#include "recorder/credential.h"
 
 #include <errmsg.h>
 #include <fcntl.h>
@@ -15,10 +18,12 @@
 #include <string.h>
 #include <time.h>
 
-#define CONNECT_TIMEOUT 5  /* seconds */
-#define ANSWER_TIMEOUT  30 /* seconds */
-#define LOCK_TIMEOUT    "15"
-#define CLOCK_READINGS  3
+#define CONNECT_TIMEOUT  5  /* seconds */
+#define ANSWER_TIMEOUT   30 /* seconds */
+#define LOCK_TIMEOUT     "15"
+#define WAIT_TIMEOUT     "180" /* seconds; an idle connection is tried more often */
+#define CLOCK_READINGS   3
+#define CERTIFICATE_MOST (1 << 20)
 #define SQL_MODE                                                                                   \
     "STRICT_TRANS_TABLES,STRICT_ALL_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,"                          \
     "ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
@@ -26,7 +31,8 @@
 static const char set_session[] =
     "SET SESSION sql_mode = '" SQL_MODE "', time_zone = '+00:00', tx_isolation = 'READ-COMMITTED',"
     " autocommit = 1, foreign_key_checks = 1, unique_checks = 1, check_constraint_checks = 1,"
-    " lock_wait_timeout = " LOCK_TIMEOUT ", innodb_lock_wait_timeout = " LOCK_TIMEOUT;
+    " wait_timeout = " WAIT_TIMEOUT ", lock_wait_timeout = " LOCK_TIMEOUT
+    ", innodb_lock_wait_timeout = " LOCK_TIMEOUT;
 
 static const char read_session[] =
     "SELECT @@sql_mode, @@time_zone, @@tx_isolation, @@character_set_client,"
@@ -50,7 +56,8 @@ DEFINE_CLEANUP(cleanup_result, MYSQL_RES, mysql_free_result);
 enum ship_answer ship_connection_error(struct ship_connection *connection, struct ship_error *error)
 {
     unsigned number = mysql_errno(connection->mysql);
-    error_set(&error->text, 0, "%s (error %u)", mysql_error(connection->mysql), number);
+    error_set(&error->text, 0, "%s (error %u)%s", mysql_error(connection->mysql), number,
+              ship_error_advice(number));
     error->number = number;
     return number
                ? ship_error_classify(number)
@@ -122,18 +129,19 @@ static enum ship_answer measure_clock(struct ship_connection *connection, struct
     int64_t shortest = INT64_MAX;
     for (int i = 0; i < CLOCK_READINGS; i++) {
         MYSQL_RES *result AUTO_RESULT = NULL;
-        int64_t steady = now_us(CLOCK_MONOTONIC), before = now_us(CLOCK_REALTIME), server;
+        int64_t before = now_us(CLOCK_BOOTTIME), server;
         enum ship_answer answer =
             fetch(connection, "SELECT CAST(UNIX_TIMESTAMP(SYSDATE(6)) * 1000000 AS SIGNED)",
                   &result, error);
         if (answer != SHIP_OK)
             return answer;
-        int64_t round_trip = now_us(CLOCK_MONOTONIC) - steady;
+        int64_t round_trip = now_us(CLOCK_BOOTTIME) - before;
         if (fetch_number(result, &server) && round_trip < shortest) {
             shortest = round_trip;
-            connection->server_offset_us = server - (before + round_trip / 2);
+            connection->server_boot_us = server - (before + round_trip / 2);
         }
     }
+    connection->clock_read_ms = (uint64_t)now_us(CLOCK_BOOTTIME) / 1000;
     return SHIP_OK;
 }
 
@@ -142,26 +150,61 @@ enum ship_answer ship_connection_ping(struct ship_connection *connection, struct
     return measure_clock(connection, error);
 }
 
-/** Agents need no right on schema_version; where they have it, both sides must agree. */
+enum ship_answer ship_connection_freshen(struct ship_connection *connection, unsigned age_ms,
+                                         struct ship_error *error)
+{
+    if ((uint64_t)now_us(CLOCK_BOOTTIME) / 1000 - connection->clock_read_ms < age_ms)
+        return SHIP_OK;
+    return measure_clock(connection, error);
+}
+
+int64_t ship_connection_offset(int64_t server_boot_us)
+{
+    return server_boot_us - (now_us(CLOCK_REALTIME) - now_us(CLOCK_BOOTTIME));
+}
+
+/** A number that the server may not have, or not show: @p value is then @p otherwise. */
+static enum ship_answer ask_number(struct ship_connection *connection, const char *sql,
+                                   int64_t otherwise, int64_t *value, struct ship_error *error)
+{
+    MYSQL_RES *result AUTO_RESULT = NULL;
+    *value = otherwise;
+    enum ship_answer answer = fetch(connection, sql, &result, error);
+    if (answer == SHIP_OK && !fetch_number(result, value))
+        *value = otherwise;
+    return answer == SHIP_LOST ? SHIP_LOST : SHIP_OK;
+}
+
+/** The server is migrated first, its agents follow one by one. So a newer schema is good as long as
+ *  it says that it takes what this agent writes. Agents need no right on these tables; where they
+ *  have it, both sides must agree. */
 static enum ship_answer check_schema(struct ship_connection *connection, unsigned expected,
                                      struct ship_error *error)
 {
-    MYSQL_RES *result AUTO_RESULT = NULL;
-    int64_t found;
+    int64_t found, oldest;
     if (expected == 0)
         return SHIP_OK;
     enum ship_answer answer =
-        fetch(connection, "SELECT MAX(version) FROM schema_version", &result, error);
+        ask_number(connection, "SELECT MAX(version) FROM schema_version", expected, &found, error);
+    if (answer == SHIP_OK)
+        answer = ask_number(connection, "SELECT MAX(oldest_agent) FROM schema_agents", found,
+                            &oldest, error);
     if (answer != SHIP_OK)
-        return answer == SHIP_LOST ? SHIP_LOST : SHIP_OK;
-    if (!fetch_number(result, &found) || found == (int64_t)expected)
-        return SHIP_OK;
-    return ship_error_set(error, SHIP_FAILED,
-                          "the server's schema is version %" PRId64
-                          ", this agent writes version %u: %s",
-                          found, expected,
-                          found > (int64_t)expected ? "install the newer vestiged on this host"
-                                                    : "run `vestige server migrate` on the server");
+        return answer;
+    if (found < (int64_t)expected)
+        return ship_error_set(error, SHIP_FAILED,
+                              "the server's schema is version %" PRId64
+                              ", this agent writes version %u: run `vestige server migrate` on the "
+                              "server",
+                              found, expected);
+    if (oldest > (int64_t)expected)
+        return ship_error_set(error, SHIP_FAILED,
+                              "the server's schema is version %" PRId64
+                              " and takes agents from version %" PRId64
+                              " on, this agent writes version %u: install the newer vestiged on "
+                              "this host",
+                              found, oldest, expected);
+    return SHIP_OK;
 }
 
 static enum ship_answer set_up_session(struct ship_connection *connection, unsigned schema_version,
@@ -194,31 +237,39 @@ static void read_option_file(MYSQL *mysql, const char *defaults_file)
     mysql_real_connect(mysql, "localhost", "nobody", "-", NULL, 1, "/", CLIENT_REMEMBER_OPTIONS);
 }
 
-static void set_fixed_options(MYSQL *mysql)
+static void set_fixed_options(MYSQL *mysql, bool is_clear)
 {
     unsigned local_infile = 0;
     my_bool yes = 1, no = 0;
     if (over_tcp(mysql))
-        mysql_options(mysql, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &yes);
+        mysql_options(mysql, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, is_clear ? &no : &yes);
     mysql_options(mysql, MYSQL_OPT_LOCAL_INFILE, &local_infile);
     mysql_options(mysql, MYSQL_OPT_RECONNECT, &no);
     mysql_options(mysql, MYSQL_SET_CHARSET_NAME, "utf8mb4");
 }
 
-static const char *advice(unsigned number)
+/** A server that refuses a certificate ends the connection, and mostly its reason is lost. What can
+ *  be known here is told; the rest is in the server's log. */
+static void append_certificate(MYSQL *mysql, char *text, size_t size)
 {
-    switch (number) {
-    case ER_ACCESS_DENIED_ERROR:
-    case ER_DBACCESS_DENIED_ERROR:
-    case ER_ACCOUNT_HAS_BEEN_LOCKED:
-        return "; is the option file this host's newest? `vestige client rotate` makes another";
-    case CR_CONNECTION_ERROR:
-    case CR_CONN_HOST_ERROR:
-    case CR_UNKNOWN_HOST:
-        return "; is the server running, and is this its address?";
-    default:
-        return "";
-    }
+    struct buffer pem CLEANUP(buffer_deinit) = BUFFER_NULL;
+    const char *path = mysql->options.ssl_cert;
+    unsigned number = mysql_errno(mysql);
+    int64_t until;
+    if (!over_tcp(mysql) || !path || !*path)
+        return;
+    size_t length = strlen(text);
+    if (private_file_read(path, CERTIFICATE_MOST, &pem, NULL) == 0 &&
+        credential_certificate_until(buffer_slice(&pem), &until) == 0 && until <= time(NULL))
+        snprintf(
+            text + length, size - length,
+            "; this host's certificate %.100s has expired: `vestige client rotate` makes another",
+            path);
+    else if (number == CR_SERVER_LOST || strstr(mysql_error(mysql), "alert"))
+        snprintf(
+            text + length, size - length,
+            "; the server refuses this host's certificate, it seems: is it revoked, or of another"
+            " authority? Its error log says");
 }
 
 static void describe_failure(struct ship_connection *connection, struct ship_error *error)
@@ -231,7 +282,8 @@ static void describe_failure(struct ship_connection *connection, struct ship_err
               tcp ? (mysql->options.host ? mysql->options.host : "localhost")
                   : (mysql->options.unix_socket ? mysql->options.unix_socket : "(default)"),
               mysql->options.user ? mysql->options.user : "", mysql_error(mysql), error->number,
-              advice(error->number));
+              ship_error_advice(error->number));
+    append_certificate(mysql, error->text.text, sizeof(error->text.text));
 }
 
 /** An unreadable file is silently left out by the library. */
@@ -244,18 +296,32 @@ static enum ship_answer check_readable(const char *path, struct ship_error *erro
     return SHIP_OK;
 }
 
+/** Both at once would be a file whose writer believed in TLS. */
+static enum ship_answer check_cleartext(struct ship_connection *connection,
+                                        const char *defaults_file, struct ship_error *error)
+{
+    const char *authority = connection->mysql->options.ssl_ca;
+    connection->is_clear = over_tcp(connection->mysql) &&
+                           option_file_is_set(defaults_file, "vestige", "allow-cleartext");
+    if (connection->is_clear && authority && *authority)
+        return ship_error_set(error, SHIP_FAILED,
+                              "%s has both ssl-ca and allow-cleartext: remove one of them",
+                              defaults_file);
+    return SHIP_OK;
+}
+
 static enum ship_answer connect_to_server(struct ship_connection *connection,
                                           struct ship_error *error)
 {
     MYSQL *mysql = connection->mysql;
     const char *database = mysql->options.db ? NULL : "vestige";
-    set_fixed_options(mysql);
+    set_fixed_options(mysql, connection->is_clear);
     if (!mysql_real_connect(mysql, NULL, NULL, NULL, database, 0, NULL,
                             CLIENT_REMEMBER_OPTIONS | CLIENT_FOUND_ROWS)) {
         describe_failure(connection, error);
         return ship_error_classify(error->number);
     }
-    if (over_tcp(mysql) && !mysql_get_ssl_cipher(mysql))
+    if (over_tcp(mysql) && !connection->is_clear && !mysql_get_ssl_cipher(mysql))
         return ship_error_set(error, SHIP_FAILED, "the connection to MariaDB is not encrypted");
     return SHIP_OK;
 }
@@ -271,7 +337,9 @@ enum ship_answer ship_connection_open(struct ship_connection *connection, const 
     if (!connection->mysql)
         return ship_error_set(error, SHIP_FAILED, "not enough memory for a connection");
     read_option_file(connection->mysql, defaults_file);
-    answer = connect_to_server(connection, error);
+    answer = check_cleartext(connection, defaults_file, error);
+    if (answer == SHIP_OK)
+        answer = connect_to_server(connection, error);
     if (answer == SHIP_OK)
         answer = set_up_session(connection, schema_version, error);
     if (answer != SHIP_OK)

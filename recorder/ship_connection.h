@@ -14,12 +14,16 @@
 
 struct ship_connection {
     MYSQL *mysql;
-    size_t max_packet;        /* the session's max_allowed_packet, bytes */
-    int64_t server_offset_us; /* the server's clock minus ours */
+    size_t max_packet; /* the session's max_allowed_packet, bytes */
+    /* the server's clock minus our boot clock, so that it stays true when our wall clock is set */
+    int64_t server_boot_us;
+    uint64_t clock_read_ms; /* boot clock: when that was measured */
+    bool is_clear;          /* over TCP without TLS, as the option file allows */
 };
 
 /** Connect as the option file's group [vestige] says. Over TCP the server's certificate is always
- *  verified, whatever the file says; LOCAL INFILE and reconnecting are always off.
+ *  verified, whatever the file says, unless it has `allow-cleartext`; LOCAL INFILE and reconnecting
+ *  are always off.
  *  @p schema_version is the one the program is made for, 0: do not look. */
 enum ship_answer ship_connection_open(struct ship_connection *connection, const char *defaults_file,
                                       unsigned schema_version, struct ship_error *error);
@@ -30,6 +34,12 @@ enum ship_answer ship_connection_run(struct ship_connection *connection, const c
                                      struct ship_error *error);
 /** Whether the server still answers; also measures its clock again. */
 enum ship_answer ship_connection_ping(struct ship_connection *connection, struct ship_error *error);
+/** Measure the server's clock again when that was longer ago than @p age_ms. */
+enum ship_answer ship_connection_freshen(struct ship_connection *connection, unsigned age_ms,
+                                         struct ship_error *error);
+/** The server's clock minus our wall clock as it is now, microseconds. @p server_boot_us is that of
+ *  a connection. */
+int64_t ship_connection_offset(int64_t server_boot_us);
 
 /** To be asked directly after a refusal of an array: the row, 1 is the first; 0: not known. */
 size_t ship_connection_bad_row(struct ship_connection *connection);

@@ -2,7 +2,8 @@
  * A connection that failed in any way is closed: the next attempt begins with a clean session, new
  * privileges and statements that fit the schema. When COMMIT was not answered nobody knows whether
  * the batch is in; the next attempt finds out by the seal, and what had been counted is kept until
- * then.
+ * then. Lost connections are not made again here: who calls waits, so that a fleet whose server is
+ * restarted does not come back all at once.
  */
 #include "recorder/ship_delivery.h"
 
@@ -16,8 +17,10 @@
 #include <sys/socket.h>
 #include <time.h>
 
-#define ATTEMPTS    5  /* at one batch, after deadlocks or a connection that had been idle */
+#define ATTEMPTS    5  /* at one batch, after deadlocks */
 #define ATTEMPT_MS  20 /* at most this times the number of the attempt, between two */
+#define CLOCK_MS    30000
+#define READINGS    10 /* of a file that the disk does not give, before it is passed over */
 #define MILLISECOND 1000000L
 
 DEFINE_CLEANUP(cleanup_reader, struct batch_reader, batch_reader_free);
@@ -28,6 +31,7 @@ int ship_delivery_init(struct ship_delivery *delivery, const char *defaults_file
     *delivery = (struct ship_delivery){.defaults_file = defaults_file,
                                        .host_id = host_id,
                                        .schema_version = schema_version,
+                                       .clock_ms = CLOCK_MS,
                                        .lock = PTHREAD_MUTEX_INITIALIZER,
                                        .socket = -1};
     return ship_batch_new(&delivery->batch);
@@ -50,17 +54,16 @@ static bool is_aborted(struct ship_delivery *delivery)
     return aborted;
 }
 
-static void disconnect(struct ship_delivery *delivery)
+void ship_delivery_disconnect(struct ship_delivery *delivery)
 {
     set_socket(delivery, -1);
     delivery->statements = ship_statement_free(delivery->statements);
     ship_connection_close(&delivery->connection);
-    delivery->proven = false;
 }
 
 void ship_delivery_deinit(struct ship_delivery *delivery)
 {
-    disconnect(delivery);
+    ship_delivery_disconnect(delivery);
     delivery->batch = ship_batch_free(delivery->batch);
     pthread_mutex_destroy(&delivery->lock);
 }
@@ -94,7 +97,7 @@ enum ship_delivery_outcome ship_delivery_connect(struct ship_delivery *delivery,
     set_socket(delivery, (int)mysql_get_socket(delivery->connection.mysql));
     if (ship_statement_new(&delivery->statements, &delivery->connection, delivery->host_id) == 0)
         return SHIP_DELIVERED;
-    disconnect(delivery);
+    ship_delivery_disconnect(delivery);
     ship_error_set(error, SHIP_FAILED, "not enough memory for a connection");
     return SHIP_UNDELIVERED;
 }
@@ -102,10 +105,11 @@ enum ship_delivery_outcome ship_delivery_connect(struct ship_delivery *delivery,
 enum ship_delivery_outcome ship_delivery_ping(struct ship_delivery *delivery,
                                               struct ship_error *error)
 {
-    if (ship_connection_ping(&delivery->connection, error) == SHIP_OK)
+    enum ship_answer answer = ship_connection_ping(&delivery->connection, error);
+    if (answer == SHIP_OK)
         return SHIP_DELIVERED;
-    disconnect(delivery);
-    return SHIP_UNDELIVERED;
+    ship_delivery_disconnect(delivery);
+    return answer == SHIP_LOST ? SHIP_CUT_OFF : SHIP_UNDELIVERED;
 }
 
 static void pause_at_random(unsigned most_ms)
@@ -117,20 +121,14 @@ static void pause_at_random(unsigned most_ms)
     nanosleep(&pause, NULL);
 }
 
-/** Whether to try again at once after @p answer. A lock that was not to be had has cost seconds
+/** Whether to try again at once. A lock that was not to be had has cost seconds
  *  already, and has to be seen in the status. */
-static bool prepare_next_attempt(struct ship_delivery *delivery, enum ship_answer answer,
-                                 const struct ship_error *error, unsigned attempt)
+static bool may_repeat(enum ship_answer answer, const struct ship_error *error, unsigned attempt)
 {
-    struct ship_error ignored;
-    bool had_been_proven = delivery->proven;
-    if (answer == SHIP_TRY_AGAIN && error->number != ER_LOCK_WAIT_TIMEOUT && attempt < ATTEMPTS) {
-        pause_at_random(attempt * ATTEMPT_MS);
-        return true;
-    }
-    disconnect(delivery);
-    return answer == SHIP_LOST && had_been_proven && attempt < ATTEMPTS &&
-           ship_delivery_connect(delivery, &ignored) == SHIP_DELIVERED;
+    if (answer != SHIP_TRY_AGAIN || error->number == ER_LOCK_WAIT_TIMEOUT || attempt >= ATTEMPTS)
+        return false;
+    pause_at_random(attempt * ATTEMPT_MS);
+    return true;
 }
 
 static void settle_uncertainty(struct ship_delivery *delivery, uint64_t number,
@@ -151,10 +149,11 @@ static enum ship_delivery_outcome transmit(struct ship_delivery *delivery, uint6
 {
     for (unsigned attempt = 1;; attempt++) {
         enum ship_answer answer =
-            ship_batch_send(delivery->batch, &delivery->connection, delivery->statements, reader,
-                            &receipt->result, error);
+            ship_connection_freshen(&delivery->connection, delivery->clock_ms, error);
+        if (answer == SHIP_OK)
+            answer = ship_batch_send(delivery->batch, &delivery->connection, delivery->statements,
+                                     reader, &receipt->result, error);
         if (answer == SHIP_OK) {
-            delivery->proven = true;
             settle_uncertainty(delivery, number, receipt);
             return SHIP_DELIVERED;
         }
@@ -162,8 +161,10 @@ static enum ship_delivery_outcome transmit(struct ship_delivery *delivery, uint6
             delivery->uncertain = number;
             delivery->uncertain_result = receipt->result;
         }
-        if (!prepare_next_attempt(delivery, answer, error, attempt))
-            return SHIP_UNDELIVERED;
+        if (may_repeat(answer, error, attempt))
+            continue;
+        ship_delivery_disconnect(delivery);
+        return answer == SHIP_LOST ? SHIP_CUT_OFF : SHIP_UNDELIVERED;
     }
 }
 
@@ -185,16 +186,27 @@ static enum ship_delivery_outcome check_header(const struct ship_delivery *deliv
     return SHIP_UNDELIVERED;
 }
 
-static enum ship_delivery_outcome outcome_of_file(int r)
+/** A disk that fails may come back, so a file is passed over only when it could not be read for
+ *  several attempts. */
+static enum ship_delivery_outcome outcome_of_disk(struct ship_delivery *delivery, uint64_t number)
+{
+    delivery->n_unread = delivery->unread == number ? delivery->n_unread + 1 : 1;
+    delivery->unread = number;
+    return delivery->n_unread < READINGS ? SHIP_UNDELIVERED : SHIP_DAMAGED;
+}
+
+static enum ship_delivery_outcome outcome_of_file(struct ship_delivery *delivery, uint64_t number,
+                                                  int r)
 {
     switch (r) {
     case 0:
         return SHIP_DELIVERED;
     case -EBADMSG:
     case -ENOENT:
-    case -EIO:
     case -EINVAL:
         return SHIP_DAMAGED;
+    case -EIO:
+        return outcome_of_disk(delivery, number);
     default:
         return SHIP_UNDELIVERED;
     }
@@ -206,7 +218,7 @@ static enum ship_delivery_outcome open_batch(struct ship_delivery *delivery, uin
 {
     int r = batch_reader_open(readerp, path, &error->text);
     if (r != 0)
-        return outcome_of_file(r);
+        return outcome_of_file(delivery, number, r);
     const struct batch_header *header = batch_reader_header(*readerp);
     receipt->n_lines = header->n_lines;
     receipt->first_us = header->first_us;
@@ -214,7 +226,8 @@ static enum ship_delivery_outcome open_batch(struct ship_delivery *delivery, uin
     enum ship_delivery_outcome outcome = check_header(delivery, number, header, path, error);
     if (outcome != SHIP_DELIVERED)
         return outcome;
-    return outcome_of_file(ship_batch_load(delivery->batch, *readerp, &error->text));
+    return outcome_of_file(delivery, number,
+                           ship_batch_load(delivery->batch, *readerp, &error->text));
 }
 
 enum ship_delivery_outcome ship_delivery_send(struct ship_delivery *delivery, uint64_t number,

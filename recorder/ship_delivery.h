@@ -10,6 +10,7 @@
 enum ship_delivery_outcome {
     SHIP_DELIVERED = 0,
     SHIP_UNDELIVERED, /* the batch stays; error says why */
+    SHIP_CUT_OFF,     /* the batch stays: the connection was lost */
     SHIP_DAMAGED      /* the file is no batch; error says where */
 };
 
@@ -27,7 +28,9 @@ struct ship_delivery {
     struct ship_connection connection;
     struct ship_statements *statements;
     struct ship_batch *batch;
-    bool proven;        /* the connection has carried something */
+    unsigned clock_ms;  /* the server's clock is read again when that is older */
+    uint64_t unread;    /* batch whose file the disk did not give, 0: none */
+    unsigned n_unread;  /* so often */
     uint64_t uncertain; /* batch whose COMMIT was not answered, 0: none */
     struct ship_result uncertain_result;
     pthread_mutex_t lock; /* of what follows, which ship_delivery_abort touches */
@@ -43,6 +46,8 @@ void ship_delivery_deinit(struct ship_delivery *delivery);
 enum ship_delivery_outcome ship_delivery_connect(struct ship_delivery *delivery,
                                                  struct ship_error *error);
 bool ship_delivery_connected(const struct ship_delivery *delivery);
+/** Close the connection, if there is one. */
+void ship_delivery_disconnect(struct ship_delivery *delivery);
 /** Keep an idle connection honest; it is closed when the server does not answer. */
 enum ship_delivery_outcome ship_delivery_ping(struct ship_delivery *delivery,
                                               struct ship_error *error);

@@ -5,6 +5,8 @@
  */
 #include "core/error.h"
 
+#include <stdbool.h>
+
 enum ship_answer {
     SHIP_OK = 0,
     SHIP_ROW_REFUSED, /* the data of a row; the transaction goes on */
@@ -24,6 +26,10 @@ struct ship_error {
     }
 
 enum ship_answer ship_error_classify(unsigned number);
+/** What a person may look at, to stand behind the server's words; "" when they say enough. */
+const char *ship_error_advice(unsigned number);
+/** Whether the server, or the account, has as many connections as it may have. */
+bool ship_error_is_crowd(unsigned number);
 /** Set number 0 and a text of our own; returns @p answer. */
 enum ship_answer ship_error_set(struct ship_error *error, enum ship_answer answer,
                                 const char *format, ...) PRINTF(3, 4);

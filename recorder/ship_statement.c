@@ -2,6 +2,9 @@
  * Arrays are bound by a callback of libmariadb, which is asked for one row after the other while
  * the packet is built, so that the packed rows are copied once and no arrays of pointers are made.
  * Everything is bound as text, as it stands in the journal, except numbers of our own.
+ *
+ * A statement takes 100 KiB of the server's memory, and the server has a limit for all agents
+ * together (max_prepared_stmt_count). So only those are kept that were used last.
  */
 #include "recorder/ship_statement.h"
 
@@ -12,11 +15,14 @@
 #define TIME_SIZE 40
 #define SECOND_US UINT64_C(1000000)
 #define DAY_US    (UINT64_C(86400) * SECOND_US)
+#define KEPT_N    12 /* statements for rows; a busy host uses eight all the time */
 
 struct ship_statements {
     struct ship_connection *connection;
     uint64_t host_id;
     MYSQL_STMT *rows[TABLE_N][VERB_N];
+    uint64_t used[TABLE_N][VERB_N], n_used; /* when each was used last, by number */
+    size_t n_kept;
     MYSQL_STMT *seal, *reject;
 };
 
@@ -93,7 +99,8 @@ void ship_statement_text(struct buffer *to, enum table_id table, enum verb verb,
 static enum ship_answer statement_error(MYSQL_STMT *statement, struct ship_error *error)
 {
     unsigned number = mysql_stmt_errno(statement);
-    error_set(&error->text, 0, "%s (error %u)", mysql_stmt_error(statement), number);
+    error_set(&error->text, 0, "%s (error %u)%s", mysql_stmt_error(statement), number,
+              ship_error_advice(number));
     error->number = number;
     return number ? ship_error_classify(number)
                   : ship_error_set(error, SHIP_FAILED, "a statement failed without an error");
@@ -197,17 +204,40 @@ static void bind_array(struct binding *binding, MYSQL_BIND *params)
     }
 }
 
+static void close_unused(struct ship_statements *statements)
+{
+    MYSQL_STMT **oldest = NULL;
+    uint64_t used = UINT64_MAX;
+    for (size_t i = 0; i < TABLE_N * VERB_N; i++) {
+        size_t table = i / VERB_N, verb = i % VERB_N;
+        if (!statements->rows[table][verb] || statements->used[table][verb] > used)
+            continue;
+        oldest = &statements->rows[table][verb];
+        used = statements->used[table][verb];
+    }
+    if (!oldest)
+        return;
+    close_statement(*oldest);
+    *oldest = NULL;
+    statements->n_kept--;
+}
+
 static enum ship_answer prepare_rows(struct ship_statements *statements,
                                      const struct ship_array *array, struct ship_error *error)
 {
     MYSQL_STMT **statementp = &statements->rows[array->table][array->verb];
+    statements->used[array->table][array->verb] = ++statements->n_used;
     if (*statementp)
         return SHIP_OK;
     struct buffer text CLEANUP(buffer_deinit) = BUFFER_NULL;
     ship_statement_text(&text, array->table, array->verb, statements->host_id);
     if (text.failed)
         return ship_error_set(error, SHIP_FAILED, "not enough memory for a statement");
-    return prepare(statements, buffer_slice(&text), statementp, error);
+    if (statements->n_kept == KEPT_N)
+        close_unused(statements);
+    enum ship_answer answer = prepare(statements, buffer_slice(&text), statementp, error);
+    statements->n_kept += answer == SHIP_OK;
+    return answer;
 }
 
 enum ship_answer ship_statement_execute(struct ship_statements *statements,
@@ -270,7 +300,7 @@ enum ship_answer ship_statement_seal(struct ship_statements *statements,
     char first[TIME_SIZE], last[TIME_SIZE];
     uint64_t host_id = header->host_id, batch = header->batch, format = header->format;
     uint64_t n_lines = header->n_lines, births = header->births, recovered = header->recovered;
-    uint64_t offset = (uint64_t)statements->connection->server_offset_us;
+    uint64_t offset = (uint64_t)ship_connection_offset(statements->connection->server_boot_us);
     MYSQL_BIND params[15] = {0};
     bind_number(&params[0], &host_id);
     bind_number(&params[1], &batch);

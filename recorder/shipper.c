@@ -8,6 +8,7 @@
 
 #include "core/cleanup.h"
 #include "core/log.h"
+#include "recorder/ship_alive.h"
 #include "recorder/ship_backoff.h"
 #include "recorder/ship_delivery.h"
 
@@ -22,6 +23,7 @@
 #define SUBSYSTEM   "shipper"
 #define RETRY_FIRST 200
 #define RETRY_MOST  30000
+#define ALIVE_MS    60000
 #define IDLE_MS     30000 /* then the connection is tried, so that status tells the truth */
 #define PATH_SIZE   4096
 #define NANOSECONDS 1000000000L
@@ -29,14 +31,16 @@
 
 struct shipper {
     struct shipper_options options;
-    char *defaults_file;
+    char *defaults_file, *boot_id;
     pthread_t thread;
     struct ship_delivery delivery; /* of the thread, but for ship_delivery_abort */
     struct ship_backoff backoff;
+    struct ship_alive alive; /* of the thread */
 
     pthread_mutex_t lock; /* of what follows */
     pthread_cond_t changed;
     bool woken, urgent, stopping, aborting, finished;
+    bool cut_off;            /* a connection was lost, and nothing was delivered since */
     bool last_attempt;       /* the attempt that is under way began after stopping was set */
     bool connecting_failed;  /* what the error of the status is about */
     bool failure_told;       /* the log has a cause, and not yet that it is over */
@@ -73,14 +77,20 @@ static unsigned any_number(void)
     return (unsigned)now.tv_nsec;
 }
 
+/** The lock is held. */
+static void set_error(struct shipper *shipper, const struct ship_error *error, bool connecting)
+{
+    memcpy(shipper->status.error, error->text.text, sizeof(shipper->status.error));
+    shipper->status.connected = ship_delivery_connected(&shipper->delivery);
+    shipper->connecting_failed = connecting;
+}
+
 /** Show why nothing is shipped; the log gets a cause once, and not each time it is met again. */
 static void show_failure(struct shipper *shipper, const struct ship_error *error, bool connecting)
 {
     pthread_mutex_lock(&shipper->lock);
     bool known = strcmp(shipper->status.error, error->text.text) == 0;
-    memcpy(shipper->status.error, error->text.text, sizeof(shipper->status.error));
-    shipper->status.connected = ship_delivery_connected(&shipper->delivery);
-    shipper->connecting_failed = connecting;
+    set_error(shipper, error, connecting);
     shipper->failure_told = true;
     pthread_mutex_unlock(&shipper->lock);
     counter_add(shipper->options.counters, COUNTER_SHIP_FAILURES, 1);
@@ -88,16 +98,30 @@ static void show_failure(struct shipper *shipper, const struct ship_error *error
         log_warning(SUBSYSTEM, "batches stay in the journal: %s", error->text.text);
 }
 
+/** The lock is held. */
+static void set_clock(struct shipper *shipper)
+{
+    if (!ship_delivery_connected(&shipper->delivery))
+        return;
+    shipper->status.server_boot_us = shipper->delivery.connection.server_boot_us;
+    shipper->status.server_offset_known = true;
+}
+
 static void show_connection(struct shipper *shipper)
 {
     pthread_mutex_lock(&shipper->lock);
     shipper->status.connected = true;
-    shipper->status.server_offset_us = shipper->delivery.connection.server_offset_us;
-    shipper->status.server_offset_known = true;
+    set_clock(shipper);
+    bool told = shipper->status.is_clear;
+    shipper->status.is_clear = shipper->delivery.connection.is_clear;
     if (shipper->connecting_failed)
         shipper->status.error[0] = '\0';
     shipper->connecting_failed = false;
     pthread_mutex_unlock(&shipper->lock);
+    if (shipper->delivery.connection.is_clear && !told)
+        log_warning(SUBSYSTEM,
+                    "EVIDENCE IS SENT IN CLEAR, as allow-cleartext in the option file says:"
+                    " anybody on the way can read and change it");
 }
 
 static void show_success(struct shipper *shipper, uint64_t batch)
@@ -107,6 +131,7 @@ static void show_success(struct shipper *shipper, uint64_t batch)
     shipper->failure_told = false;
     shipper->status.last_shipped = batch;
     shipper->status.error[0] = '\0';
+    set_clock(shipper);
     pthread_cond_broadcast(&shipper->changed);
     pthread_mutex_unlock(&shipper->lock);
     if (told)
@@ -114,9 +139,8 @@ static void show_success(struct shipper *shipper, uint64_t batch)
 }
 
 /** Wait after a failure. Returns whether to go on. */
-static bool back_off(struct shipper *shipper)
+static bool wait_for_next(struct shipper *shipper, unsigned ms)
 {
-    unsigned ms = ship_backoff_step(&shipper->backoff, any_number());
     struct timespec deadline = deadline_in(ms);
     pthread_mutex_lock(&shipper->lock);
     while (!shipper->stopping && !shipper->urgent && wait_until(shipper, &deadline))
@@ -129,8 +153,23 @@ static bool back_off(struct shipper *shipper)
 
 static bool fail(struct shipper *shipper, const struct ship_error *error, bool connecting)
 {
+    bool crowded = ship_error_is_crowd(error->number);
     show_failure(shipper, error, connecting);
-    return back_off(shipper);
+    return wait_for_next(shipper, ship_backoff_step(&shipper->backoff, crowded, any_number()));
+}
+
+/** The connection is gone: that alone is no failure, but once more without a delivery between is.
+ *  Returns whether to go on. */
+static bool cut_off(struct shipper *shipper, const struct ship_error *error)
+{
+    if (shipper->cut_off)
+        return fail(shipper, error, true);
+    shipper->cut_off = true;
+    pthread_mutex_lock(&shipper->lock);
+    set_error(shipper, error, true);
+    bool at_once = shipper->last_attempt && !shipper->aborting;
+    pthread_mutex_unlock(&shipper->lock);
+    return at_once || wait_for_next(shipper, ship_backoff_spread(&shipper->backoff, any_number()));
 }
 
 static void report_loss(struct shipper *shipper, const struct shipper_loss *loss)
@@ -184,6 +223,7 @@ static bool delivered(struct shipper *shipper, uint64_t batch, const struct ship
 {
     struct counters *counters = shipper->options.counters;
     ship_backoff_reset(&shipper->backoff);
+    shipper->cut_off = false;
     show_success(shipper, batch);
     if (receipt->counted) {
         uint64_t n_rejected = count_rejected(&receipt->result);
@@ -230,6 +270,8 @@ static bool ship(struct shipper *shipper, uint64_t batch)
         return delivered(shipper, batch, &receipt);
     case SHIP_DAMAGED:
         return set_aside(shipper, batch, path, &receipt, &error);
+    case SHIP_CUT_OFF:
+        return cut_off(shipper, &error);
     default:
         return fail(shipper, &error, false);
     }
@@ -248,10 +290,39 @@ static bool idle(struct shipper *shipper)
     pthread_mutex_unlock(&shipper->lock);
     if (in_time)
         return go_on;
-    if (ship_delivery_ping(&shipper->delivery, &error) == SHIP_DELIVERED)
+    switch (ship_delivery_ping(&shipper->delivery, &error)) {
+    case SHIP_DELIVERED:
         show_connection(shipper);
-    else
+        return true;
+    case SHIP_CUT_OFF:
+        return cut_off(shipper, &error);
+    default:
         show_failure(shipper, &error, true);
+        return true;
+    }
+}
+
+/** Tell the server that this agent lives, when it is time. False when the connection is gone. */
+static bool give_sign_of_life(struct shipper *shipper, struct ship_error *error)
+{
+    if (!ship_alive_due(&shipper->alive))
+        return true;
+    struct journal_status journal;
+    journal_get_status(shipper->options.journal, &journal);
+    const struct ship_alive_state state = {
+        .batches_waiting = journal.n_batches,
+        .journal_bytes = journal.bytes,
+        .journal_limit_bytes = journal.limit_bytes,
+        .oldest_us = journal.oldest_us,
+        .gaps = counter_get(shipper->options.counters, COUNTER_GAPS),
+        .journal_full = journal.full,
+    };
+    if (ship_alive_send(&shipper->alive, &shipper->delivery.connection, &state, error) ==
+        SHIP_LOST) {
+        ship_delivery_disconnect(&shipper->delivery);
+        return false;
+    }
+    show_connection(shipper);
     return true;
 }
 
@@ -276,6 +347,8 @@ static bool step(struct shipper *shipper)
             return fail(shipper, &error, true);
         show_connection(shipper);
     }
+    if (!give_sign_of_life(shipper, &error))
+        return fail(shipper, &error, true);
     uint64_t batch = journal_next_to_ship(shipper->options.journal);
     return batch ? ship(shipper, batch) : idle(shipper);
 }
@@ -331,6 +404,7 @@ static void release(struct shipper *shipper)
     pthread_cond_destroy(&shipper->changed);
     pthread_mutex_destroy(&shipper->lock);
     free(shipper->defaults_file);
+    free(shipper->boot_id);
     free(shipper);
 }
 
@@ -356,10 +430,16 @@ static struct shipper *new_shipper(const struct shipper_options *options)
     shipper->backoff.most_ms = options->retry_most_ms ? options->retry_most_ms : RETRY_MOST;
     init_lock(shipper);
     shipper->defaults_file = strdup(options->defaults_file);
+    shipper->boot_id = options->boot_id ? strdup(options->boot_id) : NULL;
+    ship_alive_init(&shipper->alive, shipper->boot_id,
+                    options->alive_ms ? options->alive_ms : ALIVE_MS);
     if (ship_delivery_init(&shipper->delivery, shipper->defaults_file, options->host_id,
                            options->schema_version) == 0 &&
-        shipper->defaults_file)
+        shipper->defaults_file) {
+        if (options->clock_ms)
+            shipper->delivery.clock_ms = options->clock_ms;
         return shipper;
+    }
     release(shipper);
     return NULL;
 }
@@ -435,4 +515,6 @@ void shipper_get_status(struct shipper *shipper, struct shipper_status *status)
     *status = shipper->status;
     pthread_mutex_unlock(&shipper->lock);
     status->n_waiting = journal.n_batches;
+    if (status->server_offset_known)
+        status->server_offset_us = ship_connection_offset(status->server_boot_us);
 }

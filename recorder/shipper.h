@@ -26,6 +26,9 @@ struct shipper_options {
     struct counters *counters;
     unsigned retry_first_ms, retry_most_ms; /* back-off, with jitter; 0: 200 and 30000 */
     unsigned schema_version;                /* of server-schema/, 0: not compared */
+    const char *boot_id;                    /* for the signs of life; NULL: none are given */
+    unsigned alive_ms;                      /* between two of them; 0: a minute */
+    unsigned clock_ms; /* the server's clock is read again when that is older; 0: 30000 */
     /** Called on the shipper's thread, after the batch is committed (or set aside), once per table
      *  and verb; may be NULL. A refused row of `gap` must not make another gap for ever. */
     void (*lost)(void *user, const struct shipper_loss *loss);
@@ -36,7 +39,10 @@ struct shipper_status {
     uint64_t last_shipped; /* batch; 0: none by this run */
     uint64_t n_waiting;
     bool connected;
-    int64_t server_offset_us; /* server's clock minus ours, measured at connecting */
+    bool is_clear; /* the connection is not encrypted */
+    int64_t server_offset_us; /* server's clock minus ours as they are now; read from it at
+                                 connecting, and at least once a minute */
+    int64_t server_boot_us;   /* server's clock minus our boot clock: our wall clock is not in it */
     bool server_offset_known;
     char error[512]; /* why it does not ship; "" when it does */
 };

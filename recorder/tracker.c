@@ -90,7 +90,7 @@ struct tracker {
     uint64_t next_checkpoint_ns, last_mark_ns;
     struct buffer mark;
     uint32_t audit_serial;
-    _Atomic int64_t server_offset_ns;
+    _Atomic int64_t server_boot_ns; /* the server's clock minus our boot clock */
     _Atomic bool ready;
 };
 
@@ -326,7 +326,7 @@ int tracker_new(struct tracker **trackerp, const struct tracker_options *options
     t->output = (struct row_output){
         .sink = options->sink, .timeline = &t->timeline, .counters = options->counters};
     memcpy(t->output.boot_id, options->boot_id, strnlen(options->boot_id, 36));
-    atomic_init(&t->server_offset_ns, INT64_MIN);
+    atomic_init(&t->server_boot_ns, INT64_MIN);
     standing_rows_init(&t->standing, &t->output);
     t->time_records.output = &t->output;
     int error = make_decoders(t);
@@ -749,7 +749,9 @@ static void answer_syncs(struct tracker *t)
 
 static void clock_tick(struct tracker *t, const struct gulp *gulp)
 {
-    int64_t server = atomic_load_explicit(&t->server_offset_ns, memory_order_relaxed);
+    int64_t server = atomic_load_explicit(&t->server_boot_ns, memory_order_relaxed);
+    if (server != INT64_MIN)
+        server -= gulp->real_ns - (int64_t)gulp->boot_ns;
     int step = timeline_tick(&t->timeline, gulp->boot_ns, gulp->real_ns, server);
     if (step == TIMELINE_STEP_SEEN)
         log_warning("clock", "the wall clock has moved by over an hour; it is not followed before "
@@ -801,9 +803,9 @@ void tracker_rejected(struct tracker *t, uint64_t n)
     atomic_fetch_add_explicit(&t->loss.rejected, n, memory_order_relaxed);
 }
 
-void tracker_server_time(struct tracker *t, int64_t offset_ns)
+void tracker_server_time(struct tracker *t, int64_t server_boot_ns)
 {
-    atomic_store_explicit(&t->server_offset_ns, offset_ns, memory_order_relaxed);
+    atomic_store_explicit(&t->server_boot_ns, server_boot_ns, memory_order_relaxed);
 }
 
 void tracker_finish(struct tracker *t)

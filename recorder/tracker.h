@@ -73,8 +73,9 @@ void tracker_restored(struct tracker *tracker);
 void tracker_gulp(struct tracker *tracker, const struct gulp *gulp);
 /** Rows that the server refused, or that were in a damaged batch. Any thread. */
 void tracker_rejected(struct tracker *tracker, uint64_t n);
-/** The server's clock minus this host's, nanoseconds. Any thread. */
-void tracker_server_time(struct tracker *tracker, int64_t offset_ns);
+/** The server's clock minus this host's boot clock, nanoseconds: a measurement stays true when the
+ *  wall clock steps after it. Any thread. */
+void tracker_server_time(struct tracker *tracker, int64_t server_boot_ns);
 /** Write all that waits, end what ends with the recording, and the last mark. */
 void tracker_finish(struct tracker *tracker);
 /** Real minus boot time as the rows have it, nanoseconds. The tracker's thread. */

@@ -2,6 +2,7 @@
 #include "core/log.h"
 #include "recorder/agent.h"
 #include "recorder/config.h"
+#include "recorder/enrol.h"
 #include "recorder/masking.h"
 
 #include <argp.h>
@@ -26,7 +27,11 @@ enum {
     OPTION_CHECK,
     OPTION_DUMP,
     OPTION_DUMP_MASKING,
-    OPTION_KEY
+    OPTION_KEY,
+    OPTION_ENROLL,
+    OPTION_DIRECTORY,
+    OPTION_WAIT,
+    OPTION_REPLACE
 };
 
 /* clang-format off */
@@ -44,6 +49,14 @@ static const struct argp_option options[] = {
     {"dump-config", OPTION_DUMP, NULL, 0, "Print the configuration in effect", 2},
     {"dump-masking", OPTION_DUMP_MASKING, NULL, 0,
      "Print the usual rules by which secrets in command lines are masked", 2},
+    {"enroll", OPTION_ENROLL, "FILE", 0,
+     "Enrol this host with a bundle or a token of vestige client enroll, and end", 3},
+    {"directory", OPTION_DIRECTORY, "DIR", 0,
+     "With --enroll: write the files there (default /etc/vestige)", 3},
+    {"wait", OPTION_WAIT, "SECONDS", 0,
+     "With --enroll and a token: wait so long for the approval (default 600)", 3},
+    {"replace", OPTION_REPLACE, NULL, 0,
+     "With --enroll: give up the identity of another host, or an enrolment that was begun", 3},
     {0},
 };
 /* clang-format on */
@@ -51,7 +64,17 @@ static const struct argp_option options[] = {
 struct arguments {
     const char *config, *state, *key, *own, *record, *replay;
     bool check, dump, dump_masking;
+    struct enrol_options enrol;
 };
+
+static error_t parse_wait(struct arguments *arguments, const char *value, struct argp_state *state)
+{
+    size_t n = strspn(value, "0123456789");
+    if (n == 0 || n > 7 || value[n])
+        argp_error(state, "--wait %s: write a whole number of seconds", value);
+    arguments->enrol.wait_s = (unsigned)strtoul(value, NULL, 10);
+    return 0;
+}
 
 static error_t parse(int key, char *value, struct argp_state *state)
 {
@@ -83,6 +106,17 @@ static error_t parse(int key, char *value, struct argp_state *state)
         return 0;
     case OPTION_DUMP_MASKING:
         arguments->dump_masking = true;
+        return 0;
+    case OPTION_ENROLL:
+        arguments->enrol.file = value;
+        return 0;
+    case OPTION_DIRECTORY:
+        arguments->enrol.directory = value;
+        return 0;
+    case OPTION_WAIT:
+        return parse_wait(arguments, value, state);
+    case OPTION_REPLACE:
+        arguments->enrol.replace = true;
         return 0;
     case ARGP_KEY_ARG:
         argp_error(state, "there is no argument %s; see --help", value);
@@ -147,6 +181,8 @@ static int run(const struct arguments *arguments, struct error_text *error)
         return fputs(masking_rules_default(), stdout) < 0 || fflush(stdout) ? -EIO : 0;
     if (arguments->replay)
         return agent_replay(arguments->replay, error);
+    if (arguments->enrol.file)
+        return enrol_run(&arguments->enrol, error);
     int result = load_config(&config, arguments, error);
     if (!result && arguments->dump)
         result = dump_config(config);
@@ -173,7 +209,9 @@ int main(int argc, char **argv)
      * buffer that is freed raises it, and the next ones stay: 7 MiB, and 12 more at some hour. */
     mallopt(M_ARENA_MAX, 2);
     mallopt(M_MMAP_THRESHOLD, 256 * 1024);
-    struct arguments arguments = {0};
+    struct arguments arguments = {
+        .enrol = {.directory = ENROL_DIRECTORY, .wait_s = 600}
+    };
     struct error_text error = ERROR_TEXT_NULL;
     log_set_program("vestiged");
     argp_err_exit_status = 2;

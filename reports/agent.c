@@ -19,6 +19,7 @@ static int from_configuration(struct agent *agent, const char *configuration,
         return outcome;
     snprintf(agent->state_directory, sizeof(agent->state_directory), "%s", config->state_directory);
     snprintf(agent->signing_key, sizeof(agent->signing_key), "%s", config->signing_key);
+    snprintf(agent->option_file, sizeof(agent->option_file), "%s", config->defaults_file);
     config_free(config);
     return 0;
 }
@@ -35,6 +36,7 @@ int agent_find(struct agent *agent, const struct options *options, const char *c
     if (state) {
         snprintf(agent->state_directory, sizeof(agent->state_directory), "%.240s/agent", state);
         snprintf(agent->signing_key, sizeof(agent->signing_key), "%.240s/signing.key", state);
+        snprintf(agent->option_file, sizeof(agent->option_file), "%.240s/agent.cnf", state);
     } else
         outcome = from_configuration(agent, configuration, error);
     if (!outcome)

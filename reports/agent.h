@@ -8,6 +8,7 @@
 struct agent {
     char state_directory[256];
     char signing_key[256];
+    char option_file[256];
     char socket[300];
 };
 

@@ -8,6 +8,8 @@
 
 #include "core/buffer.h"
 #include "core/cleanup.h"
+#include "core/log.h"
+#include "core/option_file.h"
 
 #include <errmsg.h>
 #include <mysqld_error.h>
@@ -90,7 +92,19 @@ static void apply_command_line(MYSQL *connection, const struct database_options 
         mysql_optionsv(connection, MARIADB_OPT_SCHEMA, DATABASE_NAME);
 }
 
-static void apply_fixed(MYSQL *connection)
+/** Only a file that was named can say so: a default that somebody else set must not. */
+static bool allows_cleartext(const struct database_options *options)
+{
+    char group[128];
+    const char *suffix = options->defaults_group_suffix ? options->defaults_group_suffix : "";
+    snprintf(group, sizeof(group), "vestige%s", suffix);
+    return (options->defaults_file && !options->no_defaults &&
+            option_file_is_set(options->defaults_file, group, "allow-cleartext")) ||
+           (options->defaults_extra_file &&
+            option_file_is_set(options->defaults_extra_file, group, "allow-cleartext"));
+}
+
+static void apply_fixed(MYSQL *connection, bool is_clear)
 {
     unsigned off = 0, timeout = CONNECT_TIMEOUT_S;
     my_bool yes = 1, no = 0;
@@ -98,7 +112,8 @@ static void apply_fixed(MYSQL *connection)
     mysql_options(connection, MYSQL_OPT_RECONNECT, &no);
     mysql_options(connection, MYSQL_OPT_CONNECT_TIMEOUT, &timeout);
     mysql_options(connection, MYSQL_SET_CHARSET_NAME, "utf8mb4");
-    mysql_options(connection, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, is_tcp(connection) ? &yes : &no);
+    mysql_options(connection, MYSQL_OPT_SSL_VERIFY_SERVER_CERT,
+                  is_tcp(connection) && !is_clear ? &yes : &no);
 }
 
 const char *database_name(const MYSQL *connection)
@@ -270,7 +285,7 @@ static int prepare_session(MYSQL *connection, struct error_text *error)
                         "NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'");
 }
 
-static int connect_now(MYSQL *connection, const struct database_options *options,
+static int connect_now(MYSQL *connection, const struct database_options *options, bool is_clear,
                        struct error_text *error)
 {
     char doing[400], place[300];
@@ -281,7 +296,11 @@ static int connect_now(MYSQL *connection, const struct database_options *options
     if (!mysql_real_connect(connection, NULL, NULL, NULL, database, 0, NULL,
                             CLIENT_REMEMBER_OPTIONS))
         return database_error(connection, error, doing);
-    if (is_tcp(connection) && !mysql_get_ssl_cipher(connection))
+    if (is_clear)
+        log_warning("database",
+                    "the connection is NOT ENCRYPTED, as allow-cleartext says: anybody on"
+                    " the way can read and change the answers");
+    else if (is_tcp(connection) && !mysql_get_ssl_cipher(connection))
         return error_set(error, -EPROTO, "cannot %s: the connection is not encrypted", doing);
     return prepare_session(connection, error);
 }
@@ -296,8 +315,13 @@ int database_connect(MYSQL **connectionp, const struct database_options *options
     if (r < 0)
         return r;
     apply_command_line(connection, options);
-    apply_fixed(connection);
-    r = connect_now(connection, options, error);
+    const char *authority = connection->options.ssl_ca;
+    bool is_clear = is_tcp(connection) && allows_cleartext(options);
+    if (is_clear && authority && *authority)
+        return error_set(error, -EINVAL,
+                         "the option file has both ssl-ca and allow-cleartext: remove one of them");
+    apply_fixed(connection, is_clear);
+    r = connect_now(connection, options, is_clear, error);
     if (r < 0)
         return r;
     *connectionp = connection;

@@ -350,6 +350,8 @@ static int run(struct diff *diff, const char *at, const char *only)
         outcome = open_side(diff, &diff->sides[i]);
     if (!outcome)
         outcome = compare(diff);
+    for (int i = 0; i < SIDES && !outcome; i++)
+        inquiry_answered(&diff->sides[i].inquiry, diff->n_differences);
     for (int i = 0; i < SIDES; i++)
         inquiry_close(&diff->sides[i].inquiry);
     return outcome;

@@ -9,6 +9,7 @@ struct doctor {
     char state_directory[256]; /* of the agent */
     char configuration[256];   /* of the agent */
     char signing_key[256];     /* of the agent */
+    char option_file[256];     /* of the agent */
     bool agent_runs;
 };
 
@@ -24,4 +25,5 @@ void doctor_check_network(struct doctor *doctor);
 void doctor_check_files(struct doctor *doctor);
 void doctor_check_logins(struct doctor *doctor);
 void doctor_check_signing(struct doctor *doctor);
+void doctor_check_credential(struct doctor *doctor);
 void doctor_check_host(struct doctor *doctor);

@@ -77,6 +77,7 @@ static int check_agent(struct doctor *doctor, const struct options *options,
         return outcome;
     snprintf(doctor->state_directory, sizeof(doctor->state_directory), "%s", agent.state_directory);
     snprintf(doctor->signing_key, sizeof(doctor->signing_key), "%s", agent.signing_key);
+    snprintf(doctor->option_file, sizeof(doctor->option_file), "%s", agent.option_file);
     outcome = agent_status(&agent, AGENT_TIMEOUT_MS, take_value, doctor, &reason);
     doctor->agent_runs = outcome != -ENOENT && outcome != -ECONNREFUSED;
     if (outcome == CONTROL_OK)
@@ -108,6 +109,7 @@ static int run(struct doctor *doctor, const struct options *options, const char 
     doctor_check_files(doctor);
     doctor_check_logins(doctor);
     doctor_check_signing(doctor);
+    doctor_check_credential(doctor);
     doctor_check_host(doctor);
     outcome = findings_print(&doctor->findings, options->format, titles, 1);
     if (outcome)

@@ -4,6 +4,7 @@
 #include "reports/command.h"
 #include "reports/export_case.h"
 #include "reports/export_events.h"
+#include "reports/reading.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -44,18 +45,25 @@ static int run(const struct options *options, const struct export_options *own, 
                struct error_text *error)
 {
     MYSQL *mysql AUTO_DATABASE = NULL;
-    struct export_selection selection;
+    struct export_selection selection = {0};
+    struct reading reading = {0};
     int outcome = check(own, error);
     if (!outcome)
         outcome = evidence_connect(&mysql, options, error);
     if (!outcome)
-        outcome = export_selection_init(&selection, mysql, options, error);
+        outcome = reading_begin(&reading, mysql, options, NULL, error);
     if (outcome)
         return outcome;
+    outcome = export_selection_init(&selection, mysql, options, error);
+    if (outcome) {
+        reading_end(&reading, NULL, 0, outcome);
+        return outcome;
+    }
     outcome = own->directory ? export_case(&selection, own->directory, n, error)
                              : write_events(&selection, own->format, n, error);
     if (!outcome)
         outcome = evidence_tell_completeness(selection.mysql, &selection.window, stderr, error);
+    reading_end(&reading, &selection.window, *n, outcome);
     export_selection_deinit(&selection);
     return outcome;
 }

@@ -113,6 +113,8 @@ int inquiry_open(struct inquiry *inquiry, const struct options *options, struct 
         (struct inquiry){.options = options, .error = error, .window = evidence_window_of(options)};
     int outcome = evidence_connect(&inquiry->mysql, options, error);
     if (!outcome)
+        outcome = reading_begin(&inquiry->reading, inquiry->mysql, options, NULL, error);
+    if (!outcome)
         outcome = find_host(inquiry);
     if (!outcome)
         outcome = find_login_user(inquiry);
@@ -121,6 +123,8 @@ int inquiry_open(struct inquiry *inquiry, const struct options *options, struct 
 
 void inquiry_close(struct inquiry *inquiry)
 {
+    reading_end(&inquiry->reading, &inquiry->window, inquiry->n_rows,
+                inquiry->is_answered ? 0 : -EIO);
     inquiry->mysql = database_close(inquiry->mysql);
 }
 

@@ -7,6 +7,7 @@
  * :any_login, :login_uid, as in sql/README.md.
  */
 #include "reports/evidence.h"
+#include "reports/reading.h"
 #include "reports/statement.h"
 
 enum { INQUIRY_VALUES_MAX = 40 };
@@ -22,11 +23,20 @@ struct inquiry {
     int64_t now_us; /* the server's clock */
     struct statement_value values[INQUIRY_VALUES_MAX];
     size_t n_values;
+    struct reading reading;
+    bool is_answered; /* set with n_rows when the answer is finished; else its end is an error */
+    uint64_t n_rows;
 };
 
 /** Connect, and find the host and the login user that @p options name. */
 int inquiry_open(struct inquiry *inquiry, const struct options *options,
                  struct error_text *error) MUST_CHECK;
+/** The answer is finished. */
+static inline void inquiry_answered(struct inquiry *inquiry, uint64_t n_rows)
+{
+    inquiry->is_answered = true;
+    inquiry->n_rows = n_rows;
+}
 void inquiry_close(struct inquiry *inquiry);
 
 /** The window to ask about; both ends are known from then on. */

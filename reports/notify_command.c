@@ -96,9 +96,11 @@ static int move_positions(struct notify *notify, const struct round *round)
 
 /* Long texts are in the table; messages have their beginning. */
 static const char finding_columns[] =
-    "SELECT COALESCE(h.name, f.host_id), f.class, LEFT(f.subject, 1000), LEFT(f.detail, 2000),"
-    " CAST(f.first_seen AS CHAR), f.id, f.host_id, f.complete, JSON_OBJECT('host', h.name,"
-    " 'host_id', f.host_id, 'id', f.id, 'day', CAST(f.day AS CHAR), 'class', f.class,"
+    "SELECT COALESCE(h.name, IF(f.host_id = 0, '(server)', f.host_id)), f.class, LEFT(f.subject, "
+    "1000), LEFT(f.detail, 2000),"
+    " CAST(f.first_seen AS CHAR), f.id, f.host_id, f.complete, JSON_OBJECT('host', COALESCE(h.name,"
+    " IF(f.host_id = 0, '(server)', NULL)), 'host_id', f.host_id, 'id', f.id, 'day', CAST(f.day AS "
+    "CHAR), 'class', f.class,"
     " 'schedule_id', f.schedule_id, 'subject', LEFT(f.subject, 1000), 'detail', LEFT(f.detail, "
     "2000),"
     " 'first_seen', CAST(f.first_seen AS CHAR), 'last_seen', CAST(f.last_seen AS CHAR),"

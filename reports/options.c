@@ -290,7 +290,7 @@ int options_parse(struct options *options, const struct command_line *line, int 
                   struct error_text *error)
 {
     struct parse parse = {.options = options, .line = line, .error = error};
-    *options = (struct options){.format = OUTPUT_TABLE};
+    *options = (struct options){.format = OUTPUT_TABLE, .words = argv, .n_words = argc};
     int outcome = read_options(&parse, argc, argv);
     if (outcome)
         return outcome;

@@ -35,6 +35,9 @@ struct options {
 
     char **arguments; /* what is no option */
     size_t n_arguments;
+
+    char **words; /* all of them, the name of the subcommand first */
+    int n_words;
 };
 
 enum option_kind { OPTION_FLAG, OPTION_TEXT, OPTION_NUMBER };

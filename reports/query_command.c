@@ -5,6 +5,7 @@
 #include "reports/answer.h"
 #include "reports/command.h"
 #include "reports/evidence.h"
+#include "reports/reading.h"
 #include "reports/time_words.h"
 
 #include <stdlib.h>
@@ -148,19 +149,23 @@ static int run(const struct options *options, uint64_t *n_rows, struct error_tex
     MYSQL *mysql AUTO_DATABASE = NULL;
     const char *sql = options->arguments[0];
     struct evidence_window window = evidence_window_of(options);
+    struct reading reading = {0};
     int outcome = check_variables(options, sql, error);
     if (!outcome)
         outcome = evidence_connect(&mysql, options, error);
     if (!outcome)
+        outcome = reading_begin(&reading, mysql, options, sql, error);
+    if (!outcome)
         outcome = set_variables(mysql, options, &window, error);
-    if (outcome)
-        return outcome;
-    struct query query = {.options = options, .mysql = mysql, .error = error};
-    outcome = answer(&query, sql);
-    *n_rows = query_deinit(&query);
+    if (!outcome) {
+        struct query query = {.options = options, .mysql = mysql, .error = error};
+        outcome = answer(&query, sql);
+        *n_rows = query_deinit(&query);
+    }
     if (!outcome)
         outcome =
             evidence_tell_completeness(mysql, &window, output_remarks(options->format), error);
+    reading_end(&reading, &window, *n_rows, outcome);
     return outcome;
 }
 

@@ -8,6 +8,7 @@
 #include "reports/progress.h"
 #include "reports/question_files.h"
 #include "reports/question_values.h"
+#include "reports/reading.h"
 #include "reports/report_list.h"
 #include "reports/time_words.h"
 
@@ -227,17 +228,22 @@ static void tell_frame(const struct report *report)
 static int answer_question(struct report *report, uint64_t limit)
 {
     const struct options *options = report->options;
-    int outcome = question_values_init(&report->values, report->mysql, report->question, options,
-                                       options->arguments + 1, options->n_arguments - 1, limit,
-                                       report->error);
+    struct reading reading;
+    int outcome =
+        reading_begin(&reading, report->mysql, options, report->question->name, report->error);
     if (outcome)
         return outcome;
-    outcome = ask(report);
+    outcome = question_values_init(&report->values, report->mysql, report->question, options,
+                                   options->arguments + 1, options->n_arguments - 1, limit,
+                                   report->error);
+    if (!outcome)
+        outcome = ask(report);
     if (!outcome) {
         tell_frame(report);
         outcome = evidence_tell_completeness(report->mysql, &report->values.window,
                                              output_remarks(options->format), report->error);
     }
+    reading_end(&reading, &report->values.window, report->n_rows, outcome);
     question_values_deinit(&report->values);
     return outcome;
 }

@@ -271,30 +271,40 @@ static int show(struct schedule *schedule, const char *sql, const struct stateme
     return outcome;
 }
 
-/* The event comes every minute, and a run that is at work is not overdue. */
+/* The event comes every minute, and a run that is at work is not overdue. What the server concludes
+ * by itself comes behind the schedules. */
 static int list(struct schedule *schedule)
 {
     static const char sql[] =
-        "SELECT s.id, s.words AS question, s.every_minutes, CASE"
-        " WHEN r.result = 'running' THEN 'running'"
+        "SELECT s.id, IF(s.every_minutes = 0, CONCAT(s.question, ': ', s.words), s.words) AS "
+        "question,"
+        " s.every_minutes, CASE WHEN s.every_minutes = 0 THEN 'server' WHEN r.result = 'running' "
+        "THEN 'running'"
         " WHEN s.next_due < UTC_TIMESTAMP(6) - INTERVAL 3 MINUTE THEN 'overdue'"
         " WHEN r.result = 'failure' THEN 'failed' WHEN r.id IS NULL THEN 'new' ELSE 'ok' END AS "
         "state,"
-        " s.next_due, r.started_at AS last_run, r.duration, r.n_rows, r.n_findings,"
+        " IF(s.every_minutes = 0, NULL, s.next_due) AS next_due, r.started_at AS last_run, "
+        "r.duration, r.n_rows, r.n_findings,"
         " (SELECT COUNT(*) FROM schedule_finding f WHERE f.schedule_id = s.id) AS findings,"
         " s.created_by, NULLIF(r.message, '') AS message"
         " FROM schedule s LEFT JOIN schedule_run r ON r.id ="
         " (SELECT MAX(id) FROM schedule_run l WHERE l.schedule_id = s.id)"
-        " WHERE s.removed_at IS NULL ORDER BY s.id";
+        " WHERE s.removed_at IS NULL ORDER BY s.every_minutes = 0, s.id";
     uint64_t n_rows = 0;
+    int64_t n_schedules = 0;
     int outcome = evidence_connect(&schedule->mysql, &schedule->options, schedule->error);
     if (!outcome)
         outcome = show(schedule, sql, NULL, 0, &n_rows);
-    if (!outcome && !n_rows)
+    if (!outcome)
+        outcome = ask_number(schedule,
+                             "SELECT COUNT(*) FROM schedule WHERE removed_at IS NULL"
+                             " AND every_minutes > 0",
+                             &n_schedules);
+    if (!outcome && !n_schedules)
         fprintf(output_remarks(schedule->options.format), "0 schedules\n");
     if (!outcome)
         outcome = warn_of_scheduler(schedule);
-    return outcome ? outcome : n_rows ? STATUS_ROWS : STATUS_NO_ROWS;
+    return outcome ? outcome : n_schedules ? STATUS_ROWS : STATUS_NO_ROWS;
 }
 
 /* --- remove and run --- */
@@ -318,6 +328,22 @@ static int no_schedule(struct schedule *schedule, uint64_t id)
                      "there is no schedule %" PRIu64 "; see vestige schedule list", id);
 }
 
+/* A rule of the server is no schedule. */
+static int refuse_rule(struct schedule *schedule, uint64_t id, const char *what)
+{
+    char sql[120];
+    int64_t is_rule = 0;
+    snprintf(sql, sizeof(sql),
+             "SELECT COUNT(*) FROM schedule WHERE every_minutes = 0 AND id = %" PRIu64, id);
+    int outcome = ask_number(schedule, sql, &is_rule);
+    if (!outcome && is_rule)
+        outcome = error_set(schedule->error, -EPERM,
+                            "%" PRIu64 " is a rule of the server itself, which runs as long as the "
+                            "server does; it cannot be %s",
+                            id, what);
+    return outcome;
+}
+
 static int remove_schedule(struct schedule *schedule)
 {
     struct statement_value id;
@@ -325,6 +351,8 @@ static int remove_schedule(struct schedule *schedule)
     int outcome = read_id(schedule, &id);
     if (!outcome)
         outcome = administrator_connect(&schedule->mysql, &schedule->options, schedule->error);
+    if (!outcome)
+        outcome = refuse_rule(schedule, id.number, "removed");
     if (!outcome)
         outcome = statement_do(schedule->mysql, "CALL vestige_schedule_remove(:id, @vestige_n)",
                                &id, 1, "remove the schedule", schedule->error);
@@ -388,6 +416,8 @@ static int run_schedule(struct schedule *schedule)
         outcome = ask_number(schedule, known, &n_known);
     if (!outcome && !n_known)
         return no_schedule(schedule, id.number);
+    if (!outcome)
+        outcome = refuse_rule(schedule, id.number, "run by hand");
     if (!outcome)
         outcome = statement_do(schedule->mysql,
                                "CALL vestige_schedule_run(:id, @vestige_run, @vestige_outcome)",

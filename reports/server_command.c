@@ -6,6 +6,7 @@
 #include "reports/options.h"
 #include "reports/private_directory.h"
 #include "reports/schema.h"
+#include "reports/server.h"
 #include "reports/server_settings.h"
 
 #include "core/cleanup.h"
@@ -16,20 +17,18 @@
 #include <stdio.h>
 #include <string.h>
 
-struct server {
-    struct options options;
-    bool remove;
-};
-
-static void report_setting(void *user, const struct server_setting *setting, const char *found)
+static void report_setting(void *user, const struct server_setting *setting, const char *found,
+                           bool is_right)
 {
     (void)user;
-    if (setting->required)
+    if (is_right)
+        return;
+    if (setting->level == SETTING_REQUIRED)
         log_error("server", "%s is %s: %s; set in the server's option file: %s", setting->name,
                   *found ? found : "empty", setting->why, setting->wanted);
     else
-        log_notice("server", "%s: %s: %s; load them: %s", setting->name, found, setting->why,
-                   setting->wanted);
+        log_notice("server", "%s: %s: %s; better: %s", setting->name, *found ? found : "empty",
+                   setting->why, setting->wanted);
 }
 
 static int check_settings(MYSQL *connection, struct error_text *error)
@@ -96,9 +95,7 @@ static int migrate(const struct server *server, struct error_text *error)
     return r == 0 ? renew_luarm(connection, error) : r;
 }
 
-/** As the administrator of the standalone instance of --state, or as the options say. */
-static int connect_administrator(MYSQL **connectionp, const struct server *server,
-                                 struct error_text *error)
+int server_connect(MYSQL **connectionp, const struct server *server, struct error_text *error)
 {
     const char *state = server->options.state_directory;
     const struct passwd *user = getpwuid(geteuid());
@@ -117,7 +114,7 @@ static int connect_administrator(MYSQL **connectionp, const struct server *serve
     return database_connect(connectionp, &target, error);
 }
 
-static int check_schema(MYSQL *connection, struct error_text *error)
+int server_check_schema(MYSQL *connection, struct error_text *error)
 {
     unsigned version;
     int r = schema_check(connection, &version, error);
@@ -208,63 +205,96 @@ static int luarm(const struct server *server, struct error_text *error)
     if (server->remove && !has_host)
         return error_set(error, -EINVAL,
                          "--remove needs a host: vestige server luarm HOST --remove");
-    int r = connect_administrator(&connection, server, error);
+    int r = server_connect(&connection, server, error);
     if (r == 0)
-        r = check_schema(connection, error);
+        r = server_check_schema(connection, error);
     if (r < 0)
         return r;
     return has_host ? change_luarm(connection, server, error)
                     : write_list(connection, &server->options, error);
 }
 
+/* What an action takes besides the options of the database. */
+enum { TAKES_REMOVE = 1, TAKES_STATE = 2, TAKES_ACCOUNT = 4 };
+
+static const struct action {
+    const char *name;
+    size_t most_arguments;
+    unsigned takes;
+    int (*run)(const struct server *server, struct error_text *error);
+} actions[] = {
+    {"init",    1, 0,                           init         },
+    {"migrate", 1, 0,                           migrate      },
+    {"check",   1, TAKES_STATE,                 server_check },
+    {"reader",  2, TAKES_STATE | TAKES_ACCOUNT, server_reader},
+    {"luarm",   2, TAKES_STATE | TAKES_REMOVE,  luarm        },
+};
+
+static int check_options(const struct server *server, const struct action *action,
+                         struct error_text *error)
+{
+    const struct {
+        bool is_given;
+        unsigned takes;
+        const char *option;
+    } given[] = {
+        {server->remove,                          TAKES_REMOVE,  "--remove"   },
+        {server->options.state_directory != NULL, TAKES_STATE,   "--state"    },
+        {server->admin,                           TAKES_ACCOUNT, "--admin"    },
+        {server->from != NULL,                    TAKES_ACCOUNT, "--from"     },
+        {server->directory != NULL,               TAKES_ACCOUNT, "--directory"},
+    };
+    if (server->options.n_arguments > action->most_arguments)
+        return error_set(error, -EINVAL, "vestige server %s takes no host", action->name);
+    for (size_t i = 0; i < sizeof(given) / sizeof(given[0]); i++)
+        if (given[i].is_given && !(given[i].takes & action->takes))
+            return error_set(error, -EINVAL, "vestige server %s does not take %s", action->name,
+                             given[i].option);
+    return 0;
+}
+
 static int run(const struct server *server, struct error_text *error)
 {
-    static const struct {
-        const char *name;
-        size_t most_arguments;
-        int (*run)(const struct server *server, struct error_text *error);
-    } actions[] = {
-        {"init",    1, init   },
-        {"migrate", 1, migrate},
-        {"luarm",   2, luarm  }
-    };
-    const struct options *options = &server->options;
+    const char *word = server->options.arguments[0];
     for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++) {
-        if (strcmp(options->arguments[0], actions[i].name) != 0)
+        if (strcmp(word, actions[i].name) != 0)
             continue;
-        bool is_luarm = actions[i].run == luarm;
-        if (options->n_arguments > actions[i].most_arguments)
-            return error_set(error, -EINVAL, "vestige server %s takes no host", actions[i].name);
-        if (!is_luarm && (server->remove || options->state_directory))
-            return error_set(error, -EINVAL, "vestige server %s takes neither --remove nor --state",
-                             actions[i].name);
-        return actions[i].run(server, error);
+        int r = check_options(server, &actions[i], error);
+        return r < 0 ? r : actions[i].run(server, error);
     }
-    return error_set(
-        error, -EINVAL,
-        "%.40s: write `vestige server init`, `vestige server migrate` or `vestige server"
-        " luarm HOST`",
-        options->arguments[0]);
+    return error_set(error, -EINVAL,
+                     "%.40s: write `vestige server init`, `migrate`, `check`, `reader NAME` or "
+                     "`luarm HOST`",
+                     word);
 }
 
 int server_command(int argc, char **argv)
 {
     struct server server = {0};
     const struct option_own own[] = {
-        {"remove", OPTION_FLAG, &server.remove, NULL, "luarm: drop the host's database of views", 0,
-         0},
+        {"admin",     OPTION_FLAG, &server.admin,     NULL,
+         "reader: one who may also schedule, and set the limits of the watch",                               0, 0},
+        {"from",      OPTION_TEXT, &server.from,      "PATTERN",
+         "reader: where the person may connect from, as in CREATE USER",                                     0, 0},
+        {"directory", OPTION_TEXT, &server.directory, "DIR",
+         "reader: write the option file there (default: named like it)",                                     0, 0},
+        {"remove",    OPTION_FLAG, &server.remove,    NULL,      "luarm: drop the host's database of views", 0,
+         0                                                                                                       },
     };
     const struct command_line line = {
-        .words = "server init | migrate | luarm [HOST]",
+        .words = "server init | migrate | check | reader NAME | luarm [HOST]",
         .summary =
             "init makes the database on a central MariaDB and checks the server's settings;\n"
-            "migrate brings an older schema up to this program's version. luarm makes the\n"
-            "database luarm_HOST, in which the evidence of that host is in LUARM's tables, for\n"
-            "its queries of 2011; without a host it lists such databases. All may be run again\n"
-            "at any time; run them as the server's administrator.",
+            "migrate brings an older schema up to this program's version. check shows every\n"
+            "setting that is looked at: what was found, and what is lost otherwise; exit status 1\n"
+            "when a required one is wrong. reader gives a person an account that may read all\n"
+            "evidence and change none, and an option file, mode 0600. luarm makes the database\n"
+            "luarm_HOST, in which the evidence of that host is in LUARM's tables, for its queries\n"
+            "of 2011; without a host it lists such databases. All may be run again at any time;\n"
+            "run them as the server's administrator.",
         .groups = OPTIONS_DATABASE | OPTIONS_STATE | OPTIONS_OUTPUT,
         .own = own,
-        .n_own = 1,
+        .n_own = sizeof(own) / sizeof(own[0]),
         .least_arguments = 1,
         .most_arguments = 2,
     };

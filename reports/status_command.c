@@ -8,28 +8,36 @@
 #include "reports/evidence.h"
 #include "reports/findings.h"
 #include "reports/nearest.h"
+#include "reports/server_settings.h"
+#include "reports/status_hosts.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define AGENT_TIMEOUT_MS    5000
-#define SILENCE_LIMIT_S     900
-#define LAG_LIMIT_S         60
-#define DAYS_AHEAD_LEAST    3
-#define MAINTENANCE_LIMIT_S 7200 /* partitions are made every hour */
-#define TEXT(number_text)   ((number_text) ? (number_text) : "0")
+#define AGENT_TIMEOUT_MS  5000
+#define DAYS_AHEAD_LEAST  3
+#define TEXT(number_text) ((number_text) ? (number_text) : "0")
 
 struct status {
     const struct options *options;
     const char *configuration;
+    bool only_hosts;
     struct findings findings;
+    struct status_hosts hosts;
     struct error_text *error;
 };
 
 static long long number(const char *text)
 {
     return text ? strtoll(text, NULL, 10) : 0;
+}
+
+/* A line a host: asked for, or all of a fleet for people. One host is told at length. */
+static bool is_table(const struct status *status)
+{
+    return status->only_hosts ||
+           (!status->options->on && status->options->format == OUTPUT_TABLE && status->hosts.n > 1);
 }
 
 static void add(struct status *status, enum finding_level level, const char *part, const char *name,
@@ -46,8 +54,10 @@ static void add_agent_value(void *user, const char *key, const char *value)
         const char *key;
         const char *advice;
     } wrong_unless_zero[] = {
-        {"journal_full",  "what is seen now is lost and counted in gaps; see why it does not ship"},
-        {"rows_rejected", "the server refused rows; they are in the table rejected"               },
+        {"journal_full",     "what is seen now is lost and counted in gaps; see why it does not ship"},
+        {"server_cleartext",
+         "evidence is sent without TLS: remove allow-cleartext, and set ssl-ca"                      },
+        {"rows_rejected",    "the server refused rows; they are in the table rejected"               },
     };
     struct status *status = user;
     for (size_t i = 0; i < sizeof(wrong_unless_zero) / sizeof(wrong_unless_zero[0]); i++)
@@ -85,67 +95,16 @@ static int ask_agent(struct status *status)
 
 /* --- the hosts --- */
 
-static void add_host_lag(struct status *status, const char *part, MYSQL_ROW row)
-{
-    char value[80];
-    bool silent = number(row[3]) > SILENCE_LIMIT_S, late = number(row[4]) > LAG_LIMIT_S;
-    if (!row[2]) {
-        add(status, FINDING_NOTE, part, "last batch", "none ever", "its agent never shipped");
-        return;
-    }
-    add(status, silent ? FINDING_WRONG : FINDING_OK, part, "last batch", row[2],
-        silent ? "nothing for over 15 minutes: is its agent running? If the host is gone for good, "
-                 "retire or revoke it"
-               : NULL);
-    snprintf(value, sizeof(value), "%s s", row[4]);
-    add(status, late ? FINDING_WRONG : FINDING_OK, part, "lag of the last batch", value,
-        late ? "it arrived late: see vestige status on that host" : NULL);
-}
-
-static void add_host(struct status *status, MYSQL_ROW row)
-{
-    char part[300];
-    snprintf(part, sizeof(part), "host %s", row[1]);
-    if (row[5]) {
-        add(status, FINDING_OK, part, "last batch", row[2], row[5]);
-        return;
-    }
-    add_host_lag(status, part, row);
-    if (number(row[6]))
-        add(status, FINDING_NOTE, part, "gaps of the last 24 hours", row[6],
-            "see SELECT * FROM gap for what was not seen and why");
-    if (number(row[7]))
-        add(status, FINDING_WRONG, part, "rows refused in the last 24 hours", row[7],
-            "they are in the table rejected, with the reason");
-}
-
 static int read_hosts(struct status *status, MYSQL *mysql, const struct evidence_window *window)
 {
-    static const char sql[] =
-        "SELECT e.host_id, e.name, b.received_at,"
-        " TIMESTAMPDIFF(SECOND, b.received_at, UTC_TIMESTAMP(6)),"
-        " ROUND(GREATEST(0, TIMESTAMPDIFF(MICROSECOND, b.last_time, b.received_at)) / 1e6, 1),"
-        " CASE WHEN e.retired_at IS NOT NULL THEN 'retired'"
-        "      WHEN e.revoked_at IS NOT NULL THEN 'revoked' END,"
-        " (SELECT COUNT(*) FROM gap g WHERE g.host_id = e.host_id"
-        "   AND g.created_at >= UTC_TIMESTAMP(6) - INTERVAL 1 DAY),"
-        " (SELECT COUNT(*) FROM rejected r WHERE r.host_id = e.host_id"
-        "   AND r.received_at >= UTC_TIMESTAMP(6) - INTERVAL 1 DAY)"
-        " FROM enrolment e LEFT JOIN batch b ON b.host_id = e.host_id AND b.batch ="
-        " (SELECT MAX(batch) FROM batch l WHERE l.host_id = e.host_id)";
-    MYSQL_RES *result AUTO_RESULT = NULL;
-    char one[64] = "";
-    if (window->has_host)
-        snprintf(one, sizeof(one), " WHERE e.host_id = %" PRIu64, window->host_id);
-    int outcome = database_query(mysql, &result, status->error, "read the state of the hosts",
-                                 "%s%s ORDER BY e.name", sql, one);
+    int outcome = status_hosts_read(&status->hosts, mysql, window, status->error);
     if (outcome)
         return outcome;
-    for (MYSQL_ROW row; (row = mysql_fetch_row(result));)
-        add_host(status, row);
-    if (mysql_num_rows(result) == 0)
+    if (!status->hosts.n)
         add(status, FINDING_NOTE, "server", "hosts", "none is enrolled",
             "vestige client enroll HOST");
+    if (!is_table(status))
+        status_hosts_tell(&status->hosts, &status->findings);
     return 0;
 }
 
@@ -201,30 +160,75 @@ static int read_partitions(struct status *status, MYSQL *mysql)
     return 0;
 }
 
+/* How long after its last success a job is overdue, whoever runs it. */
+static const struct job {
+    const char *name;
+    long long limit_s;
+    const char *advice;
+} jobs[] = {
+    {"make_partitions", 7200,   "it should run every hour: is event_scheduler ON?"               },
+    {"watch",           300,    "it should run every minute: is event_scheduler ON?"             },
+    {"verify",          7200,   "nothing that arrives is verified: does its timer run?"          },
+    {"retention",       172800, "it should run every day, or the disk fills: does its timer run?"},
+};
+#define RUNNING_LIMIT_S 86400
+
+static const struct job *job_named(const char *name)
+{
+    for (size_t i = 0; i < sizeof(jobs) / sizeof(jobs[0]); i++)
+        if (!strcmp(jobs[i].name, name))
+            return &jobs[i];
+    return NULL;
+}
+
+static void add_job(struct status *status, MYSQL_ROW row)
+{
+    char name[100];
+    const struct job *job = job_named(row[0]);
+    bool failed = !strcmp(row[2], "failure");
+    bool stuck = !strcmp(row[2], "running") && number(row[5]) > RUNNING_LIMIT_S;
+    bool overdue = job && (row[4] ? number(row[4]) : number(row[5])) > job->limit_s;
+    snprintf(name, sizeof(name), "job %.64s", row[0]);
+    add(status, failed || overdue || stuck ? FINDING_WRONG : FINDING_OK, "server", name, row[1],
+        failed    ? row[3]
+        : stuck   ? "it began over a day ago and never ended"
+        : overdue ? job->advice
+                  : row[3]);
+}
+
 static int read_maintenance(struct status *status, MYSQL *mysql)
 {
     MYSQL_RES *result AUTO_RESULT = NULL;
-    char name[100];
     int outcome = database_query(
         mysql, &result, status->error, "read the server's own jobs",
         "SELECT m.name, m.started_at, m.result, m.message,"
         " (SELECT TIMESTAMPDIFF(SECOND, MAX(s.started_at), UTC_TIMESTAMP(6)) FROM maintenance_run s"
-        "   WHERE s.name = m.name AND s.result = 'success')"
+        "   WHERE s.name = m.name AND s.result = 'success'),"
+        " TIMESTAMPDIFF(SECOND, m.started_at, UTC_TIMESTAMP(6))"
         " FROM maintenance_run m WHERE m.id IN (SELECT MAX(id) FROM maintenance_run"
         " GROUP BY name) ORDER BY m.name");
     if (outcome)
         return outcome;
-    for (MYSQL_ROW row; (row = mysql_fetch_row(result));) {
-        bool failed = !strcmp(row[2], "failure");
-        bool overdue =
-            !strcmp(row[0], "make_partitions") && (!row[4] || number(row[4]) > MAINTENANCE_LIMIT_S);
-        snprintf(name, sizeof(name), "job %.64s", row[0]);
-        add(status, failed || overdue ? FINDING_WRONG : FINDING_OK, "server", name, row[1],
-            failed    ? row[3]
-            : overdue ? "it should run every hour: is event_scheduler ON?"
-                      : row[3]);
-    }
+    for (MYSQL_ROW row; (row = mysql_fetch_row(result));)
+        add_job(status, row);
     return 0;
+}
+
+static void add_setting(void *user, const struct server_setting *setting, const char *found,
+                        bool is_right)
+{
+    char name[100], advice[600];
+    if (is_right || setting->level != SETTING_REQUIRED)
+        return;
+    snprintf(name, sizeof(name), "setting %.80s", setting->name);
+    snprintf(advice, sizeof(advice), "%.300s; set: %.200s", setting->why, setting->wanted);
+    add(user, FINDING_WRONG, "server", name, *found ? found : "empty", advice);
+}
+
+static int read_settings(struct status *status, MYSQL *mysql)
+{
+    int outcome = server_settings_check(mysql, add_setting, status, status->error);
+    return outcome < 0 ? outcome : 0;
 }
 
 /* The event comes every minute; a run that is at work is not overdue. */
@@ -239,7 +243,7 @@ static int read_schedules(struct status *status, MYSQL *mysql)
         " AND s.next_due < UTC_TIMESTAMP(6) - INTERVAL 3 MINUTE"
         " FROM schedule s LEFT JOIN schedule_run r ON r.id ="
         " (SELECT MAX(id) FROM schedule_run l WHERE l.schedule_id = s.id)"
-        " WHERE s.removed_at IS NULL ORDER BY s.id");
+        " WHERE s.removed_at IS NULL AND s.every_minutes > 0 ORDER BY s.id");
     if (outcome)
         return outcome;
     for (MYSQL_ROW row; (row = mysql_fetch_row(result));) {
@@ -278,19 +282,25 @@ static int ask_database(struct status *status)
     MYSQL *mysql AUTO_DATABASE = NULL;
     struct error_text reason = ERROR_TEXT_NULL;
     struct evidence_window window = evidence_window_of(status->options);
-    if (evidence_connect(&mysql, status->options, &reason)) {
+    int outcome = evidence_connect(&mysql, status->options, &reason);
+    if (outcome && status->only_hosts)
+        return error_set(status->error, outcome, "%s", reason.text);
+    if (outcome) {
         add(status, FINDING_WRONG, "database", "not reachable", NULL, reason.text);
         return 0;
     }
-    int outcome = 0;
     if (status->options->on) {
         outcome = evidence_find_host(mysql, status->options->on, &window.host_id, status->error);
         window.has_host = true;
     }
     if (!outcome)
         outcome = read_hosts(status, mysql, &window);
-    if (!outcome)
+    if (outcome || status->only_hosts)
+        return outcome;
+    if (!is_table(status))
         outcome = read_coverage(status, mysql, &window);
+    if (!outcome)
+        outcome = read_settings(status, mysql);
     if (!outcome)
         outcome = read_partitions(status, mysql);
     if (!outcome)
@@ -302,19 +312,38 @@ static int ask_database(struct status *status)
     return outcome;
 }
 
-static int run(struct status *status)
+static int print(struct status *status)
 {
     static const char *const titles[FINDING_TEXTS] = {"part", "name", "value", "advice"};
-    int outcome = ask_agent(status);
+    int outcome = 0;
+    if (is_table(status))
+        outcome = status_hosts_print(&status->hosts, status->options->format);
+    if (!outcome && !status->only_hosts) {
+        if (is_table(status))
+            putchar('\n');
+        outcome = findings_print(&status->findings, status->options->format, titles, 2);
+    }
+    return outcome ? error_set(status->error, outcome, "the rows cannot be written: %s",
+                               strerror(-outcome))
+                   : 0;
+}
+
+/* In the table of hosts a host is one thing, however much of it is wrong. */
+static size_t count_wrong(const struct status *status)
+{
+    return status->findings.n_wrong + (is_table(status) ? status_hosts_n_wrong(&status->hosts) : 0);
+}
+
+static int run(struct status *status)
+{
+    int outcome = status->only_hosts ? 0 : ask_agent(status);
     if (!outcome)
         outcome = ask_database(status);
+    if (!outcome)
+        outcome = print(status);
     if (outcome)
         return outcome;
-    outcome = findings_print(&status->findings, status->options->format, titles, 2);
-    if (outcome)
-        return error_set(status->error, outcome, "the rows cannot be written: %s",
-                         strerror(-outcome));
-    size_t n_wrong = status->findings.n_wrong;
+    size_t n_wrong = count_wrong(status);
     FILE *remarks = output_remarks(status->options->format);
     if (n_wrong)
         fprintf(remarks, "%zu thing%s wrong.\n", n_wrong, n_wrong == 1 ? " is" : "s are");
@@ -330,14 +359,17 @@ int status_command(int argc, char **argv)
     struct status status = {.options = &options, .error = &error};
     const struct option_own own[] = {
         {"config", OPTION_TEXT, &status.configuration, "FILE",
-         "the agent's configuration (default " AGENT_CONFIGURATION_DEFAULT ")",  0, 0},
-        {"on",     OPTION_TEXT, &options.on,           "HOST", "only this host", 0, 0},
+         "the agent's configuration (default " AGENT_CONFIGURATION_DEFAULT ")",               0, 0},
+        {"on",     OPTION_TEXT, &options.on,           "HOST", "only this host, at length",   0, 0},
+        {"hosts",  OPTION_FLAG, &status.only_hosts,    NULL,   "only the hosts, a line each", 0, 0},
     };
     const struct command_line line = {
         .words = "status",
         .summary =
-            "How the agent of this host, the hosts in the database and the server's own jobs "
-            "are doing.\nExit status: 0 nothing is wrong, 1 something is, 2 error.",
+            "How the agent of this host, the hosts in the database, the server's settings and its "
+            "own jobs\nare doing. Of a fleet a line a host, what is wrong first: when it was heard "
+            "last, how far it\nis behind, what waits in its journal, its clock; --on says more of "
+            "one.\nExit status: 0 nothing is wrong, 1 something is, 2 error.",
         .groups = OPTIONS_STATE | OPTIONS_DATABASE | OPTIONS_OUTPUT,
         .own = own,
         .n_own = sizeof(own) / sizeof(own[0]),
@@ -347,8 +379,9 @@ int status_command(int argc, char **argv)
         return STATUS_ROWS;
     if (!outcome)
         outcome = run(&status);
-    size_t n_wrong = status.findings.n_wrong;
+    size_t n_wrong = count_wrong(&status);
     findings_deinit(&status.findings);
+    status_hosts_deinit(&status.hosts);
     if (outcome) {
         log_error("status", "%s", error.text);
         return STATUS_ERROR;

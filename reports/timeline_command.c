@@ -5,6 +5,7 @@
 #include "reports/command.h"
 #include "reports/evidence.h"
 #include "reports/nearest.h"
+#include "reports/reading.h"
 #include "reports/time_words.h"
 #include "timeline.h"
 
@@ -231,12 +232,28 @@ static int answer(struct request *request, const struct timeline *timeline, uint
     return outcome;
 }
 
+static void end_reading(const struct request *request, struct reading *reading, uint64_t n_rows,
+                        int outcome)
+{
+    const struct timeline_question *question = &request->question;
+    const struct evidence_window window = {.has_since = question->until_us != 0,
+                                           .has_until = question->until_us != 0,
+                                           .since_us = question->since_us,
+                                           .until_us = question->until_us,
+                                           .has_host = question->host_id != 0,
+                                           .host_id = question->host_id};
+    reading_end(reading, &window, n_rows, outcome);
+}
+
 static int run(struct request *request, uint64_t *n_rows)
 {
+    struct reading reading = {0};
     struct timeline timeline = TIMELINE_NULL;
     int outcome = check_options(request);
     if (!outcome)
         outcome = evidence_connect(&request->mysql, &request->options, request->error);
+    if (!outcome)
+        outcome = reading_begin(&reading, request->mysql, &request->options, NULL, request->error);
     if (!outcome)
         outcome = find_host(request);
     if (!outcome)
@@ -248,6 +265,7 @@ static int run(struct request *request, uint64_t *n_rows)
     if (!outcome)
         outcome = answer(request, &timeline, n_rows);
     timeline_deinit(&timeline);
+    end_reading(request, &reading, *n_rows, outcome);
     if (request->mysql)
         database_close(request->mysql);
     free(request->question.login_name);

@@ -232,7 +232,10 @@ static int run(struct answer *answer, struct error_text *error)
     if (outcome)
         return outcome;
     tell_frame(answer);
-    return inquiry_tell_completeness(&answer->inquiry);
+    outcome = inquiry_tell_completeness(&answer->inquiry);
+    if (!outcome)
+        inquiry_answered(&answer->inquiry, answer->n);
+    return outcome;
 }
 
 int tree_command(int argc, char **argv)

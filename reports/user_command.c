@@ -150,6 +150,8 @@ static int run(const struct options *options, const struct user_options *own, ui
     if (!outcome)
         outcome = own->html ? tell_page(&report, own->html) : inquiry_tell_completeness(&inquiry);
     *n_facts = report.n_facts;
+    if (!outcome)
+        inquiry_answered(&inquiry, *n_facts);
     buffer_deinit(&report.who);
     return outcome;
 }

@@ -96,17 +96,17 @@ static inline bool verify_is_in_slice(const struct verify *verify, uint64_t id)
 struct verify_host *verify_find_host(const struct verify *verify, uint32_t host_id);
 
 /** Rows one by one as the server sends them. */
-struct reading {
+struct rows_reading {
     MYSQL *mysql;
     MYSQL_RES *result;
     const char *doing;
 };
 enum { READING_END = 0, READING_ROW = 1 };
-int reading_begin(struct reading *reading, MYSQL *mysql, struct error_text *error,
-                  const char *doing, const char *format, ...) PRINTF(5, 6) MUST_CHECK;
-int reading_next(struct reading *reading, MYSQL_ROW *rowp, unsigned long **lengthsp,
+int rows_reading_begin(struct rows_reading *reading, MYSQL *mysql, struct error_text *error,
+                       const char *doing, const char *format, ...) PRINTF(5, 6) MUST_CHECK;
+int reading_next(struct rows_reading *reading, MYSQL_ROW *rowp, unsigned long **lengthsp,
                  struct error_text *error) MUST_CHECK;
-void reading_end(struct reading *reading);
+void rows_reading_end(struct rows_reading *reading);
 
 /* --- seals --- */
 

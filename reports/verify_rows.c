@@ -33,8 +33,8 @@ static uint64_t number(const char *text)
 
 /* --- reading --- */
 
-int reading_begin(struct reading *reading, MYSQL *mysql, struct error_text *error,
-                  const char *doing, const char *format, ...)
+int rows_reading_begin(struct rows_reading *reading, MYSQL *mysql, struct error_text *error,
+                       const char *doing, const char *format, ...)
 {
     AUTO_FREE char *sql = NULL;
     va_list arguments;
@@ -45,14 +45,14 @@ int reading_begin(struct reading *reading, MYSQL *mysql, struct error_text *erro
         sql = NULL;
         return error_set(error, -ENOMEM, "cannot %s: out of memory", doing);
     }
-    *reading = (struct reading){.mysql = mysql, .doing = doing};
+    *reading = (struct rows_reading){.mysql = mysql, .doing = doing};
     if (mysql_real_query(mysql, sql, (unsigned long)length))
         return database_error(mysql, error, doing);
     reading->result = mysql_use_result(mysql);
     return reading->result ? 0 : database_error(mysql, error, doing);
 }
 
-int reading_next(struct reading *reading, MYSQL_ROW *rowp, unsigned long **lengthsp,
+int reading_next(struct rows_reading *reading, MYSQL_ROW *rowp, unsigned long **lengthsp,
                  struct error_text *error)
 {
     MYSQL_ROW row = mysql_fetch_row(reading->result);
@@ -64,7 +64,7 @@ int reading_next(struct reading *reading, MYSQL_ROW *rowp, unsigned long **lengt
     return READING_ROW;
 }
 
-void reading_end(struct reading *reading)
+void rows_reading_end(struct rows_reading *reading)
 {
     if (reading->result)
         mysql_free_result(reading->result);
@@ -353,10 +353,11 @@ static int read_unit(struct worker *worker, const struct unit *unit, const char 
     struct slice values[VALUES_MOST];
     bool plain[VALUES_MOST];
     struct row row = {.table = unit->table, .values = values, .plain = plain};
-    struct reading reading;
+    struct rows_reading reading;
     MYSQL_ROW cells = NULL;
     unsigned long *lengths = NULL;
-    int outcome = reading_begin(&reading, worker->mysql, &worker->error, "read a table", "%s", sql);
+    int outcome =
+        rows_reading_begin(&reading, worker->mysql, &worker->error, "read a table", "%s", sql);
     if (outcome && mysql_errno(worker->mysql) == ER_UNKNOWN_PARTITION && !worker->verify->matcher)
         return 0; /* changed since they were listed: what is missing now is looked for again */
     if (outcome)
@@ -367,7 +368,7 @@ static int read_unit(struct worker *worker, const struct unit *unit, const char 
         if (outcome)
             break;
     }
-    reading_end(&reading);
+    rows_reading_end(&reading);
     return outcome;
 }
 
@@ -470,17 +471,17 @@ static int take_rejected(struct worker *worker, MYSQL_ROW row, const unsigned lo
 int verify_read_rejected(struct worker *worker, verify_rejected_handler handle)
 {
     const struct verify *verify = worker->verify;
-    struct reading reading;
+    struct rows_reading reading;
     MYSQL_ROW row = NULL;
     unsigned long *lengths = NULL;
     const struct verify_host *host = verify->hosts;
-    int outcome =
-        reading_begin(&reading, worker->mysql, &worker->error, "read the refused lines",
-                      "SELECT host_id, batch, table_name, text, message FROM rejected"
-                      " WHERE host_id BETWEEN %" PRIu32 " AND %" PRIu32
-                      " AND batch BETWEEN %" PRIu64 " AND %" PRIu64,
-                      verify->first_host, verify->last_host, verify->only_batches ? host->first : 0,
-                      verify->only_batches ? host->last : UINT64_MAX);
+    int outcome = rows_reading_begin(
+        &reading, worker->mysql, &worker->error, "read the refused lines",
+        "SELECT host_id, batch, table_name, text, message FROM rejected"
+        " WHERE host_id BETWEEN %" PRIu32 " AND %" PRIu32 " AND batch BETWEEN %" PRIu64
+        " AND %" PRIu64,
+        verify->first_host, verify->last_host, verify->only_batches ? host->first : 0,
+        verify->only_batches ? host->last : UINT64_MAX);
     if (outcome)
         return outcome;
     while ((outcome = reading_next(&reading, &row, &lengths, &worker->error)) == READING_ROW) {
@@ -488,6 +489,6 @@ int verify_read_rejected(struct worker *worker, verify_rejected_handler handle)
         if (outcome)
             break;
     }
-    reading_end(&reading);
+    rows_reading_end(&reading);
     return outcome;
 }

@@ -491,11 +491,11 @@ struct retained_day *verify_thinned(const struct verify *verify, const struct st
 int verify_read_seals(const struct seal_reading *about)
 {
     struct worker *worker = about->worker;
-    struct reading reading;
+    struct rows_reading reading;
     struct stored_seal seal;
     MYSQL_ROW row = NULL;
     unsigned long *lengths = NULL;
-    int outcome = reading_begin(
+    int outcome = rows_reading_begin(
         &reading, worker->mysql, &worker->error, "read the seals",
         "SELECT " SEAL_COLUMNS " FROM batch FORCE INDEX (PRIMARY) WHERE host_id = %" PRIu32
         " AND batch BETWEEN %" PRIu64 " AND %" PRIu64 " ORDER BY host_id, batch, hash",
@@ -513,7 +513,7 @@ int verify_read_seals(const struct seal_reading *about)
             break;
         }
     }
-    reading_end(&reading);
+    rows_reading_end(&reading);
     return outcome;
 }
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import random
 import signal
 import subprocess
 import time
@@ -189,6 +190,29 @@ class LossTest(VestigeTest):
         accounts.assert_exact()
         self.assertGreater(accounts.counted(), 0)
         self.assertEqual({("agent", "killed")}, self.kinds(accounts, "process"))
+
+    def test_killed_at_random(self):
+        """kill -9 of agent and database in turn, at any moment of a storm. VESTIGE_SEED has a failure
+        again, as far as time allows."""
+        seed = int(os.environ.get("VESTIGE_SEED", time.time()))
+        print(f"VESTIGE_SEED={seed}", flush=True)
+        chance = random.Random(seed)
+        self.restart()
+        with Accounts(self) as accounts:
+            storm = subprocess.Popen(actor_command("storm", 12000, self.tag),
+                                     stdout=subprocess.DEVNULL)
+            for kill in range(6):
+                time.sleep(chance.uniform(0.05, 1.5))
+                if kill % 2:
+                    self.vestige.kill_database()
+                    self.vestige.wait_for_database()
+                else:
+                    with accounts.unheard():
+                        self.vestige.kill_agent()
+            self.assertEqual(0, storm.wait(300))
+        accounts.assert_exact(60)
+        self.assertEqual({("agent", "killed")}, self.kinds(accounts, "process"))
+        self.assertEqual([], self.vestige.query("SELECT * FROM rejected"))
 
     def test_full_journal(self):
         """The database does not answer until the journal is full; then it goes on by itself."""

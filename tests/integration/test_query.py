@@ -361,9 +361,11 @@ class TestStatus(QueryTest):
         for host in (1, 2):
             self.batch(1, self.now(-10), self.now(-1), 5, host=host)
         self.addCleanup(self.root.run, "DELETE FROM maintenance_run WHERE id > 1000")
-        self.root.run("UPDATE maintenance_run SET started_at = started_at - INTERVAL 3 HOUR")
+        self.root.run("UPDATE maintenance_run SET started_at = started_at - INTERVAL 3 HOUR "
+                      "WHERE name = 'make_partitions'")
         self.addCleanup(self.root.run,
-                        "UPDATE maintenance_run SET started_at = started_at + INTERVAL 3 HOUR")
+                        "UPDATE maintenance_run SET started_at = started_at + INTERVAL 3 HOUR "
+                        "WHERE name = 'make_partitions'")
         self.assertEqual("wrong", self.status(status=1)["server", "job make_partitions"][0])
         self.insert("maintenance_run", id=1001, name="make_partitions",
                     started_at=self.moment(self.now()), result="failure", message="error 1205: x")

@@ -155,11 +155,12 @@ class Schema(ServerTest):
         expected = {(t + "_in", "Insert", "") for t in TABLES + ("batch", "rejected")}
         expected |= {(t + "_end", "", "Select,Update") for t in TABLES}
         expected |= {(t + "_settle", "", "Select,Update") for t in SETTLED}
-        expected.add(("schema_version", "", "Select"))
+        expected |= {("schema_version", "", "Select"), ("schema_agents", "", "Select"),
+                     ("host_alive", "", "Update")}
         self.assertEqual(rights, expected)
-        self.assertEqual(self.root.run("SELECT column_name FROM mysql.columns_priv WHERE"
-                                       " user = 'vestige_agent' AND table_name = 'schema_version'"),
-                         (("version",),))
+        self.assertEqual(self.root.run("SELECT table_name, column_name FROM mysql.columns_priv WHERE"
+                                       " user = 'vestige_agent' AND table_name LIKE 'schema%%' ORDER BY 1"),
+                         (("schema_agents", "oldest_agent"), ("schema_version", "version")))
         for catalog in ("mysql.db", "mysql.procs_priv"):
             self.assertEqual(self.root.run(f"SELECT * FROM {catalog} WHERE user = 'vestige_agent'"),
                              ())
@@ -172,8 +173,10 @@ class Schema(ServerTest):
             "SELECT definer FROM information_schema.routines WHERE routine_schema = 'vestige' UNION"
             " SELECT definer FROM information_schema.events WHERE event_schema = 'vestige'")}
         self.assertEqual(definers, {"vestige_maintainer@localhost", "vestige_asker@localhost",
-                                    "vestige_scheduler@localhost"})
-        for user in ("vestige_owner", "vestige_maintainer", "vestige_asker", "vestige_scheduler"):
+                                    "vestige_scheduler@localhost", "vestige_watcher@localhost",
+                                    "vestige_clerk@localhost"})
+        for user in ("vestige_owner", "vestige_maintainer", "vestige_asker", "vestige_scheduler",
+                     "vestige_registrar", "vestige_watcher", "vestige_clerk"):
             self.assertIn("ACCOUNT LOCK", self.root.value(f"SHOW CREATE USER {user}@localhost"))
         self.assertEqual(self.root.run("SHOW GRANTS FOR vestige_owner@localhost")[0][0].split(" IDENT")[0],
                          "GRANT USAGE ON *.* TO `vestige_owner`@`localhost`")
@@ -222,9 +225,10 @@ class Interrupted(ServerTest):
     def fresh(self):
         self.root.run("DROP DATABASE IF EXISTS vestige")
         for role in ("vestige_agent", "vestige_reader", "vestige_admin", "vestige_grafana",
-                     "vestige_notifier"):
+                     "vestige_notifier", "vestige_verifier", "vestige_newcomer"):
             self.root.run(f"DROP ROLE IF EXISTS {role}")
-        for user in ("vestige_owner", "vestige_maintainer", "vestige_asker", "vestige_scheduler"):
+        for user in ("vestige_owner", "vestige_maintainer", "vestige_asker", "vestige_scheduler",
+                     "vestige_registrar"):
             self.root.run(f"DROP USER IF EXISTS {user}@localhost")
 
     def description(self):

@@ -337,6 +337,26 @@ class Quarantine(ShipTest):
         # each with a savepoint, two undone, one question where it was, and one insert
         self.assertLess(used, 500 * 16)
 
+    def statements(self, *names):
+        return [int(self.server.value("SELECT variable_value FROM information_schema.global_status"
+                                      " WHERE variable_name = %s", name)) for name in names]
+
+    def test_good_batches_need_no_savepoints(self):
+        names = "Com_savepoint", "Com_rollback", "Com_begin"
+        before = self.statements(*names)
+        result = self.tool.run("--fill", 25000, "--open", 100, "--settle", 50)
+        self.assert_shipped(result)
+        after = self.statements(*names)
+        self.assertEqual([0, 0, result.batches_shipped], [b - a for a, b in zip(before, after)])
+
+    def test_care_is_for_batches_with_bad_rows_and_the_one_after(self):
+        names = "Com_rollback", "Com_begin"
+        before = self.statements(*names)
+        # The 25,000th and the last: between them are whole batches without one.
+        result = self.bad_rows(2, 50000)
+        after = self.statements(*names)
+        self.assertEqual([2, result.batches_shipped + 2], [b - a for a, b in zip(before, after)])
+
     def test_all_rows_bad(self):
         self.bad_rows(3000, 3000)
 
@@ -510,11 +530,23 @@ class Lag(ShipTest):
     def test_schema_that_is_newer_or_older(self):
         self.server.query("REPLACE INTO schema_version (version, name, checksum) VALUES (30, 'x', '')")
         self.addCleanup(self.server.query, "DELETE FROM schema_version WHERE version = 30")
+        self.server.query("REPLACE INTO schema_agents VALUES (40, 29, 'a test')")
+        self.addCleanup(self.server.query, "DELETE FROM schema_agents WHERE version = 40")
         self.tool.fill("--fill", 10)
-        self.assert_lag(self.tool.run("--timeout", 300, *QUICK, "--schema", 29),
-                        "schema is version 30, this agent writes version 29: install the newer")
+        self.assert_lag(self.tool.run("--timeout", 300, *QUICK, "--schema", 28),
+                        "schema is version 30 and takes agents from version 29 on, this agent writes"
+                        " version 28: install the newer")
         self.assert_lag(self.tool.run("--timeout", 300, *QUICK, "--schema", 31),
                         "schema is version 30, this agent writes version 31: run `vestige server")
+        self.assert_shipped(self.tool.run("--schema", 30))
+        self.tool.fill("--fill", 10, "--first-id", FIRST_ID + 2 * 10 ** 9)
+        self.assert_shipped(self.tool.run("--schema", 29))
+        # what it may not see cannot say that an older agent is good enough
+        self.server.query("REVOKE SELECT (oldest_agent) ON schema_agents FROM vestige_agent")
+        self.addCleanup(self.server.query,
+                        "GRANT SELECT (oldest_agent) ON schema_agents TO vestige_agent")
+        self.tool.fill("--fill", 10, "--first-id", FIRST_ID + 3 * 10 ** 9)
+        self.assert_lag(self.tool.run("--timeout", 300, *QUICK, "--schema", 29), "install the newer")
         self.assert_shipped(self.tool.run("--schema", 30))
         # without the right to look, it goes on
         self.server.query("REVOKE SELECT (version) ON schema_version FROM vestige_agent")

@@ -23,7 +23,8 @@ BOOT = "11111111-2222-4333-8444-555555555555"
 TABLES = ("process", "process_change", "host", "boot", "coverage", "gap", "endpoint",
           "address_name", "interface_address", "route", "file_access", "device", "account",
           "account_group", "group_member", "finding", "session", "auth_attempt", "kernel_event",
-          "batch", "rejected", "enrolment", "maintenance_run")
+          "batch", "rejected", "enrolment", "maintenance_run", "host_key", "enrolment_log",
+          "enrolment_token")
 # What a row needs besides the common columns.
 NEEDS = {"process": {"boot_id": BOOT, "pid": 1}, "process_change": {"process_id": 1, "kind": "uid"},
          "host": {"name": "h"}, "boot": {"boot_id": BOOT},
@@ -245,6 +246,7 @@ class Reading(Thief):
             (NO_COLUMN_RIGHT, "SELECT id FROM process_settle WHERE exe LIKE '/bin/%%'"),
             (NO_COLUMN_RIGHT, "SELECT id FROM process_end ORDER BY cpu_user_us"),
             (NO_COLUMN_RIGHT, "SELECT name FROM schema_version"),
+            (NO_COLUMN_RIGHT, "SELECT reason FROM schema_agents"),
             (NO_TABLE_RIGHT, "SELECT text FROM rejected_in"),
             (NO_TABLE_RIGHT, "SELECT hash FROM batch_in"),
             (NO_TABLE_RIGHT, "SELECT * FROM mysql.global_priv"),
@@ -702,6 +704,245 @@ class Holding(Thief):
         reader.run("SELECT COUNT(*) FROM process")
         self.root.run("CALL vestige_reap_transactions(-5)")
         self.assertEqual(reader.value("SELECT 1"), 1)
+
+
+# Of a statement of which nothing is allowed: which of these it is depends on what the account has.
+REFUSED = {ACCESS_DENIED, NO_DATABASE_RIGHT, NO_TABLE_RIGHT, NO_COLUMN_RIGHT, NO_ROUTINE_RIGHT,
+           NO_ADMINISTRATIVE_RIGHT}
+NO_GRANT, NO_SUCH_ROUTINE, NO_OWN_THREAD, EVENT_UNKNOWN = 1141, 1305, 1095, 1539
+
+
+class Listed(Thief):
+    """Each table, view and routine that there is, by the server's own lists."""
+
+    def relations(self):
+        return [row[0] for row in self.root.run(
+            "SELECT table_name FROM information_schema.tables WHERE table_schema = 'vestige'")]
+
+    def columns(self, relation):
+        return [row[0] for row in self.root.run(
+            "SELECT column_name FROM information_schema.columns WHERE table_schema = 'vestige'"
+            " AND table_name = %s", relation)]
+
+    def granted(self, role):
+        """{relation: {privilege: columns, or None for all}}"""
+        found = {}
+        for table, privileges in self.root.run(
+                "SELECT table_name, table_priv FROM mysql.tables_priv WHERE user = %s AND db = 'vestige'",
+                role):
+            for privilege in filter(None, privileges.split(",")):
+                found.setdefault(table, {})[privilege] = None
+        for table, column, privileges in self.root.run(
+                "SELECT table_name, column_name, column_priv FROM mysql.columns_priv WHERE user = %s", role):
+            for privilege in privileges.split(","):
+                found.setdefault(table, {}).setdefault(privilege, set()).add(column)
+        return found
+
+    def statements(self, relation):
+        column = self.columns(relation)[0]
+        return {
+            "Select": f"SELECT `{column}` FROM {relation}", "Insert": f"INSERT INTO {relation} () VALUES ()",
+            "Update": f"UPDATE {relation} SET `{column}` = `{column}`", "Delete": f"DELETE FROM {relation}",
+            "Drop": f"DROP TABLE {relation}", "Drop view": f"DROP VIEW {relation}",
+            "Truncate": f"TRUNCATE TABLE {relation}", "Alter": f"ALTER TABLE {relation} COMMENT = 'x'",
+            "Rename": f"RENAME TABLE {relation} TO stolen",
+            "Trigger": f"CREATE TRIGGER stolen BEFORE INSERT ON {relation} FOR EACH ROW SET @a = 1",
+            "Lock": f"LOCK TABLES {relation} WRITE", "Flush": f"FLUSH TABLES {relation} WITH READ LOCK",
+            "Optimize": f"OPTIMIZE TABLE {relation}", "Show create": f"SHOW CREATE TABLE {relation}",
+            "Show index": f"SHOW INDEX FROM {relation}",
+            "Grant": f"GRANT SELECT ON {relation} TO CURRENT_USER()"}
+
+    def refuse_all(self, session, granted):
+        for relation in self.relations():
+            before = self.root.value(f"SELECT COUNT(*) FROM {relation}") if relation in TABLES else None
+            for verb, sql in self.statements(relation).items():
+                if verb in granted.get(relation, {}) or (verb == "Show index" and relation in granted):
+                    continue
+                with self.subTest(sql=sql):
+                    self.assertIn(session.error(sql), REFUSED)
+            if before is not None:
+                self.assertEqual(self.root.value(f"SELECT COUNT(*) FROM {relation}"), before, relation)
+
+    def refuse_routines(self, session, allowed):
+        routines = self.root.run("SELECT routine_name, routine_type FROM information_schema.routines"
+                                 " WHERE routine_schema = 'vestige'")
+        self.assertGreater(len(routines), 10)
+        for name, kind in routines:
+            n = self.root.value("SELECT COUNT(*) FROM information_schema.parameters WHERE specific_schema ="
+                                " 'vestige' AND specific_name = %s AND ordinal_position > 0", name)
+            values = ", ".join(f"@p{i}" for i in range(n))
+            with self.subTest(name):
+                if name not in allowed:
+                    self.assertEqual(session.error(f"{'CALL' if kind == 'PROCEDURE' else 'SELECT'} {name}({values})"),
+                                     NO_ROUTINE_RIGHT)
+                self.assertEqual(session.error(f"SHOW CREATE {kind} {name}"),
+                                 0 if name in allowed else NO_SUCH_ROUTINE)
+                self.assertIn(session.error(f"DROP {kind} {name}"), (NO_ROUTINE_RIGHT,))
+                self.assertIn(session.error(f"ALTER {kind} {name} SQL SECURITY INVOKER"), (NO_ROUTINE_RIGHT,))
+
+
+class Everything(Listed):
+    def test_grants_are_those_of_the_views(self):
+        granted = self.granted("vestige_agent")
+        for relation, privileges in granted.items():
+            kind = relation.rpartition("_")[2]
+            expected = {"in": {"Insert"}, "end": {"Select", "Update"}, "settle": {"Select", "Update"},
+                        "version": {"Select"}}[kind]
+            self.assertEqual(set(privileges), expected, relation)
+            if kind in ("end", "settle"):
+                self.assertEqual(privileges["Select"], {"host_id", "id", "day"}, relation)
+        self.assertEqual(granted["schema_version"], {"Select": {"version"}})
+        self.assertEqual(self.root.run("SELECT 1 FROM mysql.db WHERE user = 'vestige_agent'"), ())
+        self.assertEqual(self.root.run("SELECT routine_name FROM mysql.procs_priv WHERE user = 'vestige_agent'"),
+                         (("vestige_enrolment_confirm",),))
+
+    def test_each_table_and_verb(self):
+        self.assertGreater(len(self.relations()), 80)
+        self.refuse_all(self.thief, self.granted("vestige_agent"))
+
+    def test_each_routine(self):
+        self.refuse_routines(self.thief, {"vestige_enrolment_confirm"})
+
+    def test_what_show_shows(self):
+        self.assertEqual(self.thief.run("SHOW DATABASES"), (("information_schema",), ("vestige",)))
+        self.assertEqual({row[0] for row in self.thief.run("SHOW TABLES")}, set(self.granted("vestige_agent")))
+        self.assertLessEqual({row[1] for row in self.thief.run("SHOW OPEN TABLES")}, set(self.granted("vestige_agent")))
+        for sql in ("SHOW TRIGGERS", "SELECT event_name FROM information_schema.events"):
+            self.assertEqual(self.thief.run(sql), (), sql)
+        self.assertEqual({row[1] for row in self.thief.run("SHOW PROCEDURE STATUS WHERE db = 'vestige'")},
+                         {"vestige_enrolment_confirm"})
+        # Of a procedure that it may execute the text is not shown.
+        self.assertIsNone(self.thief.run("SHOW CREATE PROCEDURE vestige_enrolment_confirm")[0][2])
+        other = f"agent_{self.theirs}@localhost"
+        for error, sql in ((NO_DATABASE_RIGHT, "SHOW EVENTS"), (NO_DATABASE_RIGHT, f"SHOW GRANTS FOR {other}"),
+                           (NO_DATABASE_RIGHT, "SHOW GRANTS FOR vestige_owner@localhost"),
+                           (NO_DATABASE_RIGHT, "SHOW GRANTS FOR vestige_reader"),
+                           (NO_DATABASE_RIGHT, f"SHOW CREATE USER {other}"),
+                           (NO_ADMINISTRATIVE_RIGHT, "SHOW MASTER STATUS"),
+                           (NO_ADMINISTRATIVE_RIGHT, "SHOW BINARY LOGS"),
+                           (NO_ADMINISTRATIVE_RIGHT, "SHOW SLAVE STATUS"),
+                           (NO_ADMINISTRATIVE_RIGHT, "SHOW ENGINE INNODB MUTEX"),
+                           (NO_ADMINISTRATIVE_RIGHT, "SHOW SLAVE HOSTS")):
+            with self.subTest(sql):
+                self.assertEqual(self.thief.error(sql), error)
+
+    def test_variables_of_the_server(self):
+        for name in ("event_scheduler", "local_infile", "sql_mode", "general_log", "log_output", "read_only",
+                     "max_connections", "secure_timestamp", "innodb_flush_log_at_trx_commit", "require_secure_transport"):
+            self.assertIn(self.thief.error(f"SET GLOBAL {name} = DEFAULT"), (NO_ADMINISTRATIVE_RIGHT, 1238), name)
+        for setting in ("sql_log_bin = 0", "binlog_format = 'STATEMENT'", "pseudo_thread_id = 1", "server_id = 7",
+                        "gtid_domain_id = 7", "binlog_row_image = 'MINIMAL'", "debug_dbug = 'd'"):
+            self.assertIn(self.thief.error(f"SET SESSION {setting}"), (NO_ADMINISTRATIVE_RIGHT, 1193), setting)
+
+    def test_accounts(self):
+        other = f"agent_{self.theirs}@localhost"
+        for error, sql in ((NO_DATABASE_RIGHT, f"SET PASSWORD FOR {other} = PASSWORD('x')"),
+                           (NO_ADMINISTRATIVE_RIGHT, f"ALTER USER {other} IDENTIFIED BY 'x'"),
+                           (NO_ADMINISTRATIVE_RIGHT, f"DROP USER {other}"),
+                           (NO_ADMINISTRATIVE_RIGHT, f"RENAME USER {other} TO stolen"),
+                           (NO_ADMINISTRATIVE_RIGHT, "ALTER USER CURRENT_USER() WITH MAX_USER_CONNECTIONS 0"),
+                           (NO_ADMINISTRATIVE_RIGHT, "INSTALL SONAME 'server_audit'"),
+                           (NO_ADMINISTRATIVE_RIGHT, "RESET QUERY CACHE"), (NO_ADMINISTRATIVE_RIGHT, "FLUSH SSL"),
+                           (NO_ADMINISTRATIVE_RIGHT, "CHANGE MASTER TO master_host = 'x'"),
+                           (NO_ADMINISTRATIVE_RIGHT, "PURGE BINARY LOGS BEFORE NOW()")):
+            with self.subTest(sql):
+                self.assertIn(self.thief.error(sql), {error, *REFUSED})
+        connection = self.root.value("SELECT id FROM information_schema.processlist WHERE user = %s",
+                                     f"agent_{self.theirs}")
+        self.assertEqual(self.thief.error(f"KILL {connection}"), NO_OWN_THREAD)
+
+    def test_own_password_is_seen(self):
+        """A thief may set the password of the account that was stolen; that is told."""
+        self.server.enrol("robbed")
+        session = Session(self.server, database="vestige", read_default_group="vestige", read_default_file=os.path.join(
+            self.server.directory, "enrolled-robbed", "agent.cnf"))
+        self.addCleanup(session.close)
+        session.run("SET PASSWORD = PASSWORD('thief')")
+        self.assertIn("its password was changed", [row[2] for row in self.root.run("CALL vestige_changed_credentials()")])
+
+    def test_seals_of_another_host(self):
+        seal = ("INSERT INTO batch_in (host_id, batch, hash, previous_hash, format, boot_id, first_time, last_time,"
+                f" n_lines, recovered) VALUES (%s, 1, 'f', 'f', 2, '{BOOT}', '2020-01-01', '2020-01-01', 1, 0)")
+        line = ("INSERT INTO rejected_in (host_id, batch, line, table_name, text, error, message)"
+                " VALUES (%s, 1, 1, 'x', 'x', 1, 'x')")
+        for sql in (seal, line):
+            for host in (self.theirs, 0, 4294967295):
+                self.assertEqual(self.thief.error(sql, host), CHECK_OPTION)
+
+    def test_only_its_own_enrolment_can_be_confirmed(self):
+        before = self.root.run("SELECT * FROM enrolment WHERE host_id <> %s", self.mine)
+        self.thief.run("CALL vestige_enrolment_confirm('x')")
+        self.thief.run("CALL vestige_enrolment_confirm('x')")
+        self.assertEqual(self.thief.error("CALL vestige_enrolment_confirm('y')"), 1644)
+        self.assertEqual(self.root.run("SELECT * FROM enrolment WHERE host_id <> %s", self.mine), before)
+
+
+class Newcomer(Listed):
+    """The one-time account of a token."""
+
+    def setUp(self):
+        super().setUp()
+        path = os.path.join(self.server.directory, "token-" + self.id().rpartition(".")[2])
+        name = "n" + self.id().rpartition(".")[2].replace("_", "-")
+        self.server.vestige("client", "enroll", name, "--token", path)
+        with open(path) as file:
+            text = file.read()
+        values = dict(line.split(" = ") for line in text[text.index("[vestige]"):text.index("file agent.cnf")].splitlines()
+                      if " = " in line)
+        self.newcomer = Session(self.server, database="vestige", user=values["user"], password=values["password"])
+        self.addCleanup(self.newcomer.close)
+        self.other_token = int(values["user"].rpartition("_")[2])
+
+    ALLOWED = {"vestige_token_request", "vestige_token_look"}
+
+    def test_each_table_and_verb(self):
+        self.refuse_all(self.newcomer, {})
+        self.assertEqual(self.newcomer.run("SHOW TABLES"), ())
+
+    def test_each_routine(self):
+        self.refuse_routines(self.newcomer, self.ALLOWED)
+
+    def test_grants_are_those_of_the_views(self):
+        self.assertEqual(self.granted("vestige_newcomer"), {})
+        self.assertEqual({row[0] for row in self.root.run(
+            "SELECT routine_name FROM mysql.procs_priv WHERE user = 'vestige_newcomer'")}, self.ALLOWED)
+        self.assertEqual(self.root.run("SELECT 1 FROM mysql.db WHERE user = 'vestige_newcomer'"), ())
+
+    def test_what_show_shows(self):
+        self.assertEqual({row[1] for row in self.newcomer.run("SHOW PROCEDURE STATUS WHERE db = 'vestige'")}, self.ALLOWED)
+        for sql in ("SHOW EVENTS", "SHOW GRANTS FOR vestige_registrar@localhost", "SHOW MASTER STATUS"):
+            self.assertIn(self.newcomer.error(sql), REFUSED, sql)
+
+    def test_its_own_token_only(self):
+        before = self.root.run("SELECT * FROM enrolment_token WHERE id <> %s", self.other_token)
+        words = ("-----BEGIN CERTIFICATE REQUEST-----\n", "ab" * 32, "*" + "A" * 40)
+        self.newcomer.run("CALL vestige_token_request(%s, %s, %s)", *words)
+        self.assertEqual(self.newcomer.error("CALL vestige_token_request(%s, %s, %s)", words[0], "cd" * 32, words[2]), 1644)
+        self.assertEqual(self.newcomer.run("CALL vestige_token_look()")[0][1:3], (None, None))
+        self.assertEqual(self.root.run("SELECT * FROM enrolment_token WHERE id <> %s", self.other_token), before)
+
+
+class Revoked(Thief):
+    """A session that was there before the revocation."""
+
+    def test_session_that_is_kept(self):
+        directory = self.server.enrol("revoked")
+        kept = Session(self.server, database="vestige", read_default_group="vestige",
+                       read_default_file=os.path.join(directory, "agent.cnf"))
+        self.addCleanup(kept.close)
+        mine = self.root.value("SELECT host_id FROM enrolment WHERE name = 'revoked'")
+        key = self.open_row(kept, host_id=mine)
+        kept.run("BEGIN")
+        self.assertEqual(self.insert(kept, host_id=mine), 0)
+        uncommitted = self.key()
+        self.server.vestige("client", "revoke", "revoked")
+        with self.assertRaises(Refused):
+            kept.run("COMMIT")
+        with self.assertRaises(Refused):
+            Session(self.server, database="vestige", read_default_group="vestige",
+                    read_default_file=os.path.join(directory, "agent.cnf"))
+        self.assertEqual(len(self.stored(key, "1")), 1)
+        self.assertEqual(self.stored(uncommitted, "1"), ())
 
 
 if __name__ == "__main__":

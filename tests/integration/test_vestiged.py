@@ -374,11 +374,13 @@ class TestServer(Fixture):
     def test_newer_schema(self):
         self.make_agent()
         self.as_root("INSERT INTO schema_version (version, name, checksum) VALUES (99, '0099_x', '')")
+        self.as_root("INSERT INTO schema_agents VALUES (99, 98, 'a test')")
         self.addCleanup(self.as_root, "DELETE FROM schema_version WHERE version = 99")
+        self.addCleanup(self.as_root, "DELETE FROM schema_agents WHERE version = 99")
         self.records_and_ships_later(
-            "the server's schema is version 99, this agent writes version [0-9]+: install the newer "
-            "vestiged on this host",
-            lambda agent: self.as_root("DELETE FROM schema_version WHERE version = 99"))
+            "the server's schema is version 99 and takes agents from version 98 on, this agent writes "
+            "version [0-9]+: install the newer vestiged on this host",
+            lambda agent: self.as_root("DELETE FROM schema_agents WHERE version = 99"))
 
 
 if __name__ == "__main__":

@@ -81,14 +81,21 @@ class Goals:
         self.judged = []
 
     def complete(self, what, missed):
-        self._judge(what, missed, 0, f"{missed} missed")
+        self._judge(what, missed, 0, missed <= 0, f"{missed} missed")
 
     def at_most(self, what, value, limit, text):
         if not self.smoke:
-            self._judge(what, value, limit, text)
+            self._judge(what, value, limit, value <= limit, text)
 
-    def _judge(self, what, value, limit, text):
-        goal = {"what": what, "value": value, "limit": limit, "met": value <= limit, "text": text}
+    def at_least(self, what, value, limit, text):
+        if not self.smoke:
+            self._judge(what, value, limit, value >= limit, text)
+
+    def equal(self, what, value, expected, text):
+        self._judge(what, value, expected, value == expected, text)
+
+    def _judge(self, what, value, limit, met, text):
+        goal = {"what": what, "value": value, "limit": limit, "met": met, "text": text}
         self.judged.append(goal)
         print(f"{'met   ' if goal['met'] else 'MISSED'} {what}: {text}", flush=True)
 

@@ -66,6 +66,8 @@ class Session:
 
 
 class PrivateServer:
+    environment = None  # of mariadbd; None: ours
+
     def __init__(self, directory=None, **settings):
         """In a directory of its own, or in one that stays and may hold the data of before."""
         self.directory = directory or tempfile.mkdtemp(prefix="vestige-server-")
@@ -92,7 +94,7 @@ class PrivateServer:
              f"--socket={self.socket}", f"--pid-file={self.directory}/pid",
              f"--tmpdir={self.directory}/tmp",
              "--innodb-buffer-pool-size=64M", *options],
-            stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
+            env=self.environment, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
         wait_for(self.answers, 60, "mariadbd answers")
 
     def answers(self):

@@ -71,11 +71,11 @@ static MYSQL *connect_to(const char *defaults_file)
     return mysql;
 }
 
-static MYSQL_STMT *prepare(MYSQL *mysql, uint64_t host_id)
+static MYSQL_STMT *prepare(MYSQL *mysql, uint64_t host_id, const char *name)
 {
     const struct table *table = catalogue_table(TABLE_PROCESS);
     struct buffer text = BUFFER_NULL;
-    buffer_append_text(&text, "INSERT INTO process_in (host_id, id, day, batch, end_batch");
+    buffer_printf(&text, "INSERT INTO %s (host_id, id, day, batch, end_batch", name);
     for (size_t i = 0; i < table->n_columns; i++)
         buffer_printf(&text, ", `%s`", table->columns[i].name);
     buffer_printf(&text, ") VALUES (%llu", (unsigned long long)host_id);
@@ -96,15 +96,29 @@ static double seconds(void)
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
-static double insert(MYSQL *mysql, MYSQL_STMT *statement, struct column_array *columns, size_t n)
+struct bare_batch {
+    struct column_array columns[PARAMS_N];
+    size_t n;
+};
+
+struct bare {
+    MYSQL *mysql;
+    MYSQL_STMT *statement;
+    struct bare_batch *batches;
+    size_t n_batches, n_rows;
+};
+
+static double insert(struct bare *bare, struct bare_batch *batch)
 {
+    MYSQL *mysql = bare->mysql;
+    MYSQL_STMT *statement = bare->statement;
     MYSQL_BIND params[PARAMS_N] = {0};
-    unsigned size = (unsigned)n;
+    unsigned size = (unsigned)batch->n;
     for (size_t i = 0; i < PARAMS_N; i++) {
         params[i].buffer_type = MYSQL_TYPE_STRING;
-        params[i].buffer = columns[i].values;
-        params[i].length = columns[i].lengths;
-        params[i].u.indicator = columns[i].indicators;
+        params[i].buffer = batch->columns[i].values;
+        params[i].length = batch->columns[i].lengths;
+        params[i].u.indicator = batch->columns[i].indicators;
     }
     mysql_stmt_attr_set(statement, STMT_ATTR_ARRAY_SIZE, &size);
     mysql_stmt_bind_param(statement, params);
@@ -115,52 +129,76 @@ static double insert(MYSQL *mysql, MYSQL_STMT *statement, struct column_array *c
     return seconds() - start;
 }
 
-/** Insert one batch. Returns the seconds that took; adds its rows to *@p n_rows. */
-static double insert_batch(MYSQL *mysql, MYSQL_STMT *statement, const char *path, size_t *n_rows)
+static void load_batch(struct bare *bare, struct bare_batch *batch, const char *path)
 {
     struct error_text error = ERROR_TEXT_NULL;
     struct batch_reader *reader;
-    struct column_array columns[PARAMS_N];
     struct batch_line line;
-    size_t n = 0;
     if (batch_reader_open(&reader, path, &error) != 0)
         give_up(error.text);
     const struct batch_header *header = batch_reader_header(reader);
     for (size_t i = 0; i < PARAMS_N; i++)
-        columns[i] = (struct column_array){allocate(header->n_lines, sizeof(char *)),
-                                           allocate(header->n_lines, sizeof(unsigned long)),
-                                           allocate(header->n_lines, 1)};
+        batch->columns[i] = (struct column_array){allocate(header->n_lines, sizeof(char *)),
+                                                  allocate(header->n_lines, sizeof(unsigned long)),
+                                                  allocate(header->n_lines, 1)};
     while (batch_reader_next(reader, &line, &error) == BATCH_READER_LINE)
-        set_row(columns, n++, header->batch, &line);
-    double elapsed = insert(mysql, statement, columns, n);
-    for (size_t i = 0; i < PARAMS_N; i++) {
-        for (size_t row = 0; row < n; row++)
-            free(columns[i].values[row]);
-        free(columns[i].values);
-        free(columns[i].lengths);
-        free(columns[i].indicators);
-    }
+        set_row(batch->columns, batch->n++, header->batch, &line);
     batch_reader_free(reader);
-    *n_rows += n;
+    bare->n_rows += batch->n;
+}
+
+static void free_batch(struct bare_batch *batch)
+{
+    for (size_t i = 0; i < PARAMS_N; i++) {
+        for (size_t row = 0; row < batch->n; row++)
+            free(batch->columns[i].values[row]);
+        free(batch->columns[i].values);
+        free(batch->columns[i].lengths);
+        free(batch->columns[i].indicators);
+    }
+}
+
+struct bare *ship_bare_load(struct journal *journal, const char *defaults_file, uint64_t host_id,
+                            const char *table)
+{
+    struct journal_status status;
+    struct bare *bare = allocate(1, sizeof(*bare));
+    bare->mysql = connect_to(defaults_file);
+    bare->statement = prepare(bare->mysql, host_id, table);
+    journal_get_status(journal, &status);
+    bare->batches = allocate(status.n_batches, sizeof(*bare->batches));
+    for (uint64_t batch = journal_next_to_ship(journal); batch && batch <= status.last_batch;
+         batch++) {
+        char path[4096];
+        journal_batch_path(journal, batch, path);
+        load_batch(bare, &bare->batches[bare->n_batches++], path);
+    }
+    return bare;
+}
+
+double ship_bare_insert(struct bare *bare)
+{
+    double elapsed = 0;
+    for (size_t i = 0; i < bare->n_batches; i++)
+        elapsed += insert(bare, &bare->batches[i]);
     return elapsed;
+}
+
+void ship_bare_free(struct bare *bare)
+{
+    for (size_t i = 0; i < bare->n_batches; i++)
+        free_batch(&bare->batches[i]);
+    mysql_stmt_close(bare->statement);
+    mysql_close(bare->mysql);
+    free(bare->batches);
+    free(bare);
 }
 
 int ship_bare(struct journal *journal, const char *defaults_file, uint64_t host_id)
 {
-    struct journal_status status;
-    MYSQL *mysql = connect_to(defaults_file);
-    MYSQL_STMT *statement = prepare(mysql, host_id);
-    uint64_t first = journal_next_to_ship(journal);
-    double elapsed = 0;
-    size_t n_rows = 0;
-    journal_get_status(journal, &status);
-    for (uint64_t batch = first; batch && batch <= status.last_batch; batch++) {
-        char path[4096];
-        journal_batch_path(journal, batch, path);
-        elapsed += insert_batch(mysql, statement, path, &n_rows);
-    }
-    printf("rows %zu\nseconds %.6f\n", n_rows, elapsed);
-    mysql_stmt_close(statement);
-    mysql_close(mysql);
+    struct bare *bare = ship_bare_load(journal, defaults_file, host_id, "process_in");
+    double elapsed = ship_bare_insert(bare);
+    printf("rows %zu\nseconds %.6f\n", bare->n_rows, elapsed);
+    ship_bare_free(bare);
     return 0;
 }

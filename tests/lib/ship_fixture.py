@@ -20,29 +20,41 @@ PASSWORD = "correct-horse-battery"
 
 
 class ShipServer(PrivateServer):
-    """The schema, and the account agent_7."""
+    """The schema, and the account agent_7. `until`: the last file of the schema that is applied."""
 
-    def __init__(self, **settings):
-        super().__init__(innodb_log_file_size="64M", skip_name_resolve="1", **settings)
+    def __init__(self, directory=None, until=9999, **settings):
+        super().__init__(directory, innodb_log_file_size="64M", skip_name_resolve="1", **settings)
         self._session = None
+        self.until = until
         try:
             self.prepare()
         except BaseException:
             self.close()
             raise
 
+    def start(self):
+        self._session = None
+        super().start()
+
     def prepare(self):
         self.query("CREATE DATABASE vestige")
         for path in sorted((SOURCE / "server-schema").glob("[0-9]*.sql")):
-            with open(path, "rb") as stream:
-                subprocess.run(["mariadb", "--no-defaults", f"--socket={self.socket}",
-                                "--default-character-set=utf8mb4", "--delimiter=//", "vestige"],
-                               stdin=stream, check=True)
+            if int(path.name[:4]) <= self.until:
+                self.apply(path)
+        self.add_agent(HOST_ID)
+
+    def add_agent(self, host_id):
         for host in ("localhost", "127.0.0.1"):
-            account = f"agent_{HOST_ID}@'{host}'"
+            account = f"agent_{host_id}@'{host}'"
             self.query(f"CREATE USER {account} IDENTIFIED BY '{PASSWORD}'")
             self.query(f"GRANT vestige_agent TO {account}")
             self.query(f"SET DEFAULT ROLE vestige_agent FOR {account}")
+
+    def apply(self, path):
+        with open(path, "rb") as stream:
+            subprocess.run(["mariadb", "--no-defaults", f"--socket={self.socket}",
+                            "--default-character-set=utf8mb4", "--delimiter=//", "vestige"],
+                           stdin=stream, check=True)
 
     def query(self, sql, *values):
         """Rows as tuples, asked by root; the connection is made again when it was lost."""
@@ -72,6 +84,11 @@ class ShipServer(PrivateServer):
         self.process.wait(60)
         self.log.close()
 
+    def ensure(self):
+        """It runs, whatever a test before did."""
+        if self.process.poll() is not None:
+            self.start()
+
     def stop(self):
         self._session = None
         if self.process and self.process.poll() is None:
@@ -79,7 +96,7 @@ class ShipServer(PrivateServer):
         super().stop()
 
     def empty(self):
-        for table in ("process", "batch", "rejected"):
+        for table in ("process", "gap", "batch", "rejected"):
             self.query(f"TRUNCATE {table}")
 
     def close_agents(self):
@@ -98,8 +115,9 @@ class ShipServer(PrivateServer):
 class Tool:
     """ship_tool with a journal of its own."""
 
-    def __init__(self, server):
+    def __init__(self, server, host_id=HOST_ID):
         self.server = server
+        self.host_id = host_id
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="vestige-ship-tool-"))
         self.journal = self.directory / "journal"
         self.defaults = self.directory / "agent.cnf"
@@ -110,7 +128,7 @@ class Tool:
 
     def write_defaults(self, **options):
         """The option file: over the server's socket, unless the options say another way."""
-        values = {"user": f"agent_{HOST_ID}", "password": PASSWORD, "database": "vestige"}
+        values = {"user": f"agent_{self.host_id}", "password": PASSWORD, "database": "vestige"}
         if "host" not in options:
             values["socket"] = self.server.socket
         values.update(options)
@@ -121,7 +139,7 @@ class Tool:
 
     def command(self, *options):
         return [SHIP_TOOL, "--journal", str(self.journal), "--defaults", str(self.defaults),
-                *map(str, options)]
+                "--host", str(self.host_id), *map(str, options)]
 
     def start(self, *options):
         self.output = open(self.directory / "output", "w+")

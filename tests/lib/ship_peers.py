@@ -6,6 +6,7 @@ import os
 import socket
 import struct
 import threading
+import time
 
 
 class Relay:
@@ -63,6 +64,50 @@ class Relay:
         except OSError:
             pass
         for end in pair:
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def close(self):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        os.unlink(self.path)
+
+
+class SlowRelay:
+    """Between client and server on unix sockets, as a thin and long line: each answer is late, and so
+    many bytes a second go to the server (None: all). Both may be changed at any time."""
+
+    def __init__(self, path, server, delay=0.0, rate=None):
+        self.path, self.server, self.delay, self.rate = str(path), server, delay, rate
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(self.path)
+        self.listener.listen(16)
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            server = socket.socket(socket.AF_UNIX)
+            server.connect(self.server)
+            for source, target in ((client, server), (server, client)):
+                threading.Thread(target=self.pass_on, args=(source, target, source is client),
+                                 daemon=True).start()
+
+    def pass_on(self, source, target, from_client):
+        try:
+            while data := source.recv(16384):
+                rate = self.rate
+                if from_client and rate:
+                    time.sleep(len(data) / rate)
+                elif not from_client:
+                    time.sleep(self.delay)
+                target.sendall(data)
+        except OSError:
+            pass
+        for end in (source, target):
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
 

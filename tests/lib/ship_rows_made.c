@@ -108,6 +108,16 @@ static void append_row(struct maker *maker, uint64_t id, uint64_t number, bool o
     append(maker);
 }
 
+int made_row_append(struct line *line, uint64_t id, uint64_t number, const struct row_sink *sink)
+{
+    line_begin(line, VERB_INSERT, TABLE_PROCESS, id);
+    add_birth(line, id, number);
+    add_settle(line, number, SLICE_NULL);
+    add_end(line, id, number % 256);
+    int r = line_finish(line);
+    return r ? r : sink->append(sink->user, line);
+}
+
 /** Whether @p number is one of @p n that are spread evenly over all. */
 static bool is_chosen(uint64_t number, uint64_t n, uint64_t of, uint64_t *index)
 {

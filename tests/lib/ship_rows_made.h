@@ -19,6 +19,9 @@ struct made_rows {
     uint64_t huge;       /* bytes of `arguments` of one more row; 0: no such row */
 };
 
+/** One row as a process that has ended; returns what the sink says. */
+int made_row_append(struct line *line, uint64_t id, uint64_t number, const struct row_sink *sink);
+
 /** Append @p n rows, and what the faults ask for beside them. Waits while the journal's buffer is
  *  full; ends the program when the journal refuses a line for another reason. */
 void made_rows_append(const struct made_rows *made, uint64_t n, const struct row_sink *sink);

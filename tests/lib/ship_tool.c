@@ -217,6 +217,8 @@ static void print(struct tool *tool, bool shipped, double elapsed)
                counter_get(&tool->counters, (enum counter_id)i));
     printf("last_shipped %" PRIu64 "\nwaiting %" PRIu64 "\nconnected %d\nerror %s\n",
            status.last_shipped, status.n_waiting, status.connected, status.error);
+    if (status.is_clear)
+        printf("is_clear 1\n");
     if (status.server_offset_known)
         printf("server_offset_us %" PRId64 "\n", status.server_offset_us);
     printf("seconds %.6f\n", elapsed);

@@ -552,6 +552,7 @@ class Accounts:
         self.test = test
         self.vestige = test.vestige
         self.deaf = []
+        self.agents = set()  # that were started while nothing was heard
 
     def __enter__(self):
         self._forks = ForkListener()
@@ -583,19 +584,20 @@ class Accounts:
             yield
         finally:
             self.deaf.append((begin, time.monotonic_ns()))
+            self.agents.add(self.vestige.agent_pid)
             os.kill(self.vestige.database_pid, signal.SIGCONT)
 
     def strangers_threads(self):
         """How many threads programs made that are none of the test's, while the agent did not hear, and
         any program's shortly before and after: what had not been read then was not heard, either.
-        Those of an agent that was started then live on, and are known by that."""
+        Those of agents that were started then live on, and are known by that."""
         ours = {os.getpid(), self.vestige.process.pid, self.vestige.database_pid}
         for pid, parent in self._forks.processes:
             (ours.add if parent in ours else ours.discard)(pid)
-        ours.discard(self.vestige.agent_pid)
+        ours -= self.agents
         self.test.assertEqual([], [process for process in self.threads if process in ours],
                               "a program of the test made threads")
-        return (sum(process != self.vestige.agent_pid for process in self.threads)
+        return (sum(process not in self.agents for process in self.threads)
                 + self.n_threads_near)
 
     def marker(self):

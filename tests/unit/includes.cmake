@@ -33,8 +33,11 @@ vestige_must_not_include(vestige_procfs collectors/netlink/netlink_socket.h reco
 
 vestige_may_include(vestige_tracker recorder/line.h collectors/source.h)
 vestige_must_not_include(vestige_tracker recorder/shipper.h recorder/journal.h recorder/reader.h
+  recorder/signing_key.h
   collectors/audit/audit_source.h mysql.h)
-vestige_may_include(vestige_journal recorder/line.h)
+vestige_may_include(vestige_signing core/error.h)
+vestige_must_not_include(vestige_signing recorder/line.h recorder/journal.h mysql.h)
+vestige_may_include(vestige_journal recorder/line.h recorder/signing_key.h)
 vestige_must_not_include(vestige_journal recorder/shipper.h recorder/processes.h
   collectors/source.h mysql.h)
 vestige_must_not_include(vestige_reader recorder/journal.h recorder/tracker.h

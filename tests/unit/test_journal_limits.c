@@ -239,13 +239,58 @@ static void full_tmpfs(struct journal_test *test)
     assert_int_equal(umount2(test->directory, MNT_DETACH), 0);
 }
 
+static void need_mounts(void)
+{
+    if (unshare(CLONE_NEWNS) == 0)
+        return;
+    print_message("no mount namespace here: %s\n", strerror(errno));
+    skip();
+}
+
+/* The journal itself fills its filesystem. What is shipped then goes only with a checkpoint, which
+ * ends the open batch and needs room itself. */
+static void test_own_filesystem(void **state)
+{
+    struct journal_test *test = *state;
+    struct journal_status status;
+    need_mounts();
+    assert_int_equal(mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+    assert_int_equal(mount("tmpfs", test->directory, "tmpfs", 0, "size=4m,mode=700"), 0);
+    test->options.limit_bytes = UINT64_C(1) << 30;
+    test->options.buffer_bytes = 512 * 1024;
+    journal_test_open(test);
+    uint64_t n = 0, last = 0;
+    int result;
+    while ((result = append_noise(test, n)) == 0 || result == -ENOBUFS) {
+        n += result == 0;
+        if (n % 64 == 63)
+            last = journal_seal_request(test->journal);
+        assert_true(n < 10000);
+    }
+    assert_int_equal(result, -ENOSPC);
+    journal_get_status(test->journal, &status);
+    assert_false(status.full);
+    assert_non_null(strstr(status.error, "takes no lines: No space left on device"));
+    journal_test_wait_sealed(test, last); /* all that was taken is sealed */
+    journal_get_status(test->journal, &status);
+    assert_non_null(strstr(status.error, "takes no lines")); /* and nothing could not be written */
+    for (uint64_t batch = 1; batch <= last; batch++)
+        assert_int_equal(journal_shipped(test->journal, batch), 0);
+    assert_int_equal(append_noise(test, n), -ENOSPC);
+    journal_checkpoint(test->journal, true);
+    journal_checkpoint(test->journal, false);
+    WAIT_FOR((journal_get_status(test->journal, &status), status.error[0] == 0));
+    assert_int_equal(append_noise(test, n++), 0);
+    journal_test_seal(test);
+    assert_int_equal(counter_get(&test->counters, COUNTER_LINES_WRITTEN), n);
+    journal_test_close(test);
+    assert_int_equal(umount2(test->directory, MNT_DETACH), 0);
+}
+
 static void test_full_filesystem(void **state)
 {
     struct journal_test *test = *state;
-    if (unshare(CLONE_NEWNS) != 0) {
-        print_message("no mount namespace here: %s\n", strerror(errno));
-        skip();
-    }
+    need_mounts();
     full_tmpfs(test);
     assert_int_equal(mount("tmpfs", test->directory, "tmpfs", MS_RDONLY, "size=256k,mode=700"), 0);
     expect_open_error(test, test->directory, -EROFS, "not writable: Read-only file system");
@@ -332,7 +377,7 @@ int main(void)
         TEST(test_disk_refuses_the_seal), TEST(test_stop_with_a_disk_that_refuses),
         TEST(test_buffer_full),           TEST(test_line_too_long),
         TEST(test_second_opener),         TEST(test_bad_directories),
-        TEST(test_full_filesystem),
+        TEST(test_full_filesystem),       TEST(test_own_filesystem),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

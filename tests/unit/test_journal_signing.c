@@ -198,6 +198,15 @@ static size_t check_lines(struct batch_reader *reader)
     return n;
 }
 
+static void make_checkpoint(struct journal_test *test, uint64_t covers)
+{
+    journal_checkpoint(test->journal, true);
+    journal_test_insert(test, TEST_TIME + 9000000);
+    journal_checkpoint(test->journal, false);
+    WAIT_FOR(header_of(test, JOURNAL_FILE_CHECKPOINT, 0).batch == covers);
+    assert_int_equal(header_of(test, JOURNAL_FILE_CHECKPOINT, 0).format, BATCH_FORMAT);
+}
+
 static void test_upgrade(void **state)
 {
     struct journal_test *test = *state;
@@ -211,11 +220,10 @@ static void test_upgrade(void **state)
     assert_int_equal(test->recovery.lines_after_mark, 4);
     assert_int_equal(journal_restore(test->journal, count_restored, &n, NULL), 0);
     assert_int_equal(n, 2 + 9 + 8); /* the checkpoint's, and the batches after it */
+    make_checkpoint(test, 3);       /* of the new form, over a batch of the old one */
     journal_test_insert(test, TEST_TIME + 9000000);
     journal_test_seal(test);
-    journal_checkpoint(test->journal, true);
-    journal_test_insert(test, TEST_TIME + 9000000);
-    journal_checkpoint(test->journal, false);
+    make_checkpoint(test, 4);
     journal_test_close(test);
 
     /* what the old one wrote stays as it is, what it left open too; the new goes on behind it */
@@ -230,11 +238,9 @@ static void test_upgrade(void **state)
     assert_signed(test, 4, signers.first_public, signers.second_public);
     assert_int_equal(journal_test_count(test, 1, 4), OLD_LINES + 1);
 
-    n = 0;
     journal_test_open(test);
     assert_int_equal(journal_restore(test->journal, nothing, NULL, NULL), 0);
     assert_false(test->recovery.crashed);
-    assert_int_equal(header_of(test, JOURNAL_FILE_CHECKPOINT, 0).batch, 4);
     journal_test_close(test);
     free_signers(&signers);
 }

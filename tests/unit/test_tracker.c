@@ -275,6 +275,18 @@ static void test_a_year_ahead(void **state)
     assert_int_equal(n_steps(host), 1);
 }
 
+/* What the server's clock was before the step is no word about it. */
+static void test_a_step_after_the_servers_clock_was_read(void **state)
+{
+    struct host *host = *state;
+    tracker_server_time(host->tracker, host->kernel.wall_ns);
+    lives_over_a_step(host, 365 * 24 * HOUR_NS);
+    assert_time_goes_on(host);
+    assert_step(host, 0, "the wall clock stepped by 31536000 s and was not followed");
+    assert_int_equal(n_steps(host), 1);
+    assert_sound(host, real_start / 1000);
+}
+
 /* Small steps are followed by nobody, and are no event; records still find their rows. */
 static void test_a_second_back_and_forth(void **state)
 {
@@ -298,7 +310,7 @@ static void test_a_step_that_the_server_confirms(void **state)
     turn(host, 300);
     lives_over_a_step(host, -2 * HOUR_NS);
     size_t before = host->memory.n_lines;
-    tracker_server_time(host->tracker, 0);
+    tracker_server_time(host->tracker, host->kernel.wall_ns);
     turn(host, 15);
     assert_step(host, before, "the wall clock stepped by -7200 s and was followed");
     live(host, 200);
@@ -322,7 +334,7 @@ static void test_start_in_1970(void **state)
     assert_sound(host, earliest_us);
     assert_step(host, 0, "the wall clock stepped by -1767225595 s and was not followed");
     size_t before = host->memory.n_lines;
-    tracker_server_time(host->tracker, 0);
+    tracker_server_time(host->tracker, host->kernel.wall_ns);
     turn(host, 15);
     assert_step(host, before, "the wall clock stepped by 12774405 s and was followed");
     live(host, 200);
@@ -357,6 +369,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_two_hours_back),
         TEST(test_a_year_ahead),
+        TEST(test_a_step_after_the_servers_clock_was_read),
         TEST(test_a_second_back_and_forth),
         TEST(test_a_step_that_the_server_confirms),
         cmocka_unit_test_teardown(test_start_in_1970, teardown),

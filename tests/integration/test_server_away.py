@@ -1,0 +1,218 @@
+#!/usr/bin/python3
+"""A server that is away, slow, or back after an hour: agents of a fleet come back spread out, a slow
+server is lag and no loss, memory is bounded, and a full journal keeps the oldest and counts the newest.
+
+VESTIGE_AWAY_BATCHES says how many batches of 500 rows an hour has (400; 3600 is an hour of 500 execs a
+second)."""
+
+import os
+import re
+import sys
+import threading
+import time
+import unittest
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(ROOT, "tests", "lib"))
+
+from load_fixture import Load
+from private_server import Refused
+from ship_fixture import ShipServer
+from ship_peers import SlowRelay
+from vestige_test import wait_for
+
+BATCHES = int(os.environ.get("VESTIGE_AWAY_BATCHES", "400"))
+QUICK = ("--retry-first", 50, "--retry-most", 500)
+MIB = 1 << 20
+
+
+def setUpModule():
+    global SERVER
+    SERVER = ShipServer()
+    unittest.addModuleCleanup(SERVER.close)
+
+
+class AwayTest(unittest.TestCase):
+    def setUp(self):
+        SERVER.ensure()
+        SERVER.empty()
+
+    def load(self, host_id=7):
+        load = Load(SERVER, host_id)
+        self.addCleanup(load.remove)
+        return load
+
+    def assert_exact(self, load, seconds=60):
+        """All is shipped and accounted for; how many rows were counted as lost."""
+        result = load.drain(seconds)
+        self.assertEqual((1, 0), (result.shipped, result.rows_rejected), result.text)
+        wait_for(lambda: load.status().waiting == 0, 10, "the journal knows that all is shipped")
+        load.end()
+        return load.accounted()[1]
+
+
+class Connections(threading.Thread):
+    """When each connection of an agent was first seen by the server."""
+
+    AGENTS = ("SELECT id, user FROM information_schema.processlist"
+              " WHERE user LIKE 'agent\\_%%'")
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.seen, self.open, self.ended = {}, 0, False
+        self.session = SERVER.root()
+        for connection in self.now():
+            self.seen[connection] = 0
+        self.start()
+
+    def now(self):
+        return [row[0] for row in self.session.run(self.AGENTS)]
+
+    def run(self):
+        while not self.ended:
+            try:
+                found, now = self.now(), time.monotonic()
+            except Refused as refused:
+                print(refused)
+                return
+            self.open = len(found)
+            for connection in found:
+                self.seen.setdefault(connection, now)
+            time.sleep(0.005)
+
+    def end(self):
+        self.ended = True
+        self.join()
+        self.session.close()
+
+    def worst(self, width=0.1):
+        """The most connections that began within 100 ms."""
+        times = sorted(when for when in self.seen.values() if when)
+        return max(sum(first <= when < first + width for when in times) for first in times)
+
+
+class Fleet(AwayTest):
+    N = 30
+
+    @classmethod
+    def setUpClass(cls):
+        for host_id in range(101, 101 + cls.N):
+            SERVER.add_agent(host_id)
+
+    def fleet(self):
+        loads = [self.load(101 + i) for i in range(self.N)]
+        for load in loads:
+            load.start()
+        return loads
+
+    @staticmethod
+    def all_at_once(loads):
+        for load in loads:
+            load.process.stdin.write(b"batches 1 10\n")
+            load.process.stdin.flush()
+        for load in loads:
+            load.read_until("done", 30)
+
+    def assert_spread(self, connections, what):
+        print(f"{what}: {connections.worst()} of {self.N} connections in the worst 100 ms", flush=True)
+        self.assertLessEqual(connections.worst(), self.N // 3)
+
+    def test_connections_that_are_lost_and_a_restart(self):
+        """All find in one moment that theirs is gone; then the server is gone for a while."""
+        loads = self.fleet()
+        self.all_at_once(loads)
+        wait_for(lambda: all(load.status().waiting == 0 for load in loads), 30, "all have shipped", 0.2)
+        connections = Connections()
+        wait_for(lambda: connections.open == self.N, 30, "all are connected")
+        session = SERVER.root()
+        for connection, _ in session.run(Connections.AGENTS):
+            session.run(f"KILL CONNECTION {connection}")
+        session.close()
+        wait_for(lambda: connections.open == 0, 10, "all are closed")
+        self.all_at_once(loads)
+        wait_for(lambda: connections.open == self.N, 30, "all are connected again")
+        connections.end()
+        self.assert_spread(connections, "killed connections")
+        SERVER.stop()
+        self.all_at_once(loads)
+        time.sleep(2)
+        SERVER.start()
+        connections = Connections()
+        wait_for(lambda: connections.open == self.N, 40, "all are connected after the restart")
+        connections.end()
+        self.assert_spread(connections, "restarted server")
+        for load in loads:
+            self.assertEqual(0, self.assert_exact(load))
+
+
+class Slow(AwayTest):
+    def test_slow_is_lag_and_no_loss(self):
+        load = self.load()
+        relay = SlowRelay(load.directory / "relay", SERVER.socket, delay=0.1, rate=700000)
+        self.addCleanup(relay.close)
+        load.write_defaults(socket=relay.path)
+        load.start("--rate", 3000)
+        wait_for(lambda: load.status().waiting >= 4, 30, "batches wait")
+        memory, before = load.memory_kib(), load.status()
+        wait_for(lambda: load.status().waiting >= 10, 60, "more batches wait", 0.2)
+        after = load.status()
+        self.assertGreater(after.batches_shipped, 0, after.text)
+        self.assertGreater(after.journal_bytes, before.journal_bytes)
+        self.assertEqual((0, 0, 1), (after.lines_refused, after.ship_failures, after.connected),
+                         after.text)
+        self.assertLess(load.memory_kib(), memory + 4096)
+        self.assertLess(load.memory_kib(), 65536)
+        relay.rate, relay.delay = None, 0
+        self.assertEqual(0, self.assert_exact(load))
+
+
+class Hour(AwayTest):
+    def test_an_hour_without_a_server(self):
+        load = self.load()
+        load.start("--checkpoint", 1000, *QUICK)
+        load.command("batches", 10, 500)
+        wait_for(lambda: load.status().waiting == 0, 30, "the first batches are shipped")
+        SERVER.stop()
+        started = time.monotonic()
+        load.command("batches", BATCHES // 2, 500, seconds=300)
+        memory = load.memory_kib()
+        load.command("batches", BATCHES // 2, 500, seconds=300)
+        status = wait_for(lambda: (status := load.status()).waiting == BATCHES and status, 30,
+                          "all are sealed")
+        self.assertEqual((0, 0), (status.lines_refused, status.connected), status.text)
+        self.assertIn("is the server running", status.error)
+        grown = load.memory_kib() - memory
+        self.assertLess(grown, 2048)
+        made, shipping = time.monotonic() - started, time.monotonic()
+        SERVER.start()
+        self.assertEqual(0, self.assert_exact(load, 300))
+        print(f"{BATCHES} batches of 500 rows: {status.journal_bytes / MIB:.1f} MiB of journal made in "
+              f"{made:.1f} s, memory grew by {grown} KiB in the second half, shipped in "
+              f"{time.monotonic() - shipping:.1f} s", flush=True)
+
+    def test_the_limit_keeps_the_oldest_and_counts_the_newest(self):
+        load = self.load()
+        SERVER.stop()
+        load.start("--limit", 2 * MIB, "--checkpoint", 300, *QUICK)
+        while not (status := load.command("batches", 10, 500) and load.status()).journal_full:
+            self.assertLess(load.made(), 1000000)
+        kept = load.made()
+        load.command("batches", 100, 500)
+        status = load.status()
+        self.assertEqual(1, status.first_batch, "the oldest batch is not the first")
+        self.assertGreater(status.lines_refused, 25000)
+        self.assertLessEqual(status.journal_bytes, 2 * MIB + 65536)
+        SERVER.start()
+        wait_for(lambda: not load.status().journal_full, 60, "there is room again")
+        load.command("batches", 2, 500)
+        made = load.made()
+        counted = self.assert_exact(load)
+        self.assertGreaterEqual(counted, 25000)
+        lost = [int(n) for (detail,) in SERVER.query("SELECT detail FROM gap")
+                for n in re.findall(r"\d+", detail)]
+        # all that is older than the limit is there, and all that came when there was room again
+        self.assertTrue(kept - 5000 <= min(lost) and max(lost) <= made - 1000, (lost, kept, made))
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

@@ -10,7 +10,6 @@
 #include <openssl/rand.h>
 #include <stdlib.h>
 
-#define GROUP_LINES      20000000 /* of the hosts of a group, about */
 #define DIFFERENCES_MOST 1000000
 #define SURVIVORS_MOST   100000
 
@@ -149,13 +148,20 @@ static int list_hosts(struct verify *verify, MYSQL *mysql, struct error_text *er
     return 0;
 }
 
+/* Of rows with two lines in one batch the ids are kept: eight bytes for two lines at the worst. */
+static uint64_t most_lines(const struct verify *verify)
+{
+    return verify->options->memory / 4 / sizeof(uint64_t) * 2;
+}
+
 /* The next group, beginning with host @p from of all; where the one after it begins. */
 static size_t choose_group(struct verify *verify, size_t from)
 {
     uint64_t buckets = verify->options->memory / 4 / (2 * sizeof(uint64_t)), batches = 0, lines = 0;
     size_t to = from;
-    while (to < verify->n_all && (to == from || (batches + verify->all[to].n_batches <= buckets &&
-                                                 lines + verify->all[to].n_lines <= GROUP_LINES))) {
+    while (to < verify->n_all &&
+           (to == from || (batches + verify->all[to].n_batches <= buckets &&
+                           lines + verify->all[to].n_lines <= most_lines(verify)))) {
         batches += verify->all[to].n_batches;
         lines += verify->all[to++].n_lines;
     }
@@ -194,7 +200,7 @@ static bool has_difference(const struct verify *verify)
     return false;
 }
 
-static int run_group(struct verify *verify, struct error_text *error)
+static int run_slice(struct verify *verify, struct error_text *error)
 {
     MYSQL *mysql = verify->workers[0].mysql;
     struct units units = {0};
@@ -211,10 +217,52 @@ static int run_group(struct verify *verify, struct error_text *error)
     if (!outcome && has_difference(verify))
         outcome = verify_match_rows(verify, error);
     verify_units_deinit(&units);
-    for (size_t i = 0; i < verify->n_hosts; i++) {
-        verify->result->counts.hosts++;
+    for (size_t i = 0; i < verify->n_hosts; i++)
         verify_host_deinit(&verify->hosts[i]);
+    return outcome;
+}
+
+/* A host with more lines than a group may have is taken in slices of ids. Where one ends is chosen
+ * by the seals, which only have to be about right for that: each id is in one slice. */
+static int find_slice(struct verify *verify, uint64_t n, uint64_t of, struct error_text *error)
+{
+    MYSQL_RES *result AUTO_RESULT = NULL;
+    const struct verify_host *host = verify->hosts;
+    verify->first_id = n ? verify->last_id + 1 : 0;
+    verify->last_id = UINT64_MAX;
+    verify->later_slice = n > 0;
+    if (n + 1 == of)
+        return 0;
+    int outcome = database_query(
+        verify->workers[0].mysql, &result, error, "divide a host",
+        "SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01', first_time) FROM batch WHERE host_id ="
+        " %" PRIu32 " ORDER BY batch LIMIT 1 OFFSET %" PRIu64,
+        host->host_id, (uint64_t)((double)host->n_batches * (double)(n + 1) / (double)of));
+    MYSQL_ROW row = outcome ? NULL : mysql_fetch_row(result);
+    uint64_t end = row && row[0] ? strtoull(row[0], NULL, 10) : 0;
+    verify->last_id = end > verify->first_id ? end : verify->first_id;
+    return outcome;
+}
+
+static int run_group(struct verify *verify, struct error_text *error)
+{
+    uint64_t n_slices = 1;
+    int outcome = 0;
+    if (verify->n_hosts == 1)
+        n_slices = verify->hosts->n_lines / most_lines(verify) + 1;
+    struct verify_host *hosts = calloc(verify->n_hosts + 1, sizeof(*hosts));
+    if (!hosts)
+        return error_set(error, -ENOMEM, "cannot verify: out of memory");
+    memcpy(hosts, verify->hosts, verify->n_hosts * sizeof(*hosts));
+    for (uint64_t i = 0; i < n_slices && !outcome; i++) {
+        memcpy(verify->hosts, hosts, verify->n_hosts * sizeof(*hosts));
+        outcome = find_slice(verify, i, n_slices, error);
+        if (!outcome)
+            outcome = run_slice(verify, error);
     }
+    memcpy(verify->hosts, hosts, verify->n_hosts * sizeof(*hosts)); /* which own nothing */
+    verify->result->counts.hosts += verify->n_hosts;
+    free(hosts);
     return outcome;
 }
 
@@ -340,7 +388,7 @@ int verify_open(struct verify *verify, struct verify_result *result,
                 const struct verify_options *options, struct error_text *error)
 {
     MYSQL *mysql AUTO_DATABASE = NULL;
-    *verify = (struct verify){.options = options, .result = result};
+    *verify = (struct verify){.options = options, .result = result, .last_id = UINT64_MAX};
     pthread_mutex_init(&verify->mutex, NULL);
     int outcome = options->connect(&mysql, options->user, error);
     if (!outcome)

@@ -74,7 +74,8 @@ static int load_list(void *user, const struct stored_seal *seal)
                                 .id = entry.id,
                                 .batch = seal->header.batch};
         memcpy(line.digest, entry.digest, BATCH_DIGEST_SIZE);
-        if (!retained_find(verify->retained, entry.table, line.host_id, day_of_id(line.id)) &&
+        if (verify_is_in_slice(verify, line.id) &&
+            !retained_find(verify->retained, entry.table, line.host_id, day_of_id(line.id)) &&
             add_entry(verify->matcher, &line, refused))
             return -ENOMEM;
     }
@@ -233,7 +234,8 @@ static int match_row(struct worker *worker, const struct row *row, const char *w
 static int match_rejected(struct worker *worker, const struct rejected_line *line)
 {
     worker->host = verify_find_host(worker->verify, line->line.host_id);
-    if (!line->is_known || verify_claim(worker->host, line->line.batch) != CLAIM_VERIFIED ||
+    if (!line->is_known || !verify_is_in_slice(worker->verify, line->line.id) ||
+        verify_claim(worker->host, line->line.batch) != CLAIM_VERIFIED ||
         !is_in_round(worker->verify, worker->host, line->line.batch) ||
         retained_find(worker->verify->retained, line->line.table, line->line.host_id,
                       day_of_id(line->line.id)))

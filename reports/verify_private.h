@@ -60,7 +60,9 @@ struct verify {
     struct units *units;
     struct matcher *matcher; /* while lines are compared one by one */
     struct worker *workers;
-    bool only_batches; /* refused lines, too, are read of the batches of the only host */
+    uint64_t first_id, last_id; /* rows of the slice at work */
+    bool later_slice;           /* what is no row was told and counted with the first one */
+    bool only_batches;          /* refused lines, too, are read of the batches of the only host */
     pthread_mutex_t mutex;
 };
 
@@ -85,6 +87,11 @@ void verify_host_deinit(struct verify_host *host);
 /** Do @p work for 0 .. n-1, on all workers. The first error ends it. */
 int verify_parallel(struct verify *verify, size_t n, int (*work)(struct worker *worker, size_t i),
                     struct error_text *error) MUST_CHECK;
+
+static inline bool verify_is_in_slice(const struct verify *verify, uint64_t id)
+{
+    return id >= verify->first_id && id <= verify->last_id;
+}
 
 struct verify_host *verify_find_host(const struct verify *verify, uint32_t host_id);
 

@@ -103,12 +103,15 @@ static int split_ids(struct units *units, const struct unit *of, uint64_t n_part
     MYSQL_ROW row = outcome ? NULL : mysql_fetch_row(result);
     if (outcome)
         return outcome;
-    uint64_t first = row && row[0] ? strtoull(row[0], NULL, 10) : 0;
-    uint64_t last = row && row[1] ? strtoull(row[1], NULL, 10) : 0;
+    uint64_t first = row ? number(row[0]) : 0, last = row ? number(row[1]) : 0;
+    first = first < of->first_id ? of->first_id : first;
+    last = last > of->last_id ? of->last_id : last;
+    if (first >= last)
+        return add_unit(units, of);
     uint64_t step = (last - first) / n_parts + 1;
     for (uint64_t i = 0; i < n_parts; i++) {
-        unit.first_id = i == 0 ? 0 : unit.last_id + 1;
-        unit.last_id = i + 1 == n_parts ? UINT64_MAX : first + (i + 1) * step - 1;
+        unit.first_id = i == 0 ? of->first_id : unit.last_id + 1;
+        unit.last_id = i + 1 == n_parts ? of->last_id : first + (i + 1) * step - 1;
         if (add_unit(units, &unit))
             return error_set(error, -ENOMEM, "cannot read a table: out of memory");
     }
@@ -186,7 +189,8 @@ static int add_partition(struct units *units, struct small *small, MYSQL_ROW row
     struct unit unit = {.table = catalogue_find(slice_text(row[0])),
                         .first_host = verify->first_host,
                         .last_host = verify->last_host,
-                        .last_id = UINT64_MAX};
+                        .first_id = verify->first_id,
+                        .last_id = verify->last_id};
     uint64_t n_rows = number(row[2]);
     if (unit.table == TABLE_NONE)
         return 0;

@@ -158,6 +158,12 @@ static int add_format(struct verify_host *host, uint64_t batch, unsigned format)
 
 /* --- what is told --- */
 
+static void add(const struct walk *walk, const struct difference *told)
+{
+    if (!walk->worker->verify->later_slice)
+        differences_add(walk->worker->verify->result->differences, told);
+}
+
 static void tell_batches(const struct walk *walk, uint64_t first, uint64_t last)
 {
     struct difference told = {.host_id = walk->host->host_id,
@@ -170,7 +176,7 @@ static void tell_batches(const struct walk *walk, uint64_t first, uint64_t last)
     if (last > first)
         snprintf(told.detail, sizeof(told.detail), "%" PRIu64 " batches, to %" PRIu64,
                  last - first + 1, last);
-    differences_add(walk->worker->verify->result->differences, &told);
+    add(walk, &told);
 }
 
 static void end_run(struct walk *walk)
@@ -210,7 +216,7 @@ static void tell_link(struct walk *walk, enum fault fault, uint64_t number, cons
                               .last_batch = fault == FAULT_CHAIN ? number + 1 : number,
                               .what = fault_names[fault]};
     snprintf(told.detail, sizeof(told.detail), "%s", detail);
-    differences_add(walk->worker->verify->result->differences, &told);
+    add(walk, &told);
 }
 
 /* --- the chain --- */
@@ -350,6 +356,8 @@ static int add_list(struct walk *walk, const struct stored_seal *seal)
     int outcome;
     digest_list_begin(&list, seal->digests);
     while ((outcome = digest_list_next(&list, &entry)) == DIGEST_LIST_ENTRY) {
+        if (!verify_is_in_slice(verify, entry.id))
+            continue;
         struct retained_day *day =
             retained_find(verify->retained, entry.table, walk->host->host_id, day_of_id(entry.id));
         if (day) {
@@ -372,7 +380,7 @@ static int add_list(struct walk *walk, const struct stored_seal *seal)
 
 /* Ids that have both lines in this list: the groups `end` and `insert` of a table are sorted by
  * id, and `end` comes first. */
-static int add_pairs(struct verify_host *host, struct slice digests)
+static int add_pairs(const struct verify *verify, struct verify_host *host, struct slice digests)
 {
     struct digest_list list, ends = {0};
     struct digest_entry entry, end = {.table = TABLE_NONE};
@@ -390,7 +398,8 @@ static int add_pairs(struct verify_host *host, struct slice digests)
         while (has_ends && end.id < entry.id)
             has_ends = digest_list_next(&ends, &end) == DIGEST_LIST_ENTRY &&
                        end.table == entry.table && end.verb == VERB_END;
-        if (has_ends && end.id == entry.id && number_list_add(&host->pairs[entry.table], entry.id))
+        if (has_ends && end.id == entry.id && verify_is_in_slice(verify, entry.id) &&
+            number_list_add(&host->pairs[entry.table], entry.id))
             return -ENOMEM;
     }
     return outcome;
@@ -427,10 +436,11 @@ static int take_lines(struct walk *walk, const struct stored_seal *seal)
     uint64_t number = seal->header.batch;
     if (!stored_seal_is_trusted(seal)) {
         struct retained_day *day = verify_thinned(walk->worker->verify, seal);
+        bool counts = !walk->worker->verify->later_slice;
         if (day) {
-            day->n_listed++;
+            day->n_listed += counts;
             walk->now.thinned = true;
-            walk->worker->verify->result->counts.thinned_batches++;
+            walk->worker->verify->result->counts.thinned_batches += counts;
         }
         return 0;
     }
@@ -438,7 +448,7 @@ static int take_lines(struct walk *walk, const struct stored_seal *seal)
         return 0;
     int outcome = add_format(walk->host, number, seal->header.format);
     if (!outcome)
-        outcome = add_pairs(walk->host, seal->digests);
+        outcome = add_pairs(walk->worker->verify, walk->host, seal->digests);
     return outcome ? outcome : add_list(walk, seal);
 }
 
@@ -460,9 +470,11 @@ static int take_seal(void *user, const struct stored_seal *seal)
     enum fault fault = fault_of(walk, seal);
     if (fault != FAULT_NONE)
         tell(walk, fault, number, number, seal->header.hash);
-    counts->batches++;
-    counts->signed_batches += seal->signature == SIGNATURE_GOOD;
-    counts->unsigned_batches += seal->signature == SIGNATURE_NONE;
+    if (!walk->worker->verify->later_slice) {
+        counts->batches++;
+        counts->signed_batches += seal->signature == SIGNATURE_GOOD;
+        counts->unsigned_batches += seal->signature == SIGNATURE_NONE;
+    }
     add_to_level(walk, seal, fault != FAULT_NONE);
     walk->host->newest = number;
     return take_lines(walk, seal);

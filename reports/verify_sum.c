@@ -121,6 +121,9 @@ static void tell_rejected(struct worker *worker, const struct rejected_line *lin
 static int sum_rejected(struct worker *worker, const struct rejected_line *line)
 {
     struct verify_counts *counts = &worker->verify->result->counts;
+    if (line->is_known ? !verify_is_in_slice(worker->verify, line->line.id)
+                       : worker->verify->later_slice)
+        return 0;
     worker->host = verify_find_host(worker->verify, line->line.host_id);
     enum claim claim = verify_claim(worker->host, line->line.batch);
     if (claim == CLAIM_OLDER || claim == CLAIM_EXCLUDED || claim == CLAIM_THINNED)

@@ -163,8 +163,8 @@ class Tamperer:
         return self.pick(table, n, where + (" AND schedule_id IS NULL" if table == "finding" else ""))
 
     def change(self):
-        table = self.chance.choice(self.tables)
-        column = self.chance.choice([name for name in self.columns[table] if name not in ("host_id", "id", "day")])
+        table, column = self.chance.choice([(table, name) for table in self.tables for name in self.columns[table]
+                                            if name not in ("host_id", "id", "day")])
         row = self.honest(table)
         value = self.other(table, column, row[column])
         self.update(table, row, **{column: value})

@@ -67,6 +67,8 @@ class Host:
         self.journal = self.directory / "journal"
         self.key = self.directory / "signing.key"
         self.signs = False
+        # enrolled before there were keys
+        fleet.session.run("DELETE FROM host_key WHERE host_id = %s", host_id)
 
     def register_key(self):
         """As enrolment does: the server gets the public half."""

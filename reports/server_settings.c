@@ -17,7 +17,8 @@
 #define OPTIONAL(variable) /* of a plugin that may not be there */                                 \
     "(SELECT variable_value FROM information_schema.global_variables"                              \
     " WHERE variable_name = '" variable "')"
-#define STATEMENTS_A_HOST "64"
+#define STATEMENTS_A_HOST "16"
+#define POOLED_HOSTS      "50"
 
 static const struct check {
     struct server_setting setting;
@@ -123,6 +124,12 @@ static const struct check {
                  SETTING_ADVISED},
      .found = "CONCAT(@@GLOBAL.max_prepared_stmt_count, ' for ', f.hosts, ' hosts')",
      .right = "@@GLOBAL.max_prepared_stmt_count >= f.hosts * " STATEMENTS_A_HOST                                                                                         },
+    {.setting = {"thread_handling", "thread_handling = pool-of-threads",
+                 "with a thread for each of many agents a row costs twice the CPU, and agents that "
+                 "come back together hold each other up",
+                 SETTING_ADVISED},
+     .found = "CONCAT(@@GLOBAL.thread_handling, ' for ', f.hosts, ' hosts')",
+     .right = "@@GLOBAL.thread_handling <> 'one-thread-per-connection' OR f.hosts < " POOLED_HOSTS                                                                       },
     {.setting = {"wait_timeout", "wait_timeout = 28800",
                  "a connection that is idle for less than two minutes is closed: agents connect "
                  "again and again",

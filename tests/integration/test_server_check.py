@@ -60,14 +60,18 @@ class Check(ServerTest):
                 self.assertEqual(done.stderr, "1 thing is wrong.\n" if status else "Nothing is wrong.\n")
 
     def test_hosts_need_statements(self):
-        """64 prepared statements for each host: a fleet meets the server's limit."""
-        self.assertEqual(self.check()[1]["max_prepared_stmt_count"]["level"], "ok")
-        self.root.run("INSERT INTO enrolment (name, account) SELECT CONCAT('many', seq), '' FROM seq_1_to_300")
+        """16 prepared statements for each host: a fleet meets the server's limit."""
+        rows = self.check()[1]
+        for name in ("max_prepared_stmt_count", "thread_handling"):
+            self.assertEqual(rows[name]["level"], "ok", name)
+        self.root.run("INSERT INTO enrolment (name, account) SELECT CONCAT('many', seq), '' FROM seq_1_to_1100")
         self.addCleanup(self.root.run, "DELETE FROM enrolment WHERE name LIKE 'many%'")
         rows = self.check()[1]
         self.assertEqual((rows["max_prepared_stmt_count"]["level"], rows["max_prepared_stmt_count"]["found"]),
-                         ("note", "16382 for 301 hosts"))
-        self.assertEqual(rows["max_connections"]["found"], "151 for 301 hosts")
+                         ("note", "16382 for 1101 hosts"))
+        self.assertEqual(rows["max_connections"]["found"], "151 for 1101 hosts")
+        self.assertEqual((rows["thread_handling"]["level"], rows["thread_handling"]["found"]),
+                         ("note", "one-thread-per-connection for 1101 hosts"))
 
     def test_an_event_that_is_disabled(self):
         alter = "ALTER DEFINER = vestige_maintainer@localhost EVENT vestige_reaper "

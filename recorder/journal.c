@@ -12,7 +12,6 @@
 #include "recorder/journal_start.h"
 #include "recorder/sealed_batch.h"
 
-#include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -22,7 +21,6 @@
 #define FLUSH_NS     (UINT64_C(25) * 1000000) /* half of what is promised: the write takes time */
 #define MARK_NS      (UINT64_C(1000) * 1000000)
 #define RETRY_NS     (UINT64_C(250) * 1000000)
-#define LOOK_NS      (UINT64_C(1000) * 1000000) /* for room on the disk, while there is none */
 #define SEAL_MS      1000
 #define BATCH_LINES  10000
 #define BATCH_BYTES  (4u * 1024 * 1024)
@@ -57,9 +55,6 @@ struct journal {
     uint64_t lines_since_mark;
     char last_mark[BATCH_CURSORS_SIZE];
     bool marked, urgent, stop, full;
-    bool disk_full, disk_full_told; /* lines are refused so that seals and checkpoints have room */
-    uint64_t disk_free, reserve;    /* as the thread saw them; the reserve is not for lines */
-    uint64_t looked_ns;
     size_t in_flight, unwritten; /* bytes that the thread holds; those not yet in the file */
     uint64_t open_bytes, retry_ns;
     struct checkpoint finished; /* while it is active, it waits to be written */
@@ -72,6 +67,8 @@ struct journal {
     struct journal_chunk chunk;
     size_t position, offset; /* entry and text that are to be written next */
     bool segment_written;    /* all up to `position`; its batch is to be sealed */
+    bool withheld;           /* the last of the disk was not used for lines */
+    bool last_round;         /* what is not written now is lost */
 };
 
 static uint64_t monotonic_ns(void)
@@ -110,29 +107,11 @@ static uint64_t disk_bytes(struct journal *journal)
 }
 
 /* Once full, it stays so until an eighth is free: else lines would come and go one by one. */
-static bool is_below_limit(struct journal *journal, size_t length)
+static bool has_room(struct journal *journal, size_t length)
 {
     uint64_t used = disk_bytes(journal) + length, limit = journal->options.limit_bytes;
     journal->full = used > (journal->full ? limit - limit / 8 : limit);
     return !journal->full;
-}
-
-/* Lines that were taken and are not yet written need room, too. */
-static bool is_disk_free(struct journal *journal, size_t length)
-{
-    uint64_t waiting = journal->unwritten + journal_chunk_bytes(&journal->pending) + length;
-    uint64_t reserve = journal->reserve * (journal->disk_full ? 2 : 1);
-    bool was_full = journal->disk_full;
-    journal->disk_full = journal->disk_free < waiting + reserve;
-    if (journal->disk_full && !was_full)
-        pthread_cond_signal(&journal->wake);
-    return !journal->disk_full;
-}
-
-static bool has_room(struct journal *journal, size_t length)
-{
-    bool below = is_below_limit(journal, length);
-    return is_disk_free(journal, length) && below;
 }
 
 /* A line that is large beside the bound may pass it, one at a time: it is legal. */
@@ -340,9 +319,9 @@ static uint64_t due_ns(const struct journal *journal)
     if (journal->urgent ||
         (journal->finished.active && journal->finished.covers <= journal->chain.last))
         return 0;
-    uint64_t due = journal->disk_full ? journal->looked_ns + LOOK_NS : NEVER;
+    uint64_t due = NEVER;
     if (journal_chunk_entries(&journal->pending))
-        due = earlier(due, journal->line_ns + FLUSH_NS);
+        due = journal->line_ns + FLUSH_NS;
     if (journal->pending.has_mark)
         due = earlier(due, journal->mark_ns + MARK_NS);
     if (journal->batch_lines)
@@ -380,34 +359,11 @@ static void take(struct journal *journal)
     journal->urgent = false;
 }
 
-struct room {
-    uint64_t free_bytes, reserve;
-};
-
-/* Where the disk does not tell, lines are written until it refuses them. */
-static struct room look_at_disk(const struct journal *journal)
-{
-    struct room room;
-    if (journal_directory_room(journal->directory, &room.free_bytes, &room.reserve) != 0)
-        return (struct room){UINT64_MAX / 2, 0};
-    return room;
-}
-
-/* The lock is held. */
-static void set_room(struct journal *journal, struct room room)
-{
-    journal->disk_free = room.free_bytes;
-    journal->reserve = room.reserve;
-    journal->looked_ns = monotonic_ns();
-}
-
 /* What is counted against the limit moves from memory to the open file, and from there to the
  * shelf: it is taken off the one before it is put on the other, so that it never counts twice. */
 static void note_progress(struct journal *journal)
 {
-    struct room room = look_at_disk(journal);
     pthread_mutex_lock(&journal->lock);
-    set_room(journal, room);
     journal->unwritten = journal_chunk_bytes(&journal->chunk) - journal->offset;
     journal->open_bytes = open_batch_bytes(journal->batch);
     pthread_mutex_unlock(&journal->lock);
@@ -427,6 +383,21 @@ static int seal(struct journal *journal)
     return 0;
 }
 
+/* Lines leave a reserve of the disk: a shipped batch goes only with a checkpoint, for which the
+ * open batch has to be sealed, so a journal that has filled its disk could never be emptied without
+ * one. When something is shipped the reserve is there to be used: a checkpoint will give it back.
+ */
+static bool is_withheld(struct journal *journal, size_t length)
+{
+    uint64_t free_bytes, reserve;
+    if (length == 0 || journal->last_round || journal_shelf_has_shipped(journal->shelf) ||
+        journal_directory_room(journal->directory, &free_bytes, &reserve) != 0)
+        journal->withheld = false;
+    else
+        journal->withheld = free_bytes < length + reserve * (journal->withheld ? 2 : 1);
+    return journal->withheld;
+}
+
 /* Write and seal up to the end of the next batch, or of the chunk. */
 static int write_segment(struct journal *journal)
 {
@@ -435,6 +406,8 @@ static int write_segment(struct journal *journal)
     if (!journal->segment_written) {
         for (; to < n && journal_chunk_entry(chunk, to)->length; to++)
             length += journal_chunk_entry(chunk, to)->length;
+        if (is_withheld(journal, length))
+            return -ENOSPC;
         int error = open_batch_write(journal->batch, chunk, journal->position, to, journal->offset);
         if (error)
             return error;
@@ -540,22 +513,6 @@ static void update_due(struct journal *journal)
     atomic_store_explicit(&journal->due, due, memory_order_relaxed);
 }
 
-/* Say once that the disk has no room for lines, and once that it has again; the lock is held. */
-static void note_disk(struct journal *journal)
-{
-    const char *path = journal_directory_path(journal->directory);
-    if (journal->disk_full)
-        is_disk_free(journal, 0);
-    if (journal->disk_full && !journal->disk_full_told)
-        log_warning("journal",
-                    "%s: its filesystem has %" PRIu64 " KiB free; lines are refused and counted as "
-                    "lost, so that what is written can still be sealed: make room",
-                    path, journal->disk_free / 1024);
-    else if (!journal->disk_full && journal->disk_full_told)
-        log_notice("journal", "%s: its filesystem has room again", path);
-    journal->disk_full_told = journal->disk_full;
-}
-
 /* Say once that writing fails, and once that it goes on; the lock is held. */
 static void note_result(struct journal *journal, int error)
 {
@@ -614,16 +571,14 @@ static void *run(void *user)
     do {
         wait_until_due(journal);
         take(journal);
+        journal->last_round = journal->stop;
         pthread_mutex_unlock(&journal->lock);
         error = write_chunk(journal);
         if (!error)
             error = finish_checkpoint(journal);
         update_due(journal);
-        struct room room = look_at_disk(journal);
         pthread_mutex_lock(&journal->lock);
         note_result(journal, error);
-        set_room(journal, room);
-        note_disk(journal);
         done = is_done(journal, error);
     } while (!done);
     pthread_mutex_unlock(&journal->lock);
@@ -683,7 +638,6 @@ static int open_all(struct journal *journal, const struct journal_options *optio
     if (journal->options.limit_bytes == 0)
         journal->options.limit_bytes = journal_directory_default_limit(journal->directory);
     journal->next_batch = journal->chain.last + 1;
-    set_room(journal, look_at_disk(journal));
     update_due(journal);
     result = open_batch_new(&journal->batch, journal->directory, &journal->chain);
     if (!result)
@@ -751,7 +705,6 @@ static uint64_t first_time_us(struct journal *journal, uint64_t batch)
 void journal_get_status(struct journal *journal, struct journal_status *status)
 {
     struct journal_shelf_status shelf;
-    const char *directory = journal_directory_path(journal->directory);
     journal_shelf_get_status(journal->shelf, &shelf);
     *status = (struct journal_status){
         .limit_bytes = journal->options.limit_bytes,
@@ -761,14 +714,11 @@ void journal_get_status(struct journal *journal, struct journal_status *status)
         .oldest_us = first_time_us(journal, shelf.first_unshipped),
     };
     pthread_mutex_lock(&journal->lock);
-    if (journal->full || journal->disk_full)
+    if (journal->full)
         has_room(journal, 0); /* a full journal is found to have room when it is asked */
     status->full = journal->full;
     status->bytes = journal_shelf_bytes(journal->shelf) + journal->open_bytes;
     memcpy(status->error, journal->error, sizeof(status->error));
-    if (journal->disk_full && !journal->error[0])
-        snprintf(status->error, sizeof(status->error), "%s: takes no lines: %s", directory,
-                 strerror(ENOSPC));
     pthread_mutex_unlock(&journal->lock);
 }
 

@@ -87,6 +87,16 @@ uint64_t journal_shelf_first(struct journal_shelf *shelf)
     return first;
 }
 
+bool journal_shelf_has_shipped(struct journal_shelf *shelf)
+{
+    const struct journal_shelf_status *status = &shelf->status;
+    pthread_mutex_lock(&shelf->lock);
+    uint64_t end = status->first_unshipped ? status->first_unshipped : status->last;
+    bool has = shelf->first && shelf->first < end;
+    pthread_mutex_unlock(&shelf->lock);
+    return has;
+}
+
 void journal_shelf_sealed(struct journal_shelf *shelf, uint64_t batch, uint64_t bytes)
 {
     struct journal_shelf_status *status = &shelf->status;

@@ -26,6 +26,8 @@ void journal_shelf_get_status(struct journal_shelf *shelf, struct journal_shelf_
 uint64_t journal_shelf_bytes(const struct journal_shelf *shelf);
 /** The smallest number that is on the disk, shipped ones included; 0: none. */
 uint64_t journal_shelf_first(struct journal_shelf *shelf);
+/** Whether there are shipped batches that the next checkpoint will remove. */
+bool journal_shelf_has_shipped(struct journal_shelf *shelf);
 /** A batch was sealed. */
 void journal_shelf_sealed(struct journal_shelf *shelf, uint64_t batch, uint64_t bytes);
 /** A batch is in the database. Returns 0 (also when it was known), or a negative errno. */

@@ -39,7 +39,7 @@ struct shipper_status {
     uint64_t last_shipped; /* batch; 0: none by this run */
     uint64_t n_waiting;
     bool connected;
-    bool is_clear; /* the connection is not encrypted */
+    bool is_clear;            /* the connection is not encrypted */
     int64_t server_offset_us; /* server's clock minus ours as they are now; read from it at
                                  connecting, and at least once a minute */
     int64_t server_boot_us;   /* server's clock minus our boot clock: our wall clock is not in it */

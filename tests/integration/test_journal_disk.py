@@ -49,6 +49,9 @@ class DiskTest(unittest.TestCase):
     def wait_for_error(self, words):
         return wait_for(lambda: words in (error := self.error()) and error, 30, f"'{words}' in the status")
 
+    def wait_for_status(self, what, condition, seconds=60):
+        return wait_for(lambda: condition(status := self.load.status()) and status, seconds, what, 0.05)
+
     def wait_for_no_error(self):
         wait_for(lambda: not self.error(), 30, "the status has no error")
 
@@ -83,19 +86,19 @@ class Full(DiskTest):
 
     def test_the_journal_fills_it(self):
         """What is shipped then goes only when the rest has been sealed and a checkpoint written."""
-        self.mount("-t", "tmpfs", "-o", "size=4m", "none")
+        self.mount("-t", "tmpfs", "-o", "size=8m", "none")
         SERVER.stop()
         self.load.start("--limit", 1 << 30, "--buffer", 262144, *QUICK)
-        while "takes no lines: No space left on device" not in self.error():
-            self.load.command("batches", 10, 500)
-            self.assertLess(self.load.made(), 1000000)
-            time.sleep(0.1)
-        self.load.command("batches", 10, 500)
-        status = self.load.status()
-        self.assertGreater(status.lines_refused, 1000)
+        self.load.command("batches", 300, 500)
+        self.load.command("rate", 20000)
+        self.wait_for_error("cannot be written: No space left on device")
+        refused = self.load.status().lines_refused
+        status = self.wait_for_status("lines are refused",
+                                      lambda status: status.lines_refused > refused + 5000)
         self.assertEqual(0, status.journal_full)
         disk = os.statvfs(self.disk)
-        self.assertLess(disk.f_bavail * disk.f_frsize, 512 * 1024)
+        self.assertTrue(200000 < disk.f_bavail * disk.f_frsize < 1100000, disk)
+        self.load.command("rate", 1000)
         SERVER.start()
         self.wait_for_no_error()
         self.load.command("batches", 10, 500)

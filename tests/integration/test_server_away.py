@@ -182,7 +182,7 @@ class Hour(AwayTest):
         self.assertEqual((0, 0), (status.lines_refused, status.connected), status.text)
         self.assertIn("is the server running", status.error)
         grown = load.memory_kib() - memory
-        self.assertLess(grown, 2048)
+        self.assertLess(grown, 4096)
         made, shipping = time.monotonic() - started, time.monotonic()
         SERVER.start()
         self.assertEqual(0, self.assert_exact(load, 300))
@@ -193,16 +193,19 @@ class Hour(AwayTest):
     def test_the_limit_keeps_the_oldest_and_counts_the_newest(self):
         load = self.load()
         SERVER.stop()
-        load.start("--limit", 2 * MIB, "--checkpoint", 300, *QUICK)
-        while not (status := load.command("batches", 10, 500) and load.status()).journal_full:
+        load.start("--limit", 8 * MIB, "--checkpoint", 300, *QUICK)
+        while not load.status().lines_refused:  # what waits in memory counts, so it comes and goes at first
+            load.command("batches", 10, 500)
             self.assertLess(load.made(), 1000000)
         kept = load.made()
         load.command("batches", 100, 500)
         status = load.status()
         self.assertEqual(1, status.first_batch, "the oldest batch is not the first")
         self.assertGreater(status.lines_refused, 25000)
-        self.assertLessEqual(status.journal_bytes, 2 * MIB + 65536)
+        self.assertLessEqual(status.journal_bytes, 8 * MIB + 65536)
+        self.assertGreater(status.journal_bytes, 5 * MIB)
         SERVER.start()
+        wait_for(lambda: load.status().waiting == 0, 60, "all is shipped")
         wait_for(lambda: not load.status().journal_full, 60, "there is room again")
         load.command("batches", 2, 500)
         made = load.made()

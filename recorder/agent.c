@@ -6,6 +6,7 @@
 #include "core/cleanup.h"
 #include "core/evidence_text.h"
 #include "core/log.h"
+#include "core/thread_rights.h"
 #include "recorder/agent_guard.h"
 #include "recorder/agent_sources.h"
 #include "recorder/agent_sync.h"
@@ -48,6 +49,7 @@ enum {
 struct agent {
     const struct config *config;
     const char *record_directory, *own_directory;
+    bool own_given; /* by `vestige standalone`, which says itself who the agent is */
     struct counters counters;
     struct host_facts host;
     struct buffer host_row; /* as the tracker was told last */
@@ -190,6 +192,16 @@ static int check_paths(const struct agent *agent, struct error_text *error)
     if (!result)
         result = make_directory(agent->config->state_directory, error);
     return result ? result : shipper_check_option_file(agent->config->defaults_file, error);
+}
+
+static int become_user(const struct agent *agent, struct error_text *error)
+{
+    struct privilege_options options = {.user = agent->config->user,
+                                        .state_directory = agent->config->state_directory,
+                                        .defaults_file = agent->config->defaults_file,
+                                        .record_directory = agent->record_directory,
+                                        .warn_of_root = !agent->own_given};
+    return privilege_become(&options, error);
 }
 
 static int open_journal(struct agent *agent, struct error_text *error)
@@ -391,6 +403,7 @@ static void *run_tracker(void *user)
     struct agent *agent = user;
     struct gulp *gulp;
     int outcome;
+    thread_begin("tracker");
     while ((outcome = gulp_queue_take(agent->queue, &gulp, 1000)) != GULP_QUEUE_CLOSED) {
         if (outcome != GULP_QUEUE_GULP)
             continue;
@@ -663,8 +676,11 @@ static int start(struct agent *agent, struct error_text *error)
         result = error_set(error, -ENOENT, "cannot read the boot id from /proc; is it mounted?");
     if (!result)
         result = check_paths(agent, error);
+    if (!result)
+        result = become_user(agent, error);
     if (!result && audit)
-        result = agent_guard_start(&agent->guard, agent->config->state_directory, error);
+        result = agent_guard_start(&agent->guard, agent->config->state_directory,
+                                   system_calls_mode(agent->config->seccomp), error);
     if (!result)
         result = open_journal(agent, error);
     if (!result)
@@ -672,7 +688,8 @@ static int start(struct agent *agent, struct error_text *error)
     if (!result)
         result = open_sources(agent, error);
     if (!result)
-        result = privilege_drop(error);
+        result =
+            privilege_drop("vestiged", system_calls_mode(agent->config->seccomp), false, error);
     if (!result)
         result = start_tracker(agent, error);
     if (!result)
@@ -732,6 +749,7 @@ int agent_run(const struct agent_options *options, struct error_text *error)
                           .own_directory = options->own_directory
                                                ? options->own_directory
                                                : options->config->state_directory,
+                          .own_given = options->own_directory != NULL,
                           .wake_fd = -1,
                           .signal_fd = -1,
                           .clock_offset_ns = INT64_MIN};

@@ -1,6 +1,7 @@
 #pragma once
 /* The process that puts audit back when the agent is killed; see collectors/audit/audit_guard.h. */
 #include "core/error.h"
+#include "recorder/privilege.h"
 
 #include <sys/types.h>
 
@@ -11,7 +12,7 @@ struct agent_guard {
 
 /** To be called with signals blocked, before there are threads. */
 int agent_guard_start(struct agent_guard *guard, const char *state_directory,
-                      struct error_text *error) MUST_CHECK;
+                      enum system_calls_mode mode, struct error_text *error) MUST_CHECK;
 /** Wait until the guard of a run before has ended. Without a guard nothing happens. */
 int agent_guard_wait(const struct agent_guard *guard, struct error_text *error) MUST_CHECK;
 /** What the sources changed has been undone: end it. */

@@ -7,6 +7,7 @@
 
 #include "core/gulp.h"
 #include "core/log.h"
+#include "core/thread_rights.h"
 #include "recorder/batch_writer.h"
 #include "recorder/journal_restore.h"
 #include "recorder/journal_start.h"
@@ -547,6 +548,7 @@ static void *run(void *user)
     struct journal *journal = user;
     bool done;
     int error;
+    thread_begin("journal");
     pthread_mutex_lock(&journal->lock);
     do {
         wait_until_due(journal);

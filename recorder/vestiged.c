@@ -19,23 +19,24 @@ static const char documentation[] =
     "meaning.\n\nExit status: 0 it ended in order; 2 something is wrong, and the last line says "
     "what.";
 
-enum { OPTION_RECORD = 256, OPTION_REPLAY, OPTION_CHECK, OPTION_DUMP };
+enum { OPTION_RECORD = 256, OPTION_REPLAY, OPTION_CHECK, OPTION_DUMP, OPTION_USER };
 
 static const struct argp_option options[] = {
     {"config",                   'c', "FILE", 0, "Read this configuration", 0},
     {"state",                    's', "DIR", 0, "Keep journal and state here, whatever the configuration says", 0},
     {"own", 'o', "DIR", 0,
      "Files below DIR are the recorder's own, and not recorded; else the state directory", 0},
-    {"record",                          OPTION_RECORD, "DIR", 0, "Also write every raw message, with its time, to DIR", 1},
-    {"replay",    OPTION_REPLAY, "DIR", 0,
+    {"user",                          OPTION_USER, "NAME", 0, "Become this system user, whatever the configuration says", 0},
+    {"record",    OPTION_RECORD, "DIR", 0, "Also write every raw message, with its time, to DIR", 1},
+    {"replay",                         OPTION_REPLAY, "DIR", 0,
      "Feed a recording to the tracker and print the lines that it makes; needs no privilege", 1},
     {"check-config",                         OPTION_CHECK, NULL, 0, "Read the configuration, say whether it is right", 2},
-    {"dump-config",                         OPTION_DUMP, NULL, 0, "Print the configuration in effect", 2},
-    {0                     },
+    {"dump-config",                      OPTION_DUMP, NULL, 0, "Print the configuration in effect", 2},
+    {0                    },
 };
 
 struct arguments {
-    const char *config, *state, *own, *record, *replay;
+    const char *config, *state, *own, *record, *replay, *user;
     bool check, dump;
 };
 
@@ -51,6 +52,9 @@ static error_t parse(int key, char *value, struct argp_state *state)
         return 0;
     case 'o':
         arguments->own = value;
+        return 0;
+    case OPTION_USER:
+        arguments->user = value;
         return 0;
     case OPTION_RECORD:
         arguments->record = value;
@@ -86,6 +90,11 @@ static int load_config(struct config **configp, const struct arguments *argument
     if (result)
         return result;
     struct config *config = *configp;
+    if (arguments->user && strlen(arguments->user) >= sizeof(config->user))
+        return error_set(error, -ENAMETOOLONG, "--user %.40s...: the name is too long",
+                         arguments->user);
+    if (arguments->user)
+        strcpy(config->user, arguments->user);
     if (!arguments->state)
         return 0;
     if (strlen(arguments->state) >= sizeof(config->state_directory))

@@ -195,9 +195,7 @@ static int open_all(struct source *source, const struct source_options *options,
         return error_set(error, -EOPNOTSUPP, "fanotify: no filesystem can be watched: %.*s",
                          (int)source->filesystems.note.length,
                          (const char *)source->filesystems.note.data);
-    return source_thread_new(&source->thread, "fanotify",
-                             THREAD_READS_FILES | THREAD_READS_PROCESSES | THREAD_ADMINISTRATES,
-                             run, source, error);
+    return source_thread_new(&source->thread, "fanotify", run, source, error);
 }
 
 static struct source *source_free(struct source *source)

@@ -13,6 +13,7 @@ import contextlib
 import ctypes
 import json
 import os
+import pwd
 import re
 import shlex
 import shutil
@@ -33,6 +34,8 @@ ACTOR = os.environ.get("VESTIGE_ACTOR", "")
 VESTIGE = os.path.join(BIN, "vestige")
 VESTIGED = os.path.join(BIN, "vestiged")
 LIBC = ctypes.CDLL(None, use_errno=True)
+# Whom the agents of tests become: a user of every Debian, who owns nothing.
+AGENT_USER = os.environ.get("VESTIGE_TEST_USER", "games")
 
 
 class Timeout(AssertionError):
@@ -49,6 +52,15 @@ def wait_for(condition, seconds, what, interval=0.02):
         if time.monotonic() > deadline:
             raise Timeout(f"{what}: not within {seconds} s")
         time.sleep(interval)
+
+
+def test_directory():
+    """A new directory of root's, which the agent's user can pass through, and nobody else."""
+    directory = tempfile.mkdtemp(prefix="vestige-test-")
+    if AGENT_USER:
+        os.chown(directory, 0, pwd.getpwnam(AGENT_USER).pw_gid)
+        os.chmod(directory, 0o710)
+    return directory
 
 
 def run(*command, check=True, **options):
@@ -234,7 +246,7 @@ class Standalone:
     """`vestige standalone` in a directory of its own."""
 
     def __init__(self):
-        self.directory = tempfile.mkdtemp(prefix="vestige-test-")
+        self.directory = test_directory()
         self.state = os.path.join(self.directory, "state")
         self.log = os.path.join(self.directory, "standalone.log")
         self.process = None

@@ -688,14 +688,14 @@ static int start(struct agent *agent, struct error_text *error)
     if (!result)
         result = open_sources(agent, error);
     if (!result)
-        result =
-            privilege_drop("vestiged", system_calls_mode(agent->config->seccomp), false, error);
-    if (!result)
         result = start_tracker(agent, error);
     if (!result)
         result = start_queue(agent, error);
     if (!result)
         result = start_threads(agent, error);
+    if (!result)
+        result =
+            privilege_drop("vestiged", system_calls_mode(agent->config->seccomp), false, error);
     if (!result)
         result = start_control(agent, error);
     /* Threads that the agent began while it was read in /proc could not be told from those before.

@@ -73,7 +73,8 @@ static DIR *list(int directory)
 
 static bool is_entry(const struct dirent *entry)
 {
-    return strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
+    return strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
+           strcmp(entry->d_name, "lost+found") != 0;
 }
 
 static bool is_empty(int directory)

@@ -81,6 +81,12 @@ struct filter {
     int result; /* of the first rule that failed */
 };
 
+static inline void release(struct filter *filter)
+{
+    if (filter->context)
+        seccomp_release(filter->context);
+}
+
 #define N(array) (sizeof(array) / sizeof((array)[0]))
 
 static void add(struct filter *filter, uint32_t action, const char *name,
@@ -92,6 +98,11 @@ static void add(struct filter *filter, uint32_t action, const char *name,
     int r = seccomp_rule_add_array(filter->context, action, call, n, arguments);
     if (r < 0 && r != -EACCES) /* EACCES: it is what happens anyhow */
         filter->result = r;
+}
+
+static void allow(struct filter *filter, const char *name)
+{
+    add(filter, SCMP_ACT_ALLOW, name, NULL, 0);
 }
 
 static void allow_when(struct filter *filter, const char *name, struct scmp_arg_cmp argument)
@@ -138,7 +149,7 @@ static void add_processes(struct filter *filter, bool guard)
                           CLONE_NEWUTS | CLONE_NEWCGROUP;
     if (!guard)
         allow_when(filter, "clone", SCMP_A0(SCMP_CMP_MASKED_EQ, namespaces | THREAD, THREAD));
-    add(filter, SCMP_ACT_ERRNO(ENOSYS), "clone3", NULL, 0);
+    allow(filter, "clone3");
     if (!guard) /* the threads of sock_diag */
         allow_when(filter, "setns", SCMP_A1(SCMP_CMP_MASKED_EQ, UINT32_MAX, CLONE_NEWNET));
     allow_when(filter, "kill", SCMP_A1(SCMP_CMP_MASKED_EQ, UINT32_MAX, 0)); /* is it there? */
@@ -160,15 +171,32 @@ static void add_controls(struct filter *filter)
     allow_values(filter, "bpf", 0, of_bpf, N(of_bpf));
 }
 
-static int build(struct filter *filter, bool guard)
+static int begin(struct filter *filter, uint32_t action, bool records)
 {
-    /* All threads, no call of another architecture, records in audit, and a binary search. */
-    if (seccomp_attr_set(filter->context, SCMP_FLTATR_CTL_TSYNC, 1) < 0 ||
-        seccomp_attr_set(filter->context, SCMP_FLTATR_CTL_LOG, 1) < 0)
-        return -ENOTSUP;
+    filter->context = seccomp_init(action);
+    return !filter->context || seccomp_attr_set(filter->context, SCMP_FLTATR_CTL_TSYNC, 1) < 0 ||
+                   seccomp_attr_set(filter->context, SCMP_FLTATR_CTL_LOG, records) < 0
+               ? -ENOMEM
+               : 0;
+}
+
+static int load_first(struct filter *filter)
+{
+    int r = begin(filter, SCMP_ACT_ALLOW, false);
+    if (r < 0)
+        return r;
+    add(filter, SCMP_ACT_ERRNO(ENOSYS), "clone3", NULL, 0);
+    return filter->result < 0 ? filter->result : seccomp_load(filter->context);
+}
+
+static int load_second(struct filter *filter, bool guard)
+{
+    int r = begin(filter, filter->refuse, true);
+    if (r < 0)
+        return r;
     seccomp_attr_set(filter->context, SCMP_FLTATR_CTL_OPTIMIZE, 2); /* only faster */
     for (size_t i = 0; i < N(allowed); i++)
-        add(filter, SCMP_ACT_ALLOW, allowed[i], NULL, 0);
+        allow(filter, allowed[i]);
     for (size_t i = 0; i < N(deadly); i++)
         add(filter, filter->end, deadly[i], NULL, 0);
     add_memory(filter);
@@ -185,18 +213,21 @@ enum system_calls_mode system_calls_mode(const char *word)
                                   : SYSTEM_CALLS_ON;
 }
 
-int system_calls_restrict(enum system_calls_mode mode, bool guard, struct error_text *error)
+static int load(enum system_calls_mode mode, bool guard)
 {
     bool log = mode == SYSTEM_CALLS_LOG;
-    struct filter filter = {.refuse = log ? SCMP_ACT_LOG : SCMP_ACT_ERRNO(ENOSYS),
-                            .end = log ? SCMP_ACT_LOG : SCMP_ACT_KILL_PROCESS};
+    struct filter first CLEANUP(release) = {0};
+    struct filter second CLEANUP(release) = {.refuse = log ? SCMP_ACT_LOG : SCMP_ACT_ERRNO(ENOSYS),
+                                             .end = log ? SCMP_ACT_LOG : SCMP_ACT_KILL_PROCESS};
+    int r = load_first(&first);
+    return r < 0 ? r : load_second(&second, guard);
+}
+
+int system_calls_restrict(enum system_calls_mode mode, bool guard, struct error_text *error)
+{
     if (mode == SYSTEM_CALLS_OFF || SYSTEM_CALLS_SANITIZED)
         return 0;
-    filter.context = seccomp_init(filter.refuse);
-    if (!filter.context)
-        return error_set(error, -ENOMEM, "cannot make a filter of system calls: out of memory");
-    int r = build(&filter, guard);
-    seccomp_release(filter.context);
+    int r = load(mode, guard);
     return r < 0
                ? error_set(error, r,
                            "cannot filter system calls: %s; seccomp = off in section [agent] does "

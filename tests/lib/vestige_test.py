@@ -262,6 +262,8 @@ class Standalone:
     def start(self, *options, prefix=(), seconds=120):
         """Start, and return when it records (or serves, with --no-agent)."""
         records = "--no-agent" not in options
+        if AGENT_USER and records and "--user" not in options:
+            options = ("--user", AGENT_USER, *options)
         with open(self.log, "ab") as log:
             offset = log.tell()
             self.process = subprocess.Popen(
@@ -269,6 +271,11 @@ class Standalone:
                 stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
                 start_new_session=True)
         self.wait_for_line("recording this host" if records else "without recording", offset, seconds)
+        if AGENT_USER and not records: # an agent alone is to reach the server
+            group = pwd.getpwnam(AGENT_USER).pw_gid
+            for path, mode in ((self.state, 0o711), (self.path("run"), 0o750)):
+                os.chown(path, -1, group)
+                os.chmod(path, mode)
         self.agent_pid = self.child("vestiged") if records else None
         self.database_pid = self.child("mariadbd")
 

@@ -19,6 +19,7 @@
 #include "recorder/tracker.h"
 #include "recorder/unaudited.h"
 
+#include "collectors/fanotify/fanotify_group.h"
 #include "collectors/fanotify/fanotify_source.h"
 #include "collectors/procfs/names_source.h"
 #include "collectors/procfs/proc_source.h"
@@ -57,6 +58,7 @@ struct agent {
     struct journal_recovery recovery;
     struct agent_guard guard;
     struct agent_sources sources;
+    struct fanotify_group fanotify_group; /* until its source takes it over */
     struct tracker *tracker;
     struct gulp_queue *queue;
     struct reader *reader;
@@ -194,6 +196,15 @@ static int check_paths(const struct agent *agent, struct error_text *error)
     return result ? result : shipper_check_option_file(agent->config->defaults_file, error);
 }
 
+/* What root alone can do for a source. Why it cannot, the source will say. */
+static void prepare_sources(struct agent *agent)
+{
+    struct error_text reason;
+    if (agent_sources_want(agent->config, SOURCE_FANOTIFY) &&
+        fanotify_group_init(&agent->fanotify_group, &reason) < 0)
+        log_debug("fanotify", "not made yet: %s", reason.text);
+}
+
 static int become_user(const struct agent *agent, struct error_text *error)
 {
     struct privilege_options options = {.user = agent->config->user,
@@ -249,6 +260,7 @@ static int open_sources(struct agent *agent, struct error_text *error)
         .files_trees = agent->config->files_trees,
         .files_scan_interval_s = agent->config->files_scan_interval_s,
         .own_directory = agent->own_directory,
+        .fanotify_group = &agent->fanotify_group,
         .accounts_directory = agent->config->accounts_directory,
         .utmp_path = agent->config->sessions_utmp,
         .wtmp_path = agent->config->sessions_wtmp,
@@ -677,10 +689,13 @@ static int start(struct agent *agent, struct error_text *error)
     if (!result)
         result = check_paths(agent, error);
     if (!result)
+        prepare_sources(agent);
+    if (!result)
         result = become_user(agent, error);
     if (!result && audit)
         result = agent_guard_start(&agent->guard, agent->config->state_directory,
-                                   system_calls_mode(agent->config->seccomp), error);
+                                   system_calls_mode(agent->config->seccomp),
+                                   agent->fanotify_group.fd, error);
     if (!result)
         result = open_journal(agent, error);
     if (!result)
@@ -726,6 +741,7 @@ static void stop(struct agent *agent)
     if (agent->tracker_running)
         pthread_join(agent->tracker_thread, NULL);
     agent_sources_close(&agent->sources);
+    fanotify_group_deinit(&agent->fanotify_group);
     agent_guard_stop(&agent->guard);
     ship_rest(agent);
     agent->shipper = shipper_free(agent->shipper, 0);
@@ -750,6 +766,7 @@ int agent_run(const struct agent_options *options, struct error_text *error)
                                                ? options->own_directory
                                                : options->config->state_directory,
                           .own_given = options->own_directory != NULL,
+                          .fanotify_group = FANOTIFY_GROUP_NULL,
                           .wake_fd = -1,
                           .signal_fd = -1,
                           .clock_offset_ns = INT64_MIN};

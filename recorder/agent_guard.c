@@ -3,6 +3,7 @@
 #include "recorder/agent_guard.h"
 
 #include "collectors/audit/audit_guard.h"
+#include "core/cleanup.h"
 #include "core/log.h"
 
 #include <stdint.h>
@@ -24,7 +25,7 @@ static _Noreturn void run(int channel, const char *state_directory, enum system_
 }
 
 int agent_guard_start(struct agent_guard *guard, const char *state_directory,
-                      enum system_calls_mode mode, struct error_text *error)
+                      enum system_calls_mode mode, int not_kept, struct error_text *error)
 {
     int pair[2];
     uint32_t agent_pid = (uint32_t)getpid();
@@ -39,6 +40,7 @@ int agent_guard_start(struct agent_guard *guard, const char *state_directory,
     }
     if (pid == 0) {
         close(pair[0]);
+        cleanup_close(&not_kept);
         run(pair[1], state_directory, mode, agent_pid);
     }
     close(pair[1]);

@@ -126,7 +126,7 @@ class TestDevices(DeviceTest):
         with open(path, "wb") as log:
             self.stick = subprocess.Popen(
                 ["umockdev-wrapper", "/usr/bin/python3", "-B", STICK, VESTIGED, "--config",
-                 self.vestige.path("vestiged.conf")],
+                 self.vestige.path("vestiged.conf"), "--user", ""], # the testbed is root's alone
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True)
 
         def records():

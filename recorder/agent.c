@@ -440,8 +440,9 @@ static void append_status(void *user, struct buffer *out)
     uint64_t lag_us = shipper.n_waiting && journal.oldest_us && now_us > journal.oldest_us
                           ? now_us - journal.oldest_us
                           : 0;
-    buffer_printf(out, "host_id %" PRIu64 "\npid %d\nboot_id %s\n", agent->config->host_id,
-                  (int)getpid(), agent->host.boot_id);
+    buffer_printf(out, "host_id %" PRIu64 "\npid %d\nboot_id %s\nseccomp %s\n",
+                  agent->config->host_id, (int)getpid(), agent->host.boot_id,
+                  SYSTEM_CALLS_SANITIZED ? "off" : agent->config->seccomp);
     buffer_printf(out,
                   "lag_ms %" PRIu64 "\nbatches_waiting %" PRIu64 "\nlast_shipped %" PRIu64
                   "\nserver_connected %d\n",

@@ -122,11 +122,13 @@ class TestDevices(DeviceTest):
         self.vestige.configure(taskstats={"mode": "off"})
         self.vestige.start("--no-agent")
         self.addCleanup(self.restart)
+        for name in ("agent", "agent/journal", "agent/accounts.key", "agent.cnf"):
+            os.chown(self.vestige.path(name), 0, 0)  # the testbed is root's alone, and so is the agent
         path = os.path.join(self.vestige.directory, "stick.log")
         with open(path, "wb") as log:
             self.stick = subprocess.Popen(
                 ["umockdev-wrapper", "/usr/bin/python3", "-B", STICK, VESTIGED, "--config",
-                 self.vestige.path("vestiged.conf"), "--user", ""], # the testbed is root's alone
+                 self.vestige.path("vestiged.conf"), "--user", ""],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True)
 
         def records():

@@ -46,6 +46,7 @@ enum {
     CONTROL_PATH_SIZE = CONFIG_PATH_SIZE + 16,
     HOST_LOOK_S = 5
 };
+#define STUCK_NS UINT64_C(60000000000)
 
 struct agent {
     const struct config *config;
@@ -72,6 +73,8 @@ struct agent {
     _Atomic int64_t
         clock_offset_ns; /* the tracker's real time minus boot time; INT64_MIN: not set */
     pthread_t tracker_thread;
+    _Atomic uint64_t
+        tracker_beat_ns; /* when it was seen to do something, or to have nothing to do */
     bool tracker_running;
     int wake_fd, signal_fd;
     unsigned seconds; /* ticks of one */
@@ -417,6 +420,7 @@ static void *run_tracker(void *user)
     int outcome;
     thread_begin("tracker");
     while ((outcome = gulp_queue_take(agent->queue, &gulp, 1000)) != GULP_QUEUE_CLOSED) {
+        atomic_store(&agent->tracker_beat_ns, clock_boot_ns());
         if (outcome != GULP_QUEUE_GULP)
             continue;
         if (agent->recording && recording_writer_add(agent->recording, gulp) != 0)
@@ -598,6 +602,7 @@ static int start_threads(struct agent *agent, struct error_text *error)
     result = reader_start(&agent->reader, &reader, error);
     if (result)
         return result;
+    atomic_store(&agent->tracker_beat_ns, clock_boot_ns());
     result = -pthread_create(&agent->tracker_thread, NULL, run_tracker, agent);
     agent->tracker_running = result == 0;
     return result ? error_set(error, result, "cannot start a thread: %s", strerror(-result)) : 0;
@@ -627,6 +632,14 @@ static void look_at_host(struct agent *agent)
     buffer_append_slice(&agent->host_row, buffer_slice(&row));
 }
 
+/* What is heard becomes rows, and rows become files. A server that is away is no matter of life. */
+static bool makes_progress(const struct agent *agent)
+{
+    uint64_t beat = atomic_load(&agent->tracker_beat_ns), now = clock_boot_ns();
+    uint64_t idle = now > beat ? now - beat : 0;
+    return idle < STUCK_NS && journal_writes_for_ns(agent->journal) < STUCK_NS;
+}
+
 /* Every second: the server's clock for the tracker, life for the watchdog, now and then the host.
  */
 static void second_tick(struct agent *agent)
@@ -638,7 +651,8 @@ static void second_tick(struct agent *agent)
     shipper_get_status(agent->shipper, &status);
     if (status.server_offset_known)
         tracker_server_time(agent->tracker, status.server_offset_us * 1000);
-    sd_notify(0, "WATCHDOG=1");
+    if (makes_progress(agent))
+        sd_notify(0, "WATCHDOG=1");
 }
 
 static void wait_ready(struct agent *agent)

@@ -35,6 +35,10 @@ class Agent:
         os.chmod(self.path("agent.cnf.new"), 0o600)
         os.rename(self.path("agent.cnf.new"), self.path("agent.cnf"))
 
+    def set_owner(self, user):
+        """Of the option file: whoever the agent becomes reads it."""
+        shutil.chown(self.path("agent.cnf"), user)
+
     def write_configuration(self, text=None):
         """This text, or what `sections` says."""
         if text is None:

@@ -1,5 +1,6 @@
-/* capset(2) through libcap changes the calling thread only. The rights of the table were found by
- * taking each away and running the tests of what the thread does. */
+/* capset(2) through libcap changes the calling thread only. What stands in the table is what the
+ * kernel was seen to ask each thread for (tracepoint cap_capable) while the integration tests ran.
+ */
 #include "core/thread_rights.h"
 
 #include "core/cleanup.h"
@@ -27,31 +28,30 @@ static const struct {
 
 static const struct thread_rights threads[] = {
     {"vestiged",       THREAD_NETWORK | THREAD_SETS_AUDIT,
-     "at the end: the kernel's former state of audit, connector and taskstats"                                                                          },
-    {"vestige-guard",  THREAD_SETS_AUDIT,                                                  "puts audit back when the agent is killed"                   },
-    {"vestige-reader",
-     THREAD_READS_FILES | THREAD_READS_PROCESSES | THREAD_NETWORK | THREAD_SETS_AUDIT |
-         THREAD_HEARS_AUDIT,                                                               "follows a change of audit's owner, with sockets opened then"},
-    {"tracker",        0,                                                                  "works on what was read"                                     },
-    {"journal",        0,                                                                  "writes files of the agent's user"                           },
-    {"shipper",        0,                                                                  "speaks to the server"                                       },
-    {"control",        0,                                                                  "answers root and the agent's user"                          },
-    {"sync",           0,                                                                  "one caller of vestige sync waits"                           },
-    {"proc",           THREAD_READS_FILES | THREAD_READS_PROCESSES,                        "what runs: /proc/PID of all users"                          },
+     "gives the kernel back its former state of audit, connector and taskstats at the end"                                                      },
+    {"vestige-guard",  THREAD_SETS_AUDIT,                                                 "puts audit back when the agent is killed"            },
+    {"vestige-reader", THREAD_NETWORK | THREAD_SETS_AUDIT | THREAD_HEARS_AUDIT,
+     "follows a change of audit's owner, with sockets opened then"                                                                              },
+    {"tracker",        0,                                                                 "works on what was read"                              },
+    {"journal",        0,                                                                 "writes files of the agent's user"                    },
+    {"shipper",        0,                                                                 "speaks to the server"                                },
+    {"control",        0,                                                                 "answers root and the agent's user"                   },
+    {"sync",           0,                                                                 "a caller of vestige sync waits"                      },
+    {"proc",           THREAD_READS_PROCESSES,                                            "reads /proc/PID of all users"                        },
     {"programs",       THREAD_READS_FILES | THREAD_READS_PROCESSES,
-     "reads each program that is executed, by /proc/PID/root and /proc/PID/exe"                                                                         },
-    {"names",          THREAD_READS_FILES,                                                 "asks the name service switch"                               },
-    {"resolver",       THREAD_READS_FILES,                                                 "asks DNS, reads /etc/hosts"                                 },
-    {"fanotify",       THREAD_READS_FILES | THREAD_READS_PROCESSES | THREAD_ADMINISTRATES,
-     "marks filesystems that are mounted later; opens files by handle"                                                                                  },
+     "reads programs that not everybody may read, by /proc/PID/root and /proc/PID/exe"                                                          },
+    {"names",          0,                                                                 "asks the name service switch, as everybody may"      },
+    {"resolver",       0,                                                                 "asks DNS, and reads /etc/hosts"                      },
+    {"fanotify",       THREAD_READS_FILES | THREAD_ADMINISTRATES,
+     "opens directories by handle; marks filesystems that are mounted later"                                                                    },
     {"inotify",        THREAD_READS_FILES | THREAD_READS_PROCESSES,
-     "watches directories of all users; /proc/PID/fd of all processes"                                                                                  },
+     "watches directories of all users; reads /proc/PID/fd of all"                                                                              },
     {"sock_diag",
      THREAD_READS_FILES | THREAD_READS_PROCESSES | THREAD_NETWORK | THREAD_ADMINISTRATES,
-     "enters network namespaces; finds the owners of sockets in /proc/PID/fd"                                                                           },
-    {"udev",           THREAD_READS_FILES | THREAD_NETWORK,                                "listens with a large buffer"                                },
-    {"accounts",       THREAD_READS_FILES,                                                 "reads shadow and gshadow"                                   },
-    {"utmp",           THREAD_READS_FILES,                                                 "reads btmp"                                                 },
+     "enters network namespaces and listens there; reads /proc/PID/fd of all"                                                                   },
+    {"udev",           THREAD_NETWORK,                                                    "listens with a large buffer when a udev daemon comes"},
+    {"accounts",       THREAD_READS_FILES,                                                "reads shadow and gshadow"                            },
+    {"utmp",           THREAD_READS_FILES,                                                "reads btmp"                                          },
 };
 #define N_THREADS (sizeof(threads) / sizeof(threads[0]))
 

@@ -122,8 +122,8 @@ class TestDevices(DeviceTest):
         self.vestige.configure(taskstats={"mode": "off"})
         self.vestige.start("--no-agent")
         self.addCleanup(self.restart)
-        for name in ("agent", "agent/journal", "agent/accounts.key", "agent.cnf"):
-            os.chown(self.vestige.path(name), 0, 0)  # the testbed is root's alone, and so is the agent
+        # The testbed is root's alone, and so is the agent.
+        run("chown", "-R", "root:root", self.vestige.path("agent"), self.vestige.path("agent.cnf"))
         path = os.path.join(self.vestige.directory, "stick.log")
         with open(path, "wb") as log:
             self.stick = subprocess.Popen(

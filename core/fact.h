@@ -288,6 +288,7 @@ enum kernel_event_kind {
     KERNEL_IO_URING_SETUP,
     KERNEL_KEXEC_LOAD,
     KERNEL_CLOCK_SET,
+    KERNEL_SIGNAL,     /* to the agent; real_ms is -1: the fact's time is exact */
     KERNEL_CLOCK_STEP, /* no call: the wall clock jumped */
     KERNEL_EVENT_N
 };

@@ -13,12 +13,14 @@
 #include "recorder/control.h"
 #include "recorder/host_facts.h"
 #include "recorder/journal.h"
+#include "recorder/masking.h"
 #include "recorder/privilege.h"
 #include "recorder/recording.h"
 #include "recorder/shipper.h"
 #include "recorder/tracker.h"
 #include "recorder/unaudited.h"
 
+#include "collectors/bpf/bpf_source.h"
 #include "collectors/fanotify/fanotify_group.h"
 #include "collectors/fanotify/fanotify_source.h"
 #include "collectors/procfs/names_source.h"
@@ -60,6 +62,7 @@ struct agent {
     struct agent_guard guard;
     struct agent_sources sources;
     struct fanotify_group fanotify_group; /* until its source takes it over */
+    struct masking *masking;              /* of secrets in command lines; NULL: off */
     struct tracker *tracker;
     struct gulp_queue *queue;
     struct reader *reader;
@@ -292,6 +295,13 @@ static uint32_t own_root(void)
     return (uint32_t)getpid();
 }
 
+static int start_masking(struct agent *agent, struct error_text *error)
+{
+    if (!strcmp(agent->config->masking_mode, "off"))
+        return 0;
+    return masking_open(&agent->masking, agent->config->masking_rules, error);
+}
+
 static int start_tracker(struct agent *agent, struct error_text *error)
 {
     const struct config *config = agent->config;
@@ -305,6 +315,7 @@ static int start_tracker(struct agent *agent, struct error_text *error)
         .real_ns = agent->start_real_ns,
         .agent_pid = (uint32_t)getpid(),
         .own_pid = own_root(),
+        .masking = agent->masking,
         .unaudited_before_ns = agent->unaudited_before_ns,
         .settle_ms = config->settle_ms,
         .fork_ms = config->fork_ms,
@@ -559,13 +570,13 @@ static int start_recording(struct agent *agent, struct error_text *error)
     snprintf(header.settings, sizeof(header.settings),
              "connector=%d taskstats=%d audit=%d settle_ms=%u fork_ms=%u unaudited_before=%" PRIu64
              " remember_s=%u remember_mib=%u resolver=%d host_names=%u bpf=%d programs=%d"
-             " utmp=%d login_ms=%u",
+             " utmp=%d login_ms=%u masking=%d",
              agent->sources.connector, agent->sources.taskstats, agent->sources.audit,
              agent->config->settle_ms, agent->config->fork_ms, agent->unaudited_before_ns,
              agent->config->remember_s, agent->config->remember_mib,
              agent->sources.resolver != NULL, agent->config->name_cache_entries, agent->sources.bpf,
              agent->sources.programs != NULL, agent->sources.utmp != NULL,
-             agent->config->sessions_merge_ms);
+             agent->config->sessions_merge_ms, agent->masking != NULL);
     add_file_settings(agent->config, header.settings, sizeof(header.settings));
     return recording_writer_open(&agent->recording, agent->record_directory, &header, error);
 }
@@ -718,6 +729,10 @@ static int start(struct agent *agent, struct error_text *error)
     if (!result)
         result = open_sources(agent, error);
     if (!result)
+        agent_guard_keep(&agent->guard, bpf_source_signals(agent->sources.bpf_source));
+    if (!result)
+        result = start_masking(agent, error);
+    if (!result)
         result = start_tracker(agent, error);
     if (!result)
         result = start_queue(agent, error);
@@ -761,6 +776,7 @@ static void stop(struct agent *agent)
     ship_rest(agent);
     agent->shipper = shipper_free(agent->shipper, 0);
     agent->tracker = tracker_free(agent->tracker);
+    agent->masking = masking_free(agent->masking);
     agent->journal = journal_free(agent->journal);
     struct error_text error = ERROR_TEXT_NULL;
     if (agent->recording && recording_writer_close(agent->recording, &error) != 0)

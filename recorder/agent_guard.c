@@ -58,6 +58,12 @@ int agent_guard_wait(const struct agent_guard *guard, struct error_text *error)
                  : 0;
 }
 
+void agent_guard_keep(const struct agent_guard *guard, int fd)
+{
+    if (guard->pid)
+        audit_guard_keep(guard->channel, fd);
+}
+
 void agent_guard_stop(struct agent_guard *guard)
 {
     if (!guard->pid)

@@ -17,5 +17,7 @@ int agent_guard_start(struct agent_guard *guard, const char *state_directory,
                       struct error_text *error) MUST_CHECK;
 /** Wait until the guard of a run before has ended. Without a guard nothing happens. */
 int agent_guard_wait(const struct agent_guard *guard, struct error_text *error) MUST_CHECK;
+/** It writes down the memory of descriptor @p fd (-1: none) when the agent is killed. */
+void agent_guard_keep(const struct agent_guard *guard, int fd);
 /** What the sources changed has been undone: end it. */
 void agent_guard_stop(struct agent_guard *guard);

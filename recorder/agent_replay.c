@@ -5,6 +5,7 @@
 
 #include "core/cleanup.h"
 #include "recorder/agent_sources.h"
+#include "recorder/masking.h"
 #include "recorder/recording.h"
 #include "recorder/row_sink_stream.h"
 #include "recorder/tracker.h"
@@ -14,6 +15,7 @@
 #include <stdlib.h>
 
 DEFINE_CLEANUP(auto_recording_reader, struct recording_reader, recording_reader_free);
+DEFINE_CLEANUP(auto_masking, struct masking, masking_free);
 DEFINE_CLEANUP(auto_tracker, struct tracker, tracker_free);
 
 /* "name=number name=number ...": the number, or @p otherwise. */
@@ -81,6 +83,7 @@ static void on_ask_program(void *user, uint64_t request, uint32_t pid, uint32_t 
 int agent_replay(const char *directory, struct error_text *error)
 {
     struct recording_reader *reader CLEANUP(auto_recording_reader) = NULL;
+    struct masking *masking CLEANUP(auto_masking) = NULL; /* outlives the tracker */
     struct tracker *tracker CLEANUP(auto_tracker) = NULL;
     static struct counters counters;
     int result = recording_reader_open(&reader, directory, error);
@@ -98,6 +101,11 @@ int agent_replay(const char *directory, struct error_text *error)
                                       .audit_active = true,
                                       .ask_name = on_ask_name,
                                       .ask_program = on_ask_program};
+    if (setting(header->settings, "masking", 1))
+        result = masking_open(&masking, "", error);
+    if (result)
+        return result;
+    options.masking = masking;
     options.sources = agent_sources_all(&options.n_sources);
     read_settings(&options, header->settings);
     char *programs AUTO_FREE = list_setting(header->settings, "exclude_programs");

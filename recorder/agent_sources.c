@@ -103,6 +103,8 @@ static void note_open(struct agent_sources *sources, const struct source_ops *op
         sources->utmp = source;
     if (ops->id == SOURCE_UDEV)
         sources->udev = source;
+    if (ops->id == SOURCE_BPF)
+        sources->bpf_source = source;
 }
 
 int agent_sources_open(struct agent_sources *sources, const struct config *config,
@@ -139,5 +141,5 @@ void agent_sources_close(struct agent_sources *sources)
     }
     sources->proc = sources->names = sources->sock_diag = sources->resolver = NULL;
     sources->programs = sources->fanotify = sources->inotify = sources->udev = NULL;
-    sources->utmp = NULL;
+    sources->utmp = sources->bpf_source = NULL;
 }

@@ -10,7 +10,7 @@ struct agent_sources {
     size_t n_open;
     /* Among the open ones; NULL: not open. */
     struct source *proc, *names, *resolver, *sock_diag, *programs, *fanotify, *inotify;
-    struct source *udev, *utmp;
+    struct source *udev, *utmp, *bpf_source;
     bool connector, taskstats, audit, bpf;
     struct {
         enum source_id source;

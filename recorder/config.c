@@ -157,6 +157,11 @@ static const struct key keys[] = {
     WORD("kernel_events", "paths", kernel_events_paths, "on off",
          "Where is mounted and unmounted; as owner of audit this costs two records more an exec"),
 
+    WORD("masking", "mode", masking_mode, "on off",
+         "Mask passwords and tokens in command lines before they are written anywhere"),
+    TEXT("masking", "rules", masking_rules, "",
+         "A file with more rules than the usual ones, which vestiged --dump-masking shows"),
+
     NUMBER(KEY_U32, "journal", "limit_mib", journal_limit_mib, 0, 1048576, 0, "MiB",
            "Most disk space; 0: 8192 or a tenth of the filesystem, whichever is less"),
 

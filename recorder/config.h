@@ -70,6 +70,9 @@ struct config {
     const char *kernel_events_mode;  /* on, off */
     const char *kernel_events_paths; /* on, off */
 
+    const char *masking_mode; /* on, off */
+    char masking_rules[CONFIG_PATH_SIZE];
+
     uint32_t journal_limit_mib; /* 0: automatic */
 
     uint32_t settle_ms;

@@ -130,6 +130,7 @@ static const char *kind_name(enum kernel_event_kind kind)
         [KERNEL_IO_URING_SETUP] = "io_uring_setup",
         [KERNEL_KEXEC_LOAD] = "kexec_load",
         [KERNEL_CLOCK_SET] = "clock_set",
+        [KERNEL_SIGNAL] = "signal",
         [KERNEL_CLOCK_STEP] = "clock_step",
     };
     return names[kind];
@@ -180,7 +181,9 @@ static void write_row(struct kernel_events *events, const struct kernel_event *e
     uint64_t at_us = timeline_real_us(output->timeline, event->ns);
     line_begin(line, VERB_INSERT, TABLE_KERNEL_EVENT, timeline_id(output->timeline));
     line_time(line, at_us);
-    row_output_seen_by(output, what->kind == KERNEL_CLOCK_STEP ? SEEN_BY_AGENT : SEEN_BY_AUDIT);
+    row_output_seen_by(output, what->kind == KERNEL_CLOCK_STEP ? SEEN_BY_AGENT
+                               : what->kind == KERNEL_SIGNAL   ? SEEN_BY_BPF
+                                                               : SEEN_BY_AUDIT);
     append_id64(line, process_id);
     append_id64(line, what->pid);
     line_evidence(line, comm_slice(event->comm));
@@ -201,7 +204,7 @@ static void finish(struct kernel_events *events, struct kernel_event *event)
     struct actor actor = {0};
     bool known = find_actor(events, event, &actor);
     bool own = known && actor.own;
-    if (!own)
+    if (!own || event->what.kind == KERNEL_SIGNAL)
         write_row(events, event, actor.process_id);
     forget(events, event);
 }
@@ -237,6 +240,7 @@ static bool is_unlimited(const struct fact_kernel_event *what)
     case KERNEL_KEXEC_LOAD:
     case KERNEL_BPF_LOAD:
     case KERNEL_CLOCK_SET:
+    case KERNEL_SIGNAL:
         return what->known && what->success;
     default:
         return false;
@@ -320,6 +324,8 @@ static void wait_for_proof(struct kernel_events *events, struct kernel_event *ev
 static uint64_t called_ns(const struct kernel_events *events, const struct fact *fact)
 {
     int64_t real_ns;
+    if (fact->kernel_event.kind == KERNEL_SIGNAL)
+        return fact->boot_ns;
     if (__builtin_mul_overflow(fact->kernel_event.real_ms, INT64_C(1000000), &real_ns))
         return fact->boot_ns;
     return timeline_moment(events->options.output->timeline, real_ns, fact->boot_ns).boot_ns;
@@ -358,7 +364,8 @@ static void on_target(struct kernel_events *events, const struct fact_kernel_tar
     {
         if (n++ == LOOK_BACK)
             break;
-        if (event->what.serial == target->serial && event->what.kind != KERNEL_CLOCK_STEP) {
+        if (event->what.serial == target->serial && event->what.kind != KERNEL_CLOCK_STEP &&
+            event->what.kind != KERNEL_SIGNAL) {
             add_target(events, event, target->target, target->further);
             return;
         }

@@ -13,6 +13,7 @@
 #include "recorder/row_output.h"
 #include "recorder/user_names.h"
 
+struct masking;
 struct processes;
 
 struct processes_options {
@@ -30,6 +31,7 @@ struct processes_options {
     uint64_t unaudited_before_ns; /* tasks forked before have no audit context; 0: all have one */
     uint32_t agent_pid;           /* its threads end with it, so a mark leaves them out */
     uint32_t own_pid;             /* the recorder; its descendants are marked `own` */
+    struct masking *masking;      /* of secrets in command lines; NULL: none. Not taken over */
     void *user;
     /** Have the file of a program looked at; must not block. NULL: nobody does. */
     void (*ask_program)(void *user, uint64_t request, uint32_t pid, uint32_t root_pid,

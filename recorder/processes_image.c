@@ -3,6 +3,7 @@
 #include "recorder/processes_private.h"
 
 #include "core/evidence_text.h"
+#include "recorder/masking.h"
 
 /* One exec with megabytes of arguments must not leave them allocated for ever. */
 static const size_t scratch_keep_bytes = 65536;
@@ -18,19 +19,42 @@ static void append_evidence(struct processes *p, struct slice bytes)
     buffer_append_byte(&p->fields, '\t');
 }
 
+/* What a command line is written as: its secrets are masked, and what cannot be looked at for want
+ * of memory is not known. */
+struct command_line {
+    const struct slice *argv;
+    uint32_t n_argv, argc;
+    bool masked;
+};
+
+static struct command_line mask(struct processes *p, struct slice exe, const struct slice *argv,
+                                uint32_t n_argv, uint32_t argc)
+{
+    struct command_line line = {argv, n_argv, argc, false};
+    const struct slice *masked;
+    if (!p->options.masking || !argv)
+        return line;
+    int outcome = masking_apply(p->options.masking, exe, argv, n_argv, &masked);
+    line.masked = outcome != 0;
+    if (outcome > 0)
+        line.argv = masked;
+    else if (outcome < 0)
+        line.n_argv = 0;
+    return line;
+}
+
 /* The arguments behind argv0, each quoted where a shell needs it; NULL when pieces were lost. */
-static void append_arguments(struct processes *p, const struct slice *argv, uint32_t n_argv,
-                             uint32_t argc)
+static void append_arguments(struct processes *p, const struct command_line *line)
 {
     struct buffer quoted CLEANUP(buffer_deinit) = BUFFER_NULL;
-    if (!argv || n_argv < argc) {
+    if (!line->argv || line->n_argv < line->argc) {
         append_evidence(p, SLICE_NULL);
         return;
     }
-    for (uint32_t i = 1; i < n_argv; i++) {
+    for (uint32_t i = 1; i < line->n_argv; i++) {
         if (i > 1)
             buffer_append_byte(&quoted, ' ');
-        evidence_quote_append(&quoted, argv[i]);
+        evidence_quote_append(&quoted, line->argv[i]);
     }
     append_evidence(p, quoted.failed ? SLICE_NULL : buffer_slice(&quoted));
 }
@@ -38,15 +62,16 @@ static void append_arguments(struct processes *p, const struct slice *argv, uint
 static void render(struct processes *p, struct slice exe, const struct slice *argv, uint32_t n_argv,
                    uint32_t argc, struct slice cwd, struct slice tty)
 {
+    struct command_line line = mask(p, exe, argv, n_argv, argc);
     buffer_clear(&p->fields);
     append_evidence(p, exe);
-    append_evidence(p, argv && n_argv ? argv[0] : SLICE_NULL);
-    append_arguments(p, argv, n_argv, argc);
+    append_evidence(p, argv && line.n_argv ? line.argv[0] : SLICE_NULL);
+    append_arguments(p, &line);
     if (argv)
         buffer_append_u64(&p->fields, argc);
     else
         buffer_append_text(&p->fields, "\\N");
-    buffer_append_text(&p->fields, "\t\\N\t"); /* masked */
+    buffer_append_text(&p->fields, line.masked ? "\t1\t" : "\t\\N\t");
     append_evidence(p, cwd);
     append_evidence(p, tty.length ? tty : SLICE_NULL);
     p->fields.length -= p->fields.length ? 1 : 0;

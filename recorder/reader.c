@@ -8,6 +8,7 @@
 #include "core/log.h"
 #include "core/thread_rights.h"
 
+#include <inttypes.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -19,6 +20,7 @@
 #define IDLE_GULP_NS        100000000
 #define STOP_PATIENCE_NS    5000000000
 #define MARKS_MOST          64
+#define LATE_NS             2000000000 /* a thread that has to wait so long is starved or stopped */
 
 struct chain {
     struct gulp *first, *last;
@@ -44,6 +46,7 @@ struct reader {
     bool held_complete;      /* they were read until EAGAIN */
     size_t n_marks_taken;    /* the first marks of the list: they came before this drain */
     uint64_t handed_over_ns; /* CLOCK_BOOTTIME of the last gulp handed over */
+    uint64_t late_ns;        /* not yet told; 0: none */
 };
 
 static uint64_t clock_monotonic_ns(void)
@@ -171,6 +174,18 @@ static void put_told(struct reader *self, struct gulp *gulp)
     pthread_mutex_unlock(&self->marks_lock);
 }
 
+/* For so long nobody read the sockets, whatever it was that kept this thread from running. */
+static void put_late(struct reader *self, struct gulp *gulp)
+{
+    char text[64];
+    if (!self->late_ns)
+        return;
+    int length = snprintf(text, sizeof(text), "late\t%" PRIu64, self->late_ns / 1000000);
+    if (gulp_add(gulp, SOURCE_AGENT, MESSAGE_DATA, clock_boot_ns(),
+                 slice_of(text, (size_t)length)) == 0)
+        self->late_ns = 0;
+}
+
 /* One round. False when memory was short, so that something may be left in the sockets. */
 static bool tick(struct reader *self)
 {
@@ -191,6 +206,7 @@ static bool tick(struct reader *self)
     }
     if (self->held_complete) {
         put_told(self, self->held.last);
+        put_late(self, self->held.last);
         put_marks(self, self->held.last);
     }
     connector.last->next = self->held.first;
@@ -239,8 +255,11 @@ static void *run(void *user)
     uint64_t deadline_ns = clock_monotonic_ns();
     thread_begin("vestige-reader");
     while (!atomic_load_explicit(&self->stopping, memory_order_acquire)) {
-        tick(self);
         uint64_t now = clock_monotonic_ns();
+        if (now > deadline_ns + LATE_NS)
+            self->late_ns += now - deadline_ns;
+        tick(self);
+        now = clock_monotonic_ns();
         deadline_ns += self->interval_ns;
         if (deadline_ns < now || deadline_ns > now + self->interval_ns)
             deadline_ns = now + self->interval_ns;

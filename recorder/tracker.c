@@ -143,6 +143,7 @@ static int make_processes(struct tracker *t)
         .unaudited_before_ns = o->unaudited_before_ns,
         .agent_pid = o->agent_pid,
         .own_pid = o->own_pid,
+        .masking = o->masking,
         .user = t,
         .ask_program = o->programs_active && o->ask_program ? ask_program : NULL,
         .image_ended = on_image_ended,
@@ -471,6 +472,21 @@ static size_t split_fields(char *text, const char *values[], size_t most)
     return n;
 }
 
+/* "late", tab, milliseconds: the agent did not run. */
+static bool on_late(struct tracker *t, const char *text)
+{
+    char detail[96];
+    unsigned ms;
+    if (sscanf(text, "late\t%u", &ms) != 1)
+        return false;
+    snprintf(detail, sizeof(detail),
+             "nothing was read for %u.%03u s: it was stopped, or had no processor", ms / 1000,
+             ms % 1000);
+    findings_note(t->findings, "agent-did-not-run", slice_text("vestiged"), slice_text(detail),
+                  timeline_real_us(&t->timeline, t->timeline.now_boot_ns));
+    return true;
+}
+
 static void on_standing_row(struct tracker *t, struct slice bytes)
 {
     char text[8192];
@@ -479,6 +495,8 @@ static void on_standing_row(struct tracker *t, struct slice bytes)
         return;
     memcpy(text, bytes.data, bytes.length);
     text[bytes.length] = '\0';
+    if (on_late(t, text))
+        return;
     size_t n = split_fields(text, values, STANDING_VALUES_MOST);
     enum table_id table = n ? catalogue_find(slice_text(values[0])) : TABLE_NONE;
     if (table == TABLE_BOOT && n == 1 + BOOT_VALUES) {

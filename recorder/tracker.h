@@ -8,6 +8,7 @@
 #include "recorder/cursors.h"
 #include "recorder/row_sink.h"
 
+struct masking;
 struct tracker;
 
 struct tracker_options {
@@ -19,6 +20,7 @@ struct tracker_options {
     uint64_t boot_ns; /* clocks at the start */
     int64_t real_ns;
     uint32_t agent_pid;
+    struct masking *masking;                       /* of secrets; NULL: none. Not taken over */
     uint32_t own_pid;                              /* root of the recorder's own processes */
     uint64_t unaudited_before_ns;                  /* see processes_options; 0: unknown */
     unsigned settle_ms, fork_ms, late_s, late_mib; /* 0: 250, 100, 60, 8 */

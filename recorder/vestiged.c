@@ -2,6 +2,7 @@
 #include "core/log.h"
 #include "recorder/agent.h"
 #include "recorder/config.h"
+#include "recorder/masking.h"
 
 #include <argp.h>
 #include <malloc.h>
@@ -19,7 +20,7 @@ static const char documentation[] =
     "meaning.\n\nExit status: 0 it ended in order; 2 something is wrong, and the last line says "
     "what.";
 
-enum { OPTION_RECORD = 256, OPTION_REPLAY, OPTION_CHECK, OPTION_DUMP, OPTION_USER };
+enum { OPTION_RECORD = 256, OPTION_REPLAY, OPTION_CHECK, OPTION_DUMP, OPTION_DUMP_MASKING, OPTION_USER };
 
 static const struct argp_option options[] = {
     {"config",                   'c', "FILE", 0, "Read this configuration", 0},
@@ -31,13 +32,15 @@ static const struct argp_option options[] = {
     {"replay",                         OPTION_REPLAY, "DIR", 0,
      "Feed a recording to the tracker and print the lines that it makes; needs no privilege", 1},
     {"check-config",                         OPTION_CHECK, NULL, 0, "Read the configuration, say whether it is right", 2},
-    {"dump-config",                      OPTION_DUMP, NULL, 0, "Print the configuration in effect", 2},
+    {"dump-config",                         OPTION_DUMP, NULL, 0, "Print the configuration in effect", 2},
+    {"dump-masking",                      OPTION_DUMP_MASKING, NULL, 0,
+     "Print the usual rules by which secrets in command lines are masked", 2},
     {0                    },
 };
 
 struct arguments {
     const char *config, *state, *own, *record, *replay, *user;
-    bool check, dump;
+    bool check, dump, dump_masking;
 };
 
 static error_t parse(int key, char *value, struct argp_state *state)
@@ -67,6 +70,9 @@ static error_t parse(int key, char *value, struct argp_state *state)
         return 0;
     case OPTION_DUMP:
         arguments->dump = true;
+        return 0;
+    case OPTION_DUMP_MASKING:
+        arguments->dump_masking = true;
         return 0;
     case ARGP_KEY_ARG:
         argp_error(state, "there is no argument %s; see --help", value);
@@ -112,16 +118,28 @@ static int dump_config(const struct config *config)
                                                                                            : -EIO;
 }
 
+static int check_config(const struct config *config, struct error_text *error)
+{
+    struct masking *masking = NULL;
+    int result = masking_open(&masking, config->masking_rules, error);
+    masking_free(masking);
+    if (!result)
+        printf("the configuration is right\n");
+    return result;
+}
+
 static int run(const struct arguments *arguments, struct error_text *error)
 {
     struct config *config = NULL;
+    if (arguments->dump_masking)
+        return fputs(masking_rules_default(), stdout) < 0 || fflush(stdout) ? -EIO : 0;
     if (arguments->replay)
         return agent_replay(arguments->replay, error);
     int result = load_config(&config, arguments, error);
     if (!result && arguments->dump)
         result = dump_config(config);
     else if (!result && arguments->check)
-        printf("the configuration is right\n");
+        result = check_config(config, error);
     else if (!result && !config->host_id)
         result =
             error_set(error, -EINVAL,

@@ -1,5 +1,5 @@
 -- question: Who loaded modules, mounted, traced, changed namespaces, loaded BPF programs or set the clock?
--- parameter: kind text = none; module_load, mount, ptrace, setns, unshare, bpf_load, clock_set ...
+-- parameter: kind text = none; module_load, mount, ptrace, setns, bpf_load, clock_set, signal ...
 -- window: 1 days
 -- tags: kernel, accountability
 -- example: vestige report kernel-events kind=module_load --since "30d ago"

@@ -9,12 +9,13 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
 #define LOCK_NAP_MS 5
 
-enum order { ORDER_TAKE_PLACE = 1, ORDER_HOLD, ORDER_HOLD_NOTHING, ORDER_END };
+enum order { ORDER_TAKE_PLACE = 1, ORDER_HOLD, ORDER_HOLD_NOTHING, ORDER_KEEP, ORDER_END };
 
 struct order_message {
     struct msghdr header;
@@ -80,6 +81,13 @@ void audit_guard_hold(int channel, int fd)
                     strerror(-r));
 }
 
+void audit_guard_keep(int channel, int fd)
+{
+    int r = channel && fd >= 0 ? give_order(channel, ORDER_KEEP, fd) : 0;
+    if (r < 0)
+        log_warning("audit", "nobody would write down who killed this agent: %s", strerror(-r));
+}
+
 void audit_guard_end(int channel)
 {
     if (give_order(channel, ORDER_END, -1) < 0)
@@ -91,6 +99,7 @@ void audit_guard_end(int channel)
 struct guard {
     const char *directory;
     int channel, lock, held; /* -1: none */
+    void *words;             /* of the agent; NULL: none */
 };
 
 /* Until the guard of before has ended, or this agent does not want it any more. */
@@ -115,6 +124,31 @@ static void hold(struct guard *guard, int fd)
     guard->held = fd;
 }
 
+static void keep(struct guard *guard, int fd)
+{
+    void *words =
+        fd >= 0 ? mmap(NULL, AUDIT_GUARD_WORDS_SIZE, PROT_READ, MAP_SHARED, fd, 0) : MAP_FAILED;
+    if (words == MAP_FAILED)
+        log_warning("audit", "guard: the agent's last signals cannot be read: %s", strerror(errno));
+    else
+        guard->words = words;
+    if (fd >= 0)
+        close(fd);
+}
+
+/* Beside its place and renamed, so that nobody reads half of it. */
+static void write_words(const struct guard *guard)
+{
+    AUTO_CLOSE int directory = open(guard->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    AUTO_CLOSE int fd = openat(directory, AUDIT_GUARD_WORDS_FILE ".tmp",
+                               O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0 || write(fd, guard->words, AUDIT_GUARD_WORDS_SIZE) != AUDIT_GUARD_WORDS_SIZE ||
+        fsync(fd) < 0 ||
+        renameat(directory, AUDIT_GUARD_WORDS_FILE ".tmp", directory, AUDIT_GUARD_WORDS_FILE) < 0)
+        log_warning("audit", "guard: who killed the agent cannot be written down: %s",
+                    strerror(errno));
+}
+
 /* What to do next. */
 enum { GUARD_WAITS, GUARD_ENDS, GUARD_PUTS_BACK };
 
@@ -133,7 +167,10 @@ static int take_order(struct guard *guard)
         return GUARD_ENDS;
     if (message.order == ORDER_TAKE_PLACE)
         return take_place(guard) == 0 ? GUARD_WAITS : GUARD_ENDS;
-    hold(guard, message.order == ORDER_HOLD ? attached(&message) : -1);
+    if (message.order == ORDER_KEEP)
+        keep(guard, attached(&message));
+    else
+        hold(guard, message.order == ORDER_HOLD ? attached(&message) : -1);
     return GUARD_WAITS;
 }
 
@@ -168,6 +205,8 @@ void audit_guard_run(int channel, const char *state_directory, uint32_t agent_pi
         continue;
     if (next == GUARD_PUTS_BACK && guard.lock >= 0) {
         wait_for_end(agent);
+        if (guard.words)
+            write_words(&guard);
         put_back(&guard, agent_pid);
     }
     cleanup_close(&guard.held);

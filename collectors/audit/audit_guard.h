@@ -12,6 +12,9 @@
 
 #include <stdint.h>
 
+#define AUDIT_GUARD_WORDS_SIZE 8192
+#define AUDIT_GUARD_WORDS_FILE "last_signals"
+
 /** In the guard: returns when the agent has ended and audit is as it was before. @p agent_pid:
  * whose changes are undone; those of others, and of later runs, are not. */
 void audit_guard_run(int channel, const char *state_directory, uint32_t agent_pid);
@@ -22,5 +25,8 @@ int audit_guard_take_place(int channel, unsigned timeout_ms) MUST_CHECK;
 /** The socket to hold instead of the one of before; -1: none. Without a guard (@p channel 0) or
  *  with one that has ended nothing happens. */
 void audit_guard_hold(int channel, int fd);
+/** Shared memory of AUDIT_GUARD_WORDS_SIZE bytes, of which @p fd is the descriptor, -1: none. If
+ * the agent is killed, it is written to the file AUDIT_GUARD_WORDS_FILE of the state directory. */
+void audit_guard_keep(int channel, int fd);
 /** There is nothing left to put back. */
 void audit_guard_end(int channel);

@@ -6,8 +6,11 @@
 #include "collectors/netlink/common_message.h"
 #include "core/bounded_reader.h"
 
+#include <inttypes.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define LOST_NOTE  "lost="
@@ -49,6 +52,8 @@ static int read_record(struct slice bytes, struct bpf_record *record)
     if (reader.failed || reader.left || record->magic != BPF_RECORD_MAGIC ||
         record->version != BPF_RECORD_VERSION || record->size != bytes.length)
         return -EBADMSG;
+    if (record->kind == BPF_RECORD_SIGNAL)
+        return record->unused || record->error < 0 ? -EBADMSG : 0;
     if (record->kind >= BPF_RECORD_KIND_N || record->unused || record->error < 0 ||
         (record->family != AF_INET && record->family != AF_INET6) || !is_state(record->old_state) ||
         !is_state(record->new_state) || !is_end(&record->local) || !is_end(&record->remote))
@@ -102,6 +107,35 @@ static struct socket_description description_of(const struct bpf_record *record)
     };
 }
 
+/* SIGKILL to pid 123, by the kernel. */
+static int decode_signal(const struct bpf_record *record, fact_handler handler, void *user)
+{
+    char target[80];
+    int number = record->inode <= 64 ? (int)record->inode : 0;
+    const char *name = sigabbrev_np(number);
+    char word[24];
+    if (name)
+        snprintf(word, sizeof(word), "SIG%s", name);
+    else
+        snprintf(word, sizeof(word), "signal %d", number);
+    int length = snprintf(target, sizeof(target), "%s to vestiged, pid %" PRIu32 "%s", word,
+                          (uint32_t)record->cookie, record->error ? ", by the kernel" : "");
+    struct fact fact = {
+        .kind = FACT_KERNEL_EVENT, .source = SOURCE_BPF, .boot_ns = record->boot_ns};
+    fact.kernel_event = (struct fact_kernel_event){
+        .kind = KERNEL_SIGNAL,
+        .real_ms = -1,
+        .known = true,
+        .success = true,
+        .pid = record->pid,
+        .uid = record->uid,
+        .login_uid = record->login_uid,
+        .comm = slice_of(record->comm, strnlen(record->comm, sizeof(record->comm))),
+        .target = slice_of(target, (size_t)length)};
+    handler(user, &fact);
+    return 0;
+}
+
 static int decode_record(const struct message *message, fact_handler handler, void *user)
 {
     static const enum socket_call calls[] = {
@@ -113,6 +147,8 @@ static int decode_record(const struct message *message, fact_handler handler, vo
     int r = read_record(message->bytes, &record);
     if (r < 0)
         return r;
+    if (record.kind == BPF_RECORD_SIGNAL)
+        return decode_signal(&record, handler, user);
     struct fact fact = {.source = SOURCE_BPF, .boot_ns = record.boot_ns};
     if (record.kind == BPF_RECORD_STATE) {
         fact.kind = FACT_SOCKET_STATE;

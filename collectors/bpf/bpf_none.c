@@ -12,6 +12,12 @@ static int bpf_open(struct source **sourcep, const struct source_options *option
                      "programs; which process uses a socket is inferred");
 }
 
+int bpf_source_signals(const struct source *source)
+{
+    (void)source;
+    return -1;
+}
+
 static int bpf_drain(struct source *source, struct gulp *gulp)
 {
     (void)source;

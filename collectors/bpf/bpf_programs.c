@@ -21,6 +21,7 @@
 #define ACTIVE_LSMS   "/sys/kernel/security/lsm"
 #define STATE         "state_"
 #define DATAGRAM      "datagram_"
+#define SIGNAL        "signal_"
 #define PROGRAMS_MOST 16
 
 static const struct accept_hook {
@@ -42,7 +43,8 @@ struct bpf_programs {
     struct bpf_object *object;
     struct bpf_link *links[PROGRAMS_MOST];
     size_t n_links;
-    struct bpf_counts *counts; /* the programs' memory */
+    struct bpf_counts *counts; /* the programs' memory, as is this: */
+    struct bpf_signals *signals;
 };
 
 static int print_debug(enum libbpf_print_level level, const char *format, va_list arguments)
@@ -117,7 +119,7 @@ static bool is_chosen(const struct bpf_programs *self, const struct bpf_program 
     const char *name = bpf_program__name(program);
     return is_of(program, DATAGRAM)
                ? self->cgroup_fd >= 0
-               : is_of(program, STATE) ||
+               : is_of(program, STATE) || is_of(program, SIGNAL) ||
                      strcmp(name, accept_hooks[self->accept_hook].program) == 0;
 }
 
@@ -139,18 +141,28 @@ static void unload(struct bpf_programs *self)
     bpf_programs_detach(self);
     if (self->counts)
         munmap(self->counts, sizeof(*self->counts));
+    if (self->signals)
+        munmap(self->signals, sizeof(*self->signals));
     self->counts = NULL;
+    self->signals = NULL;
     bpf_object__close(self->object);
     self->object = NULL;
 }
 
-static int map_counts(struct bpf_programs *self)
+static int map_memory(struct bpf_programs *self)
 {
-    void *memory = mmap(NULL, sizeof(*self->counts), PROT_READ, MAP_SHARED,
+    void *counts = mmap(NULL, sizeof(*self->counts), PROT_READ, MAP_SHARED,
                         bpf_object__find_map_fd_by_name(self->object, "counts"), 0);
-    if (memory == MAP_FAILED)
+    if (counts == MAP_FAILED)
         return -errno;
-    self->counts = memory;
+    self->counts = counts;
+    void *signals = mmap(NULL, sizeof(*self->signals), PROT_READ | PROT_WRITE, MAP_SHARED,
+                         bpf_object__find_map_fd_by_name(self->object, "signals"), 0);
+    if (signals == MAP_FAILED)
+        return -errno;
+    self->signals = signals;
+    self->signals->agent_pid = (unsigned)getpid();
+    self->signals->size = sizeof(*self->signals);
     return 0;
 }
 
@@ -168,7 +180,7 @@ static int load(struct bpf_programs *self)
     if (!ring)
         return -ENOENT;
     if ((r = bpf_map__set_max_entries(ring, (uint32_t)self->ring_size)) < 0 ||
-        (r = bpf_object__load(self->object)) < 0 || (r = map_counts(self)) < 0)
+        (r = bpf_object__load(self->object)) < 0 || (r = map_memory(self)) < 0)
         return r;
     bpf_object__for_each_program(program,
                                  self->object) if (is_chosen(self, program) &&
@@ -248,6 +260,12 @@ const char *bpf_programs_accept_name(const struct bpf_programs *self)
 const char *bpf_programs_datagram_name(const struct bpf_programs *self)
 {
     return self->datagram_name;
+}
+
+struct bpf_signals *bpf_programs_signals(const struct bpf_programs *self, int *fd)
+{
+    *fd = bpf_object__find_map_fd_by_name(self->object, "signals");
+    return self->signals;
 }
 
 uint64_t bpf_programs_lost(const struct bpf_programs *self)

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 struct bpf_programs;
+struct bpf_signals;
 
 /** @p ring_size: bytes, a power of two and a multiple of the page's size. */
 int bpf_programs_new(struct bpf_programs **programsp, size_t ring_size,
@@ -25,6 +26,8 @@ const char *bpf_programs_accept_name(const struct bpf_programs *programs);
 /** What sees datagrams, likewise. */
 const char *bpf_programs_datagram_name(const struct bpf_programs *programs);
 
+/** The signals to the agent, and the descriptor of their map, which stay the programs'. */
+struct bpf_signals *bpf_programs_signals(const struct bpf_programs *programs, int *fd);
 /** Records that found no room in the ring, in all. Costs nothing. */
 uint64_t bpf_programs_lost(const struct bpf_programs *programs);
 /** Accepts for which the kernel did not run the program, in all; false where it does not say. One

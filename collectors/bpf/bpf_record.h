@@ -8,6 +8,8 @@ enum {
     BPF_RECORD_VERSION = 1,
     BPF_RECORD_COMM = 16,
     BPF_RECORD_ADDRESS = 16,
+    BPF_SIGNALS_MOST = 32,
+    BPF_SIGNALS_SIZE = 8192, /* of struct bpf_signals: whole pages of the smallest size */
 };
 
 enum bpf_record_kind {
@@ -17,6 +19,8 @@ enum bpf_record_kind {
     BPF_RECORD_SEND,
     BPF_RECORD_RECEIVE,
     BPF_RECORD_STATE,
+    BPF_RECORD_SIGNAL, /* to the agent: `cookie` is its pid, `inode` the number of the signal,
+                          `error` 1 when the kernel sent it; nothing of a socket */
     BPF_RECORD_KIND_N
 };
 
@@ -58,4 +62,17 @@ struct bpf_counts {
     unsigned long long lost; /* records that the ring had no room for */
 };
 
+/* The last signals that were sent to the agent, in memory that programs, agent and guard share.
+ * When the agent is killed the guard writes it down, and the next agent reads it. */
+struct bpf_signals {
+    unsigned long long n;     /* how many there were; the newest is records[(n - 1) % MOST] */
+    unsigned long long taken; /* how many the agent has read */
+    unsigned int agent_pid;   /* whose; set by the agent */
+    unsigned int size;        /* BPF_SIGNALS_SIZE: it is one of these */
+    char boot_id[40];
+    struct bpf_record records[BPF_SIGNALS_MOST]; /* bytes_sent: 1 of the first one, when complete */
+    unsigned char unused[BPF_SIGNALS_SIZE - 64 - 144 * BPF_SIGNALS_MOST];
+};
+
+_Static_assert(sizeof(struct bpf_signals) == BPF_SIGNALS_SIZE, "the guard knows the size");
 _Static_assert(sizeof(struct bpf_record) == 144, "what is recorded has no holes");

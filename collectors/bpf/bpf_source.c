@@ -10,6 +10,7 @@
 #include "collectors/bpf/bpf_decode.h"
 #include "collectors/bpf/bpf_programs.h"
 #include "collectors/bpf/bpf_record.h"
+#include "collectors/bpf/bpf_signals.h"
 
 #include <bpf/libbpf.h>
 #include <inttypes.h>
@@ -28,6 +29,7 @@ struct bpf_collector {
     struct bpf_programs *programs;
     struct ring_buffer *ring;
     size_t ring_size;
+    struct bpf_signal_list signals;
     struct counters *counters;
     bool noted;
     uint64_t lost_seen, missed_seen; /* reported already */
@@ -145,6 +147,8 @@ static int bpf_drain(struct source *source, struct gulp *gulp)
     if (r == 0)
         r = read_ring(self);
     if (r == 0)
+        r = bpf_signals_drain(&self->signals, gulp, self->now_ns);
+    if (r == 0)
         r = add_losses(self);
     return r == -ENOBUFS ? SOURCE_MORE : r < 0 ? r : SOURCE_DRAINED;
 }
@@ -185,8 +189,19 @@ static int bpf_open(struct source **sourcep, const struct source_options *option
         bpf_free((struct source *)self);
         return r;
     }
+    int fd;
+    bpf_signals_init(&self->signals, bpf_programs_signals(self->programs, &fd),
+                     options->state_directory);
     *sourcep = (struct source *)self;
     return 0;
+}
+
+int bpf_source_signals(const struct source *source)
+{
+    int fd = -1;
+    if (source)
+        bpf_programs_signals(((const struct bpf_collector *)source)->programs, &fd);
+    return fd;
 }
 
 const struct source_ops bpf_source = {

@@ -10,3 +10,7 @@
 #include "collectors/source.h"
 
 extern const struct source_ops bpf_source;
+
+/** Descriptor of the map of the last signals to the agent (BPF_SIGNALS_SIZE bytes, to be mapped by
+ *  whoever outlives it); stays the source's. -1: there is none. */
+int bpf_source_signals(const struct source *source);

@@ -60,6 +60,11 @@ struct task_struct {
     struct files_struct *files;
     kuid_t loginuid;
     unsigned int sessionid;
+    int tgid;
+};
+
+struct kernel_siginfo {
+    int si_code;
 };
 
 struct pt_regs___x86 {

@@ -81,6 +81,14 @@ struct {
     __type(value, struct bpf_counts);
 } counts SEC(".maps");
 
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(map_flags, BPF_F_MMAPABLE);
+    __uint(max_entries, 1);
+    __type(key, __u32);
+    __type(value, struct bpf_signals);
+} signals SEC(".maps");
+
 __u64 transitions[CPUS_MOST][SEEN_MOST];
 
 #define LOAD(trusted, from)                                                                        \
@@ -367,6 +375,41 @@ int BPF_PROG(accept_sys_exit, struct pt_regs *regs, long result)
     struct sock *sk = sock_of_descriptor(result);
     if (sk)
         accepted_any(sk);
+    return 0;
+}
+
+/* What a process gets all the time and nobody means anything by, and what threads of one process
+ * send each other. */
+static __always_inline bool is_quiet_signal(int number, __u32 from, __u32 to)
+{
+    return number == 17 || number == 23 || number == 28 || (number >= 32 && from == to);
+}
+
+/* Signals to the agent. Of the kernel's own ones the sender is whoever was running: with SIGKILL,
+ * who made memory short. */
+SEC("tp_btf/signal_generate")
+int BPF_PROG(signal_to_agent, int number, struct kernel_siginfo *info, struct task_struct *task)
+{
+    __u32 zero = 0, from = bpf_get_current_pid_tgid() >> 32;
+    struct bpf_signals *all = bpf_map_lookup_elem(&signals, &zero);
+    if (!all || (__u32)task->tgid != all->agent_pid || is_quiet_signal(number, from, task->tgid))
+        return 0;
+    __u64 nth = __sync_fetch_and_add(&all->n, 1);
+    struct bpf_record *record = &all->records[nth % BPF_SIGNALS_MOST];
+    int code = 0;
+    if ((unsigned long)info > 1)
+        bpf_core_read(&code, sizeof(code), &info->si_code);
+    record->magic = BPF_RECORD_MAGIC;
+    record->version = BPF_RECORD_VERSION;
+    record->size = sizeof(*record);
+    record->boot_ns = bpf_ktime_get_boot_ns();
+    record->kind = BPF_RECORD_SIGNAL;
+    record->cookie = task->tgid;
+    record->inode = number;
+    record->error = (unsigned long)info == 1 || code > 0;
+    record->bytes_received = UNKNOWN;
+    set_process(record);
+    record->bytes_sent = nth + 1;
     return 0;
 }
 

@@ -8,6 +8,7 @@
 #include <netinet/tcp.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <sys/socket.h>
 
 #include <cmocka.h>
@@ -16,6 +17,7 @@ struct facts {
     struct fact fact[2];
     char comm[BPF_RECORD_COMM];
     size_t comm_length;
+    char target[128];
     size_t n;
 };
 
@@ -27,6 +29,10 @@ static void keep(void *user, const struct fact *fact)
         facts->comm_length = fact->socket_call.comm.length;
         memcpy(facts->comm, fact->socket_call.comm.data, facts->comm_length);
     }
+    if (fact->kind == FACT_KERNEL_EVENT)
+        snprintf(facts->target, sizeof(facts->target), "%.*s",
+                 (int)fact->kernel_event.target.length,
+                 (const char *)fact->kernel_event.target.data);
     facts->fact[facts->n++] = *fact;
 }
 
@@ -299,6 +305,45 @@ static void test_other_messages(void **state)
     assert_int_equal(facts.n, 0);
 }
 
+static void test_signals(void **state)
+{
+    static const struct {
+        uint64_t number;
+        int error;
+        const char *target;
+    } signals[] = {
+        {9,          0, "SIGKILL to vestiged, pid 4711"               },
+        {9,          1, "SIGKILL to vestiged, pid 4711, by the kernel"},
+        {64,         0, "signal 64 to vestiged, pid 4711"             },
+        {UINT64_MAX, 0, "signal 0 to vestiged, pid 4711"              },
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
+        struct bpf_record record = {.magic = BPF_RECORD_MAGIC,
+                                    .version = BPF_RECORD_VERSION,
+                                    .size = sizeof(record),
+                                    .boot_ns = 99,
+                                    .kind = BPF_RECORD_SIGNAL,
+                                    .cookie = 4711,
+                                    .inode = signals[i].number,
+                                    .error = signals[i].error,
+                                    .pid = 12,
+                                    .uid = 1000,
+                                    .login_uid = 1001};
+        struct facts facts;
+        assert_int_equal(decode(MESSAGE_DATA, &record, sizeof(record), &facts), 0);
+        assert_int_equal(facts.n, 1);
+        assert_int_equal(facts.fact[0].kind, FACT_KERNEL_EVENT);
+        assert_int_equal(facts.fact[0].boot_ns, 99);
+        assert_int_equal(facts.fact[0].kernel_event.kind, KERNEL_SIGNAL);
+        assert_int_equal(facts.fact[0].kernel_event.pid, 12);
+        assert_int_equal(facts.fact[0].kernel_event.login_uid, 1001);
+        assert_string_equal(facts.target, signals[i].target);
+        record.error = -1;
+        assert_int_equal(decode(MESSAGE_DATA, &record, sizeof(record), &facts), -EBADMSG);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -306,6 +351,7 @@ int main(void)
         cmocka_unit_test(test_addresses),     cmocka_unit_test(test_name_without_an_end),
         cmocka_unit_test(test_other_lengths), cmocka_unit_test(test_other_numbers),
         cmocka_unit_test(test_losses),        cmocka_unit_test(test_other_messages),
+        cmocka_unit_test(test_signals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

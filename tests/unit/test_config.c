@@ -97,12 +97,12 @@ static void test_unknown_and_doubled(void **state)
         "[agnet]\nhost_id = 1\n",
         "f.conf:1: unknown section [agnet]; there are: agent, reader, audit, connector, "
         "taskstats, proc, sock_diag, bpf, rtnetlink, names, programs, files, devices, accounts, "
-        "sessions, kernel_events, journal, process, database");
+        "sessions, kernel_events, masking, journal, process, database");
     refused(
         "# a\n[empty]\n",
         "f.conf:2: unknown section [empty]; there are: agent, reader, audit, connector, "
         "taskstats, proc, sock_diag, bpf, rtnetlink, names, programs, files, devices, accounts, "
-        "sessions, kernel_events, journal, process, database");
+        "sessions, kernel_events, masking, journal, process, database");
     refused("host_id = 1\n", "f.conf:1: host_id stands before any [section]; put it below one");
     refused("[audit]\nhost_id = 1\n",
             "f.conf:2: unknown key host_id; in [audit] there are: mode, rules, backlog_limit");

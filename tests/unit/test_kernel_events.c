@@ -336,6 +336,23 @@ static void test_gravest_are_not_limited(void **state)
 }
 
 /* Looking at the clock costs nothing, is not lost, and takes no place of those that wait. */
+/* It is the only one of which the sender may be the recorder, and its time is exact. */
+static void test_signals(void **state)
+{
+    struct stage *s = *state;
+    struct fact fact = call_fact(s, TOOL, "tool", KERNEL_SIGNAL, 0);
+    fact.source = SOURCE_BPF;
+    fact.kernel_event.real_ms = -1;
+    fact.kernel_event.target = slice_text("SIGKILL to vestiged, pid 200");
+    kernel_events_fact(s->events, &fact);
+    fact.kernel_event.pid = OWN;
+    kernel_events_fact(s->events, &fact);
+    target(s, fact.kernel_event.serial, "of another call", false);
+    after(s, 300);
+    expect(s, "bpf a 100 tool 0 1000 signal SIGKILL to vestiged, pid 200 success\n"
+              "bpf b 200 tool 0 1000 signal SIGKILL to vestiged, pid 200 success\n");
+}
+
 static void test_storm_of_readings(void **state)
 {
     struct stage *s = *state;
@@ -493,6 +510,7 @@ int main(void)
         TEST(test_storm_of_another),
         TEST(test_storm_of_all_names),
         TEST(test_gravest_are_not_limited),
+        TEST(test_signals),
         TEST(test_storm_of_readings),
         TEST(test_long_target),
         TEST(test_many_long_targets),

@@ -12,7 +12,6 @@
 #include "recorder/system_calls.h"
 
 #include <fcntl.h>
-#include <linux/audit.h>
 #include <linux/bpf.h>
 #include <linux/netlink.h>
 #include <linux/sockios.h>

@@ -103,7 +103,7 @@ class TestLife(Fixture):
     def test_below_a_private_directory(self):
         """Where mysql cannot go mariadbd runs as root, and nobody else can pass."""
         instance = self.instance()
-        instance.start("--for", "1")
+        instance.start("--for", "1", "--user", "")
         self.assertEqual(0, os.stat(f"/proc/{instance.database_pid}").st_uid)
         self.assertEqual(("drwx------", "root", "root"), self.mode(instance, ""))
         self.assertEqual(0, instance.process.wait(60))

@@ -9,7 +9,7 @@ import shutil
 import unittest
 
 from agent_alone import Agent
-from vestige_test import (VESTIGED, Standalone, assert_audit_state, audit_rules, audit_state,
+from vestige_test import (AGENT_USER, VESTIGED, Standalone, assert_audit_state, audit_rules, audit_state,
                           audit_status, brief, main, run, wait_for)
 
 NOBODY = ("setpriv", "--reuid", "nobody", "--regid", "nogroup", "--clear-groups")
@@ -260,6 +260,7 @@ class TestFullDisk(Fixture):
         agent = self.agent()
         self.enterContext(small_disk(agent.state, f"size={FILL_BYTES}"))
         self.addCleanup(agent.stop)
+        shutil.chown(agent.state, AGENT_USER)
         with open(os.path.join(agent.state, "fill"), "wb") as fill:
             fill.write(bytes(FILL_BYTES))
         agent.sections["journal"] = {"limit_mib": 10}  # else it would be a tenth of this disk

@@ -163,14 +163,18 @@ class Schema(ServerTest):
         self.assertEqual(self.root.run("SELECT table_name, column_name FROM mysql.columns_priv WHERE"
                                        " user = 'vestige_agent' AND table_name LIKE 'schema%%' ORDER BY 1"),
                          (("schema_agents", "oldest_agent"), ("schema_version", "version")))
-        for catalog in ("mysql.db", "mysql.procs_priv"):
-            self.assertEqual(self.root.run(f"SELECT * FROM {catalog} WHERE user = 'vestige_agent'"),
-                             ())
+        self.assertEqual(self.root.run("SELECT * FROM mysql.db WHERE user = 'vestige_agent'"), ())
+        self.assertEqual(self.root.run("SELECT routine_name, proc_priv FROM mysql.procs_priv"
+                                       " WHERE user = 'vestige_agent'"),
+                         (("vestige_enrolment_confirm", "Execute"),))
 
     def test_definers_are_locked(self):
-        definers = {row[0] for row in self.root.run(
-            "SELECT definer FROM information_schema.views WHERE table_schema = 'vestige'")}
-        self.assertEqual(definers, {"vestige_owner@localhost"})
+        definers = {}
+        for view, definer in self.root.run("SELECT table_name, definer FROM information_schema.views"
+                                           " WHERE table_schema = 'vestige'"):
+            definers.setdefault(definer, []).append(view)
+        self.assertEqual(set(definers), {"vestige_owner@localhost", "vestige_registrar@localhost"})
+        self.assertEqual(definers["vestige_registrar@localhost"], ["changed_credential"])
         definers = {row[0] for row in self.root.run(
             "SELECT definer FROM information_schema.routines WHERE routine_schema = 'vestige' UNION"
             " SELECT definer FROM information_schema.events WHERE event_schema = 'vestige'")}

@@ -152,7 +152,7 @@ class TestLife(Fixture):
             self.assertEqual(1, done.returncode, sql)
             self.assertRegex(done.stderr, "ERROR (1142|1044|1227|1410) ", sql)
         dump = run("mariadb-dump", f"--defaults-file={instance.path('client.cnf')}",
-                   "--single-transaction", "vestige", "enrolment")
+                   "--single-transaction", "--hex-blob", "vestige", "enrolment")
         self.assertIn("INSERT INTO `enrolment`", dump.stdout)
         accounts = instance_accounts(instance)
         self.assertEqual("unix_socket", accounts["root"])

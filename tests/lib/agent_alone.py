@@ -21,6 +21,8 @@ class Agent:
                                    "defaults_file": self.path("agent.cnf"),
                                    "signing_key": self.path("signing.key")},
                          "database": {"retry_first_ms": 100, "retry_most_ms": 100}}
+        run("openssl", "genpkey", "-algorithm", "ed25519", "-out", self.path("signing.key"))
+        os.chmod(self.path("signing.key"), 0o600)
         self.set_server(socket=self.path("no-server"), user="agent_1", password="secret")
         self.process = None
 

@@ -150,7 +150,7 @@ class Slow(AwayTest):
         load = self.load()
         relay = SlowRelay(load.directory / "relay", SERVER.socket, delay=0.1, rate=700000)
         self.addCleanup(relay.close)
-        load.write_defaults(socket=relay.path)
+        load.write_defaults(socket=relay.address)
         load.start("--rate", 3000)
         wait_for(lambda: load.status().waiting >= 4, 30, "batches wait")
         memory, before = load.memory_kib(), load.status()

@@ -242,7 +242,7 @@ class Deaths(ShipTest):
     def commit_is_lost(self, after):
         relay = Relay(self.tool.directory / "relay", self.server.socket, times=2, after=after)
         self.addCleanup(relay.close)
-        self.tool.write_defaults(socket=relay.path)
+        self.tool.write_defaults(socket=relay.address)
         result = self.tool.run("--fill", 25000, "--bad", 3, *QUICK)
         self.assertEqual(2, relay.cut)
         self.assert_shipped(result)
@@ -587,7 +587,7 @@ class Peers(ShipTest):
         peer = AskingServer(self.tool.directory / "peer", str(secret))
         self.addCleanup(peer.close)
         for options in ({}, {"local_infile": "1"}):
-            self.tool.write_defaults(socket=peer.path, **options)
+            self.tool.write_defaults(socket=peer.address, **options)
             result = self.tool.run("--fill", 10, "--timeout", 1000)
             self.assert_lag(result)
             self.assertTrue(peer.asked.is_set(), result.text)

@@ -11,7 +11,6 @@ import os
 import shutil
 import socket
 import ssl
-import struct
 import sys
 import tempfile
 import threading
@@ -21,7 +20,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 sys.path.insert(0, os.path.join(ROOT, "tests", "lib"))
 
 from ship_fixture import Tool
-from ship_peers import packet
+from ship_peers import Peer, greeting, packet
 from tls_server import ADDRESS, Middle, TlsServer, foreign_authority, make_ca
 from vestige_test import VESTIGE, run
 
@@ -289,7 +288,7 @@ class Middlemen(TlsTest):
         self.assert_mended()
 
 
-class Asking:
+class Asking(Peer):
     """The true certificate, and in the place of an answer the wish for a file: a server that was taken over."""
 
     def __init__(self, wanted, certificate):
@@ -297,29 +296,11 @@ class Asking:
         self.asked = threading.Event()
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.load_cert_chain(certificate + ".pem", certificate + ".key")
-        self.listener = socket.create_server((ADDRESS, 0))
-        self.address = self.listener.getsockname()
-        threading.Thread(target=self.accept, daemon=True).start()
-
-    def accept(self):
-        while True:
-            try:
-                client, _ = self.listener.accept()
-            except OSError:
-                return
-            with client:
-                client.settimeout(10)
-                try:
-                    self.serve(client)
-                except OSError:
-                    pass
+        super().__init__(socket.create_server((ADDRESS, 0)))
 
     def serve(self, client):
-        capabilities = 0x81FFFFFF  # as MariaDB has them, TLS too
-        client.sendall(packet(0, b"\x0a5.5.5-10.11.0-MariaDB\0" + struct.pack("<I", 1) + b"12345678\0"
-                              + struct.pack("<HBHH", capabilities & 0xFFFF, 45, 2, capabilities >> 16 & 0xFFFF)
-                              + bytes([21]) + bytes(6) + struct.pack("<I", 0x1D)
-                              + b"123456789012\0" + b"mysql_native_password\0"))
+        client.settimeout(10)
+        client.sendall(greeting(0x81FFFFFF))  # as MariaDB has them, TLS too
         Middle.read_packet(client)
         with self.context.wrap_socket(client, server_side=True) as secure:
             secure.recv(65536)
@@ -329,10 +310,6 @@ class Asking:
             self.asked.set()
             while data := secure.recv(65536):
                 self.received += data
-
-    def close(self):
-        self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
 
 
 class Cleartext(TlsTest):

@@ -9,18 +9,12 @@ import threading
 import time
 
 
-class Relay:
-    """Between client and server on unix sockets. The first `times` connections that send COMMIT lose
-    their client then: after the server has answered (`after`), or before it was asked."""
+class Peer:
+    """Listens, and serves each client on a thread of its own."""
 
-    def __init__(self, path, server, times=1, after=True):
-        self.path, self.server, self.times, self.after = str(path), server, times, after
-        self.cut = 0
-        self.withheld = []
-        self.lock = threading.Lock()
-        self.listener = socket.socket(socket.AF_UNIX)
-        self.listener.bind(self.path)
-        self.listener.listen(16)
+    def __init__(self, listener):
+        self.listener = listener
+        self.address = listener.getsockname()
         threading.Thread(target=self.accept, daemon=True).start()
 
     def accept(self):
@@ -29,17 +23,53 @@ class Relay:
                 client, _ = self.listener.accept()
             except OSError:
                 return
-            server = socket.socket(socket.AF_UNIX)
-            server.connect(self.server)
-            threading.Thread(target=self.serve, args=(client, server), daemon=True).start()
+            threading.Thread(target=self.serve_until_lost, args=(client,), daemon=True).start()
 
-    def serve(self, client, server):
-        answers = threading.Thread(target=self.pass_on, args=(server, client, False), daemon=True)
-        answers.start()
-        self.pass_on(client, server, True)
-        answers.join()
-        client.close()
-        server.close()
+    def serve_until_lost(self, client):
+        with contextlib.suppress(OSError), client:
+            self.serve(client)
+
+    def serve(self, client):
+        raise NotImplementedError
+
+    def close(self):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        if isinstance(self.address, str): # a unix socket
+            os.unlink(self.address)
+
+
+def unix_listener(path):
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(path))
+    listener.listen(16)
+    return listener
+
+
+def shut_down(*ends):
+    for end in ends:
+        with contextlib.suppress(OSError):
+            end.shutdown(socket.SHUT_RDWR)
+
+
+class Relay(Peer):
+    """Between client and server on unix sockets. The first `times` connections that send COMMIT lose
+    their client then: after the server has answered (`after`), or before it was asked."""
+
+    def __init__(self, path, server, times=1, after=True):
+        self.server, self.times, self.after = server, times, after
+        self.cut = 0
+        self.withheld = []
+        self.lock = threading.Lock()
+        super().__init__(unix_listener(path))
+
+    def serve(self, client):
+        with socket.socket(socket.AF_UNIX) as server:
+            server.connect(self.server)
+            answers = threading.Thread(target=self.pass_on, args=(server, client, False), daemon=True)
+            answers.start()
+            self.pass_on(client, server, True)
+            answers.join()
 
     def take(self):
         with self.lock:
@@ -51,7 +81,7 @@ class Relay:
     def pass_on(self, source, target, from_client):
         """One direction of one connection; answers are withheld from the moment of the cut on."""
         pair = {source, target}
-        try:
+        with contextlib.suppress(OSError):
             while data := source.recv(65536):
                 # a command packet of its own: length, sequence 0, COM_QUERY, text
                 if from_client and data[4:] == b"\x03COMMIT" and self.take():
@@ -61,43 +91,27 @@ class Relay:
                 elif pair in self.withheld:
                     break
                 target.sendall(data)
-        except OSError:
-            pass
-        for end in pair:
-            with contextlib.suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-
-    def close(self):
-        self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
-        os.unlink(self.path)
+        shut_down(*pair)
 
 
-class SlowRelay:
+class SlowRelay(Peer):
     """Between client and server on unix sockets, as a thin and long line: each answer is late, and so
     many bytes a second go to the server (None: all). Both may be changed at any time."""
 
     def __init__(self, path, server, delay=0.0, rate=None):
-        self.path, self.server, self.delay, self.rate = str(path), server, delay, rate
-        self.listener = socket.socket(socket.AF_UNIX)
-        self.listener.bind(self.path)
-        self.listener.listen(16)
-        threading.Thread(target=self.accept, daemon=True).start()
+        self.server, self.delay, self.rate = server, delay, rate
+        super().__init__(unix_listener(path))
 
-    def accept(self):
-        while True:
-            try:
-                client, _ = self.listener.accept()
-            except OSError:
-                return
-            server = socket.socket(socket.AF_UNIX)
+    def serve(self, client):
+        with socket.socket(socket.AF_UNIX) as server:
             server.connect(self.server)
-            for source, target in ((client, server), (server, client)):
-                threading.Thread(target=self.pass_on, args=(source, target, source is client),
-                                 daemon=True).start()
+            answers = threading.Thread(target=self.pass_on, args=(server, client, False), daemon=True)
+            answers.start()
+            self.pass_on(client, server, True)
+            answers.join()
 
     def pass_on(self, source, target, from_client):
-        try:
+        with contextlib.suppress(OSError):
             while data := source.recv(16384):
                 rate = self.rate
                 if from_client and rate:
@@ -105,54 +119,32 @@ class SlowRelay:
                 elif not from_client:
                     time.sleep(self.delay)
                 target.sendall(data)
-        except OSError:
-            pass
-        for end in (source, target):
-            with contextlib.suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-
-    def close(self):
-        self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
-        os.unlink(self.path)
+        shut_down(source, target)
 
 
 def packet(number, payload):
     return struct.pack("<I", len(payload))[:3] + bytes([number]) + payload
 
 
-class AskingServer:
+def greeting(capabilities):
+    """What a server says first."""
+    return packet(0, b"\x0a5.5.5-10.11.0-MariaDB\0" + struct.pack("<I", 1) + b"12345678\0"
+                  + struct.pack("<HBHH", capabilities & 0xFFFF, 45, 2, capabilities >> 16 & 0xFFFF)
+                  + bytes([21]) + bytes(6) + struct.pack("<I", 0x1D)
+                  + b"123456789012\0" + b"mysql_native_password\0")
+
+
+class AskingServer(Peer):
     """Lets anybody in, and answers the first command with a request for a file of the client's."""
 
     def __init__(self, path, wanted):
-        self.path, self.wanted = str(path), wanted
-        self.received = b""
+        self.wanted, self.received = wanted, b""
         self.asked = threading.Event()
-        self.listener = socket.socket(socket.AF_UNIX)
-        self.listener.bind(self.path)
-        self.listener.listen(16)
-        threading.Thread(target=self.accept, daemon=True).start()
-
-    def accept(self):
-        while True:
-            try:
-                client, _ = self.listener.accept()
-            except OSError:
-                return
-            with client:
-                client.settimeout(10)
-                try:
-                    self.serve(client)
-                except OSError:
-                    pass
+        super().__init__(unix_listener(path))
 
     def serve(self, client):
-        capabilities = 0x81FFF7FF & ~0x0800  # as MariaDB has them, but no TLS
-        client.sendall(packet(0, b"\x0a5.5.5-10.11.0-MariaDB\0" + struct.pack("<I", 1) + b"12345678\0"
-                              + struct.pack("<HBHH", capabilities & 0xFFFF, 45, 2,
-                                            capabilities >> 16 & 0xFFFF)
-                              + bytes([21]) + bytes(6) + struct.pack("<I", 0x1D)
-                              + b"123456789012\0" + b"mysql_native_password\0"))
+        client.settimeout(10)
+        client.sendall(greeting(0x81FFF7FF & ~0x0800))  # as MariaDB has them, but no TLS
         client.recv(65536)
         client.sendall(packet(2, b"\0\0\0\2\0\0\0"))
         client.recv(65536)
@@ -160,8 +152,3 @@ class AskingServer:
         self.asked.set()
         while data := client.recv(65536):
             self.received += data
-
-    def close(self):
-        self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
-        os.unlink(self.path)

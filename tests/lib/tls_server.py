@@ -1,7 +1,6 @@
 """A private server on TCP with TLS: its authority and certificates are made by deploy/fleet/make-ca, those of
 agents by `vestige client enroll`. And a proxy that ends TLS, as somebody in the middle would."""
 
-import contextlib
 import os
 import pathlib
 import shutil
@@ -10,6 +9,7 @@ import ssl
 import threading
 
 from private_server import PrivateServer
+from ship_peers import Peer
 from vestige_test import run
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
@@ -96,7 +96,7 @@ def foreign_authority(directory):
     return directory
 
 
-class Middle:
+class Middle(Peer):
     """Ends the client's TLS with a certificate of its own, and has its own connection to the server.
     `seen` is what a client sent after TLS was up: it must stay empty."""
 
@@ -104,20 +104,10 @@ class Middle:
         self.port, self.certificate = port, certificate
         self.seen = b""
         self.tried = threading.Event()
-        self.listener = socket.create_server((ADDRESS, 0))
-        self.address = self.listener.getsockname()
-        threading.Thread(target=self.accept, daemon=True).start()
-
-    def accept(self):
-        while True:
-            try:
-                client, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self.serve, args=(client,), daemon=True).start()
+        super().__init__(socket.create_server((ADDRESS, 0)))
 
     def serve(self, client):
-        with contextlib.suppress(OSError), client, socket.create_connection((ADDRESS, self.port)) as server:
+        with socket.create_connection((ADDRESS, self.port)) as server:
             client.settimeout(10)
             server.settimeout(10)
             client.sendall(server.recv(4096))  # the greeting, in clear in this protocol
@@ -132,10 +122,6 @@ class Middle:
     def read_packet(client):
         head = client.recv(4, socket.MSG_WAITALL)
         client.recv(int.from_bytes(head[:3], "little"), socket.MSG_WAITALL)
-
-    def close(self):
-        self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
 
 
 def copy_identity(source, target):

@@ -34,8 +34,8 @@ class SixtyDays(RetentionTest):
         n_runs = 0
         for number in range(DAYS):
             today = first + number * DAY
-            if number % 5 == 0:
-                self.root.run("CALL vestige_make_partitions_at(%s, 6)", today)
+            if number % 15 == 0:
+                self.root.run("CALL vestige_make_partitions_at(%s, 16)", today)
             before = dict(evidence.last_batch)
             new, ended = evidence.day(number)
             self.insert(new)

@@ -33,6 +33,9 @@ int host_keys_load(struct host_keys *keys, MYSQL *mysql, struct error_text *erro
         return error_set(error, -ENOMEM, "cannot read the keys of hosts: out of memory");
     for (MYSQL_ROW row; (row = mysql_fetch_row(result));) {
         struct host_key *key = &keys->keys[keys->n++];
+        if (mysql_fetch_lengths(result)[2] != PUBLIC_KEY_SIZE || !row[3])
+            return error_set(error, -EIO, "table host_key has a key that is none, of host %.10s",
+                             row[0]);
         key->host_id = (uint32_t)strtoul(row[0], NULL, 10);
         key->number = (uint32_t)strtoul(row[1], NULL, 10);
         memcpy(key->public_key, row[2], PUBLIC_KEY_SIZE);
@@ -138,7 +141,7 @@ static int check_signature(const struct stored_seal *seal, const struct host_key
     *state = key ? SIGNATURE_WRONG : SIGNATURE_UNKNOWN;
     for (; key && key < end && key->host_id == seal->header.host_id; key++) {
         int outcome = signature_check(key->public_key, hash, seal->header.signature);
-        if (outcome == -EBADMSG)
+        if (outcome == -EBADMSG || (!outcome && seal->header.batch < key->first_batch))
             continue;
         if (outcome)
             return outcome;

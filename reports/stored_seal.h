@@ -13,6 +13,7 @@
 struct host_key {
     uint32_t host_id, number;
     uint8_t public_key[PUBLIC_KEY_SIZE];
+    uint64_t first_batch; /* what it may have signed; 0: all */
     char created_at[SEAL_MOMENT_SIZE], revoked_at[SEAL_MOMENT_SIZE]; /* "": not revoked */
 };
 

@@ -20,6 +20,7 @@ struct host_key {
 struct host_keys {
     struct host_key *keys; /* sorted by host */
     size_t n;
+    _Atomic unsigned *n_futile; /* searches for births that found nothing, since one did */
 };
 
 int host_keys_load(struct host_keys *keys, MYSQL *mysql, struct error_text *error) MUST_CHECK;

@@ -12,6 +12,7 @@
 
 #define DIFFERENCES_MOST 1000000
 #define SURVIVORS_MOST   100000
+#define LINES_MOST       20000 /* twice what a batch has; whoever says more has not that many */
 
 /* --- workers --- */
 
@@ -129,10 +130,11 @@ static int list_hosts(struct verify *verify, MYSQL *mysql, struct error_text *er
     if (options->since)
         snprintf(since, sizeof(since), "MIN(IF(received_at >= '%.26s', batch, NULL))",
                  options->since);
-    int outcome = database_query(mysql, &result, error, "list the hosts",
-                                 "SELECT host_id, COUNT(*), SUM(n_lines), %s FROM batch%s"
-                                 " GROUP BY host_id ORDER BY host_id",
-                                 since, on);
+    int outcome =
+        database_query(mysql, &result, error, "list the hosts",
+                       "SELECT host_id, COUNT(*), SUM(LEAST(n_lines, %d)), %s FROM batch%s"
+                       " GROUP BY host_id ORDER BY host_id",
+                       LINES_MOST, since, on);
     if (outcome)
         return outcome;
     verify->all = calloc((size_t)mysql_num_rows(result) + 1, sizeof(*verify->all));

@@ -22,6 +22,7 @@
 #include "core/fact.h"
 
 struct source; /* each collector defines its own and casts */
+struct fanotify_group;
 
 /* Outcomes of drain. */
 enum {
@@ -55,8 +56,10 @@ struct source_options {
     uint32_t user_keep_s;          /* how long the switch is believed about a user; 0: 600 */
     uint32_t user_absent_s;        /* and that there is none, or no answer; 0: 60 */
     bool fanotify_active;          /* what fanotify can watch, it does */
-    const char *files_include;     /* globs by blanks, as in fnmatch(3), * matches / too; "": all */
-    const char *files_exclude;     /* globs by blanks: nothing of these paths is told */
+    struct fanotify_group
+        *fanotify_group;       /* made while this process was root; taken over. NULL: none */
+    const char *files_include; /* globs by blanks, as in fnmatch(3), * matches / too; "": all */
+    const char *files_exclude; /* globs by blanks: nothing of these paths is told */
     const char *files_exclude_reads; /* globs by blanks: only changes of these are told */
     const char *files_exclude_types; /* names of filesystem types by blanks */
     const char *files_trees;         /* directories by blanks, for inotify */

@@ -6,6 +6,7 @@
 #include "core/cleanup.h"
 #include "core/evidence_text.h"
 #include "core/log.h"
+#include "core/thread_rights.h"
 #include "recorder/agent_guard.h"
 #include "recorder/agent_sources.h"
 #include "recorder/agent_sync.h"
@@ -20,6 +21,7 @@
 #include "recorder/unaudited.h"
 
 #include "collectors/bpf/bpf_source.h"
+#include "collectors/fanotify/fanotify_group.h"
 #include "collectors/fanotify/fanotify_source.h"
 #include "collectors/procfs/names_source.h"
 #include "collectors/procfs/proc_source.h"
@@ -46,10 +48,12 @@ enum {
     CONTROL_PATH_SIZE = CONFIG_PATH_SIZE + 16,
     HOST_LOOK_S = 5
 };
+#define STUCK_NS UINT64_C(60000000000)
 
 struct agent {
     const struct config *config;
     const char *record_directory, *own_directory;
+    bool own_given; /* by `vestige standalone`, which says itself who the agent is */
     struct counters counters;
     struct host_facts host;
     struct buffer host_row;  /* as the tracker was told last */
@@ -58,7 +62,8 @@ struct agent {
     struct journal_recovery recovery;
     struct agent_guard guard;
     struct agent_sources sources;
-    struct masking *masking; /* of secrets in command lines; NULL: off */
+    struct fanotify_group fanotify_group; /* until its source takes it over */
+    struct masking *masking;              /* of secrets in command lines; NULL: off */
     struct tracker *tracker;
     struct gulp_queue *queue;
     struct reader *reader;
@@ -72,6 +77,8 @@ struct agent {
     _Atomic int64_t
         clock_offset_ns; /* the tracker's real time minus boot time; INT64_MIN: not set */
     pthread_t tracker_thread;
+    _Atomic uint64_t
+        tracker_beat_ns; /* when it was seen to do something, or to have nothing to do */
     bool tracker_running;
     int wake_fd, signal_fd;
     unsigned seconds; /* ticks of one */
@@ -211,6 +218,25 @@ static int load_key(struct agent *agent, struct error_text *error)
     return 0;
 }
 
+/* What root alone can do for a source. Why it cannot, the source will say. */
+static void prepare_sources(struct agent *agent)
+{
+    struct error_text reason;
+    if (agent_sources_want(agent->config, SOURCE_FANOTIFY) &&
+        fanotify_group_init(&agent->fanotify_group, &reason) < 0)
+        log_debug("fanotify", "not made yet: %s", reason.text);
+}
+
+static int become_user(const struct agent *agent, struct error_text *error)
+{
+    struct privilege_options options = {.user = agent->config->user,
+                                        .state_directory = agent->config->state_directory,
+                                        .defaults_file = agent->config->defaults_file,
+                                        .record_directory = agent->record_directory,
+                                        .warn_of_root = !agent->own_given};
+    return privilege_become(&options, error);
+}
+
 static int open_journal(struct agent *agent, struct error_text *error)
 {
     char directory[CONFIG_PATH_SIZE + 16];
@@ -257,6 +283,7 @@ static int open_sources(struct agent *agent, struct error_text *error)
         .files_trees = agent->config->files_trees,
         .files_scan_interval_s = agent->config->files_scan_interval_s,
         .own_directory = agent->own_directory,
+        .fanotify_group = &agent->fanotify_group,
         .accounts_directory = agent->config->accounts_directory,
         .utmp_path = agent->config->sessions_utmp,
         .wtmp_path = agent->config->sessions_wtmp,
@@ -419,7 +446,9 @@ static void *run_tracker(void *user)
     struct agent *agent = user;
     struct gulp *gulp;
     int outcome;
+    thread_begin("tracker");
     while ((outcome = gulp_queue_take(agent->queue, &gulp, 1000)) != GULP_QUEUE_CLOSED) {
+        atomic_store(&agent->tracker_beat_ns, clock_boot_ns());
         if (outcome != GULP_QUEUE_GULP)
             continue;
         if (agent->recording && recording_writer_add(agent->recording, gulp) != 0)
@@ -443,8 +472,9 @@ static void append_status(void *user, struct buffer *out)
     uint64_t lag_us = shipper.n_waiting && journal.oldest_us && now_us > journal.oldest_us
                           ? now_us - journal.oldest_us
                           : 0;
-    buffer_printf(out, "host_id %" PRIu64 "\npid %d\nboot_id %s\n", agent->config->host_id,
-                  (int)getpid(), agent->host.boot_id);
+    buffer_printf(out, "host_id %" PRIu64 "\npid %d\nboot_id %s\nseccomp %s\n",
+                  agent->config->host_id, (int)getpid(), agent->host.boot_id,
+                  SYSTEM_CALLS_SANITIZED ? "off" : agent->config->seccomp);
     buffer_printf(out,
                   "lag_ms %" PRIu64 "\nbatches_waiting %" PRIu64 "\nlast_shipped %" PRIu64
                   "\nserver_connected %d\n",
@@ -603,6 +633,7 @@ static int start_threads(struct agent *agent, struct error_text *error)
     result = reader_start(&agent->reader, &reader, error);
     if (result)
         return result;
+    atomic_store(&agent->tracker_beat_ns, clock_boot_ns());
     result = -pthread_create(&agent->tracker_thread, NULL, run_tracker, agent);
     agent->tracker_running = result == 0;
     return result ? error_set(error, result, "cannot start a thread: %s", strerror(-result)) : 0;
@@ -632,6 +663,14 @@ static void look_at_host(struct agent *agent)
     buffer_append_slice(&agent->host_row, buffer_slice(&row));
 }
 
+/* What is heard becomes rows, and rows become files. A server that is away is no matter of life. */
+static bool makes_progress(const struct agent *agent)
+{
+    uint64_t beat = atomic_load(&agent->tracker_beat_ns), now = clock_boot_ns();
+    uint64_t idle = now > beat ? now - beat : 0;
+    return idle < STUCK_NS && journal_writes_for_ns(agent->journal) < STUCK_NS;
+}
+
 /* Every second: the server's clock for the tracker, life for the watchdog, now and then the host.
  */
 static void second_tick(struct agent *agent)
@@ -643,7 +682,8 @@ static void second_tick(struct agent *agent)
     shipper_get_status(agent->shipper, &status);
     if (status.server_offset_known)
         tracker_server_time(agent->tracker, status.server_boot_us * 1000);
-    sd_notify(0, "WATCHDOG=1");
+    if (makes_progress(agent))
+        sd_notify(0, "WATCHDOG=1");
 }
 
 static void wait_ready(struct agent *agent)
@@ -694,10 +734,18 @@ static int start(struct agent *agent, struct error_text *error)
         result = error_set(error, -ENOENT, "cannot read the boot id from /proc; is it mounted?");
     if (!result)
         result = check_paths(agent, error);
-    if (!result && audit)
-        result = agent_guard_start(&agent->guard, agent->config->state_directory, error);
     if (!result)
         result = load_key(agent, error);
+    if (!result)
+        result = start_masking(agent, error);
+    if (!result)
+        prepare_sources(agent);
+    if (!result)
+        result = become_user(agent, error);
+    if (!result && audit)
+        result = agent_guard_start(&agent->guard, agent->config->state_directory,
+                                   system_calls_mode(agent->config->seccomp),
+                                   agent->fanotify_group.fd, error);
     if (!result)
         result = open_journal(agent, error);
     if (!result)
@@ -707,15 +755,14 @@ static int start(struct agent *agent, struct error_text *error)
     if (!result)
         agent_guard_keep(&agent->guard, bpf_source_signals(agent->sources.bpf_source));
     if (!result)
-        result = privilege_drop(error);
-    if (!result)
-        result = start_masking(agent, error);
-    if (!result)
         result = start_tracker(agent, error);
     if (!result)
         result = start_queue(agent, error);
     if (!result)
         result = start_threads(agent, error);
+    if (!result)
+        result =
+            privilege_drop("vestiged", system_calls_mode(agent->config->seccomp), false, error);
     if (!result)
         result = start_control(agent, error);
     /* Threads that the agent began while it was read in /proc could not be told from those before.
@@ -746,6 +793,7 @@ static void stop(struct agent *agent)
     if (agent->tracker_running)
         pthread_join(agent->tracker_thread, NULL);
     agent_sources_close(&agent->sources);
+    fanotify_group_deinit(&agent->fanotify_group);
     agent_guard_stop(&agent->guard);
     ship_rest(agent);
     agent->shipper = shipper_free(agent->shipper, 0);
@@ -771,6 +819,8 @@ int agent_run(const struct agent_options *options, struct error_text *error)
                           .own_directory = options->own_directory
                                                ? options->own_directory
                                                : options->config->state_directory,
+                          .own_given = options->own_directory != NULL,
+                          .fanotify_group = FANOTIFY_GROUP_NULL,
                           .wake_fd = -1,
                           .signal_fd = -1,
                           .clock_offset_ns = INT64_MIN};

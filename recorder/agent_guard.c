@@ -3,30 +3,29 @@
 #include "recorder/agent_guard.h"
 
 #include "collectors/audit/audit_guard.h"
+#include "core/cleanup.h"
 #include "core/log.h"
-#include "recorder/privilege.h"
 
 #include <stdint.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 enum { PLACE_TIMEOUT_MS = 10000 };
 
-static _Noreturn void run(int channel, const char *state_directory, uint32_t agent_pid)
+static _Noreturn void run(int channel, const char *state_directory, enum system_calls_mode mode,
+                          uint32_t agent_pid)
 {
     struct error_text error = ERROR_TEXT_NULL;
-    prctl(PR_SET_NAME, "vestige-guard");
-    if (privilege_drop(&error) != 0)
+    if (privilege_drop("vestige-guard", mode, true, &error) != 0)
         log_warning("audit", "guard: %s", error.text);
     audit_guard_run(channel, state_directory, agent_pid);
     _exit(0);
 }
 
 int agent_guard_start(struct agent_guard *guard, const char *state_directory,
-                      struct error_text *error)
+                      enum system_calls_mode mode, int not_kept, struct error_text *error)
 {
     int pair[2];
     uint32_t agent_pid = (uint32_t)getpid();
@@ -41,7 +40,8 @@ int agent_guard_start(struct agent_guard *guard, const char *state_directory,
     }
     if (pid == 0) {
         close(pair[0]);
-        run(pair[1], state_directory, agent_pid);
+        cleanup_close(&not_kept);
+        run(pair[1], state_directory, mode, agent_pid);
     }
     close(pair[1]);
     *guard = (struct agent_guard){.pid = pid, .channel = pair[0]};

@@ -56,6 +56,10 @@ static const struct key keys[] = {
          "MariaDB option file with group [vestige]: where the server is, and the agent's account"),
     PATH("agent", "signing_key", signing_key, SIGNING_KEY_DEFAULT,
          "The key that signs this host's batches; without the file they are not signed"),
+    TEXT("agent", "user", user, "vestige",
+         "The system user that the agent becomes when it has started; empty: it stays who starts it"),
+    WORD("agent", "seccomp", seccomp, "on log off",
+         "System calls that it never makes: on: refused; log: only written to audit; off: allowed"),
 
     NUMBER(KEY_U32, "reader", "interval_ms", reader_interval_ms, 10, 20, 20, "milliseconds",
            "Time between two readings of all sockets"),
@@ -182,7 +186,7 @@ enum { N_KEYS = sizeof(keys) / sizeof(keys[0]) };
 _Static_assert(N_KEYS <= 64, "one bit a key");
 
 /* Words of a configuration live as long as the program: this is all of them. */
-static const char *const words[] = {"auto", "guest", "off", "own", "none", "on", "inotify"};
+static const char *const words[] = {"auto", "guest", "off", "own", "none", "on", "log", "inotify"};
 
 struct parser {
     struct config *config;

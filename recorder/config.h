@@ -20,7 +20,9 @@ struct config {
     char state_directory[CONFIG_PATH_SIZE];
     char defaults_file[CONFIG_PATH_SIZE];
     char signing_key[CONFIG_PATH_SIZE];
-    uint64_t host_id; /* 0: unset */
+    uint64_t host_id;            /* 0: unset */
+    char user[CONFIG_PATH_SIZE]; /* empty: stays who starts it */
+    const char *seccomp;         /* on, log, off */
 
     uint32_t reader_interval_ms;
     uint32_t receive_buffer_kib;

@@ -5,6 +5,7 @@
 
 #include "core/cleanup.h"
 #include "core/log.h"
+#include "core/thread_rights.h"
 
 #include <poll.h>
 #include <pthread.h>
@@ -62,15 +63,13 @@ static void wake(struct control *control)
         return; /* it is about to wake */
 }
 
-static int thread_start(pthread_t *thread, const char *name, void *(*run)(void *), void *user)
+static int thread_start(pthread_t *thread, void *(*run)(void *), void *user)
 {
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     int r = pthread_create(thread, NULL, run, user);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (r == 0)
-        pthread_setname_np(*thread, name);
     return -r;
 }
 
@@ -111,6 +110,7 @@ static void *sync_run(void *user)
     struct connection *connection = user;
     struct control *control = connection->control;
     struct buffer out = {.limit = ANSWER_MOST};
+    thread_begin("sync");
     int r = control->ops.sync(control->ops.user, connection->sync_ms, &out);
     if (r < 0) {
         while (out.length > 0 && out.data[out.length - 1] == '\n')
@@ -142,7 +142,7 @@ static void begin_sync(struct connection *connection, unsigned timeout_ms)
         return;
     }
     connection->sync_ms = timeout_ms;
-    int r = thread_start(&connection->thread, "sync", sync_run, connection);
+    int r = thread_start(&connection->thread, sync_run, connection);
     if (r < 0)
         refuse(connection, "cannot start a thread for the sync; try again later");
     else
@@ -320,6 +320,7 @@ static void turn(struct control *control)
 static void *loop(void *user)
 {
     struct control *control = user;
+    thread_begin("control");
     while (!atomic_load(&control->stopped))
         turn(control);
     return NULL;
@@ -403,7 +404,7 @@ int control_start(struct control **controlp, const char *path, const struct cont
     if (r == 0)
         r = listen_at(control, path, error);
     if (r == 0) {
-        r = thread_start(&control->thread, "control", loop, control);
+        r = thread_start(&control->thread, loop, control);
         if (r < 0)
             error_set(error, r, "control: cannot start a thread: %s", strerror(-r));
     }

@@ -7,6 +7,7 @@
 
 #include "core/gulp.h"
 #include "core/log.h"
+#include "core/thread_rights.h"
 #include "recorder/batch_writer.h"
 #include "recorder/journal_restore.h"
 #include "recorder/journal_start.h"
@@ -60,6 +61,7 @@ struct journal {
     struct checkpoint finished; /* while it is active, it waits to be written */
     char error[256];
     atomic_bool due;
+    _Atomic uint64_t writes_since_ns; /* 0: it waits */
 
     /* the journal's thread only */
     struct batch_chain chain;
@@ -567,16 +569,19 @@ static void *run(void *user)
     struct journal *journal = user;
     bool done;
     int error;
+    thread_begin("journal");
     pthread_mutex_lock(&journal->lock);
     do {
         wait_until_due(journal);
         take(journal);
         journal->last_round = journal->stop;
         pthread_mutex_unlock(&journal->lock);
+        atomic_store(&journal->writes_since_ns, monotonic_ns());
         error = write_chunk(journal);
         if (!error)
             error = finish_checkpoint(journal);
         update_due(journal);
+        atomic_store(&journal->writes_since_ns, 0);
         pthread_mutex_lock(&journal->lock);
         note_result(journal, error);
         done = is_done(journal, error);
@@ -720,6 +725,12 @@ void journal_get_status(struct journal *journal, struct journal_status *status)
     status->bytes = journal_shelf_bytes(journal->shelf) + journal->open_bytes;
     memcpy(status->error, journal->error, sizeof(status->error));
     pthread_mutex_unlock(&journal->lock);
+}
+
+uint64_t journal_writes_for_ns(const struct journal *journal)
+{
+    uint64_t since = atomic_load(&journal->writes_since_ns), now = monotonic_ns();
+    return since && now > since ? now - since : 0;
 }
 
 int journal_shipped(struct journal *journal, uint64_t batch)

@@ -68,6 +68,8 @@ struct journal_status {
     char error[256];                  /* why nothing can be written now; "" when all is well */
 };
 void journal_get_status(struct journal *journal, struct journal_status *status);
+/** How long the write takes that the thread is in now; 0: it is in none. Any thread. */
+uint64_t journal_writes_for_ns(const struct journal *journal);
 
 /*
  * The checkpoint: the insert lines of the rows that are open now, by which a restart knows what an

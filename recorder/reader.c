@@ -6,6 +6,7 @@
 #include "core/buffer.h"
 #include "core/cleanup.h"
 #include "core/log.h"
+#include "core/thread_rights.h"
 
 #include <inttypes.h>
 #include <poll.h>
@@ -252,6 +253,7 @@ static void *run(void *user)
 {
     struct reader *self = user;
     uint64_t deadline_ns = clock_monotonic_ns();
+    thread_begin("vestige-reader");
     while (!atomic_load_explicit(&self->stopping, memory_order_acquire)) {
         uint64_t now = clock_monotonic_ns();
         if (now > deadline_ns + LATE_NS)
@@ -276,8 +278,6 @@ static int start_thread(struct reader *self)
     pthread_sigmask(SIG_SETMASK, &all, &before);
     int r = pthread_create(&self->thread, NULL, run, self);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (r == 0)
-        pthread_setname_np(self->thread, "vestige-reader");
     return -r;
 }
 

@@ -8,6 +8,7 @@
 
 #include "core/cleanup.h"
 #include "core/log.h"
+#include "core/thread_rights.h"
 #include "recorder/ship_alive.h"
 #include "recorder/ship_backoff.h"
 #include "recorder/ship_delivery.h"
@@ -356,6 +357,7 @@ static bool step(struct shipper *shipper)
 static void *run(void *user)
 {
     struct shipper *shipper = user;
+    thread_begin("shipper");
     mysql_thread_init();
     while (step(shipper))
         ;
@@ -383,8 +385,6 @@ static int start_thread(struct shipper *shipper)
     pthread_sigmask(SIG_SETMASK, &all, &before);
     int r = pthread_create(&shipper->thread, NULL, run, shipper);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (r == 0)
-        pthread_setname_np(shipper->thread, "shipper");
     return -r;
 }
 

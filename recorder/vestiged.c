@@ -31,7 +31,8 @@ enum {
     OPTION_ENROLL,
     OPTION_DIRECTORY,
     OPTION_WAIT,
-    OPTION_REPLACE
+    OPTION_REPLACE,
+    OPTION_USER
 };
 
 /* clang-format off */
@@ -42,6 +43,8 @@ static const struct argp_option options[] = {
      "Sign batches with this key, whatever the configuration says", 0},
     {"own", 'o', "DIR", 0,
      "Files below DIR are the recorder's own, and not recorded; else the state directory", 0},
+    {"user", OPTION_USER, "NAME", 0,
+     "Become this system user, whatever the configuration says", 0},
     {"record", OPTION_RECORD, "DIR", 0, "Also write every raw message, with its time, to DIR", 1},
     {"replay", OPTION_REPLAY, "DIR", 0,
      "Feed a recording to the tracker and print the lines that it makes; needs no privilege", 1},
@@ -62,7 +65,7 @@ static const struct argp_option options[] = {
 /* clang-format on */
 
 struct arguments {
-    const char *config, *state, *key, *own, *record, *replay;
+    const char *config, *state, *key, *own, *record, *replay, *user;
     bool check, dump, dump_masking;
     struct enrol_options enrol;
 };
@@ -91,6 +94,9 @@ static error_t parse(int key, char *value, struct argp_state *state)
         return 0;
     case 'o':
         arguments->own = value;
+        return 0;
+    case OPTION_USER:
+        arguments->user = value;
         return 0;
     case OPTION_RECORD:
         arguments->record = value;
@@ -152,6 +158,11 @@ static int load_config(struct config **configp, const struct arguments *argument
     if (result)
         return result;
     struct config *config = *configp;
+    if (arguments->user && strlen(arguments->user) >= sizeof(config->user))
+        return error_set(error, -ENAMETOOLONG, "--user %.40s...: the name is too long",
+                         arguments->user);
+    if (arguments->user)
+        strcpy(config->user, arguments->user);
     result = set_path(config->state_directory, "--state", arguments->state, error);
     return result ? result : set_path(config->signing_key, "--signing-key", arguments->key, error);
 }

@@ -11,6 +11,8 @@ struct doctor {
     char signing_key[256];     /* of the agent */
     char option_file[256];     /* of the agent */
     bool agent_runs;
+    unsigned agent_pid;   /* 0: not known */
+    char agent_calls[16]; /* how its system calls are filtered: on, log, off */
 };
 
 static inline void doctor_add(struct doctor *doctor, enum finding_level level, const char *what,
@@ -26,4 +28,5 @@ void doctor_check_files(struct doctor *doctor);
 void doctor_check_logins(struct doctor *doctor);
 void doctor_check_signing(struct doctor *doctor);
 void doctor_check_credential(struct doctor *doctor);
+void doctor_check_agent(struct doctor *doctor);
 void doctor_check_host(struct doctor *doctor);

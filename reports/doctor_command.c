@@ -6,6 +6,7 @@
 #include "reports/command.h"
 #include "reports/doctor.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define AGENT_TIMEOUT_MS 5000
@@ -48,6 +49,10 @@ static void take_value(void *user, const char *key, const char *value)
 {
     struct doctor *doctor = user;
     char what[32], found[FOUND_BYTES], advice[100];
+    if (!strcmp(key, "pid"))
+        doctor->agent_pid = (unsigned)strtoul(value, NULL, 10);
+    if (!strcmp(key, "seccomp"))
+        snprintf(doctor->agent_calls, sizeof(doctor->agent_calls), "%s", value);
     for (size_t i = 0; i < sizeof(missing) / sizeof(missing[0]); i++) {
         const struct missing *one = &missing[i];
         if (strcmp(key, one->key))
@@ -111,6 +116,7 @@ static int run(struct doctor *doctor, const struct options *options, const char 
     doctor_check_signing(doctor);
     doctor_check_credential(doctor);
     doctor_check_host(doctor);
+    doctor_check_agent(doctor);
     outcome = findings_print(&doctor->findings, options->format, titles, 1);
     if (outcome)
         return error_set(error, outcome, "the rows cannot be written: %s", strerror(-outcome));

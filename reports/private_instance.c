@@ -12,6 +12,7 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
+#include <pwd.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -23,6 +24,9 @@ struct preparation {
     struct error_text *error;
     char agent_options[4096], client_options[4096], configuration[4096], agent_state[4096];
     char signing_key[4096];
+    char user[CONFIG_PATH_SIZE]; /* whom the agent becomes; empty: it stays who starts it */
+    uid_t uid;                   /* the user's */
+    gid_t gid;
 };
 
 static int connect_admin(struct preparation *preparation)
@@ -143,6 +147,8 @@ static int check_configuration(struct preparation *preparation, uint64_t *host_i
     if (outcome)
         return outcome;
     *host_id = config->host_id;
+    if (!preparation->user[0])
+        strcpy(preparation->user, config->user);
     if (strcmp(config->state_directory, preparation->agent_state) ||
         strcmp(config->defaults_file, preparation->agent_options) ||
         has_other_key(preparation, config))
@@ -167,9 +173,9 @@ static int write_configuration(struct preparation *preparation, uint64_t host_id
                           "# Made by vestige standalone, and never changed by it; see vestiged "
                           "--dump-config for all keys.\n"
                           "[agent]\nhost_id = %" PRIu64 "\nstate_directory = %s\n"
-                          "defaults_file = %s\nsigning_key = %s\n",
+                          "defaults_file = %s\nsigning_key = %s\nuser = %s\n",
                           host_id, preparation->agent_state, preparation->agent_options,
-                          preparation->signing_key);
+                          preparation->signing_key, preparation->user);
     int outcome = written < 0 ? -errno : 0;
     if (close(fd) && !outcome)
         outcome = -errno;
@@ -196,15 +202,84 @@ static int prepare_key(struct preparation *preparation, uint64_t host_id)
     return host_key_add(preparation->mysql, host_id, public_key, preparation->error);
 }
 
+/* Root does not write into a directory of somebody else's as root. */
+static void choose_owner(struct preparation *preparation)
+{
+    struct stat status;
+    bool made = access(preparation->configuration, F_OK) == 0;
+    if (preparation->user[0] || made || geteuid() != 0 ||
+        stat(preparation->server->directory->path, &status) || status.st_uid == 0)
+        return;
+    const struct passwd *owner = getpwuid(status.st_uid);
+    if (owner)
+        snprintf(preparation->user, sizeof(preparation->user), "%s", owner->pw_name);
+}
+
+static int find_user(struct preparation *preparation)
+{
+    preparation->uid = geteuid();
+    preparation->gid = getegid();
+    if (!preparation->user[0])
+        return 0;
+    const struct passwd *user = getpwnam(preparation->user);
+    if (!user)
+        return error_set(preparation->error, -ENOENT,
+                         "there is no user %s, whom the agent is to "
+                         "become; give another as --user NAME",
+                         preparation->user);
+    preparation->uid = user->pw_uid;
+    preparation->gid = user->pw_gid;
+    return 0;
+}
+
+/* What is the agent's, where it is another user than the one who starts it. */
+static int give_to_user(const struct preparation *preparation, const char *path)
+{
+    if (preparation->uid == geteuid() || lchown(path, preparation->uid, preparation->gid) == 0)
+        return 0;
+    return error_set(preparation->error, -errno, "%s cannot be given to the user %s: %s", path,
+                     preparation->user, strerror(errno));
+}
+
+/* Its group passes through the directory to its state and to the server's socket. */
+static int let_through(const struct preparation *preparation)
+{
+    const char *above = preparation->server->directory->path;
+    char sockets[4096];
+    struct stat status;
+    private_directory_file(preparation->server->directory, "run", sockets);
+    if (preparation->uid == geteuid() || stat(above, &status) || status.st_uid == preparation->uid)
+        return 0;
+    if (lchown(above, (uid_t)-1, preparation->gid) ||
+        lchown(sockets, (uid_t)-1, preparation->gid) ||
+        chmod(above, (status.st_mode | S_IXGRP) & 07777))
+        return error_set(preparation->error, -errno, "the user %s cannot be let through %s: %s",
+                         preparation->user, above, strerror(errno));
+    return 0;
+}
+
+static int make_state(const struct preparation *preparation)
+{
+    if (mkdir(preparation->agent_state, 0700) == 0)
+        return give_to_user(preparation, preparation->agent_state);
+    return errno == EEXIST ? 0
+                           : error_set(preparation->error, -errno, "%s cannot be made: %s",
+                                       preparation->agent_state, strerror(errno));
+}
+
 static int prepare_agent(struct preparation *preparation)
 {
     struct enrolment agent AUTO_ENROLMENT = {0};
     uint64_t host_id;
     char name[256];
-    if (mkdir(preparation->agent_state, 0700) && errno != EEXIST)
-        return error_set(preparation->error, -errno, "%s cannot be made: %s",
-                         preparation->agent_state, strerror(errno));
+    choose_owner(preparation);
     int outcome = check_configuration(preparation, &host_id);
+    if (!outcome)
+        outcome = find_user(preparation);
+    if (!outcome)
+        outcome = let_through(preparation);
+    if (!outcome)
+        outcome = make_state(preparation);
     if (!outcome)
         outcome = find_name(preparation, host_id, name);
     if (outcome)
@@ -215,11 +290,13 @@ static int prepare_agent(struct preparation *preparation)
     if (!outcome)
         outcome = write_options(preparation, preparation->agent_options, &agent);
     if (!outcome)
+        outcome = give_to_user(preparation, preparation->agent_options);
+    if (!outcome)
         outcome = prepare_key(preparation, agent.host_id);
     return outcome ? outcome : write_configuration(preparation, agent.host_id);
 }
 
-int private_instance_prepare(struct private_server *server, bool with_agent,
+int private_instance_prepare(struct private_server *server, bool with_agent, const char *user,
                              private_server_notice notice, struct error_text *error)
 {
     struct preparation preparation = {.server = server, .error = error};
@@ -228,6 +305,9 @@ int private_instance_prepare(struct private_server *server, bool with_agent,
     private_directory_file(server->directory, "vestiged.conf", preparation.configuration);
     private_directory_file(server->directory, "agent", preparation.agent_state);
     private_directory_file(server->directory, "signing.key", preparation.signing_key);
+    if (user && strlen(user) >= sizeof(preparation.user))
+        return error_set(error, -ENAMETOOLONG, "--user %.40s...: the name is too long", user);
+    strcpy(preparation.user, user ? user : "");
     int outcome = connect_admin(&preparation);
     if (!outcome)
         outcome = prepare_schema(&preparation, notice);

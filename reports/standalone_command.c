@@ -43,6 +43,7 @@ struct standalone {
     const struct options *options;
     uint64_t for_s;
     bool no_agent;
+    const char *user; /* whom the agent becomes; NULL: whom its configuration names */
     struct private_directory directory;
     struct private_server server;
     struct child agent;
@@ -219,6 +220,8 @@ static int start_agent(struct standalone *standalone)
                                 key,
                                 "--own",
                                 standalone->directory.path,
+                                standalone->user ? "--user" : NULL,
+                                standalone->user,
                                 NULL};
     const struct child_options options = {.name = "vestiged",
                                           .path = standalone->agent_program,
@@ -308,8 +311,8 @@ static int start(struct standalone *standalone)
     int outcome = private_server_start(&standalone->server, &standalone->directory, notice,
                                        standalone->error);
     if (!outcome)
-        outcome = private_instance_prepare(&standalone->server, !standalone->no_agent, notice,
-                                           standalone->error);
+        outcome = private_instance_prepare(&standalone->server, !standalone->no_agent,
+                                           standalone->user, notice, standalone->error);
     if (outcome || standalone->no_agent)
         return outcome;
     outcome = lock_agent(standalone);
@@ -509,11 +512,13 @@ int standalone_command(int argc, char **argv)
                                     .error = &error};
     const struct option_own own[] = {
         {"for",      OPTION_NUMBER, &standalone.for_s,        "SECONDS",
-         "end by itself so long after recording began",                      1, 1000000000},
+         "end by itself so long after recording began",                              1, 1000000000},
         {"no-agent", OPTION_FLAG,   &standalone.no_agent,     NULL,
-         "record nothing; serve what was recorded before",                   0, 0         },
+         "record nothing; serve what was recorded before",                           0, 0         },
+        {"user",     OPTION_TEXT,   &standalone.user,         "NAME",
+         "the system user that the agent becomes (default: it stays who starts it)", 0, 0         },
         {"state",    OPTION_TEXT,   &options.state_directory, "DIR",
-         "where everything is kept (default " PRIVATE_DIRECTORY_DEFAULT ")", 0, 0         },
+         "where everything is kept (default " PRIVATE_DIRECTORY_DEFAULT ")",         0, 0         },
     };
     const struct command_line line = {
         .words = "standalone",

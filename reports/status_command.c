@@ -166,10 +166,11 @@ static const struct job {
     long long limit_s;
     const char *advice;
 } jobs[] = {
-    {"make_partitions", 7200,   "it should run every hour: is event_scheduler ON?"               },
-    {"watch",           300,    "it should run every minute: is event_scheduler ON?"             },
-    {"verify",          7200,   "nothing that arrives is verified: does its timer run?"          },
-    {"retention",       172800, "it should run every day, or the disk fills: does its timer run?"},
+    {"make_partitions", 7200,   "it should run every hour: is event_scheduler ON?"              },
+    {"watch",           300,    "it should run every minute: is event_scheduler ON?"            },
+    {"verify",          7200,   "nothing that arrives is verified: does its timer run?"         },
+    {"retention",       172800,
+     "it should run every day, or the disk fills: is event_scheduler ON, or does its timer run?"},
 };
 #define RUNNING_LIMIT_S 86400
 
@@ -181,13 +182,22 @@ static const struct job *job_named(const char *name)
     return NULL;
 }
 
-static void add_job(struct status *status, MYSQL_ROW row)
+/* Retention has nothing to do before a rule is set; `rule_s` is how long one is, or NULL. */
+static bool is_overdue(const struct job *job, MYSQL_ROW row, const char *rule_s)
+{
+    long long since = number(row[4] ? row[4] : row[5]);
+    if (job && !strcmp(job->name, "retention"))
+        return rule_s && since > job->limit_s && number(rule_s) > job->limit_s;
+    return job && since > job->limit_s;
+}
+
+static void add_job(struct status *status, MYSQL_ROW row, const char *rule_s)
 {
     char name[100];
     const struct job *job = job_named(row[0]);
     bool failed = !strcmp(row[2], "failure");
     bool stuck = !strcmp(row[2], "running") && number(row[5]) > RUNNING_LIMIT_S;
-    bool overdue = job && (row[4] ? number(row[4]) : number(row[5])) > job->limit_s;
+    bool overdue = is_overdue(job, row, rule_s);
     snprintf(name, sizeof(name), "job %.64s", row[0]);
     add(status, failed || overdue || stuck ? FINDING_WRONG : FINDING_OK, "server", name, row[1],
         failed    ? row[3]
@@ -196,10 +206,30 @@ static void add_job(struct status *status, MYSQL_ROW row)
                   : row[3]);
 }
 
+/* A day, and what its timer may come late. */
+#define FIRST_RETENTION_LIMIT_S 90000
+
+static void add_retention(struct status *status, MYSQL_ROW rule)
+{
+    if (!rule[0] || number(rule[1]))
+        return;
+    bool wrong = number(rule[0]) > FIRST_RETENTION_LIMIT_S;
+    add(status, wrong ? FINDING_WRONG : FINDING_OK, "server", "job retention", "not run yet",
+        wrong ? job_named("retention")->advice : "it begins at its hour");
+}
+
 static int read_maintenance(struct status *status, MYSQL *mysql)
 {
-    MYSQL_RES *result AUTO_RESULT = NULL;
-    int outcome = database_query(
+    MYSQL_RES *result AUTO_RESULT = NULL, *rules AUTO_RESULT = NULL;
+    int outcome = database_query(mysql, &rules, status->error, "read how long evidence is kept",
+                                 "SELECT TIMESTAMPDIFF(SECOND, MIN(changed_at), UTC_TIMESTAMP(6)),"
+                                 " EXISTS (SELECT 1 FROM maintenance_run WHERE name = 'retention')"
+                                 " FROM retention WHERE keep_days IS NOT NULL");
+    if (outcome)
+        return outcome;
+    MYSQL_ROW rule = mysql_fetch_row(rules);
+    add_retention(status, rule);
+    outcome = database_query(
         mysql, &result, status->error, "read the server's own jobs",
         "SELECT m.name, m.started_at, m.result, m.message,"
         " (SELECT TIMESTAMPDIFF(SECOND, MAX(s.started_at), UTC_TIMESTAMP(6)) FROM maintenance_run s"
@@ -210,7 +240,7 @@ static int read_maintenance(struct status *status, MYSQL *mysql)
     if (outcome)
         return outcome;
     for (MYSQL_ROW row; (row = mysql_fetch_row(result));)
-        add_job(status, row);
+        add_job(status, row, rule[0]);
     return 0;
 }
 

@@ -15,6 +15,8 @@ BEGIN
    WHERE NOT EXISTS (SELECT 1 FROM schedule s WHERE s.question = rule_name AND s.every_minutes = 0);
 END;
 
+GRANT UPDATE ON schedule_finding TO vestige_scheduler@localhost;
+
 -- A finding of a rule about `subject_text`: a new row, or the last sight of the one that there is.
 -- `keys_of_rows` has the form of finding.row_keys, or is NULL.
 CREATE OR REPLACE DEFINER = vestige_scheduler@localhost

@@ -12,5 +12,3 @@ CREATE TABLE IF NOT EXISTS verification_failure (
 
 GRANT INSERT ON verification_failure TO vestige_verifier;
 GRANT INSERT, DELETE ON verification_failure TO vestige_admin;
--- A finding that is seen again is found by its key: see vestige_conclude().
-GRANT UPDATE ON schedule_finding TO vestige_scheduler@localhost;

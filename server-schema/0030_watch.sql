@@ -112,8 +112,6 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON host_traffic TO vestige_watcher@localhos
 GRANT SELECT, INSERT, UPDATE, DELETE ON server_setting TO vestige_watcher@localhost;
 GRANT SELECT, INSERT, UPDATE ON maintenance_run TO vestige_watcher@localhost;
 GRANT EXECUTE ON PROCEDURE vestige_conclude TO vestige_watcher@localhost;
--- vestige_conclude (0027) takes a subject that is known by an update that changes nothing.
-GRANT UPDATE ON schedule_finding TO vestige_scheduler@localhost;
 
 -- Signs of life.
 

@@ -411,7 +411,7 @@ static int set_up(struct source *source, const struct source_options *options,
         r = account_key_get(&source->key, options->state_directory, &source->key_kept);
     if (r < 0)
         return error_set(error, r, "%s", strerror(-r));
-    return source_thread_new(&source->thread, "accounts", THREAD_READS_FILES, run, source, error);
+    return source_thread_new(&source->thread, "accounts", run, source, error);
 }
 
 static int source_open(struct source **sourcep, const struct source_options *options,

@@ -20,6 +20,8 @@ struct fanotify_group {
         .fd = -1                                                                                   \
     }
 
+/** Only root (uid 0) can have the kernel keep more events than its default, and only at this
+ * moment. */
 int fanotify_group_init(struct fanotify_group *group, struct error_text *error) MUST_CHECK;
 void fanotify_group_deinit(struct fanotify_group *group);
 /** Reads events. Returns the number of bytes, 0: none wait. */

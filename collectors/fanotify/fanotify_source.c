@@ -170,6 +170,16 @@ static void run(void *user)
     read_events(source);
 }
 
+static int take_group(struct source *source, const struct source_options *options,
+                      struct error_text *error)
+{
+    if (!options->fanotify_group || options->fanotify_group->fd < 0)
+        return fanotify_group_init(&source->group, error);
+    source->group = *options->fanotify_group;
+    *options->fanotify_group = (struct fanotify_group)FANOTIFY_GROUP_NULL;
+    return 0;
+}
+
 static int open_all(struct source *source, const struct source_options *options,
                     struct error_text *error)
 {
@@ -179,7 +189,7 @@ static int open_all(struct source *source, const struct source_options *options,
                                                         .counters = options->counters};
     int r = file_selection_new(&source->selection, options, error);
     if (r == 0)
-        r = fanotify_group_init(&source->group, error);
+        r = take_group(source, options, error);
     if (r == 0)
         r = filesystems_init(&source->filesystems, &source->group, source->selection, error);
     if (r < 0)
@@ -195,9 +205,7 @@ static int open_all(struct source *source, const struct source_options *options,
         return error_set(error, -EOPNOTSUPP, "fanotify: no filesystem can be watched: %.*s",
                          (int)source->filesystems.note.length,
                          (const char *)source->filesystems.note.data);
-    return source_thread_new(&source->thread, "fanotify",
-                             THREAD_READS_FILES | THREAD_READS_PROCESSES | THREAD_ADMINISTRATES,
-                             run, source, error);
+    return source_thread_new(&source->thread, "fanotify", run, source, error);
 }
 
 static struct source *source_free(struct source *source)

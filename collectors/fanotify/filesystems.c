@@ -343,13 +343,20 @@ void filesystems_forget_gone(struct filesystems *filesystems,
     }
 }
 
+/* Whose it is not may not ask for O_NOATIME; opening alone changes no time. */
+static int open_directory(const char *path)
+{
+    const int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
+    int fd = open(path, flags | O_NOATIME);
+    return fd < 0 && errno == EPERM ? open(path, flags) : fd;
+}
+
 /* The kernel takes no O_PATH here; so this is an event of our own, but for / it happens once. */
 int filesystem_open(struct filesystem *filesystem)
 {
     bool root = filesystem->point[0] == '\0';
     if (!root || filesystem->root_fd < 0) {
-        int fd =
-            open(root ? "/" : filesystem->point, O_RDONLY | O_DIRECTORY | O_NOATIME | O_CLOEXEC);
+        int fd = open_directory(root ? "/" : filesystem->point);
         if (fd < 0)
             return -errno;
         if (!root)

@@ -261,10 +261,7 @@ static int build(struct source *source, const struct source_options *options,
         r = tree_watch_new(&source->trees, &trees, error);
     if (r == 0)
         r = descriptor_scan_new(&source->scan, source->selection, error);
-    return r < 0
-               ? r
-               : source_thread_new(&source->thread, "inotify",
-                                   THREAD_READS_FILES | THREAD_READS_PROCESSES, run, source, error);
+    return r < 0 ? r : source_thread_new(&source->thread, "inotify", run, source, error);
 }
 
 static int source_open(struct source **sourcep, const struct source_options *options,

@@ -278,7 +278,7 @@ int names_source_open(struct source **sourcep, const struct source_options *opti
     if (r == 0)
         r = name_cache_new(&source->cache);
     if (r == 0)
-        r = source_thread_new(&source->thread, "names", THREAD_READS_FILES, run, source, error);
+        r = source_thread_new(&source->thread, "names", run, source, error);
     if (r < 0) {
         source_free(source);
         return r;

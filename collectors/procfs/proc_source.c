@@ -135,8 +135,7 @@ static int build(struct source *source, const struct source_options *options,
     if (r == 0)
         r = put_note(source);
     if (r == 0)
-        r = source_thread_new(&source->thread, "proc", THREAD_READS_FILES | THREAD_READS_PROCESSES,
-                              run, source, error);
+        r = source_thread_new(&source->thread, "proc", run, source, error);
     return r;
 }
 

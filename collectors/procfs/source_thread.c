@@ -4,7 +4,7 @@
  * the thread has ended. */
 #include "collectors/procfs/source_thread.h"
 
-#include "core/log.h"
+#include "core/thread_rights.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -18,7 +18,7 @@ struct source_thread {
     pthread_t thread;
     void (*run)(void *user);
     void *user;
-    unsigned rights;
+    const char *name;
     int wake_fd, ended_fd;
     atomic_bool requested, stopped;
     bool joined;
@@ -34,23 +34,19 @@ static void write_one(int fd)
 static void *start(void *argument)
 {
     struct source_thread *thread = argument;
-    int r = thread_rights_keep(thread->rights);
-    if (r < 0)
-        log_warning("agent", "a thread keeps its capabilities: %s", strerror(-r));
+    thread_begin(thread->name);
     thread->run(thread->user);
     write_one(thread->ended_fd);
     return NULL;
 }
 
-static int create(struct source_thread *thread, const char *name)
+static int create(struct source_thread *thread)
 {
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     int r = pthread_create(&thread->thread, NULL, start, thread);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (r == 0)
-        pthread_setname_np(thread->thread, name);
     return -r;
 }
 
@@ -63,21 +59,21 @@ static void release(struct source_thread *thread)
     free(thread);
 }
 
-int source_thread_new(struct source_thread **threadp, const char *name, unsigned rights,
-                      void (*run)(void *user), void *user, struct error_text *error)
+int source_thread_new(struct source_thread **threadp, const char *name, void (*run)(void *user),
+                      void *user, struct error_text *error)
 {
     struct source_thread *thread = calloc(1, sizeof(*thread));
     if (!thread)
         return -ENOMEM;
     thread->run = run;
-    thread->rights = rights;
+    thread->name = name;
     thread->user = user;
     atomic_init(&thread->requested, false);
     atomic_init(&thread->stopped, false);
     thread->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     thread->ended_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     *threadp = thread;
-    int r = thread->wake_fd < 0 || thread->ended_fd < 0 ? -errno : create(thread, name);
+    int r = thread->wake_fd < 0 || thread->ended_fd < 0 ? -errno : create(thread);
     if (r < 0) {
         *threadp = NULL;
         release(thread);

@@ -1,7 +1,6 @@
 #pragma once
 /* The thread of a source that cannot be read without waiting. All signals are blocked in it, and it
- * has no rights but those that the source names. */
-#include "collectors/procfs/thread_rights.h"
+ * has no rights but those that core/thread_rights.h gives to its name. */
 #include "core/error.h"
 
 #include <poll.h>
@@ -11,9 +10,9 @@ enum { SOURCE_THREAD_FDS_MOST = 4 };
 
 struct source_thread;
 
-/** Starts @p run, with a set of enum thread_right. It may use *@p threadp, which is set before. */
-int source_thread_new(struct source_thread **threadp, const char *name, unsigned rights,
-                      void (*run)(void *user), void *user, struct error_text *error) MUST_CHECK;
+/** Starts @p run; @p name has to live as long. It may use *@p threadp, which is set before. */
+int source_thread_new(struct source_thread **threadp, const char *name, void (*run)(void *user),
+                      void *user, struct error_text *error) MUST_CHECK;
 /** In the thread: wait for @p timeout_ms, a request or the end; may return early. Sets
  *  *@p requested. False: the thread has to end. */
 bool source_thread_wait(struct source_thread *thread, unsigned timeout_ms, bool *requested);

@@ -285,8 +285,7 @@ static int set_up(struct source *source, const struct source_options *options,
         r = program_cache_new(&source->cache, CACHE_MOST);
     if (r < 0)
         return error_set(error, r, "out of memory");
-    return source_thread_new(&source->thread, "programs",
-                             THREAD_READS_FILES | THREAD_READS_PROCESSES, run, source, error);
+    return source_thread_new(&source->thread, "programs", run, source, error);
 }
 
 static int source_open(struct source **sourcep, const struct source_options *options,

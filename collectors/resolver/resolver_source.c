@@ -257,9 +257,7 @@ static int set_up(struct source *source, const struct source_options *options,
         return error_set(error, r, "out of memory");
     file_watch_changed(&source->resolv_conf);
     r = dns_channel_new(&source->dns, &source->dns_options, error);
-    return r < 0 ? r
-                 : source_thread_new(&source->thread, "resolver", THREAD_READS_FILES, run, source,
-                                     error);
+    return r < 0 ? r : source_thread_new(&source->thread, "resolver", run, source, error);
 }
 
 int resolver_source_open(struct source **sourcep, const struct source_options *options,

@@ -394,10 +394,7 @@ static int build(struct source *source, const struct source_options *options,
         return r;
     source->own_netns = net_namespaces_at(source->namespaces, 0)->inode;
     open_ends(source, options);
-    return source_thread_new(&source->thread, "sock_diag",
-                             THREAD_READS_FILES | THREAD_READS_PROCESSES | THREAD_NETWORK |
-                                 THREAD_ADMINISTRATES,
-                             run, source, error);
+    return source_thread_new(&source->thread, "sock_diag", run, source, error);
 }
 
 static int source_open(struct source **sourcep, const struct source_options *options,

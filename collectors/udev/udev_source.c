@@ -328,8 +328,7 @@ static int build(struct source *source, const struct source_options *options,
     if (r < 0)
         return error_set(error, r, "udev: cannot subscribe to events of devices: %s", strerror(-r));
     /* A large receive buffer of another monitor, when a daemon comes or goes, needs the network. */
-    return source_thread_new(&source->thread, "udev", THREAD_READS_FILES | THREAD_NETWORK, run,
-                             source, error);
+    return source_thread_new(&source->thread, "udev", run, source, error);
 }
 
 static int source_open(struct source **sourcep, const struct source_options *options,

@@ -308,7 +308,7 @@ static int build(struct source *source, const struct source_options *options,
         return error_set(error, r, "out of memory");
     source->inotify_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
     watch_directories(source);
-    return source_thread_new(&source->thread, "utmp", THREAD_READS_FILES, run, source, error);
+    return source_thread_new(&source->thread, "utmp", run, source, error);
 }
 
 static int source_open(struct source **sourcep, const struct source_options *options,

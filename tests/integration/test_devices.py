@@ -122,11 +122,13 @@ class TestDevices(DeviceTest):
         self.vestige.configure(taskstats={"mode": "off"})
         self.vestige.start("--no-agent")
         self.addCleanup(self.restart)
+        # The testbed is root's alone, and so is the agent.
+        run("chown", "-R", "root:root", self.vestige.path("agent"), self.vestige.path("agent.cnf"))
         path = os.path.join(self.vestige.directory, "stick.log")
         with open(path, "wb") as log:
             self.stick = subprocess.Popen(
                 ["umockdev-wrapper", "/usr/bin/python3", "-B", STICK, VESTIGED, "--config",
-                 self.vestige.path("vestiged.conf")],
+                 self.vestige.path("vestiged.conf"), "--user", ""],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True)
 
         def records():

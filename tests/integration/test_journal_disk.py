@@ -47,7 +47,7 @@ class DiskTest(unittest.TestCase):
         return self.load.status().journal_error
 
     def wait_for_error(self, words):
-        return wait_for(lambda: words in (error := self.error()) and error, 30, f"'{words}' in the status")
+        return wait_for(lambda: words in (error := self.error()) and error, 90, f"'{words}' in the status")
 
     def wait_for_status(self, what, condition, seconds=60):
         return wait_for(lambda: condition(status := self.load.status()) and status, seconds, what, 0.05)

@@ -6,12 +6,13 @@ import os
 import shutil
 import signal
 import subprocess
-import tempfile
 import unittest
 
-from vestige_test import VESTIGED, act, assert_audit_state, audit_state, main, run, wait_for
+from vestige_test import (AGENT_USER, VESTIGED, act, assert_audit_state, audit_state, main, run,
+                          test_directory, wait_for)
 
 CONFIGURATION = """[agent]
+user = {user}
 state_directory = {directory}/state
 host_id = 1
 defaults_file = {directory}/nobody.cnf
@@ -26,11 +27,12 @@ def run_bytes(*command):
 class TestReplay(unittest.TestCase):
     def setUp(self):
         self.addCleanup(assert_audit_state, audit_state())
-        self.directory = tempfile.mkdtemp(prefix="vestige-test-")
+        self.directory = test_directory()
         self.addCleanup(shutil.rmtree, self.directory)
         os.mkdir(self.path("state"))
         with open(self.path("nobody.cnf"), "w") as stream:
             stream.write(f"[vestige]\nsocket={self.directory}/nobody.sock\nuser=nobody\n")
+        shutil.chown(self.path("nobody.cnf"), AGENT_USER)
 
     def path(self, *names):
         return os.path.join(self.directory, *names)
@@ -38,7 +40,7 @@ class TestReplay(unittest.TestCase):
     def start(self, settings=""):
         """An agent whose batches stay in its journal, because there is no server."""
         with open(self.path("conf"), "w") as stream:
-            stream.write(CONFIGURATION.format(directory=self.directory) + settings)
+            stream.write(CONFIGURATION.format(directory=self.directory, user=AGENT_USER) + settings)
         with open(self.path("log"), "wb") as log:
             self.agent = subprocess.Popen([VESTIGED, "--config", self.path("conf"),
                                            "--record", self.path("recording")],

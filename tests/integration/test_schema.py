@@ -30,6 +30,8 @@ PARTITIONED = ("process", "process_change", *NETWORK, "file_access", *ACCOUNTS, 
 SERVERS_COLUMNS = {"process": ["cmdline"],
                    "finding": ["schedule_id", "first_seen", "last_seen", "row_keys", "complete"]}
 SETTLED = ("process", "endpoint", "device")
+STATEMENT_END = re.compile(r";\n+(?=--|(?!END\b)[A-Z]|\Z)")
+PLACES_MOST = 20  # in a file, at which a migration is interrupted
 FILES = sorted(name for name in os.listdir(os.path.join(ROOT, "server-schema"))
                if re.match(r"\d{4}_\w+\.sql\Z", name))
 
@@ -161,20 +163,24 @@ class Schema(ServerTest):
         self.assertEqual(self.root.run("SELECT table_name, column_name FROM mysql.columns_priv WHERE"
                                        " user = 'vestige_agent' AND table_name LIKE 'schema%%' ORDER BY 1"),
                          (("schema_agents", "oldest_agent"), ("schema_version", "version")))
-        for catalog in ("mysql.db", "mysql.procs_priv"):
-            self.assertEqual(self.root.run(f"SELECT * FROM {catalog} WHERE user = 'vestige_agent'"),
-                             ())
+        self.assertEqual(self.root.run("SELECT * FROM mysql.db WHERE user = 'vestige_agent'"), ())
+        self.assertEqual(self.root.run("SELECT routine_name, proc_priv FROM mysql.procs_priv"
+                                       " WHERE user = 'vestige_agent'"),
+                         (("vestige_enrolment_confirm", "Execute"),))
 
     def test_definers_are_locked(self):
-        definers = {row[0] for row in self.root.run(
-            "SELECT definer FROM information_schema.views WHERE table_schema = 'vestige'")}
-        self.assertEqual(definers, {"vestige_owner@localhost"})
+        definers = {}
+        for view, definer in self.root.run("SELECT table_name, definer FROM information_schema.views"
+                                           " WHERE table_schema = 'vestige'"):
+            definers.setdefault(definer, []).append(view)
+        self.assertEqual(set(definers), {"vestige_owner@localhost", "vestige_registrar@localhost"})
+        self.assertEqual(definers["vestige_registrar@localhost"], ["changed_credential"])
         definers = {row[0] for row in self.root.run(
             "SELECT definer FROM information_schema.routines WHERE routine_schema = 'vestige' UNION"
             " SELECT definer FROM information_schema.events WHERE event_schema = 'vestige'")}
         self.assertEqual(definers, {"vestige_maintainer@localhost", "vestige_asker@localhost",
                                     "vestige_scheduler@localhost", "vestige_watcher@localhost",
-                                    "vestige_clerk@localhost"})
+                                    "vestige_clerk@localhost", "vestige_registrar@localhost"})
         for user in ("vestige_owner", "vestige_maintainer", "vestige_asker", "vestige_scheduler",
                      "vestige_registrar", "vestige_watcher", "vestige_clerk"):
             self.assertIn("ACCOUNT LOCK", self.root.value(f"SHOW CREATE USER {user}@localhost"))
@@ -224,12 +230,9 @@ class Interrupted(ServerTest):
 
     def fresh(self):
         self.root.run("DROP DATABASE IF EXISTS vestige")
-        for role in ("vestige_agent", "vestige_reader", "vestige_admin", "vestige_grafana",
-                     "vestige_notifier", "vestige_verifier", "vestige_newcomer"):
-            self.root.run(f"DROP ROLE IF EXISTS {role}")
-        for user in ("vestige_owner", "vestige_maintainer", "vestige_asker", "vestige_scheduler",
-                     "vestige_registrar"):
-            self.root.run(f"DROP USER IF EXISTS {user}@localhost")
+        for user, host, is_role in self.root.run("SELECT user, host, is_role FROM mysql.user"
+                                                 " WHERE user LIKE 'vestige\\_%%'"):
+            self.root.run(f"DROP ROLE {user}" if is_role == "Y" else f"DROP USER {user}@{host}")
 
     def description(self):
         """All that the schema is: tables, views, routines, events, rights."""
@@ -251,47 +254,77 @@ class Interrupted(ServerTest):
             " FROM information_schema.events WHERE event_schema = 'vestige' ORDER BY 1")
         return everything
 
+    def begin(self):
+        """A session in an empty database, as the program makes it."""
+        self.fresh()
+        self.root.run("CREATE DATABASE vestige CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin")
+        session = Session(self.server, user="root", database="vestige", client_flag=pymysql.
+                          constants.CLIENT.MULTI_STATEMENTS)
+        self.addCleanup(session.close)
+        session.run("SET sql_mode = 'STRICT_TRANS_TABLES,STRICT_ALL_TABLES,NO_ZERO_IN_DATE,"
+                    "NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'")
+        return session
+
     def apply(self, session, text):
         with session.connection.cursor() as cursor:
             cursor.execute(text)
             while cursor.nextset():
                 pass
 
-    def test_each_place(self):
+    def record(self, session, name):
+        session.run("INSERT INTO schema_version (version, name, checksum) VALUES (%s, %s, %s)",
+                    int(name[:4]), name, self.checksums[int(name[:4])])
+
+    def expect(self):
+        """What an undisturbed one gives."""
         self.fresh()
         self.server.vestige("server", "init")
-        expected = self.description()
-        checksums = dict(self.root.run("SELECT version, checksum FROM vestige.schema_version"))
+        self.expected = self.description()
+        self.checksums = dict(self.root.run("SELECT version, checksum FROM vestige.schema_version"))
+
+    def compare(self):
+        found = self.description()
+        self.assertEqual(sorted(found), sorted(self.expected))
+        for key in self.expected:
+            self.assertEqual(found[key], self.expected[key], key)
+
+    def test_after_each_statement(self):
+        """Interrupted after its first statement, begun anew and interrupted after its second, and so on:
+        so each statement meets what each later one has made. Of long files every so many."""
+        self.expect()
+        session = self.begin()
         n_places = 0
         for name in FILES:
             text = read("server-schema", name)
-            cuts = [match.end() for match in re.finditer(r";\n+(?=--|CREATE|GRANT|$)", text)]
-            if len(cuts) > 3:
-                cuts = [cuts[0], cuts[len(cuts) // 2], cuts[-1]]
-            for cut in cuts:
+            ends = [match.end() for match in STATEMENT_END.finditer(text)]
+            step = -(-len(ends) // PLACES_MOST)
+            for end in sorted({*ends[::step], len(text)}):
                 n_places += 1
-                with self.subTest(file=name, cut=cut):
-                    self.interrupt(name, text[:cut], checksums)
-                    self.server.vestige("server", "init")
-                    found = self.description()
-                    self.assertEqual(sorted(found), sorted(expected))
-                    for key in expected:
-                        self.assertEqual(found[key], expected[key], key)
-        self.assertGreater(n_places, 20)
+                try:
+                    self.apply(session, text[:end])
+                except pymysql.MySQLError as error:
+                    self.fail(f"{name} up to {end}: {error}")
+            self.record(session, name)
+        self.assertGreater(n_places, 300)
+        self.assertIn(f"schema version {int(FILES[-1][:4])}, 0 files applied",
+                      self.server.vestige("server", "init").stdout)
+        self.compare()
 
-    def interrupt(self, name, text, checksums):
-        self.fresh()
-        self.root.run("CREATE DATABASE vestige CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin")
-        session = Session(self.server, user="root", database="vestige", client_flag=pymysql.
-                          constants.CLIENT.MULTI_STATEMENTS)
-        session.run("SET sql_mode = 'STRICT_TRANS_TABLES,STRICT_ALL_TABLES,NO_ZERO_IN_DATE,"
-                    "NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'")
-        for earlier in FILES[:FILES.index(name)]:
-            self.apply(session, read("server-schema", earlier))
-            session.run("INSERT INTO schema_version (version, name, checksum) VALUES (%s, %s, %s)",
-                        int(earlier[:4]), earlier, checksums[int(earlier[:4])])
-        self.apply(session, text)
-        session.close()
+    def test_by_the_program(self):
+        """What the program does with a database that another run left within a file."""
+        self.expect()
+        for name in (FILES[0], "0022_schedule_procedures.sql", "0031_retention.sql", FILES[-1]):
+            with self.subTest(file=name):
+                session = self.begin()
+                for earlier in FILES[:FILES.index(name)]:
+                    self.apply(session, read("server-schema", earlier))
+                    self.record(session, earlier)
+                text = read("server-schema", name)
+                ends = [match.end() for match in STATEMENT_END.finditer(text)]
+                self.apply(session, text[:ends[len(ends) // 2]])
+                done = self.server.vestige("server", "init")
+                self.assertIn(f"{len(FILES) - FILES.index(name)} file", done.stdout)
+                self.compare()
 
 
 class Partitions(ServerTest):

@@ -154,6 +154,7 @@ class TestAgentAlone(SigningTest):
         self.agent = Agent()
         self.addCleanup(self.agent.remove)
         self.key = self.agent.path("signing.key")
+        os.unlink(self.key)
 
     def headers(self):
         """[{key: value}] of the sealed batches."""

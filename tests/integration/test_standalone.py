@@ -103,7 +103,7 @@ class TestLife(Fixture):
     def test_below_a_private_directory(self):
         """Where mysql cannot go mariadbd runs as root, and nobody else can pass."""
         instance = self.instance()
-        instance.start("--for", "1")
+        instance.start("--for", "1", "--user", "")
         self.assertEqual(0, os.stat(f"/proc/{instance.database_pid}").st_uid)
         self.assertEqual(("drwx------", "root", "root"), self.mode(instance, ""))
         self.assertEqual(0, instance.process.wait(60))
@@ -152,7 +152,7 @@ class TestLife(Fixture):
             self.assertEqual(1, done.returncode, sql)
             self.assertRegex(done.stderr, "ERROR (1142|1044|1227|1410) ", sql)
         dump = run("mariadb-dump", f"--defaults-file={instance.path('client.cnf')}",
-                   "--single-transaction", "vestige", "enrolment")
+                   "--single-transaction", "--hex-blob", "vestige", "enrolment")
         self.assertIn("INSERT INTO `enrolment`", dump.stdout)
         accounts = instance_accounts(instance)
         self.assertEqual("unix_socket", accounts["root"])

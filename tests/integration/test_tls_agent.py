@@ -14,7 +14,7 @@ sys.path.insert(0, os.path.join(ROOT, "tests", "lib"))
 
 from agent_alone import Agent
 from tls_server import ADDRESS, TlsServer, foreign_authority
-from vestige_test import VESTIGE, VESTIGED, assert_audit_state, audit_state, run, wait_for
+from vestige_test import AGENT_USER, VESTIGE, VESTIGED, assert_audit_state, audit_state, run, wait_for
 
 NAME = "watched"
 
@@ -53,6 +53,13 @@ class TlsAgent(unittest.TestCase):
             cls.server.client("approve", NAME, "--fingerprint", fingerprint)
             waiting.stdout.read()
         assert waiting.returncode == 0
+        cls.give_to_agent()
+
+    @classmethod
+    def give_to_agent(cls):
+        """As the enrolment itself does where there is a user vestige."""
+        for path in (cls.files, *(os.path.join(cls.files, name) for name in os.listdir(cls.files))):
+            shutil.chown(path, AGENT_USER)
 
     def root(self):
         session = self.server.root("vestige")
@@ -104,6 +111,7 @@ class TlsAgent(unittest.TestCase):
         bundle = self.agent.path("bundle")
         self.server.client("reinstate", NAME, "--bundle", bundle)
         run(VESTIGED, "--enroll", bundle, "--directory", self.files)
+        self.give_to_agent()
         self.assert_all_there()
 
 

@@ -9,7 +9,7 @@ import shutil
 import unittest
 
 from agent_alone import Agent
-from vestige_test import (VESTIGED, Standalone, assert_audit_state, audit_rules, audit_state,
+from vestige_test import (AGENT_USER, VESTIGED, Standalone, assert_audit_state, audit_rules, audit_state,
                           audit_status, brief, main, run, wait_for)
 
 NOBODY = ("setpriv", "--reuid", "nobody", "--regid", "nogroup", "--clear-groups")
@@ -155,40 +155,6 @@ class TestOptions(Fixture):
         agent.process = None
 
 
-class TestThreads(Fixture):
-    """What each thread may do that not everybody may; files of its own user it may read anyway."""
-
-    FILES, PROCESSES, NETWORK, ADMINISTRATION = 1 << 2, 1 << 19, 1 << 12, 1 << 21
-    AUDIT = 1 << 30 | 1 << 37  # CAP_AUDIT_CONTROL, CAP_AUDIT_READ
-    RIGHTS = {"accounts": FILES, "udev": FILES | NETWORK, "utmp": FILES, "names": FILES,
-              "resolver": FILES,
-              "proc": FILES | PROCESSES, "programs": FILES | PROCESSES, "inotify": FILES | PROCESSES,
-              "fanotify": FILES | PROCESSES | ADMINISTRATION,
-              "sock_diag": FILES | PROCESSES | NETWORK | ADMINISTRATION}
-    KEPT = FILES | PROCESSES | NETWORK | AUDIT
-
-    def rights(self, pid):
-        """{name: rights} of the threads, with None for one of several of a name that differ."""
-        found = {}
-        for thread in os.listdir(f"/proc/{pid}/task"):
-            with open(f"/proc/{pid}/task/{thread}/status") as status:
-                lines = dict(line.rstrip("\n").split(":\t", 1) for line in status if ":\t" in line)
-            rights = int(lines["CapEff"], 16)
-            self.assertEqual(rights, int(lines["CapPrm"], 16))
-            found[lines["Name"]] = rights if found.get(lines["Name"], rights) == rights else None
-        return found
-
-    def test_rights(self):
-        agent = self.agent()
-        agent.start()
-        try:
-            found = self.rights(agent.process.pid)
-        finally:
-            agent.stop()
-        self.assertEqual(self.RIGHTS, {name: found.get(name) for name in self.RIGHTS})
-        self.assertEqual(self.KEPT, found["vestige-reader"])
-
-
 class TestWithoutServer(Fixture):
     """One run that nobody takes anything from, and what can be said of its journal."""
 
@@ -260,6 +226,7 @@ class TestFullDisk(Fixture):
         agent = self.agent()
         self.enterContext(small_disk(agent.state, f"size={FILL_BYTES}"))
         self.addCleanup(agent.stop)
+        shutil.chown(agent.state, AGENT_USER)
         with open(os.path.join(agent.state, "fill"), "wb") as fill:
             fill.write(bytes(FILL_BYTES))
         agent.sections["journal"] = {"limit_mib": 10}  # else it would be a tenth of this disk

@@ -530,13 +530,41 @@ class Status(WatchTest):
         self.assertEqual(row["level"], "wrong")
         self.assertIn("every minute", row["advice"])
         self.watch(seconds=1)
+        self.root.run("DELETE FROM maintenance_run WHERE name = 'retention'")
         for name, limit in (("verify", "3 HOUR"), ("retention", "3 DAY")):
+            if name == "retention":
+                self.keep_since("3 DAY")
             self.root.run("INSERT INTO maintenance_run (name, started_at, finished_at, result, message) VALUES"
                           f" (%s, UTC_TIMESTAMP(6) - INTERVAL {limit}, UTC_TIMESTAMP(6), 'success', '')", name)
             self.addCleanup(self.root.run, "DELETE FROM maintenance_run WHERE name = %s", name)
             self.assertEqual(self.rows(status=1)["server", f"job {name}"]["level"], "wrong")
             self.root.run("UPDATE maintenance_run SET started_at = UTC_TIMESTAMP(6) WHERE name = %s", name)
             self.assertEqual(self.rows()["server", f"job {name}"]["level"], "ok")
+
+    def keep_since(self, span):
+        self.addCleanup(self.root.run, "DELETE FROM retention")
+        self.root.run("REPLACE INTO retention (table_name, keep_days, changed_at, changed_by) VALUES"
+                      f" ('process', 90, UTC_TIMESTAMP(6) - INTERVAL {span}, 'x')")
+
+    def test_retention_that_never_ran(self):
+        """It is due within a day of the first rule, and never without one."""
+        for host in (1, 2, 3):
+            self.alive(host=host)
+        self.root.run("DELETE FROM maintenance_run WHERE name = 'retention'")
+        self.addCleanup(self.root.run, "DELETE FROM maintenance_run WHERE name = 'retention'")
+        key = ("server", "job retention")
+        self.assertNotIn(key, self.rows())
+        self.keep_since("1 DAY")
+        self.assertEqual([self.rows()[key][name] for name in ("level", "value")], ["ok", "not run yet"])
+        self.keep_since("26 HOUR")
+        row = self.rows(status=1)[key]
+        self.assertEqual((row["level"], row["value"]), ("wrong", "not run yet"))
+        self.assertIn("every day", row["advice"])
+        self.root.run("UPDATE retention SET keep_days = NULL")
+        self.assertNotIn(key, self.rows())
+        self.root.run("INSERT INTO maintenance_run (name, started_at, finished_at, result, message) VALUES"
+                      " ('retention', UTC_TIMESTAMP(6) - INTERVAL 90 DAY, UTC_TIMESTAMP(6), 'success', '')")
+        self.assertEqual(self.rows()[key]["level"], "ok")
 
     def test_required_settings(self):
         for host in (1, 2, 3):

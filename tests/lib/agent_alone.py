@@ -5,9 +5,9 @@ import os
 import shutil
 import signal
 import subprocess
-import tempfile
 
-from vestige_test import VESTIGE, VESTIGED, Timeout, processes_named, run, wait_for
+from vestige_test import (AGENT_USER, VESTIGE, VESTIGED, Timeout, processes_named, run,
+                          test_directory, wait_for)
 
 
 class Agent:
@@ -15,12 +15,14 @@ class Agent:
     The server is one that is never there, until set_server says otherwise."""
 
     def __init__(self):
-        self.directory = tempfile.mkdtemp(prefix="vestige-test-")
+        self.directory = test_directory()
         self.state = self.path("state")
-        self.sections = {"agent": {"host_id": 1, "state_directory": self.state,
+        self.sections = {"agent": {"host_id": 1, "user": AGENT_USER, "state_directory": self.state,
                                    "defaults_file": self.path("agent.cnf"),
                                    "signing_key": self.path("signing.key")},
                          "database": {"retry_first_ms": 100, "retry_most_ms": 100}}
+        run("openssl", "genpkey", "-algorithm", "ed25519", "-out", self.path("signing.key"))
+        os.chmod(self.path("signing.key"), 0o600)
         self.set_server(socket=self.path("no-server"), user="agent_1", password="secret")
         self.process = None
 
@@ -32,7 +34,13 @@ class Agent:
         with open(self.path("agent.cnf.new"), "w") as stream:
             stream.write("[vestige]\n")
             stream.writelines(f"{name} = {value}\n" for name, value in options.items())
+        shutil.chown(self.path("agent.cnf.new"), AGENT_USER)
+        os.chmod(self.path("agent.cnf.new"), 0o600)
         os.rename(self.path("agent.cnf.new"), self.path("agent.cnf"))
+
+    def set_owner(self, user):
+        """Of the option file: whoever the agent becomes reads it."""
+        shutil.chown(self.path("agent.cnf"), user)
 
     def write_configuration(self, text=None):
         """This text, or what `sections` says."""

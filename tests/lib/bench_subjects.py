@@ -47,12 +47,13 @@ class VestigeToMariaDB(Subject):
     what they cost is measured by tests/bench/file."""
 
     name = "Vestige to MariaDB"
+    agent = {}  # keys of section [agent]
 
     def prepare(self):
         self.vestige = Standalone()
         self.vestige.start()
         self.vestige.stop()
-        self.vestige.configure(files={"mode": "off"})
+        self.vestige.configure(files={"mode": "off"}, agent=self.agent)
         self.vestige.start("--no-agent")
 
     def finish(self):
@@ -95,6 +96,13 @@ class VestigeToTheBatch(VestigeToMariaDB):
     def recorded(self, tag):
         os.kill(self.vestige.database_pid, signal.SIGCONT)
         return super().recorded(tag)
+
+
+class VestigeUnfiltered(VestigeToTheBatch):
+    """What the filter of system calls costs, beside VestigeToTheBatch."""
+
+    name = "Vestige to the batch, without seccomp"
+    agent = {"seccomp": "off"}
 
 
 class Auditd(Subject):
@@ -184,5 +192,6 @@ class Forkstat(Subject):
 
 SUBJECTS = {
     "nothing": Nothing, "batch": VestigeToTheBatch, "mariadb": VestigeToMariaDB,
+    "unfiltered": VestigeUnfiltered,
     "enriched": Auditd, "raw": AuditdRaw, "laurel": Laurel, "forkstat": Forkstat,
 }

@@ -13,6 +13,7 @@ import contextlib
 import ctypes
 import json
 import os
+import pwd
 import re
 import shlex
 import shutil
@@ -33,6 +34,8 @@ ACTOR = os.environ.get("VESTIGE_ACTOR", "")
 VESTIGE = os.path.join(BIN, "vestige")
 VESTIGED = os.path.join(BIN, "vestiged")
 LIBC = ctypes.CDLL(None, use_errno=True)
+# Whom the agents of tests become: a user of every Debian, who owns nothing.
+AGENT_USER = os.environ.get("VESTIGE_TEST_USER", "games")
 
 
 class Timeout(AssertionError):
@@ -49,6 +52,15 @@ def wait_for(condition, seconds, what, interval=0.02):
         if time.monotonic() > deadline:
             raise Timeout(f"{what}: not within {seconds} s")
         time.sleep(interval)
+
+
+def test_directory():
+    """A new directory of root's, which the agent's user can pass through, and nobody else."""
+    directory = tempfile.mkdtemp(prefix="vestige-test-")
+    if AGENT_USER:
+        os.chown(directory, 0, pwd.getpwnam(AGENT_USER).pw_gid)
+        os.chmod(directory, 0o710)
+    return directory
 
 
 def run(*command, check=True, **options):
@@ -234,7 +246,7 @@ class Standalone:
     """`vestige standalone` in a directory of its own."""
 
     def __init__(self):
-        self.directory = tempfile.mkdtemp(prefix="vestige-test-")
+        self.directory = test_directory()
         self.state = os.path.join(self.directory, "state")
         self.log = os.path.join(self.directory, "standalone.log")
         self.process = None
@@ -250,6 +262,8 @@ class Standalone:
     def start(self, *options, prefix=(), seconds=120):
         """Start, and return when it records (or serves, with --no-agent)."""
         records = "--no-agent" not in options
+        if AGENT_USER and records and "--user" not in options:
+            options = ("--user", AGENT_USER, *options)
         with open(self.log, "ab") as log:
             offset = log.tell()
             self.process = subprocess.Popen(
@@ -257,6 +271,11 @@ class Standalone:
                 stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
                 start_new_session=True)
         self.wait_for_line("recording this host" if records else "without recording", offset, seconds)
+        if AGENT_USER and not records: # an agent alone is to reach the server
+            group = pwd.getpwnam(AGENT_USER).pw_gid
+            for path, mode in ((self.state, 0o711), (self.path("run"), 0o750)):
+                os.chown(path, -1, group)
+                os.chmod(path, mode)
         self.agent_pid = self.child("vestiged") if records else None
         self.database_pid = self.child("mariadbd")
 

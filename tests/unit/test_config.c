@@ -90,7 +90,7 @@ static void test_unknown_and_doubled(void **state)
     (void)state;
     refused("[agent]\nhost_id = 1\n\nstate_dir = /x\n",
             "f.conf:4: unknown key state_dir; in [agent] there are: state_directory, host_id, "
-            "defaults_file, signing_key");
+            "defaults_file, signing_key, user, seccomp");
     refused("[agent]\nhost_id = 1\n[proc]\n[agent]\nhost_id = 1\n",
             "f.conf:5: host_id is given twice in [agent]; remove one");
     refused(

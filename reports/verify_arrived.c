@@ -337,7 +337,6 @@ int verify_arrived(struct arrived *arrived, const struct verify_options *options
                    struct error_text *error)
 {
     MYSQL *mysql AUTO_DATABASE = NULL;
-    MYSQL_RES *result AUTO_RESULT = NULL;
     AUTO_FREE struct job *job = calloc(1, sizeof(*job));
     if (!job)
         return error_set(error, -ENOMEM, "cannot verify: out of memory");
@@ -345,11 +344,7 @@ int verify_arrived(struct arrived *arrived, const struct verify_options *options
     int outcome = options->connect(&mysql, options->user, error);
     if (outcome)
         return outcome;
-    outcome = database_query(mysql, &result, error, "lock the job",
-                             "SELECT GET_LOCK('vestige.verify', 2)");
-    MYSQL_ROW row = outcome ? NULL : mysql_fetch_row(result);
-    if (!outcome && (!row || !row[0] || *row[0] != '1'))
-        outcome = error_set(error, -EBUSY, "another vestige verify --arrived is at work");
+    outcome = database_lock_job(mysql, "verify", error);
     if (outcome)
         return outcome;
     job->options = options;

@@ -275,6 +275,14 @@ class TestThief(Attack):
         self.forge(*range(5000, 5300), format=1, births=None)
         self.assertEqual([("mail", "batch", None, 5000, "seal changed")], self.differences())
 
+    def test_lock(self):
+        """A lock that any account may take holds up no job of the server."""
+        for name in ("vestige.verify", "vestige.notify", "vestige.verify."):
+            self.assertEqual(1, self.thief.value("SELECT GET_LOCK(%s, 0)", name))
+        self.assertEqual(1143, self.thief.error("SELECT applied_at FROM schema_version"))
+        self.session.run("UPDATE batch SET verified_at = NULL LIMIT 1")
+        self.assertIn("1 batch verified", self.arrived().stdout)
+
     def test_findings(self):
         """A flood of seals is not one of findings."""
         self.arrived()

@@ -3,9 +3,11 @@
 chain, the keys and the readers' log; a thief of an agent's credential who adds seals of any number."""
 
 import calendar
+import datetime
 import hashlib
 import os
 import re
+import shutil
 import subprocess
 import sys
 import unittest
@@ -222,6 +224,40 @@ class TestRoot(Attack):
         self.keep("finding", f"host_id = {WEB} AND id = {id}")
         self.session.run("UPDATE finding SET schedule_id = %s WHERE host_id = %s AND id = %s", schedule, WEB, id)
         self.assertEqual([("web", "finding", id, "missing")], [(*row[:3], row[4]) for row in self.differences()])
+
+    def test_rows_hidden_by_their_partition(self):
+        """The bounds of partitions moved by a day, rows left where they are: who asks for a day finds none."""
+        data = os.path.join(self.server.directory, "data", "vestige")
+        day = moment(self.fleet.first * DAY_US)[:10]
+        n = self.count(f"route WHERE day = '{day}'")
+        self.assertGreater(n, 0)
+        sql = self.session.run("SHOW CREATE TABLE route")[0][1].replace("`route`", "`moved`")
+        self.session.run(re.sub(r"(`p\d{8}` VALUES LESS THAN )\('([\d-]+)'\)", lambda match: match[1] + "('%s')" % (
+            datetime.date.fromisoformat(match[2]) + datetime.timedelta(days=1)), sql))
+        self.addCleanup(self.session.run, "DROP TABLE moved")
+        self.session.run("FLUSH TABLES")
+        for end in (".frm", ".par"):
+            shutil.copy2(f"{data}/route{end}", f"{data}/kept{end}")
+            shutil.copy2(f"{data}/moved{end}", f"{data}/route{end}")
+        self.session.run("FLUSH TABLES")
+        try:
+            self.assertEqual(0, self.count(f"route WHERE day = '{day}'"))
+            rows, said, _ = self.fleet.verify()
+        finally:
+            for end in (".frm", ".par"):
+                os.replace(f"{data}/kept{end}", f"{data}/route{end}")
+            self.session.run("FLUSH TABLES")
+        self.assertEqual({("route", "in a partition of other days")}, {(row["table"], row["what"]) for row in rows}, said)
+        self.assertTrue(any(re.match(r"\d+ rows in p\d+, ", row["detail"]) for row in rows), rows)
+        self.assertEqual([], self.differences())
+
+    def test_other_partitions(self):
+        sql = self.session.run("SHOW CREATE TABLE route")[0][1]
+        self.session.run("ALTER TABLE route PARTITION BY HASH (host_id) PARTITIONS 2")
+        named = self.differences()
+        self.session.run("ALTER TABLE route " + sql[sql.index("PARTITION BY"):].replace("/*", "").rstrip(" */"))
+        self.assertEqual([(None, "route", None, None, "not partitioned by days")], named)
+        self.assertEqual([], self.differences())
 
     def test_key_of_another_size(self):
         self.run_until_over("ALTER TABLE host_key MODIFY public_key VARBINARY(32) NOT NULL",

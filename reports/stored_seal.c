@@ -63,7 +63,7 @@ static bool copy_bytes(uint8_t *to, struct slice from, size_t length)
 
 static bool copy_text(char *to, struct slice from, size_t size)
 {
-    if (slice_is_null(from) || from.length >= size)
+    if (slice_is_null(from) || from.length >= size || memchr(from.data, 0, from.length))
         return false;
     memcpy(to, from.data, from.length);
     to[from.length] = '\0';

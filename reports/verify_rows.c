@@ -242,6 +242,30 @@ static void tell_odd(const struct verify *verify, const char *table)
     differences_add(verify->result->differences, &told);
 }
 
+/* A day with an hour, or a number with a letter, reads as the same and is found by no question. */
+static int check_types(struct verify *verify, MYSQL *mysql, struct error_text *error)
+{
+    MYSQL_RES *result AUTO_RESULT = NULL;
+    if (verify->matcher || verify->later_slice || verify->hosts != verify->all)
+        return 0;
+    int outcome = database_query(
+        mysql, &result, error, "look at the columns",
+        "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema ="
+        " DATABASE() AND column_name IN ('host_id', 'id', 'day', 'batch', 'settle_batch',"
+        " 'end_batch') AND NOT IF(column_name = 'day', data_type = 'date',"
+        " data_type IN ('int', 'bigint') AND column_type LIKE '%%unsigned')");
+    for (MYSQL_ROW row; !outcome && (row = mysql_fetch_row(result));) {
+        enum table_id id = catalogue_find(slice_text(row[0]));
+        if (id == TABLE_NONE)
+            continue;
+        struct difference told = {.table = catalogue_table(id)->name,
+                                  .what = "column of another type"};
+        snprintf(told.detail, sizeof(told.detail), "column %.64s", row[1]);
+        differences_add(verify->result->differences, &told);
+    }
+    return outcome;
+}
+
 int verify_units_list(struct units *units, struct verify *verify, MYSQL *mysql,
                       struct error_text *error)
 {
@@ -265,6 +289,8 @@ int verify_units_list(struct units *units, struct verify *verify, MYSQL *mysql,
         if (row[5] && *row[5] == '1')
             tell_odd(verify, row[0]);
     }
+    if (!outcome)
+        outcome = check_types(verify, mysql, error);
     if (!outcome)
         outcome = flush_small(units, &small);
     if (outcome)
@@ -302,15 +328,28 @@ const struct unit *verify_unit(const struct units *units, size_t i)
 
 /* --- rows of a part --- */
 
+/* Columns that the server computes from others: whoever is root can have it compute something else,
+ * and it is what answers show. In no line of an agent's finding is what the server keeps there. */
+static const char *odd_of(enum table_id id)
+{
+    switch ((int)id) {
+    case TABLE_PROCESS:
+        return "NULL, NOT cmdline <=> CASE WHEN argv0 IS NULL THEN arguments WHEN arguments = ''"
+               " THEN argv0 ELSE CONCAT_WS(' ', argv0, arguments) END";
+    case TABLE_FINDING:
+        return "schedule_id, last_seen IS NOT NULL OR row_keys IS NOT NULL OR complete IS NOT NULL"
+               " OR NOT first_seen <=> created_at";
+    default:
+        return "NULL, 0";
+    }
+}
+
 static void append_columns(struct buffer *sql, const struct table *table, enum table_id id)
 {
-    /* in no line of an agent's finding is what the server keeps there */
-    buffer_append_text(sql, id == TABLE_FINDING
-                                ? "SELECT host_id, id, DATEDIFF(day, '1970-01-01'), batch,"
-                                  " settle_batch, end_batch, schedule_id, last_seen IS NOT NULL OR"
-                                  " row_keys IS NOT NULL OR complete IS NOT NULL"
-                                : "SELECT host_id, id, DATEDIFF(day, '1970-01-01'), batch,"
-                                  " settle_batch, end_batch, NULL, 0");
+    buffer_printf(sql,
+                  "SELECT host_id, id, DATEDIFF(day, '1970-01-01'), batch, settle_batch, end_batch,"
+                  " %s",
+                  odd_of(id));
     for (size_t i = 0; i < table->n_columns; i++)
         buffer_printf(sql, ", `%s`", table->columns[i].name);
 }
@@ -589,12 +628,15 @@ static int take_rejected(struct worker *worker, MYSQL_ROW row, const unsigned lo
                  .host_id = (uint32_t)number(row[0]), .table = TABLE_NONE, .batch = number(row[1])}
     };
     struct slice text = slice_of(row[3], lengths[3]);
+    if (!row[2] || !row[3] || !row[4])
+        return error_set(&worker->error, -EIO, "table rejected has a row without text");
     line.is_known = read_key(&line.line, text);
     int outcome = digest_rejected(worker, &line, text, row[4]);
     if (outcome)
         return error_set(&worker->error, outcome, "cannot verify a refused line: %s",
                          strerror(-outcome));
-    line.is_wrong |= !line.is_known || strcmp(row[2], catalogue_table(line.line.table)->name) != 0;
+    line.is_wrong |= !line.is_known || !slice_is(slice_of(row[2], lengths[2]),
+                                                 catalogue_table(line.line.table)->name);
     return handle(worker, &line);
 }
 

@@ -48,15 +48,13 @@ class Attack(unittest.TestCase):
             "SELECT column_name FROM information_schema.columns WHERE table_schema = 'vestige' AND table_name = %s AND"
             " generation_expression IS NULL ORDER BY ordinal_position", table)] for table in (*cls.fleet.tables(), "batch")}
 
-    def setUp(self):
-        self.kept = []
-
     def keep(self, table, where):
         """Rows that are as before when the test is over."""
         names = ", ".join(f"`{name}`" for name in self.names[table])
         rows = self.session.run(f"SELECT {names} FROM {table} WHERE {where} ORDER BY host_id")
         sql = f"REPLACE INTO {table} ({names}) VALUES ({', '.join(['%s'] * len(self.names[table]))})"
         self.addCleanup(lambda: [self.session.run(sql, *row) for row in rows])
+        self.addCleanup(self.session.run, f"DELETE FROM {table} WHERE {where}")
         return [dict(zip(self.names[table], row)) for row in rows]
 
     def run_until_over(self, sql, undo):
@@ -259,6 +257,38 @@ class TestRoot(Attack):
         self.assertEqual([(None, "route", None, None, "not partitioned by days")], named)
         self.assertEqual([], self.differences())
 
+    def test_computed_columns(self):
+        """The command line that answers show is the server's work."""
+        was = self.session.value("SELECT generation_expression FROM information_schema.columns WHERE table_schema ="
+                                 " 'vestige' AND table_name = 'process' AND column_name = 'cmdline'")
+        change = "ALTER TABLE process MODIFY cmdline LONGTEXT GENERATED ALWAYS AS ({}) VIRTUAL"
+        id = self.session.value("SELECT MIN(id) FROM process WHERE host_id = %s AND cmdline LIKE '%%text-%%'", WEB)
+        self.session.run(change.format(f"IF(id = {id}, 'ls', {was})").replace("%", "%%"))
+        named = self.differences()
+        self.session.run(change.format(was).replace("%", "%%"))
+        self.assertEqual([("web", "process", id, "changed")], [(*row[:3], row[4]) for row in named])
+        self.assertEqual([], self.differences())
+
+    def test_types(self):
+        self.session.run("ALTER TABLE coverage MODIFY day DATETIME NOT NULL")
+        self.session.run("UPDATE coverage SET day = day + INTERVAL 5 HOUR")
+        named = self.differences()
+        self.session.run("UPDATE coverage SET day = DATE(day)")
+        self.session.run("ALTER TABLE coverage MODIFY day DATE NOT NULL")
+        self.assertEqual([(None, "coverage", None, None, "column of another type")], named)
+
+    def test_what_follows_a_nul(self):
+        """Text is compared to its end."""
+        newest = self.session.value("SELECT MAX(batch) FROM batch WHERE host_id = %s", WEB)
+        self.keep("batch", f"host_id = {WEB} AND batch = {newest}")
+        self.session.run("UPDATE batch SET cursors = CONCAT(cursors, '\0x') WHERE host_id = %s AND batch = %s", WEB, newest)
+        id, text = self.session.run("SELECT id, text FROM rejected WHERE host_id = %s LIMIT 1", MAIL)[0]
+        self.session.run("UPDATE rejected SET table_name = CONCAT(table_name, '\0x') WHERE id = %s", id)
+        named = self.differences()
+        self.session.run("UPDATE rejected SET table_name = SUBSTRING_INDEX(table_name, '\0', 1)")
+        self.assertEqual([("mail", "rejected", int(text.split("\t")[2]), "changed"), ("web", "batch", None, "seal changed")],
+                         sorted((*row[:3], row[4]) for row in named))
+
     def test_key_of_another_size(self):
         self.run_until_over("ALTER TABLE host_key MODIFY public_key VARBINARY(32) NOT NULL",
                             "ALTER TABLE host_key MODIFY public_key BINARY(32) NOT NULL")
@@ -274,7 +304,6 @@ class TestThief(Attack):
     """Who has an agent's password, but not its key, adds seals."""
 
     def setUp(self):
-        super().setUp()
         self.thief = Session(self.server, database="vestige", read_default_group="vestige",
                              read_default_file=str(self.fleet.mail.directory / "agent.cnf"))
         self.addCleanup(self.thief.close)

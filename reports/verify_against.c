@@ -119,7 +119,7 @@ static int compare_name(struct comparison *comparison, const struct seal_host *h
     struct difference told = {.host_id = (uint32_t)host->host_id,
                               .table = "enrolment",
                               .what = "name changed since the seal was kept"};
-    snprintf(told.detail, sizeof(told.detail), "it was %s", host->name);
+    snprintf(told.detail, sizeof(told.detail), "it was %.150s", host->name);
     differences_add(comparison->differences, &told);
     return 0;
 }

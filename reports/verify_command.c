@@ -31,6 +31,7 @@ struct command {
     char kept_at[TIME_TEXT_SIZE];
     uint64_t n_reading; /* rows of the readers' log */
     char reading_head[65];
+    uint64_t n_told_refused; /* by the hosts */
     struct verify_result result;
     uint64_t n_rows;
     double seconds;
@@ -252,6 +253,11 @@ static void tell_result(const struct command *command, FILE *to)
             counts->lines, plural(counts->lines), counts->batches, counts->batches == 1 ? "" : "es",
             counts->hosts, plural(counts->hosts), command->seconds,
             command->seconds > 0 ? (double)counts->rows / command->seconds : 0.0);
+    if (counts->rejected)
+        fprintf(to,
+                "That the server could not take the refused lines is its own word; the hosts have"
+                " told of %" PRIu64 ".\n",
+                command->n_told_refused);
     tell_limits(counts, to);
     tell_proof(command, to);
 }
@@ -284,6 +290,22 @@ static int check_reading(struct command *command, MYSQL *mysql)
     if (n_wrong < 0 && mysql_errno(mysql) == ER_NO_SUCH_TABLE)
         return 0; /* a schema of before */
     return n_wrong < 0 ? (int)n_wrong : 0;
+}
+
+/* How many lines were refused the hosts have told in gaps, as far as they knew. */
+static int count_refused(struct command *command, MYSQL *mysql)
+{
+    MYSQL_RES *result AUTO_RESULT = NULL;
+    char on[64] = "";
+    if (command->options.on)
+        snprintf(on, sizeof(on), " AND host_id = %" PRIu32, command->host_id);
+    int outcome = database_query(mysql, &result, command->error, "count refused lines",
+                                 "SELECT SUM(`count`) FROM gap WHERE source = 'server' AND"
+                                 " cause = 'rejected'%s",
+                                 on);
+    MYSQL_ROW row = outcome ? NULL : mysql_fetch_row(result);
+    command->n_told_refused = row && row[0] ? strtoull(row[0], NULL, 10) : 0;
+    return outcome;
 }
 
 static int read_kept(struct command *command, struct verify_options *about,
@@ -372,6 +394,8 @@ static int run(struct command *command)
         outcome = compare_heads(command, mysql);
     if (!outcome)
         outcome = check_reading(command, mysql);
+    if (!outcome)
+        outcome = count_refused(command, mysql);
     if (!outcome)
         outcome = write_differences(command, mysql);
     if (!outcome)

@@ -63,6 +63,7 @@ struct verify {
     struct worker *workers;
     uint64_t first_id, last_id; /* rows of the slice at work */
     bool later_slice;           /* what is no row was told and counted with the first one */
+    bool is_usual;              /* what the server computes of a process, by its definition */
     bool only_batches;          /* refused lines, too, are read of the batches of the only host */
     pthread_mutex_t mutex;
 };

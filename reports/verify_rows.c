@@ -14,6 +14,7 @@
 #include <stdio.h>
 
 #define LARGE       300000 /* rows, about: more are read in parts */
+#define SMALL       2000   /* so many and less are read together with others, and looked at twice */
 #define PARTS_MOST  64
 #define FIXED       8 /* columns before those of the catalogue */
 #define VALUES_MOST 64
@@ -226,9 +227,9 @@ static int add_partition(struct units *units, struct small *small, MYSQL_ROW row
     if (row[1] && !is_name(row[1]))
         return error_set(error, -EINVAL, "table %.64s has a partition with an odd name", row[0]);
     snprintf(unit.partition, sizeof(unit.partition), "%s", row[1] ? row[1] : "");
-    return n_rows > LARGE && verify->n_hosts
-               ? split_hosts(units, &unit, n_rows, verify, mysql, error)
-               : add_small(units, small, &unit, n_rows);
+    if (n_rows > LARGE && verify->n_hosts)
+        return split_hosts(units, &unit, n_rows, verify, mysql, error);
+    return n_rows > SMALL ? add_unit(units, &unit) : add_small(units, small, &unit, n_rows);
 }
 
 /* Where its rows should be cannot be said then. */
@@ -240,6 +241,20 @@ static void tell_odd(const struct verify *verify, const char *table)
     const struct difference told = {.table = catalogue_table(id)->name,
                                     .what = "not partitioned by days"};
     differences_add(verify->result->differences, &told);
+}
+
+/* Blanks and the like are left out: servers write them in different ways. */
+static int look_at_definition(struct verify *verify, MYSQL *mysql, struct error_text *error)
+{
+    MYSQL_RES *result AUTO_RESULT = NULL;
+    int outcome = database_query(
+        mysql, &result, error, "look at the columns",
+        "SELECT 1 FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name ="
+        " 'process' AND column_name = 'cmdline' AND REGEXP_REPLACE(LOWER(generation_expression),"
+        " '[` \n()]', '') = 'casewhenargv0isnullthenargumentswhenarguments=''''"
+        "thenargv0elseconcat_ws'''',argv0,argumentsend'");
+    verify->is_usual = !outcome && mysql_num_rows(result) == 1;
+    return outcome;
 }
 
 /* A day with an hour, or a number with a letter, reads as the same and is found by no question. */
@@ -292,6 +307,8 @@ int verify_units_list(struct units *units, struct verify *verify, MYSQL *mysql,
     if (!outcome)
         outcome = check_types(verify, mysql, error);
     if (!outcome)
+        outcome = look_at_definition(verify, mysql, error);
+    if (!outcome)
         outcome = flush_small(units, &small);
     if (outcome)
         free(small.unit.places);
@@ -329,13 +346,17 @@ const struct unit *verify_unit(const struct units *units, size_t i)
 /* --- rows of a part --- */
 
 /* Columns that the server computes from others: whoever is root can have it compute something else,
- * and it is what answers show. In no line of an agent's finding is what the server keeps there. */
-static const char *odd_of(enum table_id id)
+ * and it is what answers show. In no line of an agent's finding is what the server keeps there.
+ * To compute a command line of each row takes half of the time, so it is done only where the
+ * column's definition is not the one that is known. */
+static const char *odd_of(const struct verify *verify, enum table_id id)
 {
     switch ((int)id) {
     case TABLE_PROCESS:
-        return "NULL, NOT cmdline <=> CASE WHEN argv0 IS NULL THEN arguments WHEN arguments = ''"
-               " THEN argv0 ELSE CONCAT_WS(' ', argv0, arguments) END";
+        return verify->is_usual ? "NULL, 0"
+                                : "NULL, NOT cmdline <=> CASE WHEN argv0 IS NULL THEN arguments "
+                                  "WHEN arguments = ''"
+                                  " THEN argv0 ELSE CONCAT_WS(' ', argv0, arguments) END";
     case TABLE_FINDING:
         return "schedule_id, last_seen IS NOT NULL OR row_keys IS NOT NULL OR complete IS NOT NULL"
                " OR NOT first_seen <=> created_at";
@@ -344,12 +365,13 @@ static const char *odd_of(enum table_id id)
     }
 }
 
-static void append_columns(struct buffer *sql, const struct table *table, enum table_id id)
+static void append_columns(struct buffer *sql, const struct verify *verify,
+                           const struct table *table, enum table_id id)
 {
     buffer_printf(sql,
                   "SELECT host_id, id, DATEDIFF(day, '1970-01-01'), batch, settle_batch, end_batch,"
                   " %s",
-                  odd_of(id));
+                  odd_of(verify, id));
     for (size_t i = 0; i < table->n_columns; i++)
         buffer_printf(sql, ", `%s`", table->columns[i].name);
 }
@@ -544,7 +566,7 @@ static int read_unit(struct worker *worker, const struct unit *unit, const char 
 int verify_read_unit(struct worker *worker, const struct unit *unit, verify_row_handler handle)
 {
     struct buffer sql = BUFFER_NULL;
-    append_columns(&sql, catalogue_table(unit->table), unit->table);
+    append_columns(&sql, worker->verify, catalogue_table(unit->table), unit->table);
     append_from(&sql, unit, worker->verify);
     buffer_append_byte(&sql, '\0');
     int outcome = sql.failed

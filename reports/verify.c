@@ -290,9 +290,11 @@ static uint64_t allowed_of(const struct verify *verify, const struct retained_da
 static bool has_kept(const struct verify *verify, const struct retained_day *day)
 {
     const struct verify_options *options = verify->options;
-    if ((int)day->table >= TABLE_N || day->table == TABLE_FINDING || options->since ||
+    if ((int)day->table >= TABLE_N || options->since ||
         (options->has_host && day->host_id != options->host_id))
-        return true; /* findings of the server are not counted, older rows not read */
+        return true; /* not all rows were read */
+    if (day->n_rows < day->n_kept)
+        return false;
     return day->n_rows + day->n_refused + retained_n_refused(verify->retained, day->host_id) >=
            day->n_kept + day->n_late;
 }

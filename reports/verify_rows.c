@@ -450,14 +450,25 @@ static const char *find_wrong(const struct row *row, MYSQL_ROW cells)
     return *cells[7] == '1' ? "changed" : NULL;
 }
 
+/* Of a day of which others were dropped. */
+static void count_row(struct worker *worker, const struct row *row)
+{
+    struct retained_day *day =
+        retained_find(worker->verify->retained, row->table, row->host_id, day_of_id(row->id));
+    if (day)
+        day->n_rows++;
+}
+
 static int take_row(struct worker *worker, struct row *row, struct slice *values, MYSQL_ROW cells,
                     const unsigned long *lengths, verify_row_handler handle)
 {
     size_t n = catalogue_table(row->table)->n_columns;
-    if (cells[6])
-        return 0; /* the server's own finding */
     row->host_id = (uint32_t)number(cells[0]);
     row->id = number(cells[1]);
+    if (!worker->verify->matcher)
+        count_row(worker, row);
+    if (cells[6])
+        return 0; /* the server's own finding */
     row->batch = number(cells[3]);
     row->settled = cells[4] != NULL;
     row->settle_batch = number(cells[4]);

@@ -83,15 +83,6 @@ void verify_tell_wrong(struct worker *worker, const struct row *row, const char 
     differences_add_line(worker->verify->result->differences, &told);
 }
 
-/* Of a day of which others were dropped. */
-static void count_row(struct worker *worker, const struct row *row)
-{
-    struct retained_day *day =
-        retained_find(worker->verify->retained, row->table, row->host_id, day_of_id(row->id));
-    if (day)
-        day->n_rows++;
-}
-
 static int sum_row(struct worker *worker, const struct row *row, const char *wrong)
 {
     if (!worker->host || worker->host->host_id != row->host_id)
@@ -102,7 +93,6 @@ static int sum_row(struct worker *worker, const struct row *row, const char *wro
     bool is_open = !row->ended || row->end_batch != row->batch ||
                    (host && number_list_has(&host->pairs[row->table], row->id));
     worker->verify->result->counts.rows++;
-    count_row(worker, row);
     if (wrong)
         verify_tell_wrong(worker, row, wrong);
     int outcome = sum_line(worker, row, row->ended && is_open ? ROW_INSERT_OPEN : ROW_INSERT,

@@ -106,11 +106,21 @@ static int check_end(const struct reader *reader, size_t length, const char *sai
     return 0;
 }
 
+/* It is printed, and stands in a request for a certificate. */
+static bool is_name(struct slice host)
+{
+    static const char good[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+    for (size_t i = 0; i < host.length; i++)
+        if (!host.data[i] || !strchr(good, host.data[i]))
+            return false;
+    return host.length > 0 && host.length <= 253;
+}
+
 static int check_parts(const struct bundle *bundle, struct error_text *error)
 {
     bool is_token = !slice_is_null(bundle->parts[BUNDLE_TOKEN]);
     struct slice host = bundle->parts[BUNDLE_HOST];
-    if (slice_is_null(host) || host.length == 0 || host.length > 253)
+    if (!is_name(host))
         return error_set(error, -EINVAL, "the bundle does not name its host");
     if (slice_is_null(bundle->parts[BUNDLE_OPTIONS]) ||
         slice_is_null(bundle->parts[BUNDLE_CONFIGURATION]))

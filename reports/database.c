@@ -264,6 +264,20 @@ int database_query(MYSQL *connection, MYSQL_RES **resultp, struct error_text *er
     return 0;
 }
 
+int database_lock_job(MYSQL *connection, const char *job, struct error_text *error)
+{
+    MYSQL_RES *result AUTO_RESULT = NULL;
+    int outcome = database_query(
+        connection, &result, error, "lock the job",
+        "SELECT GET_LOCK(CONCAT('vestige.%s.', LEFT(SHA2(GROUP_CONCAT(applied_at ORDER BY"
+        " version), 256), 32)), 2) FROM schema_version",
+        job);
+    MYSQL_ROW row = outcome ? NULL : mysql_fetch_row(result);
+    if (!outcome && (!row || !row[0] || *row[0] != '1'))
+        outcome = error_set(error, -EBUSY, "another vestige %s is at work", job);
+    return outcome;
+}
+
 char *database_quote(MYSQL *connection, const char *text)
 {
     size_t length = strlen(text);

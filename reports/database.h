@@ -52,6 +52,10 @@ int database_run(MYSQL *connection, struct error_text *error, const char *doing,
 /** Run one statement and keep its rows, which the caller frees (AUTO_RESULT). */
 int database_query(MYSQL *connection, MYSQL_RES **resultp, struct error_text *error,
                    const char *doing, const char *format, ...) PRINTF(5, 6) MUST_CHECK;
+/** Take the lock of a job that must not run twice at once, until the connection ends; -EBUSY:
+ * another one has it. Its name is known to who may read when the schema was made: agents cannot
+ * hold it. */
+int database_lock_job(MYSQL *connection, const char *job, struct error_text *error) MUST_CHECK;
 /** @p text as a string literal with its quotes, for a statement. The caller frees. NULL: no memory.
  */
 char *database_quote(MYSQL *connection, const char *text) MUST_CHECK;

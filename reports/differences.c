@@ -14,7 +14,8 @@
 #include <stdio.h>
 #include <time.h>
 
-#define MANY 20 /* rows missing of one table, day and host are told as one */
+#define TOLD_MOST 100000
+#define MANY      20 /* rows missing of one table, day and host are told as one */
 
 struct differences {
     pthread_mutex_t mutex;
@@ -88,6 +89,11 @@ void differences_add_line(struct differences *differences, const struct line_dif
 void differences_add(struct differences *differences, const struct difference *difference)
 {
     pthread_mutex_lock(&differences->mutex);
+    if (differences->n_told == TOLD_MOST) {
+        differences->n_untold++;
+        pthread_mutex_unlock(&differences->mutex);
+        return;
+    }
     differences->told = grow(differences, differences->told, &differences->told_size,
                              differences->n_told, sizeof(*difference));
     if (differences->n_told < differences->told_size)

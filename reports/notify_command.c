@@ -368,13 +368,7 @@ static int tell_all(struct notify *notify)
  * cluster it does not hold. */
 static int lock(struct notify *notify)
 {
-    MYSQL_RES *result AUTO_RESULT = NULL;
-    int outcome = database_query(notify->mysql, &result, notify->error, "lock the positions",
-                                 "SELECT GET_LOCK('vestige.notify', 2)");
-    MYSQL_ROW row = outcome ? NULL : mysql_fetch_row(result);
-    if (!outcome && (!row || !row[0] || *row[0] != '1'))
-        outcome = error_set(notify->error, -EBUSY, "another vestige notify is at work");
-    return outcome;
+    return database_lock_job(notify->mysql, "notify", notify->error);
 }
 
 static int run(struct notify *notify)

@@ -44,7 +44,12 @@ static int take(struct retained *retained, MYSQL_RES *result, struct error_text 
             (struct retained_day){.table = table,
                                   .day = strtoll(row[1], NULL, 10),
                                   .host_id = (uint32_t)strtoul(row[2], NULL, 10),
-                                  .n_dropped = strtoull(row[3], NULL, 10)};
+                                  .n_dropped = strtoull(row[3], NULL, 10),
+                                  .first_id = row[4] ? strtoull(row[4], NULL, 10) : 0,
+                                  .last_id = row[5] ? strtoull(row[5], NULL, 10) : UINT64_MAX,
+                                  .n_kept = row[7] ? strtoull(row[7], NULL, 10) : 0};
+        snprintf(retained->days[retained->n - 1].dropped_at, RETAINED_TIME, "%s",
+                 row[8] ? row[8] : "");
     }
     qsort(retained->days, retained->n, sizeof(*retained->days), compare);
     return 0;
@@ -79,8 +84,11 @@ static int load(struct retained *retained, MYSQL *mysql, struct error_text *erro
     MYSQL_RES *result AUTO_RESULT = NULL;
     int outcome = database_query(
         mysql, &result, error, "read retention_log",
-        "SELECT table_name, DATEDIFF(day, '1970-01-01'), COALESCE(host_id, 0), SUM(n_dropped)"
-        " FROM retention_log GROUP BY 1, 2, 3");
+        "SELECT d.*, l.n_kept, CAST(l.dropped_at AS CHAR) FROM (SELECT table_name,"
+        "  DATEDIFF(day, '1970-01-01'), COALESCE(host_id, 0), SUM(n_dropped),"
+        "  IF(COUNT(first_id) = COUNT(*), MIN(first_id), NULL),"
+        "  IF(COUNT(last_id) = COUNT(*), MAX(last_id), NULL), MAX(id) AS newest"
+        "  FROM retention_log GROUP BY 1, 2, 3) d JOIN retention_log l ON l.id = d.newest");
     if (outcome == -ENOENT && mysql_errno(mysql) == ER_NO_SUCH_TABLE)
         return 0; /* a schema of before */
     return outcome ? outcome : take(retained, result, error);
@@ -111,6 +119,13 @@ struct retained_day *retained_find(const struct retained *retained, enum table_i
     struct retained_day *found = bsearch(&key, retained->days, retained->n, sizeof(key), compare);
     key.host_id = host_id;
     return found ? found : bsearch(&key, retained->days, retained->n, sizeof(key), compare);
+}
+
+struct retained_day *retained_row(const struct retained *retained, enum table_id table,
+                                  uint32_t host_id, uint64_t id)
+{
+    struct retained_day *day = retained_find(retained, table, host_id, day_of_id(id));
+    return day && id >= day->first_id && id <= day->last_id ? day : NULL;
 }
 
 uint64_t retained_n_refused(const struct retained *retained, uint32_t host_id)

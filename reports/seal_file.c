@@ -388,7 +388,8 @@ static int take_name(struct reading *reading, struct seal_host *host)
     reading->since = reading->line;
     if (outcome)
         return outcome;
-    if (!parse_number(reading->words[1], &host->host_id) || host->host_id == 0)
+    if (!parse_number(reading->words[1], &host->host_id) || host->host_id == 0 ||
+        host->host_id > UINT32_MAX)
         return refuse(reading, "no number of a host");
     if (n > 1 && seal_host_at(reading->seal, n - 2)->host_id >= host->host_id)
         return refuse(reading, "hosts stand in the order of their numbers, each once");

@@ -11,11 +11,13 @@
 #include "core/cleanup.h"
 #include "recorder/line.h"
 
+#define FUTILE_MOST  64 /* one after the other: who adds such seals must not stop verification */
 #define SEARCH_BYTES (UINT64_C(256) << 20) /* at most, for the births of one batch */
 
 void host_keys_deinit(struct host_keys *keys)
 {
     free(keys->keys);
+    free(keys->n_futile);
     *keys = (struct host_keys){0};
 }
 
@@ -29,10 +31,14 @@ int host_keys_load(struct host_keys *keys, MYSQL *mysql, struct error_text *erro
     if (outcome)
         return outcome;
     keys->keys = calloc((size_t)mysql_num_rows(result) + 1, sizeof(*keys->keys));
-    if (!keys->keys)
+    keys->n_futile = calloc(1, sizeof(*keys->n_futile));
+    if (!keys->keys || !keys->n_futile)
         return error_set(error, -ENOMEM, "cannot read the keys of hosts: out of memory");
     for (MYSQL_ROW row; (row = mysql_fetch_row(result));) {
         struct host_key *key = &keys->keys[keys->n++];
+        if (mysql_fetch_lengths(result)[2] != PUBLIC_KEY_SIZE || !row[3])
+            return error_set(error, -EIO, "table host_key has a key that is none, of host %.10s",
+                             row[0]);
         key->host_id = (uint32_t)strtoul(row[0], NULL, 10);
         key->number = (uint32_t)strtoul(row[1], NULL, 10);
         memcpy(key->public_key, row[2], PUBLIC_KEY_SIZE);
@@ -57,7 +63,7 @@ static bool copy_bytes(uint8_t *to, struct slice from, size_t length)
 
 static bool copy_text(char *to, struct slice from, size_t size)
 {
-    if (slice_is_null(from) || from.length >= size)
+    if (slice_is_null(from) || from.length >= size || memchr(from.data, 0, from.length))
         return false;
     memcpy(to, from.data, from.length);
     to[from.length] = '\0';
@@ -105,15 +111,19 @@ static bool is_as_stored(const struct stored_seal *seal)
     return memcmp(seal->computed, seal->header.hash, BATCH_HASH_SIZE) == 0;
 }
 
-static int search_births(struct stored_seal *seal, struct batch_digest *digest, struct buffer *text)
+static int search_births(struct stored_seal *seal, const struct host_keys *keys,
+                         struct batch_digest *digest, struct buffer *text)
 {
-    uint64_t left = SEARCH_BYTES;
+    uint64_t left = *keys->n_futile < FUTILE_MOST ? SEARCH_BYTES : 0;
     for (seal->header.births = 0; left > seal->digests.length + 1024; seal->header.births++) {
         int outcome = compute(seal, digest, text);
+        if (!outcome && is_as_stored(seal))
+            *keys->n_futile = 0;
         if (outcome || is_as_stored(seal))
             return outcome;
         left -= seal->digests.length + 1024;
     }
+    ++*keys->n_futile;
     return 0;
 }
 
@@ -138,7 +148,7 @@ static int check_signature(const struct stored_seal *seal, const struct host_key
     *state = key ? SIGNATURE_WRONG : SIGNATURE_UNKNOWN;
     for (; key && key < end && key->host_id == seal->header.host_id; key++) {
         int outcome = signature_check(key->public_key, hash, seal->header.signature);
-        if (outcome == -EBADMSG)
+        if (outcome == -EBADMSG || (!outcome && seal->header.batch < key->first_batch))
             continue;
         if (outcome)
             return outcome;
@@ -197,7 +207,7 @@ int stored_seal_read(struct stored_seal *seal, MYSQL_ROW row, const unsigned lon
     if (seal->has_signature)
         is_header &= copy_bytes(seal->header.signature, signature, SIGNATURE_SIZE);
     if (is_header && has_list && slice_is_null(births) && seal->header.format == 1) {
-        outcome = search_births(seal, digest, text);
+        outcome = search_births(seal, keys, digest, text);
     } else if (has_list) {
         is_header &= read_number(births, &seal->header.births);
         if (is_header)

@@ -13,12 +13,14 @@
 struct host_key {
     uint32_t host_id, number;
     uint8_t public_key[PUBLIC_KEY_SIZE];
+    uint64_t first_batch; /* what it may have signed; 0: all */
     char created_at[SEAL_MOMENT_SIZE], revoked_at[SEAL_MOMENT_SIZE]; /* "": not revoked */
 };
 
 struct host_keys {
     struct host_key *keys; /* sorted by host */
     size_t n;
+    _Atomic unsigned *n_futile; /* searches for births that found nothing, since one did */
 };
 
 int host_keys_load(struct host_keys *keys, MYSQL *mysql, struct error_text *error) MUST_CHECK;

@@ -12,6 +12,7 @@
 
 #define DIFFERENCES_MOST 1000000
 #define SURVIVORS_MOST   100000
+#define LINES_MOST       20000 /* twice what a batch has; whoever says more has not that many */
 
 /* --- workers --- */
 
@@ -114,6 +115,7 @@ void verify_host_deinit(struct verify_host *host)
     free(host->formats);
     for (int table = 0; table < TABLE_N; table++)
         free(host->pairs[table].numbers);
+    unfinished_deinit(host);
     *host = (struct verify_host){0};
 }
 
@@ -128,10 +130,11 @@ static int list_hosts(struct verify *verify, MYSQL *mysql, struct error_text *er
     if (options->since)
         snprintf(since, sizeof(since), "MIN(IF(received_at >= '%.26s', batch, NULL))",
                  options->since);
-    int outcome = database_query(mysql, &result, error, "list the hosts",
-                                 "SELECT host_id, COUNT(*), SUM(n_lines), %s FROM batch%s"
-                                 " GROUP BY host_id ORDER BY host_id",
-                                 since, on);
+    int outcome =
+        database_query(mysql, &result, error, "list the hosts",
+                       "SELECT host_id, COUNT(*), SUM(LEAST(n_lines, %d)), %s FROM batch%s"
+                       " GROUP BY host_id ORDER BY host_id",
+                       LINES_MOST, since, on);
     if (outcome)
         return outcome;
     verify->all = calloc((size_t)mysql_num_rows(result) + 1, sizeof(*verify->all));
@@ -214,6 +217,8 @@ static int run_slice(struct verify *verify, struct error_text *error)
         outcome = verify_sum_rows(verify, error);
     if (!outcome)
         outcome = unsealed_tell(verify, mysql, error);
+    if (!outcome)
+        outcome = verify_parallel(verify, verify->n_hosts, unfinished_check, error);
     if (!outcome && has_difference(verify))
         outcome = verify_match_rows(verify, error);
     verify_units_deinit(&units);
@@ -280,6 +285,34 @@ static uint64_t allowed_of(const struct verify *verify, const struct retained_da
     return day->n_dropped + (is_table ? retained_n_refused(verify->retained, day->host_id) : 0);
 }
 
+/* Rows do not go by themselves: what the last run has kept, and what came later, is there. Refused
+ * rows may be among those that came. */
+static bool has_kept(const struct verify *verify, const struct retained_day *day)
+{
+    const struct verify_options *options = verify->options;
+    if ((int)day->table >= TABLE_N || options->since ||
+        (options->has_host && day->host_id != options->host_id))
+        return true; /* not all rows were read */
+    if (day->n_rows < day->n_kept)
+        return false;
+    return day->n_rows + day->n_refused + retained_n_refused(verify->retained, day->host_id) >=
+           day->n_kept + day->n_late;
+}
+
+static void tell_kept(struct verify *verify, const struct retained_day *day)
+{
+    struct difference told = {.host_id = day->host_id,
+                              .table = catalogue_table(day->table)->name,
+                              .has_id = true,
+                              .id = (uint64_t)day->day * DAY_US,
+                              .what = "more missing than retention says"};
+    snprintf(told.detail, sizeof(told.detail),
+             "rows of that day: %" PRIu64 " are there, retention_log says that %" PRIu64
+             " were kept, and %" PRIu64 " came later",
+             day->n_rows, day->n_kept, day->n_late);
+    differences_add(verify->result->differences, &told);
+}
+
 static void tell_day(struct verify *verify, const struct retained_day *day)
 {
     static const char *const others[] = {"batch", "rejected"};
@@ -312,6 +345,8 @@ static void tell_dropped(struct verify *verify)
             counts->dropped_rows += missing;
         if (missing > allowed_of(verify, day))
             tell_day(verify, day);
+        else if (!has_kept(verify, day))
+            tell_kept(verify, day);
     }
 }
 
@@ -384,6 +419,20 @@ static int open_workers(struct verify *verify, struct error_text *error)
     return outcome;
 }
 
+/* A key that came after a seal was kept cannot have signed what had arrived by then. */
+static void limit_keys(struct host_keys *keys, const struct verify_options *options)
+{
+    size_t at = 0;
+    for (size_t i = 0; i < keys->n; i++) {
+        struct host_key *key = &keys->keys[i];
+        while (at < options->n_kept && options->kept[at].host_id < key->host_id)
+            at++;
+        const struct verify_kept *kept = at < options->n_kept ? &options->kept[at] : NULL;
+        if (kept && kept->host_id == key->host_id && kept->last_key && key->number > kept->last_key)
+            key->first_batch = kept->last + 1;
+    }
+}
+
 int verify_open(struct verify *verify, struct verify_result *result,
                 const struct verify_options *options, struct error_text *error)
 {
@@ -395,6 +444,7 @@ int verify_open(struct verify *verify, struct verify_result *result,
         outcome = host_keys_load(&verify->keys, mysql, error);
     if (!outcome)
         outcome = retained_load(&verify->retained, mysql, error);
+    limit_keys(&verify->keys, options);
     if (!outcome && (RAND_bytes(verify->secret, sizeof(verify->secret)) != 1 ||
                      unsealed_new(&verify->unsealed) ||
                      differences_new(&result->differences, DIFFERENCES_MOST)))

@@ -12,7 +12,16 @@
 
 #include <stdatomic.h>
 
+/** What a seal that was kept elsewhere says of a host. */
+struct verify_kept {
+    uint32_t host_id;
+    uint64_t last;     /* batch that had arrived */
+    uint32_t last_key; /* the greatest number of its keys then; 0: it had none */
+};
+
 struct verify_options {
+    const struct verify_kept *kept; /* sorted by host */
+    size_t n_kept;
     int (*connect)(MYSQL **mysqlp, void *user, struct error_text *error);
     void *user;                  /* of connect */
     bool (*goes_on)(void *user); /* asked by --arrived between batches; NULL: it does */
@@ -30,6 +39,8 @@ struct verify_counts {
     _Atomic uint64_t unsigned_batches, signed_batches;
     _Atomic uint64_t unprovable_rows; /* lines of batches whose seal is changed or missing */
     _Atomic uint64_t dropped_rows;    /* by retention */
+    _Atomic uint64_t
+        unfinished_rows; /* too many to look for their ends, where others were dropped */
     _Atomic uint64_t thinned_batches; /* whose lists retention has dropped */
     _Atomic uint64_t dropped_refused; /* refused lines, by retention */
     _Atomic uint64_t rejected, rejected_partly;

@@ -4,11 +4,10 @@
 
 #include "core/cleanup.h"
 #include "recorder/batch_header.h"
-#include "reports/seal_file.h"
 #include "reports/statement.h"
-#include "reports/time_words.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 
 struct comparison {
     struct differences *differences;
@@ -93,37 +92,85 @@ static int compare_keys(struct comparison *comparison, const struct seal_host *h
     return outcome;
 }
 
-static int compare(struct comparison *comparison, const struct seal *seal, const uint32_t *host_id,
-                   size_t *n_hosts)
+static uint64_t last_key(const struct seal_host *host)
 {
-    int outcome = 0;
-    for (size_t i = 0; i < seal->n_hosts && !outcome; i++) {
-        const struct seal_host *host = seal_host_at(seal, i);
-        if (host_id && host->host_id != *host_id)
-            continue;
-        ++*n_hosts;
-        if (host->last)
-            outcome = compare_head(comparison, host);
-        if (!outcome)
-            outcome = compare_keys(comparison, host);
-    }
-    if (!outcome && host_id && !*n_hosts)
-        outcome = error_set(comparison->error, -ENOENT, "the kept seal has nothing of this host");
-    return outcome;
+    uint64_t last = 0;
+    for (size_t i = 0; i < host->n_keys; i++)
+        last = host->keys[i].number > last ? host->keys[i].number : last;
+    return last;
 }
 
-int verify_against(struct differences *differences, MYSQL *mysql, const char *path,
-                   const uint32_t *host_id, size_t *n_hosts, char at[TIME_TEXT_SIZE],
-                   struct error_text *error)
+/* A host keeps the name that it was enrolled with. */
+static int compare_name(struct comparison *comparison, const struct seal_host *host)
 {
-    struct seal seal = SEAL_NULL;
-    struct comparison comparison = {differences, mysql, error};
-    int outcome = seal_read(&seal, path, error);
-    *n_hosts = 0;
-    if (!outcome) {
-        time_words_format(at, seal.at_us);
-        outcome = compare(&comparison, &seal, host_id, n_hosts);
+    struct statement *statement AUTO_STATEMENT = NULL;
+    const struct slice *row;
+    const struct statement_value values[] = {
+        {.name = "host_id", .kind = STATEMENT_NUMBER, .number = host->host_id}
+    };
+    int outcome = statement_run(&statement, comparison->mysql,
+                                "SELECT name FROM enrolment WHERE host_id = :host_id", values, 1,
+                                "compare with the kept seal", comparison->error);
+    if (!outcome)
+        outcome = statement_next(statement, &row, comparison->error);
+    if (outcome < 0 || (outcome == STATEMENT_ROW && !slice_is_null(row[0]) &&
+                        slice_equal(row[0], slice_text(host->name))))
+        return outcome < 0 ? outcome : 0;
+    struct difference told = {.host_id = (uint32_t)host->host_id,
+                              .table = "enrolment",
+                              .what = "name changed since the seal was kept"};
+    snprintf(told.detail, sizeof(told.detail), "it was %.150s", host->name);
+    differences_add(comparison->differences, &told);
+    return 0;
+}
+
+static int compare_host(struct comparison *comparison, const struct seal_host *host,
+                        uint64_t *n_newer)
+{
+    int outcome = host->last ? compare_head(comparison, host) : 0;
+    if (!outcome)
+        outcome = compare_name(comparison, host);
+    if (!outcome)
+        outcome = compare_keys(comparison, host);
+    return outcome ? outcome
+                   : count(comparison, n_newer,
+                           "SELECT COUNT(*) FROM host_key WHERE host_id = :host_id AND number >"
+                           " :number",
+                           host->host_id, last_key(host), "");
+}
+
+int verify_against_prepare(struct verify_kept **keptp, const struct seal *seal,
+                           struct error_text *error)
+{
+    struct verify_kept *kept = calloc(seal->n_hosts + 1, sizeof(*kept));
+    if (!kept)
+        return error_set(error, -ENOMEM, "cannot read the kept seal: out of memory");
+    for (size_t i = 0; i < seal->n_hosts; i++) {
+        const struct seal_host *host = seal_host_at(seal, i);
+        kept[i] = (struct verify_kept){.host_id = (uint32_t)host->host_id,
+                                       .last = host->last,
+                                       .last_key = (uint32_t)last_key(host)};
     }
-    seal_deinit(&seal);
+    *keptp = kept;
+    return 0;
+}
+
+int verify_against(struct verify_against *against, struct differences *differences, MYSQL *mysql,
+                   const struct seal *seal, const uint32_t *host_id, struct error_text *error)
+{
+    struct comparison comparison = {differences, mysql, error};
+    int outcome = 0;
+    *against = (struct verify_against){0};
+    for (size_t i = 0; i < seal->n_hosts && !outcome; i++) {
+        const struct seal_host *host = seal_host_at(seal, i);
+        uint64_t n_newer = 0;
+        if (host_id && host->host_id != *host_id)
+            continue;
+        against->n_hosts++;
+        outcome = compare_host(&comparison, host, &n_newer);
+        against->n_newer += n_newer;
+    }
+    if (!outcome && host_id && !against->n_hosts)
+        outcome = error_set(error, -ENOENT, "the kept seal has nothing of this host");
     return outcome;
 }

@@ -2,10 +2,17 @@
 /* Chain heads that were kept elsewhere: each must still be in the chain of its host. */
 #include "reports/database.h"
 #include "reports/differences.h"
-#include "reports/time_words.h"
+#include "reports/seal_file.h"
+#include "reports/verify.h"
 
-/** Compare the file that `vestige seal` wrote; @p host_id: of one host, NULL: of all. *@p n_hosts:
- * how many heads were compared; @p at: of which moment, as text. */
-int verify_against(struct differences *differences, MYSQL *mysql, const char *path,
-                   const uint32_t *host_id, size_t *n_hosts, char at[TIME_TEXT_SIZE],
+/** What verification has to know of the kept seal before it begins; *@p keptp is for free(). */
+int verify_against_prepare(struct verify_kept **keptp, const struct seal *seal,
+                           struct error_text *error) MUST_CHECK;
+/** Compare with what `vestige seal` wrote; @p host_id: of one host, NULL: of all. */
+struct verify_against {
+    size_t n_hosts;   /* heads that were compared */
+    uint64_t n_newer; /* keys that came since, of these hosts */
+};
+int verify_against(struct verify_against *against, struct differences *differences, MYSQL *mysql,
+                   const struct seal *seal, const uint32_t *host_id,
                    struct error_text *error) MUST_CHECK;

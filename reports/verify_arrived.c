@@ -15,8 +15,9 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#define LINES_MOST   50000 /* of batches that are taken together, about */
-#define BATCHES_MOST 1000
+#define LINES_MOST    50000 /* of batches that are taken together, about */
+#define BATCHES_MOST  1000
+#define FINDINGS_MOST 100 /* of a host in a day */
 
 #define NOT_TRIED                                                                                  \
     "b.verified_at IS NULL AND NOT EXISTS (SELECT 1 FROM verification_failure f WHERE"             \
@@ -41,14 +42,19 @@ struct job {
 
 /* --- what is waiting --- */
 
+/* Numbers that follow each other: all that is between is read, and who adds batches of far numbers
+ * must not make the job read all evidence of the host again. */
 static void take(struct job *job, MYSQL_RES *result)
 {
     uint64_t n_lines = 0;
     job->n = 0;
     for (MYSQL_ROW row;
          job->n < BATCHES_MOST && n_lines <= LINES_MOST && (row = mysql_fetch_row(result));) {
+        uint64_t number = strtoull(row[0], NULL, 10);
+        if (job->n && number - job->waiting[job->n - 1].batch > 1)
+            return;
         struct waiting *waiting = &job->waiting[job->n++];
-        *waiting = (struct waiting){.batch = strtoull(row[0], NULL, 10)};
+        *waiting = (struct waiting){.batch = number};
         memcpy(waiting->hash, row[1], BATCH_HASH_SIZE);
         n_lines += strtoull(row[2], NULL, 10);
     }
@@ -57,11 +63,11 @@ static void take(struct job *job, MYSQL_RES *result)
 static int list_waiting(struct job *job)
 {
     MYSQL_RES *result AUTO_RESULT = NULL;
-    int outcome =
-        database_query(job->mysql, &result, job->error, "list what is not verified",
-                       "SELECT b.batch, b.hash, b.n_lines FROM batch b WHERE b.host_id = %" PRIu32
-                       " AND " NOT_TRIED " ORDER BY b.batch, b.hash LIMIT %d",
-                       job->host_id, BATCHES_MOST);
+    int outcome = database_query(job->mysql, &result, job->error, "list what is not verified",
+                                 "SELECT b.batch, b.hash, COALESCE(LENGTH(b.digests), 0) DIV 24"
+                                 " FROM batch b WHERE b.host_id = %" PRIu32 " AND " NOT_TRIED
+                                 " ORDER BY b.batch, b.hash LIMIT %d",
+                                 job->host_id, BATCHES_MOST);
     if (!outcome)
         take(job, result);
     return outcome;
@@ -151,15 +157,35 @@ static bool is_unsigned(const struct difference *difference)
     return !strcmp(difference->what, "not signed") || !strcmp(difference->what, "unknown key");
 }
 
+/* Who can add batches that fail must not drown all other findings in theirs. */
+static int is_flood(struct job *job, bool *flood)
+{
+    MYSQL_RES *result AUTO_RESULT = NULL;
+    int outcome = database_query(job->mysql, &result, job->error, "count the failures",
+                                 "SELECT 1 FROM verification_failure WHERE host_id = %" PRIu32
+                                 " AND failed_at > UTC_TIMESTAMP() - INTERVAL 1 DAY LIMIT %d",
+                                 job->host_id, FINDINGS_MOST + 1);
+    *flood = !outcome && mysql_num_rows(result) > FINDINGS_MOST;
+    return outcome;
+}
+
 static int leave_failure(struct job *job, const struct waiting *waiting)
 {
     char reason[300];
+    bool flood = false;
     describe(waiting->difference, reason);
     int outcome = run(job,
                       "INSERT IGNORE INTO verification_failure (host_id, batch, hash, reason)"
                       " VALUES (:host_id, :batch, UNHEX(:hash), :reason)",
                       waiting, reason, "keep a failure");
     if (!outcome)
+        outcome = is_flood(job, &flood);
+    if (!outcome && flood)
+        outcome = run(job,
+                      "CALL vestige_conclude('evidence-tampered', :host_id, 'very many batches',"
+                      " 'more failed than are told; verification_failure has all', NULL)",
+                      waiting, reason, "conclude that batches are not as they were sealed");
+    else if (!outcome)
         outcome = run(
             job,
             is_unsigned(waiting->difference)
@@ -179,6 +205,27 @@ static int leave(struct job *job, const struct waiting *waiting)
                       " AND batch = :batch AND hash = UNHEX(:hash)",
                       waiting, "", "mark a batch as verified");
     job->arrived->n_verified += !outcome;
+    return outcome;
+}
+
+/* A hole before what came: it does not fail that batch. */
+static int leave_missing(struct job *job, const struct difference *difference)
+{
+    char reason[300];
+    const struct waiting missing = {.batch = difference->batch};
+    describe(difference, reason);
+    return run(job,
+               "CALL vestige_conclude('evidence-tampered', :host_id, CONCAT('batch ', :batch,"
+               " ' missing'), :reason, NULL)",
+               &missing, reason, "conclude that a batch is missing");
+}
+
+static int leave_all_missing(struct job *job, const struct differences *differences)
+{
+    int outcome = 0;
+    for (size_t i = 0; i < differences_n(differences) && !outcome; i++)
+        if (!strcmp(differences_at(differences, i)->what, "batch missing"))
+            outcome = leave_missing(job, differences_at(differences, i));
     return outcome;
 }
 
@@ -204,6 +251,8 @@ static int run_round(struct job *job)
     verify_close(&verify);
     if (!outcome)
         outcome = leave_all(job);
+    if (!outcome)
+        outcome = leave_all_missing(job, result.differences);
     verify_result_deinit(&result);
     return outcome;
 }
@@ -213,16 +262,17 @@ static bool goes_on(const struct job *job)
     return !job->options->goes_on || job->options->goes_on(job->options->goes_on_user);
 }
 
-static int run_host(struct job *job)
+static int run_host(struct job *job, bool *any)
 {
-    int outcome;
-    do
-        outcome = list_waiting(job);
-    while (!outcome && job->n && goes_on(job) && !(outcome = run_round(job)));
-    return outcome;
+    int outcome = list_waiting(job);
+    if (outcome || !job->n || !goes_on(job))
+        return outcome;
+    *any = true;
+    return run_round(job);
 }
 
-static int run_hosts(struct job *job)
+/* A round for each: one that sends very much does not hold up the others. */
+static int run_each(struct job *job, bool *any)
 {
     MYSQL_RES *result AUTO_RESULT = NULL;
     char on[64] = "";
@@ -234,7 +284,18 @@ static int run_hosts(struct job *job)
                                  on);
     for (MYSQL_ROW row; !outcome && (row = mysql_fetch_row(result));) {
         job->host_id = (uint32_t)strtoul(row[0], NULL, 10);
-        outcome = run_host(job);
+        outcome = run_host(job, any);
+    }
+    return outcome;
+}
+
+static int run_hosts(struct job *job)
+{
+    bool any = true;
+    int outcome = 0;
+    while (any && !outcome) {
+        any = false;
+        outcome = run_each(job, &any);
     }
     return outcome;
 }
@@ -276,7 +337,6 @@ int verify_arrived(struct arrived *arrived, const struct verify_options *options
                    struct error_text *error)
 {
     MYSQL *mysql AUTO_DATABASE = NULL;
-    MYSQL_RES *result AUTO_RESULT = NULL;
     AUTO_FREE struct job *job = calloc(1, sizeof(*job));
     if (!job)
         return error_set(error, -ENOMEM, "cannot verify: out of memory");
@@ -284,11 +344,7 @@ int verify_arrived(struct arrived *arrived, const struct verify_options *options
     int outcome = options->connect(&mysql, options->user, error);
     if (outcome)
         return outcome;
-    outcome = database_query(mysql, &result, error, "lock the job",
-                             "SELECT GET_LOCK('vestige.verify', 2)");
-    MYSQL_ROW row = outcome ? NULL : mysql_fetch_row(result);
-    if (!outcome && (!row || !row[0] || *row[0] != '1'))
-        outcome = error_set(error, -EBUSY, "another vestige verify --arrived is at work");
+    outcome = database_lock_job(mysql, "verify", error);
     if (outcome)
         return outcome;
     job->options = options;

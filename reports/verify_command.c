@@ -5,12 +5,15 @@
 #include "reports/command.h"
 #include "reports/evidence.h"
 #include "reports/progress.h"
+#include "reports/reading.h"
 #include "reports/statement.h"
+#include "reports/time_words.h"
 #include "reports/verify.h"
 #include "reports/verify_against.h"
 #include "reports/verify_arrived.h"
 
 #include <inttypes.h>
+#include <mysqld_error.h>
 #include <time.h>
 
 #define MEMORY_DEFAULT 256 /* MiB */
@@ -23,8 +26,12 @@ struct command {
     uint64_t jobs, memory;
     uint32_t host_id;
     uint64_t n_failed; /* of those that arrived */
-    size_t n_heads;    /* that were compared */
-    char heads_at[TIME_TEXT_SIZE];
+    struct seal kept;
+    struct verify_against compared;
+    char kept_at[TIME_TEXT_SIZE];
+    uint64_t n_reading; /* rows of the readers' log */
+    char reading_head[65];
+    uint64_t n_told_refused; /* by the hosts */
     struct verify_result result;
     uint64_t n_rows;
     double seconds;
@@ -89,7 +96,8 @@ static int write_difference(struct output *output, const struct difference *diff
     snprintf(id, sizeof(id), "%" PRIu64, difference->id);
     snprintf(batch, sizeof(batch), "%" PRIu64, difference->batch);
     const struct slice values[COLUMN_N] = {
-        [COLUMN_HOST] = slice_text(name_of(names, difference->host_id, host)),
+        [COLUMN_HOST] = difference->host_id ? slice_text(name_of(names, difference->host_id, host))
+                                            : SLICE_NULL,
         [COLUMN_TABLE] = slice_text(difference->table),
         [COLUMN_ID] = difference->has_id ? slice_text(id) : SLICE_NULL,
         [COLUMN_LINES] = *difference->verb ? slice_text(difference->verb) : SLICE_NULL,
@@ -189,6 +197,11 @@ static void tell_limits(const struct verify_counts *counts, FILE *to)
                 counts->dropped_rows, plural(counts->dropped_rows), counts->dropped_refused,
                 plural(counts->dropped_refused), counts->thinned_batches,
                 counts->thinned_batches == 1 ? "" : "es");
+    if (counts->unfinished_rows)
+        fprintf(to,
+                "Too many to see whether an end was taken away, on days from which retention has"
+                " dropped: %" PRIu64 " row%s (--memory).\n",
+                counts->unfinished_rows, plural(counts->unfinished_rows));
     if (counts->rejected_partly)
         fprintf(to,
                 "Refused lines of which only the beginning was kept: %" PRIu64 "; what they said"
@@ -202,8 +215,18 @@ static void tell_limits(const struct verify_counts *counts, FILE *to)
 static void tell_proof(const struct command *command, FILE *to)
 {
     if (command->against)
-        fprintf(to, "Compared with the %zu end%s of chains that %s had at %s.\n", command->n_heads,
-                plural(command->n_heads), command->against, command->heads_at);
+        fprintf(to, "Compared with the %zu end%s of chains that %s had at %s.\n",
+                command->compared.n_hosts, plural(command->compared.n_hosts), command->against,
+                command->kept_at);
+    if (command->compared.n_newer)
+        fprintf(to,
+                "Keys of these hosts that came since: %" PRIu64
+                "; whether the hosts got them by a rotation,"
+                " the server alone says (enrolment_log).\n",
+                command->compared.n_newer);
+    if (command->n_reading)
+        fprintf(to, "The log of readers has %" PRIu64 " row%s, its head is %s.\n",
+                command->n_reading, plural(command->n_reading), command->reading_head);
     fprintf(
         to,
         "It proves that what is there is what the hosts have sealed, and that nothing is missing"
@@ -230,6 +253,11 @@ static void tell_result(const struct command *command, FILE *to)
             counts->lines, plural(counts->lines), counts->batches, counts->batches == 1 ? "" : "es",
             counts->hosts, plural(counts->hosts), command->seconds,
             command->seconds > 0 ? (double)counts->rows / command->seconds : 0.0);
+    if (counts->rejected)
+        fprintf(to,
+                "That the server could not take the refused lines is its own word; the hosts have"
+                " told of %" PRIu64 ".\n",
+                command->n_told_refused);
     tell_limits(counts, to);
     tell_proof(command, to);
 }
@@ -241,9 +269,59 @@ static int compare_heads(struct command *command, MYSQL *mysql)
 {
     if (!command->against)
         return 0;
-    return verify_against(command->result.differences, mysql, command->against,
-                          command->options.on ? &command->host_id : NULL, &command->n_heads,
-                          command->heads_at, command->error);
+    return verify_against(&command->compared, command->result.differences, mysql, &command->kept,
+                          command->options.on ? &command->host_id : NULL, command->error);
+}
+
+static void tell_reading(void *user, uint64_t id, const char *what)
+{
+    const struct command *command = user;
+    struct difference told = {.table = "reading", .has_id = true, .id = id, .what = what};
+    differences_add(command->result.differences, &told);
+}
+
+/* Who read the evidence is evidence, too; it is of no host. */
+static int check_reading(struct command *command, MYSQL *mysql)
+{
+    if (command->options.on)
+        return 0;
+    int64_t n_wrong = reading_check(mysql, tell_reading, command, &command->n_reading,
+                                    command->reading_head, command->error);
+    if (n_wrong < 0 && mysql_errno(mysql) == ER_NO_SUCH_TABLE)
+        return 0; /* a schema of before */
+    return n_wrong < 0 ? (int)n_wrong : 0;
+}
+
+/* How many lines were refused the hosts have told in gaps, as far as they knew. */
+static int count_refused(struct command *command, MYSQL *mysql)
+{
+    MYSQL_RES *result AUTO_RESULT = NULL;
+    char on[64] = "";
+    if (command->options.on)
+        snprintf(on, sizeof(on), " AND host_id = %" PRIu32, command->host_id);
+    int outcome = database_query(mysql, &result, command->error, "count refused lines",
+                                 "SELECT SUM(`count`) FROM gap WHERE source = 'server' AND"
+                                 " cause = 'rejected'%s",
+                                 on);
+    MYSQL_ROW row = outcome ? NULL : mysql_fetch_row(result);
+    command->n_told_refused = row && row[0] ? strtoull(row[0], NULL, 10) : 0;
+    return outcome;
+}
+
+static int read_kept(struct command *command, struct verify_options *about,
+                     struct verify_kept **keptp)
+{
+    if (!command->against)
+        return 0;
+    int outcome = seal_read(&command->kept, command->against, command->error);
+    if (!outcome)
+        outcome = verify_against_prepare(keptp, &command->kept, command->error);
+    if (outcome)
+        return outcome;
+    time_words_format(command->kept_at, command->kept.at_us);
+    about->kept = *keptp;
+    about->n_kept = command->kept.n_hosts;
+    return 0;
 }
 
 static int verify(struct command *command, MYSQL *mysql)
@@ -254,6 +332,7 @@ static int verify(struct command *command, MYSQL *mysql)
                                    .require_signatures = command->require_signatures,
                                    .jobs = (unsigned)command->jobs,
                                    .memory = (size_t)command->memory << 20};
+    AUTO_FREE struct verify_kept *kept = NULL;
     char since[40];
     uint64_t host_id = 0;
     int outcome =
@@ -267,6 +346,8 @@ static int verify(struct command *command, MYSQL *mysql)
         strftime(since, sizeof(since), "%Y-%m-%d %H:%M:%S", &tm);
         about.since = since;
     }
+    if (!outcome)
+        outcome = read_kept(command, &about, &kept);
     if (outcome)
         return outcome;
     double start = now();
@@ -311,6 +392,10 @@ static int run(struct command *command)
         outcome = verify(command, mysql);
     if (!outcome)
         outcome = compare_heads(command, mysql);
+    if (!outcome)
+        outcome = check_reading(command, mysql);
+    if (!outcome)
+        outcome = count_refused(command, mysql);
     if (!outcome)
         outcome = write_differences(command, mysql);
     if (!outcome)
@@ -362,6 +447,7 @@ int verify_command(int argc, char **argv)
                            differences_n_untold(command.result.differences) == 0 &&
                            command.result.counts.untold_lines == 0;
     verify_result_deinit(&command.result);
+    seal_deinit(&command.kept);
     if (outcome) {
         fflush(stdout);
         log_error("verify", "%s", error.text);

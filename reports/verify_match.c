@@ -54,6 +54,14 @@ struct loading {
     struct seal_repeats repeats;
 };
 
+/* Of batches that arrived, those of one number are taken together, however many somebody without
+ * the key has added. */
+static bool is_flood(const struct verify *verify, const struct stored_seal *seal)
+{
+    return verify->only_batches && !stored_seal_is_sound(seal) &&
+           verify->matcher->n > verify->options->memory / 2 / sizeof(struct entry);
+}
+
 static int load_list(void *user, const struct stored_seal *seal)
 {
     struct loading *loading = user;
@@ -62,7 +70,7 @@ static int load_list(void *user, const struct stored_seal *seal)
     struct digest_entry entry;
     int outcome;
     if (!stored_seal_is_trusted(seal) || !is_in_round(verify, loading->host, seal->header.batch) ||
-        stored_seal_is_repeated(&loading->repeats, seal))
+        stored_seal_is_repeated(&loading->repeats, seal) || is_flood(verify, seal))
         return 0;
     struct retained_day *refused = retained_find(verify->retained, RETAINED_REJECTED,
                                                  loading->host->host_id, seal->received_day);
@@ -75,7 +83,7 @@ static int load_list(void *user, const struct stored_seal *seal)
                                 .batch = seal->header.batch};
         memcpy(line.digest, entry.digest, BATCH_DIGEST_SIZE);
         if (verify_is_in_slice(verify, line.id) &&
-            !retained_find(verify->retained, entry.table, line.host_id, day_of_id(line.id)) &&
+            !retained_row(verify->retained, entry.table, line.host_id, line.id) &&
             add_entry(verify->matcher, &line, refused))
             return -ENOMEM;
     }
@@ -214,8 +222,7 @@ static int match_row(struct worker *worker, const struct row *row, const char *w
         verify_tell_wrong(worker, row, wrong);
     if (!worker->host || worker->host->host_id != row->host_id)
         worker->host = verify_find_host(worker->verify, row->host_id);
-    if (!worker->host ||
-        retained_find(worker->verify->retained, row->table, row->host_id, day_of_id(row->id)))
+    if (!worker->host || retained_row(worker->verify->retained, row->table, row->host_id, row->id))
         return 0;
     bool is_open = row->ended && row->end_batch != row->batch;
     int outcome = 0;
@@ -237,8 +244,7 @@ static int match_rejected(struct worker *worker, const struct rejected_line *lin
     if (!line->is_known || !verify_is_in_slice(worker->verify, line->line.id) ||
         verify_claim(worker->host, line->line.batch) != CLAIM_VERIFIED ||
         !is_in_round(worker->verify, worker->host, line->line.batch) ||
-        retained_find(worker->verify->retained, line->line.table, line->line.host_id,
-                      day_of_id(line->line.id)))
+        retained_row(worker->verify->retained, line->line.table, line->line.host_id, line->line.id))
         return 0;
     if (find(worker->verify->matcher, &line->line, true))
         return 0;

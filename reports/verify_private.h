@@ -40,6 +40,7 @@ struct verify_host {
     struct format_run *formats;
     size_t n_formats, formats_size;
     struct number_list pairs[TABLE_N]; /* ids that began and ended in one batch by two lines */
+    struct unfinished *unfinished;     /* NULL: none */
 };
 
 struct survivors;
@@ -62,6 +63,7 @@ struct verify {
     struct worker *workers;
     uint64_t first_id, last_id; /* rows of the slice at work */
     bool later_slice;           /* what is no row was told and counted with the first one */
+    bool is_usual;              /* what the server computes of a process, by its definition */
     bool only_batches;          /* refused lines, too, are read of the batches of the only host */
     pthread_mutex_t mutex;
 };
@@ -127,6 +129,8 @@ struct retained_day *verify_thinned(const struct verify *verify, const struct st
 
 bool number_ranges_has(const struct number_ranges *ranges, uint64_t number);
 int number_ranges_add(struct number_ranges *ranges, uint64_t first, uint64_t last) MUST_CHECK;
+int number_list_add(struct number_list *list, uint64_t number) MUST_CHECK;
+void number_list_sort(struct number_list *list);
 bool number_list_has(const struct number_list *list, uint64_t number);
 unsigned verify_format(const struct verify_host *host, uint64_t batch);
 
@@ -186,6 +190,13 @@ struct survivors *survivors_free(struct survivors *survivors);
 int survivors_add(struct worker *worker, const struct line_key *line,
                   struct retained_day *day) MUST_CHECK;
 int survivors_check(struct worker *worker) MUST_CHECK;
+
+/** Of the same days: rows without an end, or that were not settled, must have no such line. */
+int unfinished_add(struct worker *worker, const struct row *row) MUST_CHECK;
+/** A line that the server refused, and so is in no row. */
+int unfinished_add_refused(struct worker *worker, const struct line_key *line) MUST_CHECK;
+int unfinished_check(struct worker *worker, size_t host) MUST_CHECK;
+void unfinished_deinit(struct verify_host *host);
 
 /* --- lines of batches without a seal --- */
 

@@ -60,7 +60,8 @@ struct walk {
     struct verify_host *host;
     struct level now, before;
     bool has_now, has_before;
-    uint64_t sound; /* the last number with a sound seal */
+    bool signed_before; /* by the host, a batch with a lower number or the same */
+    uint64_t sound;     /* the last number with a sound seal */
     struct number_list unsound;
     enum fault run; /* of batches with one fault */
     uint64_t run_first, run_last;
@@ -103,7 +104,7 @@ bool number_ranges_has(const struct number_ranges *ranges, uint64_t number)
     return low < ranges->n && ranges->ranges[low].first <= number;
 }
 
-static int number_list_add(struct number_list *list, uint64_t number)
+int number_list_add(struct number_list *list, uint64_t number)
 {
     if (list->n == list->size) {
         size_t size = list->size ? 2 * list->size : 64;
@@ -183,11 +184,13 @@ static void end_run(struct walk *walk)
 {
     if (walk->run == FAULT_NONE)
         return;
-    if (walk->run_last - walk->run_first >= RUN_LEAST)
+    uint64_t more =
+        walk->run_last - walk->run_first; /* no number is beyond the greatest there is */
+    if (more >= RUN_LEAST)
         tell_batches(walk, walk->run_first, walk->run_last);
     else
-        for (uint64_t batch = walk->run_first; batch <= walk->run_last; batch++)
-            tell_batches(walk, batch, batch);
+        for (uint64_t i = 0; i <= more; i++)
+            tell_batches(walk, walk->run_first + i, walk->run_first + i);
     walk->run = FAULT_NONE;
 }
 
@@ -342,7 +345,8 @@ static void add_to_level(struct walk *walk, const struct stored_seal *seal, bool
     if (again || !stored_seal_is_sound(seal) || seal->state == SEAL_CHANGED)
         return; /* its number may be another one's */
     now->n_sound++;
-    if (stored_seal_is_trusted(seal) && now->n_previous < HASHES_MOST)
+    if ((stored_seal_is_trusted(seal) || seal->state == SEAL_THINNED) &&
+        now->n_previous < HASHES_MOST)
         memcpy(now->previous[now->n_previous++], seal->header.previous_hash, BATCH_HASH_SIZE);
 }
 
@@ -360,7 +364,9 @@ static int add_list(struct walk *walk, const struct stored_seal *seal)
             continue;
         struct retained_day *day =
             retained_find(verify->retained, entry.table, walk->host->host_id, day_of_id(entry.id));
-        if (day) {
+        if (day && entry.verb == VERB_INSERT)
+            day->n_late += strcmp(seal->received_at, day->dropped_at) > 0;
+        if (retained_row(verify->retained, entry.table, walk->host->host_id, entry.id)) {
             day->n_listed += entry.verb == VERB_INSERT;
             continue;
         }
@@ -452,9 +458,20 @@ static int take_lines(struct walk *walk, const struct stored_seal *seal)
     return outcome ? outcome : add_list(walk, seal);
 }
 
-static int take_seal(void *user, const struct stored_seal *seal)
+/* When the host got its key is what the server says. But a host that has signed once goes on. */
+static struct stored_seal judge(struct walk *walk, const struct stored_seal *seal)
+{
+    struct stored_seal judged = *seal;
+    if (judged.signature == SIGNATURE_NONE && walk->signed_before)
+        judged.signature = SIGNATURE_MISSING;
+    walk->signed_before |= judged.signature == SIGNATURE_GOOD;
+    return judged;
+}
+
+static int take_seal(void *user, const struct stored_seal *found)
 {
     struct walk *walk = user;
+    const struct stored_seal judged = judge(walk, found), *seal = &judged;
     struct verify_counts *counts = &walk->worker->verify->result->counts;
     uint64_t number = seal->header.batch;
     if (walk->has_now && walk->now.number != number) {
@@ -482,10 +499,13 @@ static int take_seal(void *user, const struct stored_seal *seal)
 
 struct retained_day *verify_thinned(const struct verify *verify, const struct stored_seal *seal)
 {
-    return seal->state == SEAL_THINNED
-               ? retained_find(verify->retained, RETAINED_BATCH, (uint32_t)seal->header.host_id,
-                               seal->received_day)
-               : NULL;
+    struct retained_day *day =
+        seal->state == SEAL_THINNED
+            ? retained_find(verify->retained, RETAINED_BATCH, (uint32_t)seal->header.host_id,
+                            seal->received_day)
+            : NULL;
+    return day && seal->header.batch >= day->first_id && seal->header.batch <= day->last_id ? day
+                                                                                            : NULL;
 }
 
 int verify_read_seals(const struct seal_reading *about)
@@ -529,6 +549,12 @@ static int compare_numbers(const void *left, const void *right)
     return (*a > *b) - (*a < *b);
 }
 
+void number_list_sort(struct number_list *list)
+{
+    if (list->n)
+        qsort(list->numbers, list->n, sizeof(*list->numbers), compare_numbers);
+}
+
 int verify_seals(struct worker *worker, struct verify_host *host)
 {
     struct walk walk = {
@@ -551,9 +577,7 @@ int verify_seals(struct worker *worker, struct verify_host *host)
         qsort(host->excluded.ranges, host->excluded.n, sizeof(*host->excluded.ranges),
               compare_ranges);
     for (int table = 0; table < TABLE_N; table++)
-        if (host->pairs[table].n)
-            qsort(host->pairs[table].numbers, host->pairs[table].n, sizeof(uint64_t),
-                  compare_numbers);
+        number_list_sort(&host->pairs[table]);
     free(walk.unsound.numbers);
     return outcome;
 }

@@ -89,7 +89,7 @@ static int sum_row(struct worker *worker, const struct row *row, const char *wro
         worker->host = verify_find_host(worker->verify, row->host_id);
     struct verify_host *host = worker->host;
     struct retained_day *day =
-        retained_find(worker->verify->retained, row->table, row->host_id, day_of_id(row->id));
+        retained_row(worker->verify->retained, row->table, row->host_id, row->id);
     bool is_open = !row->ended || row->end_batch != row->batch ||
                    (host && number_list_has(&host->pairs[row->table], row->id));
     worker->verify->result->counts.rows++;
@@ -101,7 +101,7 @@ static int sum_row(struct worker *worker, const struct row *row, const char *wro
         outcome = sum_line(worker, row, ROW_SETTLE, row->settle_batch, day);
     if (!outcome && row->ended && is_open)
         outcome = sum_line(worker, row, ROW_END, row->end_batch, day);
-    return outcome;
+    return outcome || !day ? outcome : unfinished_add(worker, row);
 }
 
 static void tell_rejected(struct worker *worker, const struct rejected_line *line)
@@ -136,9 +136,15 @@ static int sum_rejected(struct worker *worker, const struct rejected_line *line)
         return 0;
     if (claim == CLAIM_UNSEALED)
         return unsealed_add(worker, &line->line);
-    return take_line(worker, &line->line,
-                     retained_find(worker->verify->retained, line->line.table, line->line.host_id,
-                                   day_of_id(line->line.id)));
+    const struct line_key *key = &line->line;
+    const struct retained *retained = worker->verify->retained;
+    struct retained_day *day =
+        retained_find(retained, key->table, key->host_id, day_of_id(key->id));
+    if (day)
+        day->n_refused += key->verb == VERB_INSERT;
+    day = retained_row(retained, key->table, key->host_id, key->id);
+    int outcome = take_line(worker, key, day);
+    return outcome || !day ? outcome : unfinished_add_refused(worker, key);
 }
 
 static int sum_unit(struct worker *worker, size_t i)

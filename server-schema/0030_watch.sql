@@ -240,14 +240,18 @@ BEGIN
 END;
 GRANT EXECUTE ON PROCEDURE vestige_watch_silent TO vestige_watcher@localhost;
 
--- One finding a pair of boots, whichever way they showed.
+-- One finding a pair of boots, whichever way they showed; a hundred a day of one host: who has its credential
+-- can tell of as many boots as they like.
 CREATE OR REPLACE DEFINER = vestige_watcher@localhost
   PROCEDURE vestige_watch_clone(IN host INT UNSIGNED, IN boot UUID, IN other UUID, IN detail TEXT)
   SQL SECURITY DEFINER MODIFIES SQL DATA
   CALL vestige_conclude('host-cloned', host,
-    IF(boot = other, CONCAT('boot ', boot, ' twice'),
-       CONCAT('boots ', LEAST(CAST(boot AS CHAR), CAST(other AS CHAR)), ' and ',
-              GREATEST(CAST(boot AS CHAR), CAST(other AS CHAR)))),
+    CASE WHEN (SELECT COUNT(*) FROM schedule s JOIN schedule_finding f ON f.schedule_id = s.id
+                WHERE s.question = 'host-cloned' AND s.every_minutes = 0 AND f.host_id = host
+                  AND f.day = UTC_DATE()) >= 100 THEN CONCAT('very many boots on ', UTC_DATE())
+         WHEN boot = other THEN CONCAT('boot ', boot, ' twice')
+         ELSE CONCAT('boots ', LEAST(CAST(boot AS CHAR), CAST(other AS CHAR)), ' and ',
+                     GREATEST(CAST(boot AS CHAR), CAST(other AS CHAR))) END,
     CONCAT(detail, '. The machine was cloned, or its state directory restored from a copy, or its credential'
                    ' stolen'), NULL);
 GRANT EXECUTE ON PROCEDURE vestige_watch_clone TO vestige_watcher@localhost;
@@ -262,20 +266,32 @@ BEGIN
       CONCAT('agents of both gave signs of life in turn, from ', h.cloned_address, ' and ', h.address,
              ', last at ', DATE_FORMAT(h.cloned_at, '%Y-%m-%d %H:%i:%s')));
   END FOR;
-  FOR c IN (SELECT b.host_id, b.boot_id, o.boot_id AS other, MIN(b.batch) AS first_batch,
-                   COUNT(DISTINCT b.batch) AS n
-              FROM batch b JOIN batch o ON o.host_id = b.host_id AND o.batch = b.batch AND o.hash <> b.hash
-             WHERE b.received_at > since GROUP BY 1, 2, 3) DO
+  -- Of a number that came more than twice, two: all pairs would be their square.
+  FOR c IN (SELECT host_id, boot_id, other, first_batch, n
+              FROM (SELECT p.*, ROW_NUMBER() OVER (PARTITION BY host_id ORDER BY first_batch) AS place
+                      FROM (SELECT b.host_id, b.boot_id, o.boot_id AS other, MIN(b.batch) AS first_batch,
+                                   COUNT(*) AS n
+                              FROM (SELECT x.host_id, x.batch, MIN(x.hash) AS least, MAX(x.hash) AS greatest
+                                      FROM (SELECT DISTINCT host_id, batch FROM batch
+                                             WHERE received_at > since) r
+                                      JOIN batch x ON x.host_id = r.host_id AND x.batch = r.batch
+                                     GROUP BY x.host_id, x.batch HAVING COUNT(*) > 1) d
+                              JOIN batch b ON b.host_id = d.host_id AND b.batch = d.batch AND b.hash = d.least
+                              JOIN batch o ON o.host_id = d.host_id AND o.batch = d.batch AND o.hash = d.greatest
+                             GROUP BY 1, 2, 3) p) placed
+             WHERE place <= 20) DO
     CALL vestige_watch_clone(c.host_id, c.boot_id, c.other,
       CONCAT(c.n, ' batches, from number ', c.first_batch, ' on, came with two hashes'));
   END FOR;
   FOR c IN (SELECT host_id, boot_id, other, first_batch
-              FROM (SELECT host_id, boot_id, first_batch, LAG(boot_id) OVER numbers AS other,
-                           LAG(last_batch) OVER numbers AS other_last
-                      FROM (SELECT host_id, boot_id, MIN(batch) AS first_batch, MAX(batch) AS last_batch
-                              FROM batch WHERE received_at > since GROUP BY host_id, boot_id) boots
-                    WINDOW numbers AS (PARTITION BY host_id ORDER BY first_batch, last_batch)) neighbours
-             WHERE other_last > first_batch) DO
+              FROM (SELECT neighbours.*, ROW_NUMBER() OVER (PARTITION BY host_id ORDER BY first_batch) AS place
+                      FROM (SELECT host_id, boot_id, first_batch, LAG(boot_id) OVER numbers AS other,
+                                   LAG(last_batch) OVER numbers AS other_last
+                              FROM (SELECT host_id, boot_id, MIN(batch) AS first_batch, MAX(batch) AS last_batch
+                                      FROM batch WHERE received_at > since GROUP BY host_id, boot_id) boots
+                            WINDOW numbers AS (PARTITION BY host_id ORDER BY first_batch, last_batch)) neighbours
+                     WHERE other_last > first_batch) placed
+             WHERE place <= 20) DO
     CALL vestige_watch_clone(c.host_id, c.boot_id, c.other,
       CONCAT('batches of one have numbers among those of the other, from ', c.first_batch, ' on'));
   END FOR;
@@ -322,9 +338,10 @@ BEGIN
                        AND NOT EXISTS (SELECT 1 FROM host_state s WHERE s.host_id = b.host_id
                                           AND s.seen_at > since AND s.server_offset_us IS NOT NULL)) o
               LEFT JOIN host_watched w ON w.host_id = o.host_id) DO
-    IF ABS(c.now_us) > c.off_ms * 1000 THEN
+    -- The number is the agent's: its least value has no positive one.
+    IF ABS(CAST(c.now_us AS DECIMAL(21))) > CAST(c.off_ms AS DECIMAL(21)) * 1000 THEN
       CALL vestige_conclude('host-clock-off', c.host_id, CONCAT('its clock is off on ', DATE(at_moment)),
-        CONCAT('it is ', ROUND(ABS(c.now_us) / 1e6, 1), ' s ', IF(c.now_us > 0, 'behind', 'ahead of'),
+        CONCAT('it is ', ROUND(ABS(CAST(c.now_us AS DECIMAL(21))) / 1e6, 1), ' s ', IF(c.now_us > 0, 'behind', 'ahead of'),
                ' the server''s'), NULL);
     END IF;
     IF ABS(CAST(c.now_us AS DECIMAL(21)) - c.before_us) > c.step_s * 1000000 THEN

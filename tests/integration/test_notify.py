@@ -412,8 +412,10 @@ class Positions(NotifyTest):
 
     def test_two_at_once(self):
         self.begin_command()
-        self.root.run("SELECT GET_LOCK('vestige.notify', 10)")
-        self.addCleanup(self.root.run, "SELECT RELEASE_LOCK('vestige.notify')")
+        name = self.root.value("SELECT CONCAT('vestige.notify.', LEFT(SHA2(GROUP_CONCAT(applied_at ORDER BY version),"
+                               " 256), 32)) FROM schema_version")
+        self.root.run("SELECT GET_LOCK(%s, 10)", name)
+        self.addCleanup(self.root.run, "SELECT RELEASE_LOCK(%s)", name)
         self.assertIn("another vestige notify is at work", self.notify(status=2).stderr)
 
 

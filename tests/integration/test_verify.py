@@ -319,7 +319,9 @@ class TestAgainst(VerifyTest):
         self.clean()
         named = self.differences("--against", kept)
         self.session.run("UPDATE host_key SET number = 1 WHERE host_id = %s", WEB)
-        self.assertEqual([("web", "host_key", None, None, "key changed since the seal was kept")], named)
+        # a key of a greater number came later: it cannot have signed what was there
+        self.assertEqual([("web", "batch", "signature wrong"), ("web", "host_key", "key changed since the seal was kept")],
+                         [(row[0], row[1], row[4]) for row in named])
         with open(kept, "w", encoding="utf-8") as file:
             file.write("not a seal\n")
         self.assertIn("kept-keys", self.refused("--against", kept))

@@ -281,6 +281,25 @@ class Cloned(WatchTest):
         self.watch(seconds=30)
         self.assertEqual(self.cloned(), [(2, f"boots {BOOTS[0]} and {BOOTS[1]}")])
 
+    def boots(self, numbers, each, **span):
+        """Batches that come several times, each time of another boot."""
+        at = self.later(**span)
+        rows = [f"(1, {number}, RANDOM_BYTES(32), '', 2, UUID(), '{at}', '{at}', 1, 0, '{at}')"
+                for number in numbers for _ in range(each)]
+        self.root.run("INSERT INTO batch (host_id, batch, hash, previous_hash, format, boot_id, first_time, last_time,"
+                      " n_lines, recovered, received_at) VALUES " + ", ".join(rows))
+
+    def test_a_thief_with_many_boots(self):
+        """One number that comes very often is one finding, not its square; and there are not a thousand a day."""
+        self.boots([5], 400)
+        self.watch(seconds=1)
+        self.assertEqual(1, len(self.cloned()))
+        for i in range(1, 7):
+            self.boots(range(100 * i, 100 * i + 60), 2, minutes=3 * i)
+            self.watch(minutes=3 * i, seconds=1)
+        self.assertEqual(101, len(self.cloned()))
+        self.assertEqual(1, sum("very many boots" in subject for _, subject in self.cloned()))
+
 
 class Flooding(WatchTest):
     def test_rows(self):
@@ -343,6 +362,16 @@ class Clocks(WatchTest):
             (3, "host-clock-off", f"its clock is off on {day}", "it is 2.1 s behind the server's")])
         self.watch(minutes=1)
         self.assertEqual(len(self.findings("host-clock-off")), 2)
+
+    def test_what_no_clock_says(self):
+        """A number of which there is no positive one does not end the look at the others."""
+        self.alive(server_offset_us=-2**63)
+        self.alive(host=2, server_offset_us=-86400000000)
+        self.watch(seconds=1)
+        self.alive(server_offset_us=2**63 - 1)
+        self.watch(seconds=2)
+        self.assertEqual({1, 2}, {row[0] for row in self.findings("host-clock-off")})
+        self.assertEqual({"success"}, {result for result, _ in self.runs()})
 
     def test_step(self):
         self.root.run("INSERT INTO watch_setting VALUES (1, 'clock_offset_ms', 99999999999)")

@@ -96,6 +96,8 @@ static void what_is_wrong_is_said(void **state)
         {"nonsense\n",                            "neither a file nor the end"  },
         {"",                                      "does not name its host"      },
         {"file host 0\n\n",                       "does not name its host"      },
+        {"file host 4\n\033[2J\n",                "does not name its host"      },
+        {"file host 4\na\nb.\n",                  "does not name its host"      },
         {"file host 1\nx\n",                      "neither credential nor token"},
         {"file host 1\nx\nfile token.cnf 1\nx\n", "template"                    },
     };

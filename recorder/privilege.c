@@ -163,6 +163,8 @@ int privilege_become(const struct privilege_options *options, struct error_text 
     struct identity identity = {.name = options->user, .uid = geteuid(), .gid = getegid()};
     int r = options->user[0] ? find_user(options->user, &identity, error) : 0;
     bool changes = identity.uid != geteuid();
+    int at_parents_death = 0;
+    prctl(PR_GET_PDEATHSIG, &at_parents_death);
     if (!r && changes && geteuid() == 0)
         r = give_files(options, &identity, error);
     if (!r)
@@ -171,6 +173,8 @@ int privilege_become(const struct privilege_options *options, struct error_text 
         r = change_user(&identity, error);
     if (r)
         return r;
+    if (at_parents_death) /* a change of user cancels it */
+        prctl(PR_SET_PDEATHSIG, at_parents_death);
     r = thread_rights_keep(OPENING);
     if (r < 0)
         return error_set(error, r, "cannot drop capabilities: %s", strerror(-r));

@@ -139,7 +139,7 @@ class TestReplay(unittest.TestCase):
                  if line.startswith(b"insert\tprocess\t" + second[0][10] + b"\t")]
         self.assertEqual([third[0][6]] * 2, [second[0][6], first[0][6]])
         for image in (first[0], second[0]):
-            self.assertEqual(b"exec", image[37], image)
+            self.assertEqual(b"exec", image[38], image)
 
 
 if __name__ == "__main__":

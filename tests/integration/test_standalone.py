@@ -159,6 +159,7 @@ class TestLife(Fixture):
         self.assertEqual({"root", "mariadb.sys", "vestige_owner", "vestige_maintainer",
                           "vestige_agent", "vestige_reader", "vestige_admin", "vestige_asker",
                           "vestige_scheduler", "vestige_notifier", "vestige_grafana", "vestige_verifier",
+                          "vestige_registrar", "vestige_newcomer", "vestige_watcher", "vestige_clerk",
                           "investigator", "agent_1"}, set(accounts))
         for user in ("mysql", "nobody"):
             done = run("setpriv", "--reuid", user, "--regid", str(pwd.getpwnam(user).pw_gid),

@@ -48,7 +48,9 @@ static void join(char *to, size_t size, const struct slice *words, size_t n)
 
 static void expect(struct masking *masking, const char *line, const char *wanted)
 {
-    struct slice words[WORDS] = {{NULL, 0}};
+    struct slice words[WORDS] = {
+        {NULL, 0}
+    };
     const struct slice *masked = words;
     char text[2048];
     size_t n = split(line, words);

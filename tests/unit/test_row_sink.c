@@ -38,9 +38,9 @@ static void test_memory(void **state)
     assert_int_equal(memory.n_refused, 1);
     assert_int_equal(memory.n_marks, 1);
     assert_true(slice_is(buffer_slice(&memory.mark), "a=1"));
-    assert_true(
-        slice_is(row_sink_memory_line(&memory, 1), "settle\tprocess\t6\ttwo\t\\N\t\\N\t\\N\t\\N\t\\"
-                                                   "N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N"));
+    assert_true(slice_is(row_sink_memory_line(&memory, 1),
+                         "settle\tprocess\t6\ttwo\t\\N\t\\N\t\\N\t\\N\t\\"
+                         "N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N"));
     assert_true(slice_is(row_sink_memory_value(row_sink_memory_line(&memory, 0), 0), "one"));
     assert_true(slice_is(row_sink_memory_value(row_sink_memory_line(&memory, 0), 13), "\\N"));
     assert_true(slice_is_null(row_sink_memory_value(row_sink_memory_line(&memory, 0), 14)));

@@ -464,7 +464,8 @@ static struct stored_seal judge(struct walk *walk, const struct stored_seal *sea
     struct stored_seal judged = *seal;
     if (judged.signature == SIGNATURE_NONE && walk->signed_before)
         judged.signature = SIGNATURE_MISSING;
-    walk->signed_before |= judged.signature == SIGNATURE_GOOD;
+    walk->signed_before |= /* of one that was changed the number may be another one's */
+        stored_seal_is_trusted(&judged) && judged.signature == SIGNATURE_GOOD;
     return judged;
 }
 

@@ -126,6 +126,7 @@ static int sum_rejected(struct worker *worker, const struct rejected_line *line)
         return 0;
     worker->host = verify_find_host(worker->verify, line->line.host_id);
     enum claim claim = verify_claim(worker->host, line->line.batch);
+    counts->unprovable_rows += claim == CLAIM_EXCLUDED;
     if (claim == CLAIM_OLDER || claim == CLAIM_EXCLUDED || claim == CLAIM_THINNED)
         return 0;
     counts->rejected++;

@@ -360,6 +360,19 @@ class TestThief(Attack):
         self.assertEqual({(number,) for number in numbers},
                          set(self.session.run("SELECT batch FROM batch WHERE verified_at IS NULL")))
 
+    def test_lines_that_never_were(self):
+        """A seal with very many lines hides nothing of what else is different."""
+        id = self.session.value("SELECT MIN(id) FROM route WHERE host_id = %s", WEB)
+        self.keep("route", f"host_id = {WEB} AND id = {id}")
+        self.session.run("DELETE FROM route WHERE host_id = %s AND id = %s", WEB, id)
+        entries = b"".join((10**15 + n * DAY_US).to_bytes(8, "big") + bytes(16) for n in range(5000))
+        self.forge(4000, n_lines=5000, digests=b"host\tinsert\t5000\n" + entries)
+        named = self.differences()
+        self.assertIn(("web", "route", id, "missing"), [(*row[:3], row[4]) for row in named])
+        self.assertIn(("mail", "batch", None, 4000, "not signed"), named)
+        self.assertLessEqual(len(named), 102)
+        self.assertIn("and 4900 lines more", self.said)
+
     def test_many_old_ones(self):
         """Seals whose births have to be searched for cost so much only once."""
         self.forge(*range(5000, 5300), format=1, births=None)

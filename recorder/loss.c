@@ -298,13 +298,18 @@ void loss_finish(struct loss *loss)
         gap_gatherer_tick(&loss->gatherers[i], loss->output, UINT64_MAX);
 }
 
+/* While it cannot be said yet what was lost before this run, a mark goes on from the total of the
+ * run before: with what this run has heard, and less what was thought to be lost and is not. So
+ * nothing is counted twice if this run is killed, too. The difference may be negative, and is one
+ * modulo 2^64. */
 void loss_state(const struct loss *loss, struct processes_state *state)
 {
-    if (!loss->expect && state->forks)
+    if (!loss->expect)
         return;
-    if (loss->expect) {
-        state->forks = loss->before.processes.forks;
-        state->unstored = loss->before.processes.unstored - loss->births_after_mark;
-        state->threads = loss->before.processes.threads;
-    }
+    const struct fork_ledger *ledger = processes_ledger(loss->processes);
+    const struct processes_state *before = &loss->before.processes;
+    state->forks = before->forks ? before->forks + ledger->heard + ledger->implied : 0;
+    state->unstored +=
+        before->unstored - loss->births_after_mark - processes_found(loss->processes);
+    state->threads = before->threads;
 }

@@ -299,6 +299,11 @@ void processes_get_state(const struct processes *p, struct processes_state *stat
         state->threads -= agent->n_threads - 1;
 }
 
+uint64_t processes_found(const struct processes *p)
+{
+    return p->n_adopted_new + p->n_threads_new;
+}
+
 static void mark_uncertain(void *item)
 {
     ((struct process *)item)->threads_uncertain = true;

@@ -66,6 +66,9 @@ struct processes_state {
     uint64_t unstored; /* processes that are known and in no row yet */
     uint64_t threads;  /* living threads that are not leaders */
 };
+/** Tasks that were born unheard, and that this run has found alive: processes that no earlier run
+ * had a row of, and threads of these. */
+uint64_t processes_found(const struct processes *processes);
 void processes_get_state(const struct processes *processes, struct processes_state *state);
 
 /** A row which an earlier run left open (or closed, by an end line). @p values as in a journal

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import time
 
-from vestige_test import audit_rules, audit_status, run, wait_for
+from vestige_test import Timeout, audit_rules, audit_status, run, wait_for
 
 CONFIGURATION = """
 log_file = {directory}/audit.log
@@ -94,7 +94,10 @@ class AuditDaemon:
         def same():
             sizes.append(os.path.getsize(self.log))
             return sizes[-1] == sizes[-2]
-        wait_for(same, 60, "auditd's log is quiet", 0.5)
+        try:
+            wait_for(same, 60, "auditd's log is quiet", 0.5)
+        except Timeout as timeout:
+            raise Timeout(f"{timeout}; it ends with\n{self.log_text()[-3000:]}") from None
 
     def log_text(self):
         with open(self.log, errors="replace") as log:

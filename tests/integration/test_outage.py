@@ -31,6 +31,7 @@ class Proxy:
         self._armed = {}
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(path)
+        os.chmod(path, 0o666) # for an agent of another user
         self._listener.listen()
         self._accepting = threading.Thread(target=self._accept, daemon=True)
         self._accepting.start()

@@ -267,6 +267,8 @@ class TestTwoAgents(Asked):
         cls.addClassCleanup(host.agent.remove)
         host.agent.sections["agent"]["host_id"] = host.host_id
         host.agent.set_server(socket=cls.server.socket, user=user, password=password)
+        host.agent.sections["agent"]["user"] = ""  # the hosts have no other system user
+        host.agent.set_owner("root")
         off = {"mode": "off"}
         host.agent.sections.update(
             audit=off, connector=off, taskstats=off, bpf=off, files=off, devices=off,

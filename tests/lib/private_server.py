@@ -71,12 +71,12 @@ class PrivateServer:
     def __init__(self, directory=None, **settings):
         """In a directory of its own, or in one that stays and may hold the data of before."""
         self.directory = directory or tempfile.mkdtemp(prefix="vestige-server-")
-        os.chmod(self.directory, 0o711) # agents of other users reach the socket
         self.socket = os.path.join(self.directory, "socket")
         self.settings = {**SETTINGS, **{k.replace("_", "-"): v for k, v in settings.items()}}
         self.process = None
         # A server that starts deletes temporary tables there, also those of another one.
         os.makedirs(os.path.join(self.directory, "tmp"), exist_ok=True)
+        os.chmod(self.directory, 0o711) # agents of other users reach the socket
         if not os.path.isdir(os.path.join(self.directory, "data", "mysql")):
             self.install()
         self.start()

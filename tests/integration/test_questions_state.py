@@ -445,12 +445,24 @@ class TestState(VestigeTest):
         self.assertEqual([], self.report("boots", "--until", "2000-01-01", status=1))
 
     def test_batches(self):
-        row, = self.report("unverified-batches")
-        batches = self.vestige.value("SELECT COUNT(*) FROM batch")
-        self.assertEqual((batches, batches, 0, 0, self.vestige.value("SELECT SUM(n_lines) FROM batch")),
-                         (row["batches"], row["unverified"], row["doubled"], row["missing"],
-                          row["unverified_lines"]))
-        self.assertEqual([], self.report("unverified-batches", "--until", "2000-01-01", status=1))
+        """One that nobody can verify, of a day on which nothing else came: it has no such host's seal."""
+        window = ("--since", "2000-01-02", "--until", "2000-01-03")
+        self.assertEqual([], self.report("unverified-batches", *window, status=1))
+        with contextlib.closing(pymysql.connect(unix_socket=self.vestige.path("run", "mariadb.sock"),
+                                                user="root", database="vestige",
+                                                autocommit=True)) as root:
+            cursor = root.cursor()
+            cursor.execute("INSERT INTO batch (host_id, batch, hash, previous_hash, format, boot_id, first_time,"
+                           " last_time, n_lines, recovered, received_at) SELECT host_id, 1, UNHEX(REPEAT('ab', 32)),"
+                           " previous_hash, format, boot_id, first_time, last_time, 97, 0, '2000-01-02 01:00:00'"
+                           " FROM batch ORDER BY batch LIMIT 1")
+            try:
+                row, = self.report("unverified-batches", *window)
+                self.assertEqual((1, 1, 0, 0, 97), tuple(
+                    row[name] for name in ("batches", "unverified", "doubled", "missing", "unverified_lines")))
+            finally:
+                cursor.execute("DELETE FROM batch WHERE hash = UNHEX(REPEAT('ab', 32))")
+                cursor.execute("DELETE FROM verification_failure")
 
     def test_rejected(self):
         """None here; one that was made, with what would be a command of a terminal in it."""

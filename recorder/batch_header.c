@@ -2,6 +2,8 @@
  * order of the others stays, so a header is parsed by walking the table once. */
 #include "recorder/batch_header.h"
 
+#include "core/hex.h"
+
 enum key {
     KEY_HOST,
     KEY_BOOT,
@@ -47,15 +49,6 @@ static bool has_key(const struct batch_header *header, enum key key)
     return header->format >= keys[key].since && (header->kind != BATCH_OPEN || keys[key].open);
 }
 
-static void print_hex(struct buffer *to, const uint8_t *bytes, size_t length)
-{
-    static const char digits[] = "0123456789abcdef";
-    for (size_t i = 0; i < length; i++) {
-        buffer_append_byte(to, digits[bytes[i] >> 4]);
-        buffer_append_byte(to, digits[bytes[i] & 15]);
-    }
-}
-
 static void print_value(struct buffer *to, const struct batch_header *header, enum key key)
 {
     switch (key) {
@@ -87,13 +80,13 @@ static void print_value(struct buffer *to, const struct batch_header *header, en
         buffer_append_text(to, header->cursors);
         break;
     case KEY_PREVIOUS:
-        print_hex(to, header->previous_hash, BATCH_HASH_SIZE);
+        hex_append(to, header->previous_hash, BATCH_HASH_SIZE);
         break;
     case KEY_HASH:
-        print_hex(to, header->hash, BATCH_HASH_SIZE);
+        hex_append(to, header->hash, BATCH_HASH_SIZE);
         break;
     case KEY_SIGNATURE:
-        print_hex(to, header->signature, SIGNATURE_SIZE);
+        hex_append(to, header->signature, SIGNATURE_SIZE);
         break;
     case KEY_N:
         break;
@@ -146,26 +139,6 @@ bool batch_parse_u64(struct slice text, uint64_t *value)
             return false;
     }
     *value = number;
-    return true;
-}
-
-static int hex_digit(uint8_t c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-static bool parse_hex(struct slice text, uint8_t *bytes, size_t length)
-{
-    if (text.length != 2 * length)
-        return false;
-    for (size_t i = 0; i < length; i++) {
-        int high = hex_digit(text.data[2 * i]), low = hex_digit(text.data[2 * i + 1]);
-        if (high < 0 || low < 0)
-            return false;
-        bytes[i] = (uint8_t)(high << 4 | low);
-    }
     return true;
 }
 
@@ -230,11 +203,11 @@ static bool parse_value(struct batch_header *header, enum key key, struct slice 
     case KEY_CURSORS:
         return parse_cursors(text, header->cursors);
     case KEY_PREVIOUS:
-        return parse_hex(text, header->previous_hash, BATCH_HASH_SIZE);
+        return hex_parse(text, header->previous_hash, BATCH_HASH_SIZE);
     case KEY_HASH:
-        return parse_hex(text, header->hash, BATCH_HASH_SIZE);
+        return hex_parse(text, header->hash, BATCH_HASH_SIZE);
     case KEY_SIGNATURE:
-        return parse_hex(text, header->signature, SIGNATURE_SIZE);
+        return hex_parse(text, header->signature, SIGNATURE_SIZE);
     case KEY_N:
         break;
     }

@@ -3,6 +3,7 @@
 #include "reports/answer.h"
 #include "core/buffer.h"
 #include "core/cleanup.h"
+#include "core/hex.h"
 #include "reports/time_words.h"
 
 #include <inttypes.h>
@@ -112,12 +113,6 @@ int answer_new(struct answer **answerp, const struct options *options, const MYS
     return 0;
 }
 
-static void append_hex(struct buffer *cell, struct slice bytes)
-{
-    for (size_t i = 0; i < bytes.length; i++)
-        buffer_printf(cell, "%02x", bytes.data[i]);
-}
-
 static struct slice show(struct answer *answer, unsigned i, struct slice value)
 {
     const MYSQL_FIELD *field = &answer->fields[i];
@@ -127,7 +122,7 @@ static struct slice show(struct answer *answer, unsigned i, struct slice value)
         return value;
     buffer_clear(cell);
     if (is_binary(field))
-        append_hex(cell, value);
+        hex_append(cell, value.data, value.length);
     else if (is_moment(field) && answer->options->time_zone && time_words_convert(moment, value))
         buffer_append_text(cell, moment);
     else

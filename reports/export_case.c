@@ -7,6 +7,7 @@
 #include "reports/json_text.h"
 
 #include "core/cleanup.h"
+#include "core/hex.h"
 #include "recorder/catalogue.h"
 
 #include <dirent.h>
@@ -84,15 +85,6 @@ static void bundle_file_deinit(struct bundle_file *file)
     buffer_deinit(&file->line);
 }
 
-static void append_hex(struct buffer *to, const unsigned char *bytes, size_t length)
-{
-    static const char digits[] = "0123456789abcdef";
-    for (size_t i = 0; i < length; i++) {
-        buffer_append_byte(to, digits[bytes[i] >> 4]);
-        buffer_append_byte(to, digits[bytes[i] & 15]);
-    }
-}
-
 /* To the disk, and into the manifest. */
 static int bundle_file_finish(struct bundle_file *file)
 {
@@ -103,7 +95,7 @@ static int bundle_file_finish(struct bundle_file *file)
         return fail(file->bundle, file->name, -errno);
     if (!EVP_DigestFinal_ex(file->digest, hash, &length))
         return fail(file->bundle, file->name, -EIO);
-    append_hex(manifest, hash, length);
+    hex_append(manifest, hash, length);
     buffer_printf(manifest, "  %s\n", file->name);
     return manifest->failed ? fail(file->bundle, file->name, -ENOMEM) : 0;
 }
@@ -135,7 +127,7 @@ static void append_row(struct buffer *line, const MYSQL_FIELD *fields, unsigned 
             !export_is_moment(&fields[i]) && fields[i].type != MYSQL_TYPE_DATE &&
             !slice_is_null(values[i])) {
             buffer_append_byte(line, '"');
-            append_hex(line, values[i].data, values[i].length);
+            hex_append(line, values[i].data, values[i].length);
             buffer_append_byte(line, '"');
         } else {
             json_append_value(line, export_is_number(&fields[i]), values[i]);

@@ -3,14 +3,14 @@
 #include "reports/host_key.h"
 
 #include "core/cleanup.h"
+#include "core/hex.h"
 
 #include <inttypes.h>
 #include <string.h>
 
 void host_key_hex(const uint8_t public_key[PUBLIC_KEY_SIZE], char hex[2 * PUBLIC_KEY_SIZE + 1])
 {
-    for (size_t i = 0; i < PUBLIC_KEY_SIZE; i++)
-        snprintf(hex + 2 * i, 3, "%02x", public_key[i]);
+    hex_text(hex, public_key, PUBLIC_KEY_SIZE);
 }
 
 int host_key_list(MYSQL *connection, uint64_t host_id, struct buffer *keys,

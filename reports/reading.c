@@ -5,6 +5,7 @@
 
 #include "core/cleanup.h"
 #include "core/evidence_text.h"
+#include "core/hex.h"
 #include "core/log.h"
 #include "reports/statement.h"
 
@@ -214,12 +215,6 @@ static void tell(struct check *check, uint64_t id, const char *what)
         check->handler(check->user, id, what);
 }
 
-static void append_hex(struct buffer *to, const unsigned char *bytes, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        buffer_printf(to, "%02x", bytes[i]);
-}
-
 static void append_field(struct buffer *to, const char *value, unsigned long length)
 {
     if (!value) {
@@ -236,7 +231,7 @@ static bool hash_row(struct check *check, MYSQL_ROW row, const unsigned long *le
 {
     unsigned length = 0;
     buffer_clear(&check->text);
-    append_hex(&check->text, (const unsigned char *)row[N_HASHED], HASH_SIZE);
+    hex_append(&check->text, (const unsigned char *)row[N_HASHED], HASH_SIZE);
     buffer_append_byte(&check->text, ';');
     for (size_t i = 0; i < N_HASHED; i++)
         append_field(&check->text, row[i], lengths[i]);

@@ -1,6 +1,7 @@
 /* `vestige seal`: where the chain of each host's batches ends now, in one snapshot, as a text that
  * is kept where the server's root cannot change it. */
 #include "core/cleanup.h"
+#include "core/hex.h"
 #include "core/log.h"
 #include "reports/command.h"
 #include "reports/evidence.h"
@@ -167,12 +168,6 @@ static const struct output_column columns[] = {
     {"public_keys", OUTPUT_TEXT,   NULL},
 };
 
-static void print_hex(struct buffer *to, const uint8_t *bytes, size_t length)
-{
-    for (size_t i = 0; i < length; i++)
-        buffer_printf(to, "%02x", bytes[i]);
-}
-
 static int write_row(struct output *output, const struct seal_host *host)
 {
     char host_id[24], last[24], n_batches[24], received[TIME_TEXT_SIZE];
@@ -182,10 +177,10 @@ static int write_row(struct output *output, const struct seal_host *host)
     snprintf(last, sizeof(last), "%" PRIu64, host->last);
     snprintf(n_batches, sizeof(n_batches), "%" PRIu64, host->n_batches);
     time_words_format(received, host->received_us);
-    print_hex(&hash, host->hash, SEAL_HASH_SIZE);
+    hex_append(&hash, host->hash, SEAL_HASH_SIZE);
     for (size_t i = 0; i < host->n_keys; i++) {
         buffer_append_text(&keys, i ? " " : "");
-        print_hex(&keys, host->keys[i].public_key, SEAL_KEY_SIZE);
+        hex_append(&keys, host->keys[i].public_key, SEAL_KEY_SIZE);
     }
     struct slice values[] = {
         slice_text(host_id),  slice_text(host->name), slice_text(last),    buffer_slice(&hash),

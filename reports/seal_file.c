@@ -4,7 +4,9 @@
 #include "reports/seal_file.h"
 
 #include "core/cleanup.h"
+#include "core/hex.h"
 
+#include <ctype.h>
 #include <inttypes.h>
 #include <openssl/evp.h>
 #include <time.h>
@@ -232,26 +234,14 @@ static bool parse_number(const char *text, uint64_t *value)
     return true;
 }
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* Words of eight digits each. */
 static bool parse_hex(char *const *words, size_t n_words, uint8_t *bytes)
 {
-    for (size_t i = 0; i < n_words; i++) {
-        if (strlen(words[i]) != 8)
+    for (size_t i = 0; i < n_words; i++, bytes += 4) {
+        for (char *c = words[i]; *c; c++)
+            *c = (char)tolower((unsigned char)*c);
+        if (!hex_parse(slice_text(words[i]), bytes, 4))
             return false;
-        for (size_t at = 0; at < 4; at++) {
-            int high = hex_digit(words[i][2 * at]), low = hex_digit(words[i][2 * at + 1]);
-            if (high < 0 || low < 0)
-                return false;
-            *bytes++ = (uint8_t)(high << 4 | low);
-        }
     }
     return true;
 }

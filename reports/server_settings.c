@@ -125,7 +125,8 @@ static const struct check {
      .found = "CONCAT(@@GLOBAL.max_prepared_stmt_count, ' for ', f.hosts, ' hosts')",
      .right = "@@GLOBAL.max_prepared_stmt_count >= f.hosts * " STATEMENTS_A_HOST                                                                                         },
     {.setting = {"thread_handling", "thread_handling = pool-of-threads",
-                 "with a thread for each of many agents a row costs twice the CPU, and agents that "
+                 "where processors are busy, a thread for each of many agents doubles a row's CPU, "
+                 "and agents that "
                  "come back together hold each other up",
                  SETTING_ADVISED},
      .found = "CONCAT(@@GLOBAL.thread_handling, ' for ', f.hosts, ' hosts')",

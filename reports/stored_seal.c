@@ -14,14 +14,14 @@
 #define FUTILE_MOST  64 /* one after the other: who adds such seals must not stop verification */
 #define SEARCH_BYTES (UINT64_C(256) << 20) /* at most, for the births of one batch */
 
-void host_keys_deinit(struct host_keys *keys)
+void sealing_keys_deinit(struct sealing_keys *keys)
 {
     free(keys->keys);
     free(keys->n_futile);
-    *keys = (struct host_keys){0};
+    *keys = (struct sealing_keys){0};
 }
 
-int host_keys_load(struct host_keys *keys, MYSQL *mysql, struct error_text *error)
+int sealing_keys_load(struct sealing_keys *keys, MYSQL *mysql, struct error_text *error)
 {
     MYSQL_RES *result AUTO_RESULT = NULL;
     int outcome = database_query(
@@ -35,7 +35,7 @@ int host_keys_load(struct host_keys *keys, MYSQL *mysql, struct error_text *erro
     if (!keys->keys || !keys->n_futile)
         return error_set(error, -ENOMEM, "cannot read the keys of hosts: out of memory");
     for (MYSQL_ROW row; (row = mysql_fetch_row(result));) {
-        struct host_key *key = &keys->keys[keys->n++];
+        struct sealing_key *key = &keys->keys[keys->n++];
         if (mysql_fetch_lengths(result)[2] != PUBLIC_KEY_SIZE || !row[3])
             return error_set(error, -EIO, "table host_key has a key that is none, of host %.10s",
                              row[0]);
@@ -111,7 +111,7 @@ static bool is_as_stored(const struct stored_seal *seal)
     return memcmp(seal->computed, seal->header.hash, BATCH_HASH_SIZE) == 0;
 }
 
-static int search_births(struct stored_seal *seal, const struct host_keys *keys,
+static int search_births(struct stored_seal *seal, const struct sealing_keys *keys,
                          struct batch_digest *digest, struct buffer *text)
 {
     uint64_t left = *keys->n_futile < FUTILE_MOST ? SEARCH_BYTES : 0;
@@ -127,7 +127,7 @@ static int search_births(struct stored_seal *seal, const struct host_keys *keys,
     return 0;
 }
 
-static const struct host_key *first_key(const struct host_keys *keys, uint64_t host_id)
+static const struct sealing_key *first_key(const struct sealing_keys *keys, uint64_t host_id)
 {
     size_t low = 0, high = keys->n;
     while (low < high) {
@@ -140,11 +140,11 @@ static const struct host_key *first_key(const struct host_keys *keys, uint64_t h
     return low < keys->n && keys->keys[low].host_id == host_id ? &keys->keys[low] : NULL;
 }
 
-static int check_signature(const struct stored_seal *seal, const struct host_keys *keys,
+static int check_signature(const struct stored_seal *seal, const struct sealing_keys *keys,
                            const uint8_t hash[BATCH_HASH_SIZE], enum signature_state *state)
 {
-    const struct host_key *key = first_key(keys, seal->header.host_id);
-    const struct host_key *end = keys->keys + keys->n;
+    const struct sealing_key *key = first_key(keys, seal->header.host_id);
+    const struct sealing_key *end = keys->keys + keys->n;
     *state = key ? SIGNATURE_WRONG : SIGNATURE_UNKNOWN;
     for (; key && key < end && key->host_id == seal->header.host_id; key++) {
         int outcome = signature_check(key->public_key, hash, seal->header.signature);
@@ -161,10 +161,10 @@ static int check_signature(const struct stored_seal *seal, const struct host_key
 }
 
 static enum signature_state without_signature(const struct stored_seal *seal,
-                                              const struct host_keys *keys)
+                                              const struct sealing_keys *keys)
 {
-    const struct host_key *key = first_key(keys, seal->header.host_id);
-    const struct host_key *end = keys->keys + keys->n;
+    const struct sealing_key *key = first_key(keys, seal->header.host_id);
+    const struct sealing_key *end = keys->keys + keys->n;
     for (; key && key < end && key->host_id == seal->header.host_id; key++)
         if (strcmp(key->created_at, seal->received_at) <= 0)
             return SIGNATURE_MISSING;
@@ -176,7 +176,7 @@ static bool fits(enum signature_state state)
     return state == SIGNATURE_GOOD || state == SIGNATURE_REVOKED;
 }
 
-static int judge(struct stored_seal *seal, const struct host_keys *keys, bool is_header)
+static int judge(struct stored_seal *seal, const struct sealing_keys *keys, bool is_header)
 {
     seal->state = is_header && is_as_stored(seal) ? SEAL_GOOD : SEAL_CHANGED;
     seal->signature = without_signature(seal, keys);
@@ -195,7 +195,8 @@ static int judge(struct stored_seal *seal, const struct host_keys *keys, bool is
 }
 
 int stored_seal_read(struct stored_seal *seal, MYSQL_ROW row, const unsigned long *lengths,
-                     const struct host_keys *keys, struct batch_digest *digest, struct buffer *text)
+                     const struct sealing_keys *keys, struct batch_digest *digest,
+                     struct buffer *text)
 {
     *seal = (struct stored_seal){.digests = cell(row, lengths, 12), .verified = *row[15] == '1'};
     bool is_header = read_header(&seal->header, row, lengths), has_list = row[12] != NULL;

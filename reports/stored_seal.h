@@ -10,21 +10,21 @@
 #define SEAL_MOMENT_SIZE 27 /* "2023-11-14 22:13:20.000001" and its NUL */
 
 /** A key of a host. Moments are in the server's text form, which sorts as time does. */
-struct host_key {
+struct sealing_key {
     uint32_t host_id, number;
     uint8_t public_key[PUBLIC_KEY_SIZE];
     uint64_t first_batch; /* what it may have signed; 0: all */
     char created_at[SEAL_MOMENT_SIZE], revoked_at[SEAL_MOMENT_SIZE]; /* "": not revoked */
 };
 
-struct host_keys {
-    struct host_key *keys; /* sorted by host */
+struct sealing_keys {
+    struct sealing_key *keys; /* sorted by host */
     size_t n;
     _Atomic unsigned *n_futile; /* searches for births that found nothing, since one did */
 };
 
-int host_keys_load(struct host_keys *keys, MYSQL *mysql, struct error_text *error) MUST_CHECK;
-void host_keys_deinit(struct host_keys *keys);
+int sealing_keys_load(struct sealing_keys *keys, MYSQL *mysql, struct error_text *error) MUST_CHECK;
+void sealing_keys_deinit(struct sealing_keys *keys);
 
 enum signature_state {
     SIGNATURE_GOOD,
@@ -62,7 +62,7 @@ struct stored_seal {
 
 /** Returns 0, -EIO or -ENOMEM. What cannot be a header is SEAL_CHANGED. @p text is used again. */
 int stored_seal_read(struct stored_seal *seal, MYSQL_ROW row, const unsigned long *lengths,
-                     const struct host_keys *keys, struct batch_digest *digest,
+                     const struct sealing_keys *keys, struct batch_digest *digest,
                      struct buffer *text) MUST_CHECK;
 /** Whether lines may be compared with its list. */
 bool stored_seal_is_trusted(const struct stored_seal *seal);

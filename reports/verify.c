@@ -421,11 +421,11 @@ static int open_workers(struct verify *verify, struct error_text *error)
 }
 
 /* A key that came after a seal was kept cannot have signed what had arrived by then. */
-static void limit_keys(struct host_keys *keys, const struct verify_options *options)
+static void limit_keys(struct sealing_keys *keys, const struct verify_options *options)
 {
     size_t at = 0;
     for (size_t i = 0; i < keys->n; i++) {
-        struct host_key *key = &keys->keys[i];
+        struct sealing_key *key = &keys->keys[i];
         while (at < options->n_kept && options->kept[at].host_id < key->host_id)
             at++;
         const struct verify_kept *kept = at < options->n_kept ? &options->kept[at] : NULL;
@@ -442,7 +442,7 @@ int verify_open(struct verify *verify, struct verify_result *result,
     pthread_mutex_init(&verify->mutex, NULL);
     int outcome = options->connect(&mysql, options->user, error);
     if (!outcome)
-        outcome = host_keys_load(&verify->keys, mysql, error);
+        outcome = sealing_keys_load(&verify->keys, mysql, error);
     if (!outcome)
         outcome = retained_load(&verify->retained, mysql, error);
     limit_keys(&verify->keys, options);
@@ -461,7 +461,7 @@ void verify_close(struct verify *verify)
     for (size_t i = 0; i < verify->n_all; i++)
         verify_host_deinit(&verify->all[i]);
     free(verify->all);
-    host_keys_deinit(&verify->keys);
+    sealing_keys_deinit(&verify->keys);
     retained_free(verify->retained);
     unsealed_free(verify->unsealed);
     pthread_mutex_destroy(&verify->mutex);

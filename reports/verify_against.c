@@ -3,6 +3,7 @@
 #include "reports/verify_against.h"
 
 #include "core/cleanup.h"
+#include "core/hex.h"
 #include "recorder/batch_header.h"
 #include "reports/statement.h"
 
@@ -14,12 +15,6 @@ struct comparison {
     MYSQL *mysql;
     struct error_text *error;
 };
-
-static void append_hex(char *text, const uint8_t *bytes, size_t length)
-{
-    for (size_t i = 0; i < length; i++)
-        sprintf(text + 2 * i, "%02x", bytes[i]);
-}
 
 /* The number that a question gives. */
 static int count(struct comparison *comparison, uint64_t *n, const char *sql, uint64_t host_id,
@@ -46,7 +41,7 @@ static int compare_head(struct comparison *comparison, const struct seal_host *h
 {
     char hash[2 * SEAL_HASH_SIZE + 1];
     uint64_t n = 0, newest = 0;
-    append_hex(hash, host->hash, SEAL_HASH_SIZE);
+    hex_text(hash, host->hash, SEAL_HASH_SIZE);
     int outcome = count(comparison, &n,
                         "SELECT COUNT(*) FROM batch WHERE host_id = :host_id AND batch = :number"
                         " AND hash = UNHEX(:hex)",
@@ -77,7 +72,7 @@ static int compare_keys(struct comparison *comparison, const struct seal_host *h
     int outcome = 0;
     for (size_t i = 0; i < host->n_keys && !outcome; i++) {
         uint64_t n = 0;
-        append_hex(key, host->keys[i].public_key, SEAL_KEY_SIZE);
+        hex_text(key, host->keys[i].public_key, SEAL_KEY_SIZE);
         outcome = count(comparison, &n,
                         "SELECT COUNT(*) FROM host_key WHERE host_id = :host_id AND number = "
                         ":number AND public_key = UNHEX(:hex)",

@@ -49,7 +49,7 @@ struct matcher;
 struct verify {
     const struct verify_options *options;
     struct verify_result *result;
-    struct host_keys keys;
+    struct sealing_keys keys;
     struct retained *retained;
     uint8_t secret[LINE_SECRET_SIZE];
     struct verify_host *hosts; /* of the group at work, sorted */

@@ -7,6 +7,7 @@
 
 #include "core/cleanup.h"
 #include "core/evidence_text.h"
+#include "core/hex.h"
 
 #include <inttypes.h>
 #include <mysqld_error.h>
@@ -592,12 +593,6 @@ int verify_read_unit(struct worker *worker, const struct unit *unit, verify_row_
 #define DIGEST_WORDS "; digest of the whole line: "
 #define PARTLY_WORDS "; text holds the first "
 
-static int hex_digit(char c)
-{
-    const char *digits = "0123456789abcdef", *at = c ? strchr(digits, c) : NULL;
-    return at ? (int)(at - digits) : -1;
-}
-
 /* What the shipper has said of a line that is not kept as it was. */
 static bool read_digest(const char *message, uint8_t digest[BATCH_DIGEST_SIZE])
 {
@@ -607,13 +602,8 @@ static bool read_digest(const char *message, uint8_t digest[BATCH_DIGEST_SIZE])
     if (!words)
         return false;
     words += strlen(DIGEST_WORDS);
-    for (int i = 0; i < BATCH_DIGEST_SIZE; i++) {
-        int high = hex_digit(words[2 * i]), low = high < 0 ? -1 : hex_digit(words[2 * i + 1]);
-        if (low < 0)
-            return false;
-        digest[i] = (uint8_t)(high << 4 | low);
-    }
-    return true;
+    size_t length = strnlen(words, 2 * (size_t)BATCH_DIGEST_SIZE);
+    return hex_parse(slice_of(words, length), digest, BATCH_DIGEST_SIZE);
 }
 
 static bool cut_word(struct slice *rest, struct slice *word)

@@ -47,13 +47,13 @@ class VestigeToMariaDB(Subject):
     what they cost is measured by tests/bench/file."""
 
     name = "Vestige to MariaDB"
-    agent = {}  # keys of section [agent]
+    configuration = {}  # keys of sections, besides
 
     def prepare(self):
         self.vestige = Standalone()
         self.vestige.start()
         self.vestige.stop()
-        self.vestige.configure(files={"mode": "off"}, agent=self.agent)
+        self.vestige.configure(files={"mode": "off"}, **self.configuration)
         self.vestige.start("--no-agent")
 
     def finish(self):
@@ -102,7 +102,14 @@ class VestigeUnfiltered(VestigeToTheBatch):
     """What the filter of system calls costs, beside VestigeToTheBatch."""
 
     name = "Vestige to the batch, without seccomp"
-    agent = {"seccomp": "off"}
+    configuration = {"agent": {"seccomp": "off"}}
+
+
+class VestigeUnmasked(VestigeToTheBatch):
+    """Likewise what looking for secrets in command lines costs."""
+
+    name = "Vestige to the batch, without masking"
+    configuration = {"masking": {"mode": "off"}}
 
 
 class Auditd(Subject):
@@ -192,6 +199,6 @@ class Forkstat(Subject):
 
 SUBJECTS = {
     "nothing": Nothing, "batch": VestigeToTheBatch, "mariadb": VestigeToMariaDB,
-    "unfiltered": VestigeUnfiltered,
+    "unfiltered": VestigeUnfiltered, "unmasked": VestigeUnmasked,
     "enriched": Auditd, "raw": AuditdRaw, "laurel": Laurel, "forkstat": Forkstat,
 }

@@ -269,7 +269,7 @@ class TestOtherModes(KernelEvents):
         pid, _ = self.run_logged_in("mounts")
         path = os.path.join(self.directory, "relative")
         self.assertEqual([("mount", path, "success"), ("umount", path, "success")] * N_MOUNTS,
-                         self.kinds(self.rows("kernel_event.pid = %s", pid)))
+                         self.without_busy(self.kinds(self.rows("kernel_event.pid = %s", pid))))
         self.vestige.stop()
 
         def events():

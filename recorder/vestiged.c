@@ -1,9 +1,9 @@
 /* The agent's command line. Everything it does is in agent.c. */
 #include "core/log.h"
-#include "recorder/agent.h"
-#include "recorder/config.h"
-#include "recorder/enrol.h"
-#include "recorder/masking.h"
+#include "recorder/agent/agent.h"
+#include "recorder/agent/config.h"
+#include "recorder/enrol/enrol.h"
+#include "recorder/masking/masking.h"
 
 #include <argp.h>
 #include <malloc.h>

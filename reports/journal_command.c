@@ -3,11 +3,11 @@
  * Numbers are read from the names, so memory does not depend on how many batches there are but for
  * eight bytes each. */
 #include "core/cleanup.h"
-#include "recorder/batch_reader.h"
-#include "recorder/journal_directory.h"
+#include "recorder/journal/batch_reader.h"
+#include "recorder/journal/journal_directory.h"
 #include "reports/command.h"
-#include "reports/options.h"
-#include "reports/safe_text.h"
+#include "reports/options/options.h"
+#include "reports/output/safe_text.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -2,11 +2,11 @@
  * passes through in bounded memory; then one line tells how complete the evidence is. */
 #include "core/cleanup.h"
 #include "core/log.h"
-#include "reports/answer.h"
 #include "reports/command.h"
-#include "reports/evidence.h"
-#include "reports/reading.h"
-#include "reports/time_words.h"
+#include "reports/evidence/answer.h"
+#include "reports/evidence/evidence.h"
+#include "reports/evidence/reading.h"
+#include "reports/options/time_words.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* `vestige sync`: return once everything that the agent saw before the call can be queried. */
 #include "core/log.h"
-#include "reports/agent.h"
 #include "reports/command.h"
+#include "reports/standalone/agent.h"
 
 int sync_command(int argc, char **argv)
 {

@@ -2,8 +2,8 @@
 #include "core/buffer.h"
 #include "core/log.h"
 #include "reports/command.h"
-#include "reports/nearest.h"
-#include "reports/output.h"
+#include "reports/options/nearest.h"
+#include "reports/output/output.h"
 
 #include <errno.h>
 #include <locale.h>

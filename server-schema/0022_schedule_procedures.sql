@@ -176,7 +176,7 @@ BEGIN
 END;
 
 -- Whether the evidence of each host of the spans is complete in the window, into vestige_whole. The
--- rules are those of the last line of every answer (reports/evidence_completeness.c).
+-- rules are those of the last line of every answer (reports/evidence/evidence_completeness.c).
 CREATE OR REPLACE DEFINER = vestige_scheduler@localhost
   PROCEDURE vestige_schedule_completeness(IN window_begin DATETIME(6), IN window_end DATETIME(6))
   SQL SECURITY DEFINER MODIFIES SQL DATA

@@ -6,7 +6,7 @@
 -- and can change and delete none.
 --
 -- Each row has the SHA-256 over the row before and itself, so that a row that is changed, taken out or put in
--- is found (`vestige server check`, reports/reading.c). Whoever may change the tables at all, root on the
+-- is found (`vestige server check`, reports/evidence/reading.c). Whoever may change the tables at all, root on the
 -- server, can make the whole chain anew: keep its head elsewhere. What is asked by other programs than
 -- vestige is not here; the plugin server_audit of the server keeps that.
 --

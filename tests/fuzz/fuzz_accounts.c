@@ -8,8 +8,8 @@
 #include "collectors/accounts/account_passwords.h"
 #include "collectors/accounts/accounts_source.h"
 #include "collectors/procfs/names_message.h"
-#include "recorder/accounts.h"
-#include "recorder/row_sink_memory.h"
+#include "recorder/accounts/accounts.h"
+#include "recorder/row/row_sink_memory.h"
 
 enum { ROWS_MOST = 64, FINDINGS_MOST = 16 };
 

@@ -1,7 +1,7 @@
 // links: vestige_journal
 /* Any bytes as a batch, plain or compressed: bounded, no crash, and a second reading gives the same
  * lines as the first. */
-#include "recorder/batch_reader.h"
+#include "recorder/journal/batch_reader.h"
 
 #include <stdlib.h>
 

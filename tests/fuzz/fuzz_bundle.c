@@ -1,7 +1,7 @@
 // links: vestige_bundle
 /* A bundle: it is refused with a text, or its parts lie within it and make the same bundle again.
  * The end is put right, or the checksum would keep everything out. */
-#include "recorder/bundle.h"
+#include "recorder/keys/bundle.h"
 
 #include <stdlib.h>
 

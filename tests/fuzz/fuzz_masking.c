@@ -1,7 +1,7 @@
 // links: vestige_masking
 /* The first line is a rule beside the usual ones; what follows are arguments, each ended by NUL. As
  * many come back, and none that was not masked has changed. */
-#include "recorder/masking.h"
+#include "recorder/masking/masking.h"
 
 #include <stdlib.h>
 

@@ -1,6 +1,6 @@
 // links: vestige_config
 /* A configuration file: it is refused with a text, or its dump is read again and gives the same. */
-#include "recorder/config.h"
+#include "recorder/agent/config.h"
 
 #include <stdlib.h>
 

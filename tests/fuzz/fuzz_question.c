@@ -1,8 +1,8 @@
 // links: vestige_question vestige_server
 /* A file of a question: it is refused with file, line and reason, or all that was read of it lies
  * within it and its SQL can be translated. */
-#include "reports/question.h"
-#include "reports/statement_text.h"
+#include "reports/database/statement_text.h"
+#include "reports/question/question.h"
 
 #include <stdlib.h>
 

@@ -1,6 +1,6 @@
 // links: vestige_recording
 /* Any bytes as a recording: gulps or a clear error. What is read must be whole messages. */
-#include "recorder/recording.h"
+#include "recorder/reader/recording.h"
 
 #include <stdlib.h>
 

@@ -5,8 +5,8 @@
 
 #include "collectors/rtnetlink/rtnetlink_scan.h"
 #include "collectors/rtnetlink/rtnetlink_source.h"
-#include "recorder/networks.h"
-#include "recorder/row_sink_memory.h"
+#include "recorder/networks/networks.h"
+#include "recorder/row/row_sink_memory.h"
 
 enum { ROWS_MOST = 64 };
 

@@ -1,6 +1,6 @@
 // links: vestige_seal_file
 /* Any bytes as a seal: bounded, no crash, and what was read is printed and read as the same. */
-#include "reports/seal_file.h"
+#include "reports/verify/seal_file.h"
 
 #include <stdlib.h>
 

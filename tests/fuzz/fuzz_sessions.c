@@ -9,8 +9,8 @@
  */
 #include "collectors/audit/audit_decoder.h"
 #include "collectors/utmp/utmp_message.h"
-#include "recorder/row_sink_memory.h"
-#include "recorder/sessions.h"
+#include "recorder/row/row_sink_memory.h"
+#include "recorder/sessions/sessions.h"
 
 #include <linux/netlink.h>
 #include <stdio.h>

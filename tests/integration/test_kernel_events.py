@@ -19,7 +19,7 @@ CALLS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
                      "kernel_calls.py")
 LOGIN_UID = 1000
 N_MOUNTS, N_UNSHARES = 23, 5000
-RATE, BURST_S = 200, 10  # recorder/kernel_events.h
+RATE, BURST_S = 200, 10  # recorder/kernel_events/kernel_events.h
 
 # What each call of kernel_calls.py is, in their order; (): it only reads.
 EXPECTED = {

@@ -42,8 +42,8 @@ def read(*path):
 
 
 def catalogue():
-    """{table: [(column, line)]} from recorder/catalogue.c, lines being BIRTH, SETTLE, END."""
-    text = read("recorder", "catalogue.c")
+    """{table: [(column, line)]} from recorder/row/catalogue.c, lines being BIRTH, SETTLE, END."""
+    text = read("recorder", "row", "catalogue.c")
     text = text.replace("BIRTH_COMMON,", 'BIRTH("created_at"), BIRTH("seen_by"),')
     text = text.replace("END_COMMON,", 'END("destroyed_at"), END("end_cause"),')
     return {table: [(name, line) for line, name in re.findall(

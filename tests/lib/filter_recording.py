@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Keep of a recording (recorder/recording.h) what concerns one process, its first children, and all
+"""Keep of a recording (recorder/reader/recording.h) what concerns one process, its first children, and all
 that comes of them.
 
     filter_recording.py FROM.vst TO.vst PID CHILDREN

@@ -7,7 +7,7 @@
 #include "fleet_lag.h"
 
 #include "core/error.h"
-#include "recorder/shipper.h"
+#include "recorder/shipper/shipper.h"
 
 struct fleet_agent;
 

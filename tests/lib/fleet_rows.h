@@ -4,7 +4,7 @@
  * complete at once, others settled and ended later. All values follow from the row's id, so that
  * any line of it can be made again.
  */
-#include "recorder/line.h"
+#include "recorder/row/line.h"
 
 #define FLEET_BOOT_ID "01234567-89ab-4cde-8f01-23456789abcd"
 

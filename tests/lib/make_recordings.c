@@ -11,7 +11,7 @@
 #include "kernel_messages.h"
 
 #include "collectors/utmp/utmp_message.h"
-#include "recorder/recording.h"
+#include "recorder/reader/recording.h"
 
 #include <limits.h>
 

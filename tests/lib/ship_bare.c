@@ -2,7 +2,7 @@
 #include "ship_bare.h"
 
 #include "core/buffer.h"
-#include "recorder/batch_reader.h"
+#include "recorder/journal/batch_reader.h"
 
 #include <mysql.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 #pragma once
 /* The measure for the shipper: the same rows by bare array binds, nothing else around them. */
-#include "recorder/journal.h"
+#include "recorder/journal/journal.h"
 
 /** Bind the rows of all sealed batches column by column, arrays made beforehand and not timed, and
  *  insert them into process_in, one array and one transaction a batch. Prints "rows N" and

@@ -17,7 +17,7 @@
 
 #include "core/counter.h"
 #include "core/log.h"
-#include "recorder/shipper.h"
+#include "recorder/shipper/shipper.h"
 
 #include <fcntl.h>
 #include <getopt.h>

@@ -1,6 +1,6 @@
 #pragma once
 /* Rows of `process` as a busy host makes them, all different, with known faults where asked for. */
-#include "recorder/row_sink.h"
+#include "recorder/row/row_sink.h"
 
 #define MADE_BOOT_ID         "01234567-89ab-4cde-8f01-23456789abcd"
 #define MADE_EXE_SHA256      "3b1f0a8d5c6e4f7092a1b4c3d8e7f6051a2b3c4d5e6f708192a3b4c5d6e7f809"

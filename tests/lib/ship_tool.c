@@ -11,7 +11,7 @@
 #include "ship_rows_made.h"
 
 #include "core/log.h"
-#include "recorder/shipper.h"
+#include "recorder/shipper/shipper.h"
 #include "ship_bare.h"
 
 #include <getopt.h>

@@ -52,8 +52,8 @@
 #include "core/cleanup.h"
 #include "core/evidence_text.h"
 #include "core/inet_address.h"
-#include "recorder/reader.h"
-#include "recorder/recording.h"
+#include "recorder/reader/reader.h"
+#include "recorder/reader/recording.h"
 
 #include <arpa/inet.h>
 #include <getopt.h>

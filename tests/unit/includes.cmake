@@ -22,33 +22,33 @@ function(vestige_must_not_include target)
 endfunction()
 
 vestige_may_include(vestige_core core/gulp.h core/fact.h)
-vestige_must_not_include(vestige_core collectors/source.h recorder/line.h reports/output.h)
+vestige_must_not_include(vestige_core collectors/source.h recorder/row/line.h reports/output/output.h)
 
 vestige_may_include(vestige_audit core/gulp.h collectors/source.h
   collectors/netlink/netlink_socket.h collectors/audit/audit_setup.h)
-vestige_must_not_include(vestige_audit recorder/shipper.h recorder/line.h recorder/tracker.h
-  collectors/connector/connector_source.h collectors/procfs/proc_source.h reports/output.h mysql.h)
-vestige_must_not_include(vestige_connector collectors/audit/audit_source.h recorder/reader.h)
-vestige_must_not_include(vestige_procfs collectors/netlink/netlink_socket.h recorder/tracker.h)
+vestige_must_not_include(vestige_audit recorder/shipper/shipper.h recorder/row/line.h recorder/tracker/tracker.h
+  collectors/connector/connector_source.h collectors/procfs/proc_source.h reports/output/output.h mysql.h)
+vestige_must_not_include(vestige_connector collectors/audit/audit_source.h recorder/reader/reader.h)
+vestige_must_not_include(vestige_procfs collectors/netlink/netlink_socket.h recorder/tracker/tracker.h)
 
-vestige_may_include(vestige_tracker recorder/line.h collectors/source.h)
-vestige_must_not_include(vestige_tracker recorder/shipper.h recorder/journal.h recorder/reader.h
-  recorder/signing_key.h
+vestige_may_include(vestige_tracker recorder/row/line.h collectors/source.h)
+vestige_must_not_include(vestige_tracker recorder/shipper/shipper.h recorder/journal/journal.h recorder/reader/reader.h
+  recorder/keys/signing_key.h
   collectors/audit/audit_source.h mysql.h)
 vestige_may_include(vestige_signing core/error.h)
-vestige_must_not_include(vestige_signing recorder/line.h recorder/journal.h mysql.h)
-vestige_may_include(vestige_journal recorder/line.h recorder/signing_key.h)
-vestige_must_not_include(vestige_journal recorder/shipper.h recorder/processes.h
+vestige_must_not_include(vestige_signing recorder/row/line.h recorder/journal/journal.h mysql.h)
+vestige_may_include(vestige_journal recorder/row/line.h recorder/keys/signing_key.h)
+vestige_must_not_include(vestige_journal recorder/shipper/shipper.h recorder/processes/processes.h
   collectors/source.h mysql.h)
-vestige_must_not_include(vestige_reader recorder/journal.h recorder/tracker.h
+vestige_must_not_include(vestige_reader recorder/journal/journal.h recorder/tracker/tracker.h
   collectors/audit/audit_source.h)
-vestige_may_include(vestige_shipper recorder/journal.h mysql.h)
-vestige_must_not_include(vestige_shipper recorder/tracker.h recorder/processes.h
+vestige_may_include(vestige_shipper recorder/journal/journal.h mysql.h)
+vestige_must_not_include(vestige_shipper recorder/tracker/tracker.h recorder/processes/processes.h
   collectors/source.h)
 
-vestige_may_include(vestige_enrol recorder/ship_connection.h recorder/bundle.h mysql.h)
-vestige_must_not_include(vestige_enrol recorder/tracker.h collectors/source.h reports/enrolment.h)
-vestige_must_not_include(vestige_bundle recorder/shipper.h recorder/config.h mysql.h)
-vestige_may_include(vestige_agent recorder/shipper.h recorder/tracker.h
+vestige_may_include(vestige_enrol recorder/shipper/ship_connection.h recorder/keys/bundle.h mysql.h)
+vestige_must_not_include(vestige_enrol recorder/tracker/tracker.h collectors/source.h reports/client/enrolment.h)
+vestige_must_not_include(vestige_bundle recorder/shipper/shipper.h recorder/agent/config.h mysql.h)
+vestige_may_include(vestige_agent recorder/shipper/shipper.h recorder/tracker/tracker.h
   collectors/audit/audit_source.h)
-vestige_must_not_include(vestige_agent reports/output.h)
+vestige_must_not_include(vestige_agent reports/output/output.h)

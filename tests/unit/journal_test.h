@@ -2,9 +2,9 @@
 /* What the tests of the journal share: a directory of their own, lines, a clock that stands, and
  * waiting for a batch to be sealed. */
 #include "core/log.h"
-#include "recorder/batch_reader.h"
-#include "recorder/journal.h"
-#include "recorder/journal_directory.h"
+#include "recorder/journal/batch_reader.h"
+#include "recorder/journal/journal.h"
+#include "recorder/journal/journal_directory.h"
 
 #include <dirent.h>
 #include <fcntl.h>

@@ -1,8 +1,8 @@
 #pragma once
 /* For the tests of the process lifecycle: a world without a kernel. Facts go in, and the lines that
  * come out are kept in memory. */
-#include "recorder/processes.h"
-#include "recorder/row_sink_memory.h"
+#include "recorder/processes/processes.h"
+#include "recorder/row/row_sink_memory.h"
 
 #include <inttypes.h>
 #include <setjmp.h>

@@ -5,8 +5,8 @@
  * end; rows are numbered in the order in which they are first written, "-" is NULL. A row of
  * account that the agent has asked the switch for is one of "switched". */
 #include "core/evidence_text.h"
-#include "recorder/accounts.h"
-#include "recorder/row_sink_memory.h"
+#include "recorder/accounts/accounts.h"
+#include "recorder/row/row_sink_memory.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -2,8 +2,8 @@
 /* Hostile files: whatever is done to a batch, it is noticed or it reads as before. */
 #include "journal_test.h"
 
-#include "recorder/batch_input.h"
-#include "recorder/batch_writer.h"
+#include "recorder/journal/batch_input.h"
+#include "recorder/journal/batch_writer.h"
 
 #include <zstd.h>
 

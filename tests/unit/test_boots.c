@@ -4,9 +4,9 @@
  * What is expected is written as one line a row: "+1 seconds boot_id kernel command_line" for an
  * insert, "-1 seconds clean" for an end; rows are numbered in the order in which they are first
  * written, seconds are those since real_start, "-" is NULL. */
-#include "recorder/boots.h"
-#include "recorder/row_sink_memory.h"
-#include "recorder/time_records.h"
+#include "recorder/kernel_events/time_records.h"
+#include "recorder/row/row_sink_memory.h"
+#include "recorder/sessions/boots.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,6 +1,6 @@
 // links: vestige_bundle
 /* Bundles: what is written is read; what is damaged is refused, at each byte. */
-#include "recorder/bundle.h"
+#include "recorder/keys/bundle.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

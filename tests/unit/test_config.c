@@ -2,7 +2,7 @@
 /* The configuration file: every fault is told with its line, and the sample is what the table says.
  */
 #include "core/cleanup.h"
-#include "recorder/config.h"
+#include "recorder/agent/config.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,8 +1,8 @@
 // links: vestige_control
 /* The control socket: answers, refusals, and that no client makes another one wait. */
 #include "core/cleanup.h"
-#include "recorder/control.h"
-#include "recorder/control_client.h"
+#include "recorder/agent/control.h"
+#include "recorder/agent/control_client.h"
 
 #include <fcntl.h>
 #include <poll.h>

@@ -6,8 +6,8 @@
  * which they are first written, "-" is NULL, and an insert of a row that has ended already has its
  * cause behind it. */
 #include "core/evidence_text.h"
-#include "recorder/devices.h"
-#include "recorder/row_sink_memory.h"
+#include "recorder/devices/devices.h"
+#include "recorder/row/row_sink_memory.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

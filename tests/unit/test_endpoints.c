@@ -2,8 +2,8 @@
 /* Facts of sockets in, rows out: each way in which a conversation can begin, be attributed and end.
  */
 #include "core/inet_address.h"
-#include "recorder/endpoints.h"
-#include "recorder/row_sink_memory.h"
+#include "recorder/endpoints/endpoints.h"
+#include "recorder/row/row_sink_memory.h"
 
 #include <netinet/in.h>
 #include <setjmp.h>

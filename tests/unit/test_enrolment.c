@@ -1,8 +1,8 @@
 // links: vestige_server
 /* What enrolment writes, and what a connection says that cannot come about; no server needed. */
-#include "reports/embedded_file.h"
-#include "reports/enrolment.h"
-#include "reports/schema.h"
+#include "reports/client/enrolment.h"
+#include "reports/database/embedded_file.h"
+#include "reports/database/schema.h"
 
 #include "core/cleanup.h"
 

@@ -8,7 +8,7 @@
 #include "processes_test.h"
 
 #include "core/evidence_text.h"
-#include "recorder/files.h"
+#include "recorder/files/files.h"
 
 enum { EDITOR = 100, SHELL = 200, CHILD = 300, ROWS_MOST = 256, MOST = 40 };
 

@@ -1,6 +1,6 @@
 // links: vestige_reader
 /* The queue of gulps: order, its bound, and that memory falls again. */
-#include "recorder/gulp_queue.h"
+#include "recorder/reader/gulp_queue.h"
 
 #include <pthread.h>
 #include <setjmp.h>

@@ -1,7 +1,7 @@
 // links: vestige_host_facts
 /* Host facts from a made-up root, from nothing, and from this host. */
 #include "core/cleanup.h"
-#include "recorder/host_facts.h"
+#include "recorder/agent/host_facts.h"
 
 #include <ftw.h>
 #include <setjmp.h>

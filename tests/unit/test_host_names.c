@@ -1,7 +1,7 @@
 // links: vestige_tracker
 /* Names of addresses: what is asked when, what is remembered, and the rows of address_name. */
-#include "recorder/host_names.h"
-#include "recorder/row_sink_memory.h"
+#include "recorder/row/row_sink_memory.h"
+#include "recorder/tracker/host_names.h"
 
 #include <arpa/inet.h>
 #include <setjmp.h>

@@ -1,6 +1,6 @@
 // links: vestige_html
 /* Text from evidence in a page: never markup, never script, whatever it holds. */
-#include "reports/html.h"
+#include "reports/output/html.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -2,7 +2,7 @@
 /* What a restart is given: the checkpoint, and every line after it, once and in order. */
 #include "journal_test.h"
 
-#include "recorder/batch_writer.h"
+#include "recorder/journal/batch_writer.h"
 
 struct restored {
     struct buffer text; /* "verb id " for each line */

@@ -4,7 +4,7 @@
  * a for the first image of the test, b for the second. */
 #include "processes_test.h"
 
-#include "recorder/kernel_events.h"
+#include "recorder/kernel_events/kernel_events.h"
 
 enum { TOOL = 100, OWN = 200, CHILD = 300 };
 

@@ -1,7 +1,7 @@
 // links: vestige_tracker
 /* Losses as gap rows: each kind says what was lost, from when to when, and how much. */
-#include "recorder/loss.h"
-#include "recorder/row_sink_memory.h"
+#include "recorder/row/row_sink_memory.h"
+#include "recorder/tracker/loss.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,7 +1,7 @@
 // links: vestige_masking
 /* Command lines are written as words with blanks between; a word may be in quotes of this test: [a
  * b]. */
-#include "recorder/masking.h"
+#include "recorder/masking/masking.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -5,8 +5,8 @@
  * "-1 cause" for an end; rows are numbered in the order in which they are first written, "-" is
  * NULL, and an insert of a row that has ended already has its cause behind it. */
 #include "core/evidence_text.h"
-#include "recorder/networks.h"
-#include "recorder/row_sink_memory.h"
+#include "recorder/networks/networks.h"
+#include "recorder/row/row_sink_memory.h"
 
 #include <arpa/inet.h>
 #include <linux/rtnetlink.h>

@@ -1,7 +1,7 @@
 // links: vestige_notify
 /* Section [notify]: defaults, lists, and that hostile text is refused and never written anywhere.
  */
-#include "reports/notify_config.h"
+#include "reports/notify/notify_config.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

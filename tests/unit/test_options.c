@@ -1,7 +1,7 @@
 // links: vestige_options
 /* The command line: what is taken, in which form, and what each mistake is answered with. */
-#include "reports/nearest.h"
-#include "reports/options.h"
+#include "reports/options/nearest.h"
+#include "reports/options/options.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,8 +1,8 @@
 // links: vestige_output vestige_findings
 /* What the three formats write, byte by byte, for values that could break them. */
-#include "reports/findings.h"
-#include "reports/output.h"
-#include "reports/safe_text.h"
+#include "reports/evidence/findings.h"
+#include "reports/output/output.h"
+#include "reports/output/safe_text.h"
 
 #include <locale.h>
 #include <pty.h>

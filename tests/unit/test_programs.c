@@ -2,7 +2,7 @@
 /* What an answer about a file proves of execs, and how the rows of processes wait for it. */
 #include "processes_test.h"
 
-#include "recorder/programs.h"
+#include "recorder/processes/programs.h"
 
 #include <string.h>
 

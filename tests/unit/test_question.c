@@ -1,8 +1,8 @@
 // links: vestige_question vestige_server
 /* Files of questions: what is read, and what each mistake is answered with. */
-#include "reports/question.h"
-#include "reports/question_files.h"
-#include "reports/statement_text.h"
+#include "reports/database/statement_text.h"
+#include "reports/question/question.h"
+#include "reports/question/question_files.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,7 +1,7 @@
 // links: vestige_reader
 /* The reader's thread with sources that give what the test says. */
 #include "core/log.h"
-#include "recorder/reader.h"
+#include "recorder/reader/reader.h"
 
 #include <pthread.h>
 #include <setjmp.h>

@@ -1,7 +1,7 @@
 // links: vestige_recording
 /* What is recorded comes back byte by byte; a damaged recording gives an error and no crash. */
 #include "core/cleanup.h"
-#include "recorder/recording.h"
+#include "recorder/reader/recording.h"
 
 #include <limits.h>
 #include <setjmp.h>

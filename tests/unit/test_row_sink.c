@@ -1,8 +1,8 @@
 // links: vestige_row
 /* The sinks for tests and replay. */
 #include "core/log.h"
-#include "recorder/row_sink_memory.h"
-#include "recorder/row_sink_stream.h"
+#include "recorder/row/row_sink_memory.h"
+#include "recorder/row/row_sink_stream.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

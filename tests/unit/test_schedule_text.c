@@ -1,6 +1,6 @@
 // links: vestige_schedule vestige_question vestige_server
 /* The form of a question that the server keeps: places with their types, lists of names. */
-#include "reports/schedule_text.h"
+#include "reports/schedule/schedule_text.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

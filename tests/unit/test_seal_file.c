@@ -1,7 +1,7 @@
 // links: vestige_seal_file
 /* What is printed is read again, also after it went over paper or by mail; what is mistyped is
  * found, and where. */
-#include "reports/seal_file.h"
+#include "reports/verify/seal_file.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -6,8 +6,8 @@
  * service result address tty process_id" for an attempt, "-1 second cause" for an end; rows are
  * numbered in the order in which they are first written, "-" is NULL, boot is "b" for this boot,
  * and seconds are those since the test began. */
-#include "recorder/row_sink_memory.h"
-#include "recorder/sessions.h"
+#include "recorder/row/row_sink_memory.h"
+#include "recorder/sessions/sessions.h"
 
 #include <arpa/inet.h>
 #include <setjmp.h>

@@ -1,7 +1,7 @@
 // links: vestige_shipper
 /* The limit doubles up to the most, every time below it is as likely, a success begins anew; a
  * fleet that loses its server in one moment comes back spread out. */
-#include "recorder/ship_backoff.h"
+#include "recorder/shipper/ship_backoff.h"
 
 #include <limits.h>
 #include <setjmp.h>

@@ -1,6 +1,6 @@
 // links: vestige_shipper
 /* Which of the server's answers may cost a row its place, and which keep the batch. */
-#include "recorder/ship_error.h"
+#include "recorder/shipper/ship_error.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

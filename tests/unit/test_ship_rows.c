@@ -1,6 +1,6 @@
 // links: vestige_shipper
 /* Packed rows give back what was put in; NULL, empty and long values are told apart. */
-#include "recorder/ship_rows.h"
+#include "recorder/shipper/ship_rows.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

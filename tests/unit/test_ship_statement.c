@@ -1,6 +1,6 @@
 // links: vestige_shipper
 /* The statements' texts, and that none of the catalogue's tables needs more than is provided. */
-#include "recorder/ship_statement.h"
+#include "recorder/shipper/ship_statement.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

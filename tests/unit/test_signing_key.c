@@ -1,7 +1,7 @@
 // links: vestige_signing
 /* The key pairs are those of RFC 8032, section 7.1; the signatures over our message were made with
  * another program than libcrypto's EVP calls of ours. */
-#include "recorder/signing_key.h"
+#include "recorder/keys/signing_key.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

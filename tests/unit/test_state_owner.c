@@ -1,6 +1,6 @@
 // links: vestige_privilege
 /* Whose the state is: given away whole, once, and never through a link or a second name. */
-#include "recorder/state_owner.h"
+#include "recorder/agent/state_owner.h"
 
 #include <fcntl.h>
 #include <setjmp.h>

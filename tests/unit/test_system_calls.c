@@ -2,7 +2,7 @@
 /* The filter, by doing what it is against: each deed in a child of its own, which tells by its end
  * whether it was done, refused, or killed for it. */
 #include "core/cleanup.h"
-#include "recorder/system_calls.h"
+#include "recorder/agent/system_calls.h"
 
 #include <fcntl.h>
 #include <linux/netlink.h>

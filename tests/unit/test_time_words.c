@@ -1,7 +1,7 @@
 // links: vestige_options
 /* Moments as people write them: exact results for each form, in UTC and in a zone that changes its
  * clock, and every malformed one refused. */
-#include "reports/time_words.h"
+#include "reports/options/time_words.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

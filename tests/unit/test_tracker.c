@@ -3,9 +3,9 @@
  * before its beginning, no id comes twice, arguments find their rows, and a row tells of the step.
  */
 #include "../lib/kernel_messages.h"
-#include "recorder/agent_sources.h"
-#include "recorder/row_sink_memory.h"
-#include "recorder/tracker.h"
+#include "recorder/agent/agent_sources.h"
+#include "recorder/row/row_sink_memory.h"
+#include "recorder/tracker/tracker.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

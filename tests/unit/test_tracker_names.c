@@ -2,8 +2,8 @@
 /* The way of a name through the tracker: from a message to a row, over a restart, to a checkpoint.
  */
 #include "collectors/resolver/resolver_source.h"
-#include "recorder/row_sink_memory.h"
-#include "recorder/tracker.h"
+#include "recorder/row/row_sink_memory.h"
+#include "recorder/tracker/tracker.h"
 
 #include <arpa/inet.h>
 #include <setjmp.h>

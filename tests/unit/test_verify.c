@@ -1,10 +1,10 @@
 // links: vestige_verify
 /* The parts of verification that need no server: digest lists of any content, lines rebuilt from
  * rows, sums, and how differences of lines become rows of the answer. */
-#include "reports/differences.h"
-#include "reports/digest_list.h"
-#include "reports/line_sums.h"
-#include "reports/row_line.h"
+#include "reports/verify/differences.h"
+#include "reports/verify/digest_list.h"
+#include "reports/verify/line_sums.h"
+#include "reports/verify/row_line.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

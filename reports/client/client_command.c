@@ -1,0 +1,301 @@
+/* `vestige client`: the credentials of the hosts, given out and taken away by the server's
+ * administrator. */
+#include "reports/client/client.h"
+#include "reports/command.h"
+#include "reports/database/host_key.h"
+#include "reports/database/schema.h"
+#include "reports/output/output.h"
+
+#include "core/cleanup.h"
+#include "core/log.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define N_ELEMENTS(array) (sizeof(array) / sizeof((array)[0]))
+
+enum { LIST_COLUMNS = 12, DAYS_USUAL = 730, MINUTES_USUAL = 1440 };
+
+static int open_database(const struct client *client, MYSQL **connectionp, struct error_text *error)
+{
+    struct database_options target = database_options_of(&client->options);
+    MYSQL *connection AUTO_DATABASE = NULL;
+    unsigned version;
+    int r = database_connect(&connection, &target, error);
+    if (r == 0)
+        r = schema_check(connection, &version, error);
+    if (r == SCHEMA_OLDER)
+        return error_set(error, -EPROTO,
+                         "the schema of database %s is of version %u, this program needs %u: run"
+                         " `vestige server %s`",
+                         database_name(connection), version, schema_latest(),
+                         version ? "migrate" : "init");
+    if (r < 0)
+        return r;
+    *connectionp = connection;
+    connection = NULL;
+    return 0;
+}
+
+static const char *host_of(const struct client *client)
+{
+    return client->options.n_arguments > 1 ? client->options.arguments[1] : NULL;
+}
+
+/** Schema, place and terms; then tokens that expired are swept away. */
+static int open_prepared(struct client *client, MYSQL **connectionp, struct error_text *error)
+{
+    int r = open_database(client, connectionp, error);
+    if (r == 0)
+        r = client_prepare(client, *connectionp, error);
+    return r == 0 ? token_sweep(*connectionp, error) : r;
+}
+
+static int check_targets(const struct client *client, struct error_text *error)
+{
+    int n = (client->directory != NULL) + (client->bundle != NULL) + (client->token != NULL);
+    if (n > 1)
+        return error_set(error, -EINVAL, "give one of --directory, --bundle and --token");
+    if ((host_of(client) != NULL) == (client->from_file != NULL))
+        return error_set(error, -EINVAL, "name a host, or give --from-file FILE (with enroll)");
+    return 0;
+}
+
+static int give(struct client *client, enum client_action action, struct error_text *error)
+{
+    MYSQL *connection AUTO_DATABASE = NULL;
+    int r = check_targets(client, error);
+    if (r == 0)
+        r = open_prepared(client, &connection, error);
+    if (r < 0)
+        return r;
+    if (client->from_file)
+        return client_give_all(client, connection, error);
+    return client_give(client, connection, action, host_of(client), NULL, error);
+}
+
+static int enroll(struct client *client, struct error_text *error)
+{
+    return give(client, CLIENT_ENROLL, error);
+}
+
+static int rotate(struct client *client, struct error_text *error)
+{
+    return give(client, CLIENT_ROTATE, error);
+}
+
+static int reinstate(struct client *client, struct error_text *error)
+{
+    return give(client, CLIENT_REINSTATE, error);
+}
+
+static int approve(struct client *client, struct error_text *error)
+{
+    MYSQL *connection AUTO_DATABASE = NULL;
+    int r = open_database(client, &connection, error);
+    return r == 0 ? client_approve(client, connection, host_of(client), error) : r;
+}
+
+/** Only for the revocation list; without one the account alone is closed. */
+static int find_authority(struct client *client, struct error_text *error)
+{
+    const char *directory = client->ca_directory ? client->ca_directory : CLIENT_CA_DIRECTORY;
+    int r = authority_open(&client->authority, directory, error);
+    return r == -ENOENT && !client->ca_directory ? 0 : r;
+}
+
+static int close_access(struct client *client, enum enrolment_end end, struct error_text *error)
+{
+    const char *name = host_of(client);
+    MYSQL *connection AUTO_DATABASE = NULL;
+    struct enrolled there = {0};
+    unsigned n_sessions = 0;
+    int r = open_database(client, &connection, error);
+    if (r == 0)
+        r = enrolment_find(connection, name, &there, error);
+    if (r == 0)
+        r = enrolment_close(connection, name, &there, end, &n_sessions, error);
+    if (r < 0)
+        return r;
+    printf("host %s (host_id %" PRIu64
+           ") may not connect any more; %u session%s ended; its evidence"
+           " stays\n",
+           name, there.host_id, n_sessions, n_sessions == 1 ? "" : "s");
+    if (client->key_stolen) {
+        r = host_key_revoke(connection, there.host_id, error);
+        if (r == 0)
+            r = enrolment_note(connection, there.host_id, name, "key-stolen", NULL, error);
+    }
+    if (r == 0 && there.serial[0])
+        r = find_authority(client, error);
+    return r == 0 ? client_take_back(client, connection, there.serial, error) : r;
+}
+
+static int revoke_host(struct client *client, struct error_text *error)
+{
+    return close_access(client, ENROLMENT_REVOKED, error);
+}
+
+static int retire_host(struct client *client, struct error_text *error)
+{
+    return close_access(client, ENROLMENT_RETIRED, error);
+}
+
+static int write_rows(MYSQL_RES *result, struct output *output)
+{
+    int r = 0;
+    for (MYSQL_ROW row = mysql_fetch_row(result); r == 0 && row; row = mysql_fetch_row(result)) {
+        struct slice values[LIST_COLUMNS];
+        unsigned n = mysql_num_fields(result);
+        unsigned long *lengths = mysql_fetch_lengths(result);
+        for (unsigned i = 0; i < n && i < N_ELEMENTS(values); i++)
+            values[i] = row[i] ? slice_of(row[i], lengths[i]) : SLICE_NULL;
+        r = output_row(output, values);
+    }
+    return r == 0 ? output_finish(output) : r;
+}
+
+static const char list_sql[] =
+    "SELECT host_id, name, account, created_at,"
+    " CASE WHEN revoked_at IS NOT NULL THEN 'revoked' WHEN retired_at IS NOT NULL THEN 'retired'"
+    " WHEN certificate_until < UTC_TIMESTAMP(6) THEN 'certificate expired' ELSE 'active' END,"
+    " revoked_at, retired_at,"
+    " (SELECT MAX(received_at) FROM batch WHERE batch.host_id = e.host_id),"
+    " certificate_until,"
+    " (SELECT LEFT(SHA2(public_key, 256), 16) FROM host_key k WHERE k.host_id = e.host_id"
+    " ORDER BY number DESC LIMIT 1),"
+    " bundle_used_at, bundle_used_from FROM enrolment AS e"
+    " UNION ALL SELECT NULL, name, account, created_at,"
+    " CASE WHEN expires_at < UTC_TIMESTAMP(6) THEN 'token expired'"
+    " WHEN approved_at IS NOT NULL THEN 'approved' WHEN requested_at IS NULL THEN 'token not used'"
+    " ELSE 'waits for approval' END,"
+    " NULL, NULL, NULL, NULL, NULL, requested_at, requested_from"
+    " FROM enrolment_token WHERE finished_at IS NULL"
+    " ORDER BY host_id IS NULL, host_id, name";
+
+static int list(struct client *client, struct error_text *error)
+{
+    static const struct output_column columns[LIST_COLUMNS] = {
+        {"host_id",           OUTPUT_NUMBER, NULL   },
+        {"name",              OUTPUT_TEXT,   NULL   },
+        {"account",           OUTPUT_TEXT,   NULL   },
+        {"created_at",        OUTPUT_TEXT,   NULL   },
+        {"state",             OUTPUT_TEXT,   NULL   },
+        {"revoked_at",        OUTPUT_TEXT,   NULL   },
+        {"retired_at",        OUTPUT_TEXT,   NULL   },
+        {"last_batch_at",     OUTPUT_TEXT,   "never"},
+        {"certificate_until", OUTPUT_TEXT,   NULL   },
+        {"key_fingerprint",   OUTPUT_TEXT,   NULL   },
+        {"used_at",           OUTPUT_TEXT,   NULL   },
+        {"used_from",         OUTPUT_TEXT,   NULL   },
+    };
+    MYSQL *connection AUTO_DATABASE = NULL;
+    MYSQL_RES *result AUTO_RESULT = NULL;
+    struct output *output = NULL;
+    int r = open_database(client, &connection, error);
+    if (r == 0)
+        r = database_query(connection, &result, error, "list the hosts", "%s", list_sql);
+    if (r < 0)
+        return r;
+    r = output_new(&output, client->options.format, stdout, columns, N_ELEMENTS(columns));
+    if (r == 0)
+        r = write_rows(result, output);
+    output_free(output);
+    if (r < 0)
+        return error_set(error, r, "cannot write the answer: %s", strerror(-r));
+    return mysql_num_rows(result) ? STATUS_ROWS : STATUS_NO_ROWS;
+}
+
+static int run(struct client *client, struct error_text *error)
+{
+    static const struct {
+        const char *name;
+        size_t least, most;
+        int (*run)(struct client *client, struct error_text *error);
+    } actions[] = {
+        {"enroll",    1, 2, enroll     },
+        {"approve",   2, 2, approve    },
+        {"rotate",    2, 2, rotate     },
+        {"revoke",    2, 2, revoke_host},
+        {"retire",    2, 2, retire_host},
+        {"reinstate", 2, 2, reinstate  },
+        {"list",      1, 1, list       }
+    };
+    for (size_t i = 0; i < N_ELEMENTS(actions); i++)
+        if (!strcmp(client->options.arguments[0], actions[i].name) &&
+            client->options.n_arguments >= actions[i].least &&
+            client->options.n_arguments <= actions[i].most)
+            return actions[i].run(client, error);
+    return error_set(error, -EINVAL,
+                     "write `vestige client enroll HOST`, approve, rotate, revoke, retire or"
+                     " reinstate HOST, or `vestige client list`");
+}
+
+int client_command(int argc, char **argv)
+{
+    struct client client = {.days = DAYS_USUAL, .minutes = MINUTES_USUAL};
+    const struct option_own own[] = {
+        {"directory",           OPTION_TEXT,   &client.directory,           "DIR",
+         "write the host's files there (default: a directory named like the host)",         0, 0     },
+        {"bundle",              OPTION_TEXT,   &client.bundle,              "FILE",
+         "write them into this one file, for `vestiged --enroll FILE` on the host",         0, 0     },
+        {"token",               OPTION_TEXT,   &client.token,               "FILE",
+         "write a token: the host makes its keys itself, and waits for approve",            0, 0     },
+        {"expires",             OPTION_NUMBER, &client.minutes,             "MINUTES",
+         "how long the token is good (default 1440)",                                       1, 525600},
+        {"fingerprint",         OPTION_TEXT,   &client.fingerprint,         "HEX",
+         "approve: what the host shows; at least the first 16 digits",                      0, 0     },
+        {"from-file",           OPTION_TEXT,   &client.from_file,           "FILE",
+         "enroll the hosts named there, one a line, each perhaps with its PATTERN; --directory,"
+         " --bundle or --token then names a directory for all",                             0, 0     },
+        {"address",             OPTION_TEXT,   &client.address,             "HOST",
+         "name by which the host reaches the server (default: as this command does)",       0, 0     },
+        {"from",                OPTION_TEXT,   &client.from,                "PATTERN",
+         "where the agent may connect from, as in CREATE USER (default: localhost or %)",   0, 0     },
+        {"host-directory",      OPTION_TEXT,   &client.host_directory,      "DIR",
+         "where the files will be on the host (default /etc/vestige)",                      0, 0     },
+        {"ca-directory",        OPTION_TEXT,   &client.ca_directory,        "DIR",
+         "the authority that signs agents' certificates (default " CLIENT_CA_DIRECTORY ")", 0, 0     },
+        {"days",                OPTION_NUMBER, &client.days,                "NUMBER",
+         "how long a certificate is good (default 730)",                                    1, 36500 },
+        {"without-certificate", OPTION_FLAG,   &client.without_certificate, NULL,
+         "over TCP: the password is enough; whoever has it is the host",                    0, 0     },
+        {"allow-cleartext",     OPTION_FLAG,   &client.allow_cleartext,     NULL,
+         "over TCP: without TLS; anybody on the way reads and changes evidence",            0, 0     },
+        {"signing-key",         OPTION_FLAG,   &client.signing_key,         NULL,
+         "rotate: a new key for signing, too; its change is a row of host_key",             0, 0     },
+        {"key-stolen",          OPTION_FLAG,   &client.key_stolen,          NULL,
+         "revoke: what arrives from now on and is signed with the host's keys is false",    0, 0     },
+    };
+    const struct command_line line = {
+        .words = "client enroll HOST | approve HOST | rotate HOST | revoke HOST | retire HOST |"
+                 " reinstate HOST | list",
+        .summary =
+            "Gives a host the credential of its agent (enroll), a new one (rotate), takes it away\n"
+            "(revoke: it is not trusted any more; retire: the host is gone, its silence is "
+            "expected),"
+            "\ngives one again to such a host (reinstate), lets in a host that made its keys "
+            "itself\n"
+            "(approve), or lists the hosts. No evidence is ever deleted. All but list are run as\n"
+            "the server's administrator: whoever is that, or reads the authority's key, can let "
+            "in\n"
+            "anybody; what the table enrolment_log then says can be changed by them, too.",
+        .groups = OPTIONS_DATABASE | OPTIONS_OUTPUT,
+        .own = own,
+        .n_own = N_ELEMENTS(own),
+        .least_arguments = 1,
+        .most_arguments = 2,
+    };
+    struct error_text error = ERROR_TEXT_NULL;
+    int r = options_parse(&client.options, &line, argc, argv, &error);
+    if (r == OPTIONS_HELP_SHOWN)
+        return STATUS_ROWS;
+    if (r == OPTIONS_READ)
+        r = run(&client, &error);
+    authority_free(client.authority);
+    if (r >= 0)
+        return r;
+    log_error("client", "%s", error.text);
+    return STATUS_ERROR;
+}

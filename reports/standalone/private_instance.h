@@ -1,0 +1,10 @@
+#pragma once
+/* What a private server needs to be an instance of Vestige: schema, accounts, option files. */
+#include "reports/standalone/private_server.h"
+
+/** Bring the schema up to date, fill the time zone tables, and write client.cnf with a fresh
+ *  password; for an agent also agent.cnf, and vestiged.conf and signing.key when they are missing.
+ *  The key is made that of this host. @p user: whom the agent becomes, NULL: whom its configuration
+ *  names, or else the owner of the directory. */
+int private_instance_prepare(struct private_server *server, bool with_agent, const char *user,
+                             private_server_notice notice, struct error_text *error) MUST_CHECK;

@@ -1,8 +1,8 @@
 # Files as constant bytes in a program, so that it works from any directory.
 #
-#   vestige_embed(OUTPUT SYMBOL HEADER FILE...)
-#       adds a rule that writes the C source OUTPUT, which defines `const struct embedded_file
-#       SYMBOL[]` and `const size_t SYMBOL_n`, as HEADER declares them
+#   vestige_embed(FOLDER/NAME.h FILE...)
+#       adds a rule that writes the C source NAME.c in the build tree, which defines `const struct
+#       embedded_file NAME[]` and `const size_t NAME_n`, as that header declares them
 #
 # The same file, run as a script by that rule, does the writing.
 if(CMAKE_SCRIPT_MODE_FILE)
@@ -28,7 +28,9 @@ if(CMAKE_SCRIPT_MODE_FILE)
 endif()
 
 set(VESTIGE_EMBED_SCRIPT ${CMAKE_CURRENT_LIST_FILE})
-function(vestige_embed output symbol header)
+function(vestige_embed header)
+  get_filename_component(symbol ${header} NAME_WE)
+  set(output ${CMAKE_CURRENT_BINARY_DIR}/${symbol}.c)
   string(REPLACE ";" "|" files "${ARGN}")
   add_custom_command(OUTPUT ${output}
     COMMAND ${CMAKE_COMMAND} -DOUTPUT=${output} -DSYMBOL=${symbol} -DHEADER=${header} "-DFILES=${files}"

@@ -5,7 +5,7 @@
  */
 #include "collectors/bpf/bpf_programs.h"
 
-#include "collectors/bpf/bpf_object.h"
+#include "collectors/bpf/bpf_objects.h"
 #include "collectors/bpf/bpf_record.h"
 #include "collectors/bpf/cgroup_root.h"
 #include "core/cleanup.h"

@@ -3,7 +3,7 @@
  * last statement, and each of its statements may be run again, so a resumed migration begins that
  * file from its start. */
 #include "reports/database/schema.h"
-#include "reports/database/embedded_file.h"
+#include "reports/database/schema_files.h"
 
 #include "core/cleanup.h"
 

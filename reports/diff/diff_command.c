@@ -3,7 +3,7 @@
  * arrive: however large they are, one row of each is in memory. */
 #include "core/cleanup.h"
 #include "core/log.h"
-#include "diff_sections.h"
+#include "reports/diff/diff_sections.h"
 #include "reports/command.h"
 #include "reports/evidence/inquiry.h"
 #include "reports/options/nearest.h"

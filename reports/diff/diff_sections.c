@@ -1,7 +1,7 @@
 /* Items that may be there several times (a program run twice, a port with two listeners) are one
  * line, and what differs among them is listed in its detail. The digest of a password is compared
  * for one host only: its key is the host's own. */
-#include "diff_sections.h"
+#include "reports/diff/diff_sections.h"
 
 #define ALIVE(t)                                                                                   \
     t ".host_id = :host_id AND " t ".day <= :at_day AND " t ".created_at <= :at AND (" t           \

@@ -3,7 +3,7 @@
  * cannot pass for a whole one. Nothing is written over what is there already. */
 #include "reports/export/export_case.h"
 #include "reports/export/export_output.h"
-#include "reports/export/export_text.h"
+#include "reports/export/export_texts.h"
 #include "reports/output/json_text.h"
 
 #include "core/cleanup.h"

@@ -1,7 +1,7 @@
 /* Escaping, the frame of a page, and its policy: style and script are constants of the program, so
  * their digests are computed as the page is written. */
 #include "reports/output/html.h"
-#include "html_files.h"
+#include "reports/output/html_files.h"
 #include "reports/output/safe_text.h"
 
 #include <openssl/evp.h>

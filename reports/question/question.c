@@ -17,7 +17,7 @@ static const char *const type_names[] = {
     [PARAMETER_PATH] = "path", [PARAMETER_TIME] = "time",     [PARAMETER_HOST] = "host",
     [PARAMETER_USER] = "user"};
 
-/* What `:name` is given to every question (see report_values.c). */
+/* What `:name` is given to every question (see question_values.c). */
 static const char *const common_names[] = {"since",     "until",   "since_day",
                                            "until_day", "host_id", "any_login",
                                            "login_uid", "at_day",  "row_limit"};

@@ -3,7 +3,7 @@
  * interrupted is begun again by the next run. Grants do not go with a database: they are taken away
  * before it is dropped, or whoever makes another one of that name would give it to readers. */
 #include "reports/server/luarm.h"
-#include "reports/server/luarm_text.h"
+#include "reports/server/luarm_files.h"
 
 #include "core/buffer.h"
 #include "core/cleanup.h"

@@ -2,10 +2,10 @@
  * first and one more than the limit. The rows of all lanes are put in the order of their
  * beginnings, and what is over the limit is cut off there: up to that moment the timeline is whole.
  */
-#include "timeline.h"
+#include "reports/timeline/timeline.h"
 #include "core/cleanup.h"
 #include "reports/database/statement.h"
-#include "timeline_files.h"
+#include "reports/timeline/timeline_files.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

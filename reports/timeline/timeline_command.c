@@ -7,7 +7,7 @@
 #include "reports/evidence/reading.h"
 #include "reports/options/nearest.h"
 #include "reports/options/time_words.h"
-#include "timeline.h"
+#include "reports/timeline/timeline.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

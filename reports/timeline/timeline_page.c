@@ -4,8 +4,8 @@
 #include "core/cleanup.h"
 #include "reports/options/time_words.h"
 #include "reports/output/html.h"
-#include "timeline.h"
-#include "timeline_files.h"
+#include "reports/timeline/timeline.h"
+#include "reports/timeline/timeline_files.h"
 
 #include <inttypes.h>
 

@@ -4,7 +4,7 @@
 #include "core/buffer.h"
 #include "core/cleanup.h"
 #include "reports/options/time_words.h"
-#include "timeline.h"
+#include "reports/timeline/timeline.h"
 
 #include <stdlib.h>
 

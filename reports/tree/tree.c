@@ -2,7 +2,7 @@
  * tree never lacks its upper part. Who is below whom: an image below the one it replaced, else
  * below the row that forked it. At one moment that row may be an image that is gone by exec: then
  * the living process with its pid, if that is old enough to be the parent. */
-#include "tree.h"
+#include "reports/tree/tree.h"
 #include "core/cleanup.h"
 
 #include <stdlib.h>

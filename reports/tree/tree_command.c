@@ -4,7 +4,7 @@
 #include "core/log.h"
 #include "reports/command.h"
 #include "reports/options/time_words.h"
-#include "tree.h"
+#include "reports/tree/tree.h"
 
 #include <inttypes.h>
 

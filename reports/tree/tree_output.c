@@ -5,7 +5,7 @@
 #include "reports/output/json_text.h"
 #include "reports/output/output.h"
 #include "reports/output/safe_text.h"
-#include "tree.h"
+#include "reports/tree/tree.h"
 
 #include <inttypes.h>
 #include <libsmartcols.h>

@@ -2,7 +2,7 @@
 #include "core/cleanup.h"
 #include "core/log.h"
 #include "reports/command.h"
-#include "user_report.h"
+#include "reports/user/user_report.h"
 
 #include <inttypes.h>
 

@@ -1,8 +1,8 @@
 /* The report as one page. Behind each sentence its rows fold out, whole; there is no script. Rows
  * are asked for one by one, by their keys, and how many of them a page holds is bounded. */
 #include "reports/output/html.h"
-#include "user_page_files.h"
-#include "user_report.h"
+#include "reports/user/user_page_files.h"
+#include "reports/user/user_report.h"
 
 #include <inttypes.h>
 

@@ -1,5 +1,5 @@
 /* The facts of one title are in memory at a time: a writer may ask for whole rows between them. */
-#include "user_report.h"
+#include "reports/user/user_report.h"
 #include "reports/options/time_words.h"
 #include "reports/output/sentence.h"
 

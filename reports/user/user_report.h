@@ -2,7 +2,7 @@
 /* The facts about one login user, section by section, and the forms in which they are told. */
 #include "reports/evidence/inquiry.h"
 #include "reports/output/html.h"
-#include "user_sections.h"
+#include "reports/user/user_sections.h"
 
 enum { USER_COLUMNS_MAX = 24, USER_IDS_MOST = 10 };
 

@@ -1,6 +1,6 @@
 /* A person is a name, which may have another number on each host: so first the accounts are looked
  * up. A row that has another name with the same number is somebody else's. */
-#include "user_sections.h"
+#include "reports/user/user_sections.h"
 
 #define WHO                                                                                        \
     "WITH who AS (SELECT DISTINCT a.host_id, a.uid FROM account a WHERE a.username = :name AND "   \

@@ -2,7 +2,7 @@
 #include "reports/output/json_text.h"
 #include "reports/output/output.h"
 #include "reports/output/safe_text.h"
-#include "user_report.h"
+#include "reports/user/user_report.h"
 
 #include <inttypes.h>
 

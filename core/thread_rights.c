@@ -3,12 +3,12 @@
  */
 #include "core/thread_rights.h"
 
+#include "core/capabilities.h"
 #include "core/cleanup.h"
 #include "core/log.h"
 
 #include <stdbool.h>
 #include <string.h>
-#include <sys/capability.h>
 #include <sys/prctl.h>
 
 static const struct {
@@ -70,12 +70,6 @@ uint64_t thread_rights_mask(unsigned rights)
     return mask;
 }
 
-static inline void free_capabilities(cap_t *set)
-{
-    if (*set)
-        cap_free(*set);
-}
-
 static bool has(cap_t set, cap_value_t capability)
 {
     cap_flag_value_t value = CAP_CLEAR;
@@ -84,8 +78,8 @@ static bool has(cap_t set, cap_value_t capability)
 
 int thread_rights_keep(unsigned rights)
 {
-    cap_t have CLEANUP(free_capabilities) = cap_get_proc();
-    cap_t keep CLEANUP(free_capabilities) = cap_init();
+    cap_t have AUTO_CAPABILITIES = cap_get_proc();
+    cap_t keep AUTO_CAPABILITIES = cap_init();
     if (!have || !keep)
         return -ENOMEM;
     for (size_t i = 0; i < N_CAPABILITIES; i++) {

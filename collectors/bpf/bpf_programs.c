@@ -8,6 +8,7 @@
 #include "collectors/bpf/bpf_objects.h"
 #include "collectors/bpf/bpf_record.h"
 #include "collectors/bpf/cgroup_root.h"
+#include "core/capabilities.h"
 #include "core/cleanup.h"
 #include "core/log.h"
 
@@ -15,7 +16,6 @@
 #include <bpf/libbpf.h>
 #include <stdarg.h>
 #include <string.h>
-#include <sys/capability.h>
 #include <sys/mman.h>
 
 #define ACTIVE_LSMS   "/sys/kernel/security/lsm"
@@ -65,12 +65,6 @@ static int print_debug(enum libbpf_print_level level, const char *format, va_lis
     return length;
 }
 
-static inline void free_capabilities(cap_t *capabilities)
-{
-    if (*capabilities)
-        cap_free(*capabilities);
-}
-
 static bool is_permitted(cap_t have, cap_value_t capability)
 {
     cap_flag_value_t value = CAP_CLEAR;
@@ -79,7 +73,7 @@ static bool is_permitted(cap_t have, cap_value_t capability)
 
 static int explain(int r, struct error_text *error)
 {
-    cap_t have CLEANUP(free_capabilities) = cap_get_proc();
+    cap_t have AUTO_CAPABILITIES = cap_get_proc();
     bool admin = is_permitted(have, CAP_SYS_ADMIN);
     bool bpf = admin || is_permitted(have, CAP_BPF);
     bool perfmon = admin || is_permitted(have, CAP_PERFMON);

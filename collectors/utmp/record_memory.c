@@ -2,6 +2,8 @@
  * is dropped. Digests are kept in one piece of memory for each table. */
 #include "collectors/utmp/record_memory.h"
 
+#include "core/hash.h"
+
 #include <openssl/lhash.h>
 #include <stdlib.h>
 
@@ -27,12 +29,9 @@ static int digest_compare(const void *a, const void *b)
     return *(const uint64_t *)a != *(const uint64_t *)b;
 }
 
-/* FNV-1a */
 uint64_t record_digest(struct slice record)
 {
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
-    for (size_t i = 0; i < record.length; i++)
-        hash = (hash ^ record.data[i]) * UINT64_C(0x100000001b3);
+    uint64_t hash = hash_slice(HASH_START, record);
     return hash ? hash : 1;
 }
 

@@ -9,6 +9,7 @@
  * Landlock would be another wall, but who is inside of it cannot read /proc of who is not. */
 #include "recorder/agent/privilege.h"
 
+#include "core/capabilities.h"
 #include "core/cleanup.h"
 #include "core/log.h"
 #include "core/thread_rights.h"
@@ -19,7 +20,6 @@
 #include <linux/securebits.h>
 #include <pwd.h>
 #include <string.h>
-#include <sys/capability.h>
 #include <sys/prctl.h>
 
 #include <sys/stat.h>
@@ -31,16 +31,10 @@
 static const cap_value_t needed[] = {CAP_NET_ADMIN, CAP_AUDIT_CONTROL, CAP_AUDIT_READ};
 enum { NEEDED_WITHOUT_AUDIT = 1, PASSWD_BYTES = 16384 };
 
-static inline void free_capabilities(cap_t *capabilities)
-{
-    if (*capabilities)
-        cap_free(*capabilities);
-}
-
 int privilege_check(bool audit, struct error_text *error)
 {
     size_t n_needed = audit ? sizeof(needed) / sizeof(needed[0]) : NEEDED_WITHOUT_AUDIT;
-    cap_t have CLEANUP(free_capabilities) = cap_get_proc();
+    cap_t have AUTO_CAPABILITIES = cap_get_proc();
     char missing[128] = "";
     if (!have)
         return error_set(error, -errno, "cannot read this process's capabilities: %s",
@@ -99,7 +93,7 @@ static int give_files(const struct privilege_options *options, const struct iden
 static int lock_root(struct error_text *error)
 {
     uint64_t mask = thread_rights_mask(OPENING);
-    cap_t have CLEANUP(free_capabilities) = cap_get_proc();
+    cap_t have AUTO_CAPABILITIES = cap_get_proc();
     cap_flag_value_t may = CAP_CLEAR;
     if (!have || cap_get_flag(have, CAP_SETPCAP, CAP_EFFECTIVE, &may) < 0)
         return error_set(error, -ENOMEM, "out of memory");
@@ -132,8 +126,8 @@ static int change_user(const struct identity *identity, struct error_text *error
 /* Journal and shipper have no capability, so the directories above have to let the user through. */
 static int check_reach(const struct privilege_options *options, struct error_text *error)
 {
-    cap_t with CLEANUP(free_capabilities) = cap_get_proc();
-    cap_t without CLEANUP(free_capabilities) = cap_get_proc();
+    cap_t with AUTO_CAPABILITIES = cap_get_proc();
+    cap_t without AUTO_CAPABILITIES = cap_get_proc();
     if (!with || !without || cap_clear_flag(without, CAP_EFFECTIVE) < 0 ||
         cap_set_proc(without) < 0)
         return error_set(error, -errno, "cannot set capabilities: %s", strerror(errno));

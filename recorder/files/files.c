@@ -3,6 +3,8 @@
  * closes are counted by facts, and are lower bounds. */
 #include "recorder/files/files_private.h"
 
+#include "core/hash.h"
+
 #include <stdlib.h>
 
 enum { HELD_BYTES_MOST = 4 << 20 };
@@ -12,10 +14,7 @@ static const uint32_t opening = FILE_OPENED | FILE_EXECUTED;
 
 uint64_t file_hash(struct slice bytes, uint64_t seed)
 {
-    uint64_t hash = UINT64_C(0xcbf29ce484222325) ^ seed; /* FNV-1a */
-    for (size_t i = 0; i < bytes.length; i++)
-        hash = (hash ^ bytes.data[i]) * UINT64_C(0x100000001b3);
-    return hash;
+    return hash_slice(HASH_START ^ seed, bytes);
 }
 
 static uint64_t actor_seed(const struct file_actor *actor)

@@ -15,6 +15,7 @@
  */
 #include "recorder/kernel_events/kernel_events.h"
 
+#include "core/hash.h"
 #include "recorder/tracker/comm.h"
 
 #include <inttypes.h>
@@ -211,22 +212,15 @@ static void finish(struct kernel_events *events, struct kernel_event *event)
 
 /* -- facts -- */
 
-static uint64_t hash_bytes(uint64_t hash, const void *bytes, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        hash = (hash ^ ((const uint8_t *)bytes)[i]) * UINT64_C(0x100000001b3);
-    return hash;
-}
-
 /* The name is the caller's choice: what it meets by its hash are calls of the same user only, and
  * changing it gains little. Nobody shares anything with root. */
 static struct program_credit *credit_of(struct kernel_events *events, const char comm[16],
                                         const struct fact_kernel_event *what)
 {
-    const uint64_t start = UINT64_C(0xcbf29ce484222325);
     const uint8_t kind = (uint8_t)what->kind;
-    uint64_t user = hash_bytes(start, &what->uid, sizeof(what->uid));
-    uint64_t program = hash_bytes(hash_bytes(start, comm, 16), &kind, sizeof(kind));
+    uint64_t user = hash_slice(HASH_START, slice_of(&what->uid, sizeof(what->uid)));
+    uint64_t program =
+        hash_slice(hash_slice(HASH_START, slice_of(comm, 16)), slice_of(&kind, sizeof(kind)));
     user ^= user >> 32;
     program ^= program >> 32;
     return &events->programs[what->uid == 0 ? 0 : 1 + user % (USERS - 1)][program % PROGRAMS];

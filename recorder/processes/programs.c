@@ -11,6 +11,7 @@
 #include "core/buffer.h"
 #include "core/cleanup.h"
 #include "core/counter.h"
+#include "core/hash.h"
 #include "recorder/row/line.h"
 
 #include <openssl/lhash.h>
@@ -61,11 +62,7 @@ static struct slice target_path(const struct target *target)
 static unsigned long path_hash(const void *item)
 {
     const struct target *target = item;
-    struct slice path = target_path(target);
-    uint64_t hash = target->root_pid + UINT64_C(0xcbf29ce484222325);
-    for (size_t i = 0; i < path.length; i++)
-        hash = (hash ^ path.data[i]) * UINT64_C(0x100000001b3);
-    return (unsigned long)hash;
+    return (unsigned long)hash_slice(HASH_START + target->root_pid, target_path(target));
 }
 
 static int path_compare(const void *a, const void *b)

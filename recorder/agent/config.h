@@ -1,7 +1,7 @@
 #pragma once
 /*
- * The agent's configuration: an INI file, described by one table in config.c that also makes the
- * sample in deploy/ and the output of `vestiged --dump-config`.
+ * The agent's configuration: an INI file, described by one table in config_keys.c that also makes
+ * the sample in deploy/ and the output of `vestiged --dump-config`.
  */
 #include "core/buffer.h"
 #include "core/error.h"

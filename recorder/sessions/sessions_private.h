@@ -121,6 +121,11 @@ static inline bool sessions_may_have_pid(const struct sessions *s, uint32_t pid)
     return s->pids[pid % PIDS_MOST / 64] & UINT64_C(1) << pid % 64;
 }
 
+static inline bool session_is_of_process(const struct session *session, uint32_t pid)
+{
+    return session->leader_pid == pid || session->other_pid == pid;
+}
+
 static inline uint64_t sessions_now(const struct sessions *s)
 {
     return s->output->timeline->now_boot_ns;
@@ -152,6 +157,8 @@ void session_end(struct sessions *s, struct session *session, uint64_t ended_us,
                  enum end_cause cause);
 /** What its leader, or another process of it, tells of it where nobody else did. */
 void session_take_leader(struct session *session, const struct actor *actor, bool is_leader);
+/** Whoever had its leader's pid when it began. */
+void session_find_leader(struct sessions *s, struct session *session);
 bool sessions_near(const struct sessions *s, uint64_t a_us, uint64_t b_us);
 /** Of two words on the same pid: that they are on one process. Where both are heard as it happens,
  * they may be apart by as much as the clock is set without being followed (timeline.c). */
@@ -168,17 +175,21 @@ void sessions_report_file(struct sessions *s, const char *class, const char *nam
 const char *sessions_evidence(struct sessions *s, const struct login_text *text);
 bool sessions_actor(struct sessions *s, uint32_t pid, uint64_t at_us, uint64_t heard_ns,
                     struct actor *actor);
+bool sessions_living(const struct sessions *s, uint32_t pid, struct actor *actor);
+/** Its leader lives: not whoever has got the pid since. */
+bool session_lives(const struct sessions *s, const struct session *session, struct actor *actor);
+/** A session of @p pid (0: any) on @p tty (NULL: any) is over. */
+bool sessions_recent(const struct sessions *s, uint32_t pid, const struct login_text *tty);
+
+/* sessions_audit.c */
+void sessions_audit_user(struct sessions *s, const struct fact *fact);
+void sessions_audit_login(struct sessions *s, const struct fact_audit_login *login);
 /** The account's name as it was said, or as it is known by its number. */
 void sessions_take_account(struct sessions *s, const struct fact_audit_user *said,
                            struct login_account *account, struct login_text *name);
 /** The name of an account of which only the number was said, if it is known by now. */
 void sessions_recall_account(struct sessions *s, const struct login_account *account,
                              struct login_text *name);
-bool sessions_living(const struct sessions *s, uint32_t pid, struct actor *actor);
-/** Its leader lives: not whoever has got the pid since. */
-bool session_lives(const struct sessions *s, const struct session *session, struct actor *actor);
-/** A session of @p pid (0: any) on @p tty (NULL: any) is over. */
-bool sessions_recent(const struct sessions *s, uint32_t pid, const struct login_text *tty);
 
 /* sessions_utmp.c */
 void utmp_record(struct sessions *s, const struct fact *fact);

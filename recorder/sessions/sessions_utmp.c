@@ -33,11 +33,6 @@ struct login {
     struct login_text tty, user;
 };
 
-static bool is_of_process(const struct session *session, uint32_t pid)
-{
-    return pid && (session->leader_pid == pid || session->other_pid == pid);
-}
-
 /* The session that this record, or its copy in the other file, has told of already. */
 static struct session *find_same(const struct sessions *s, const struct login *login)
 {
@@ -45,7 +40,7 @@ static struct session *find_same(const struct sessions *s, const struct login *l
     TAILQ_FOREACH(session, &s->open, in_list)
     if ((session->seen_by & SEEN_BY_UTMP) && login_text_same(&session->tty, &login->tty) &&
         sessions_near(s, session->created_us, login->at_us) &&
-        (is_of_process(session, login->record->pid) ||
+        (session_is_of_process(session, login->record->pid) ||
          login_text_same(&session->username, &login->user)))
         return session;
     return NULL;
@@ -72,7 +67,7 @@ static struct session *find_partner(struct sessions *s, const struct login *logi
         if (session->seen_by != SEEN_BY_AUDIT || login_service_is_inner(&session->service) ||
             (session->ended && session->inserted))
             continue;
-        if (is_of_process(session, login->record->pid) &&
+        if (session_is_of_process(session, login->record->pid) &&
             sessions_of_one_life(s, session->created_us, login->at_us, !login->old))
             return session;
         if (known && actor.session != ID_UNSET && actor.session == session->session_id)
@@ -210,7 +205,7 @@ static struct session *find_logged_in(const struct sessions *s, const struct log
             continue;
         if (logout->tty.length && login_text_same(&session->tty, &logout->tty))
             return session;
-        if (is_of_process(session, logout->record->pid))
+        if (session_is_of_process(session, logout->record->pid))
             by_process = session;
     }
     return by_process;
@@ -220,14 +215,14 @@ static void on_logout(struct sessions *s, const struct login *logout)
 {
     struct session *session = find_logged_in(s, logout);
     const struct fact_login_record *record = logout->record;
-    if (session && (record->file == LOGIN_FILE_WTMP || is_of_process(session, record->pid)))
+    if (session && (record->file == LOGIN_FILE_WTMP || session_is_of_process(session, record->pid)))
         session_end(s, session, logout->at_us, END_CLOSED);
     if (session || record->file != LOGIN_FILE_WTMP || logout->old || offers_login(s, record->pid) ||
         sessions_recent(s, record->pid, &logout->tty))
         return;
     TAILQ_FOREACH(session, &s->open, in_list)
-    if (session->ended &&
-        (is_of_process(session, record->pid) || login_text_same(&session->tty, &logout->tty)))
+    if (session->ended && (session_is_of_process(session, record->pid) ||
+                           login_text_same(&session->tty, &logout->tty)))
         return;
     sessions_report(s, "logout_without_login", &logout->tty, record->pid,
                     "process %u: a logout of nobody who was logged in", record->pid);

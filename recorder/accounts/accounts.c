@@ -10,39 +10,44 @@
 static unsigned long values_hash(const void *item)
 {
     const struct account_row *row = item;
-    return account_hash(row->table, shared_text_slice(row->values));
+    return account_hash(row->row.table, shared_text_slice(row->row.values));
 }
 
 static int values_compare(const void *a, const void *b)
 {
     const struct account_row *one = a, *other = b;
-    return one->table != other->table ||
-           !slice_equal(shared_text_slice(one->values), shared_text_slice(other->values));
+    return one->row.table != other->row.table ||
+           !slice_equal(shared_text_slice(one->row.values), shared_text_slice(other->row.values));
 }
 
 static unsigned long name_hash(const void *item)
 {
     const struct account_row *row = item;
-    return account_hash(row->table, account_row_name(row));
+    return account_hash(row->row.table, account_row_name(row));
 }
 
 static int name_compare(const void *a, const void *b)
 {
     const struct account_row *one = a, *other = b;
-    return one->table != other->table ||
+    return one->row.table != other->row.table ||
            !slice_equal(account_row_name(one), account_row_name(other));
 }
 
 static unsigned long id_hash(const void *item)
 {
     const struct account_row *row = item;
-    return account_hash(row->table, slice_of(&row->id, sizeof(row->id)));
+    return account_hash(row->row.table, slice_of(&row->row.id, sizeof(row->row.id)));
 }
 
 static int id_compare(const void *a, const void *b)
 {
     const struct account_row *one = a, *other = b;
-    return one->table != other->table || one->id != other->id;
+    return one->row.table != other->row.table || one->row.id != other->row.id;
+}
+
+static void row_over(void *user, struct text_row *row)
+{
+    account_row_free(user, (struct account_row *)(void *)row);
 }
 
 int accounts_new(struct accounts **accountsp, const struct accounts_options *options)
@@ -53,7 +58,7 @@ int accounts_new(struct accounts **accountsp, const struct accounts_options *opt
     a->output = options->output;
     a->findings = options->findings;
     a->most = options->most;
-    TAILQ_INIT(&a->waiting);
+    text_rows_init(&a->rows, options->output, row_over, a);
     for (int part = 0; part < ACCOUNT_PART_N; part++) {
         TAILQ_INIT(&a->part[part].open);
         TAILQ_INIT(&a->part[part].fresh);
@@ -87,14 +92,9 @@ static void free_restored(void *item, void *user)
 
 struct accounts *accounts_free(struct accounts *a)
 {
-    struct account_row *row;
     if (!a)
         return NULL;
-    while ((row = TAILQ_FIRST(&a->waiting))) {
-        TAILQ_REMOVE(&a->waiting, row, in_waiting);
-        if (row->ended)
-            account_row_free(a, row);
-    }
+    text_rows_deinit(&a->rows);
     for (int part = 0; part < ACCOUNT_PART_N; part++) {
         free_rows(a, &a->part[part].open);
         free_rows(a, &a->part[part].fresh);
@@ -146,8 +146,10 @@ static const struct account_row *find_open(struct accounts *a, const struct acco
                                            enum table_id table)
 {
     struct account_row *row;
-    struct account_row key = {.table = table, .values = shared_text_new(buffer_slice(&a->text))};
-    if (!key.values)
+    struct account_row key = {
+        .row = {.table = table, .values = shared_text_new(buffer_slice(&a->text))}
+    };
+    if (!key.row.values)
         return NULL;
     if (a->named != part) {
         forget_names(a);
@@ -155,9 +157,9 @@ static const struct account_row *find_open(struct accounts *a, const struct acco
         OPENSSL_LH_insert(a->open_names, row);
         a->named = part;
     }
-    key.key_length = account_name_length(table, shared_text_slice(key.values));
+    key.key_length = account_name_length(table, shared_text_slice(key.row.values));
     row = OPENSSL_LH_retrieve(a->open_names, &key);
-    shared_text_unref(key.values);
+    shared_text_unref(key.row.values);
     return row;
 }
 

@@ -1,7 +1,7 @@
 #pragma once
 /* What the files of these lifecycles share; nobody else includes it. */
 #include "recorder/accounts/accounts.h"
-#include "recorder/tracker/shared_text.h"
+#include "recorder/tracker/text_rows.h"
 
 #include <openssl/lhash.h>
 #include <sys/queue.h>
@@ -9,20 +9,15 @@
 TAILQ_HEAD(account_rows, account_row);
 
 struct account_row {
+    struct text_row row;
     TAILQ_ENTRY(account_row) in_part; /* open, or fresh */
-    TAILQ_ENTRY(account_row) in_waiting;
-    enum table_id table;
-    struct shared_text *values; /* birth values behind seen_by, as text of a line */
-    size_t key_length;          /* of the name (of a member both) at the beginning of the values */
-    uint64_t id, created_us, ended_us;
-    enum end_cause end_cause;
+    size_t key_length;   /* of the name (of a member both) at the beginning of the values */
     uint32_t generation; /* of the reading that last named it */
     unsigned n_lines;    /* that said so in that reading */
     uint32_t uid;        /* of an account, as of that reading */
     enum password_state password;
     bool restored; /* of an earlier run, not named yet by this one */
     bool from_switch;
-    bool inserted, ended, waits;
 };
 
 struct account_switch {
@@ -52,21 +47,15 @@ struct accounts {
     struct account_part_rows part[ACCOUNT_PART_N];
     struct account_switch of_switch;
     bool unwatched;
-    struct account_rows waiting;  /* rows that the sink refused to insert or to end */
-    int refused_error;            /* why the last of them waits */
+    struct text_rows rows;
     struct buffer text, evidence; /* scratch */
     uint64_t last_real_us, beyond;
 };
 
 unsigned long account_hash(enum table_id table, struct slice bytes);
-/** Values of a row's line between seen_by and destroyed_at. */
-static inline size_t account_n_values(enum table_id table)
-{
-    return catalogue_table(table)->n_columns - 4;
-}
 static inline struct slice account_row_name(const struct account_row *row)
 {
-    return slice_of(row->values->data, row->key_length);
+    return slice_of(row->row.values->data, row->key_length);
 }
 static inline struct account_part_rows *account_part_of(struct accounts *a, enum table_id table)
 {

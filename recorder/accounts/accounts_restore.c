@@ -3,8 +3,6 @@
  * the journal come in, rows are known by their ids. */
 #include "recorder/accounts/accounts_private.h"
 
-#include "core/evidence_text.h"
-
 enum { CREATED_AT, SEEN_BY, COMMON_BIRTH, UID = COMMON_BIRTH + 1 };
 
 static uint32_t parse_uid(struct slice digits)
@@ -19,20 +17,18 @@ static void remember(struct accounts *a, enum table_id table, uint64_t id,
                      const struct slice *values)
 {
     buffer_clear(&a->text);
-    for (size_t i = 0; i < account_n_values(table); i++) {
-        if (i > 0)
-            buffer_append_byte(&a->text, '\t');
-        evidence_field_append(&a->text, values[COMMON_BIRTH + i]);
-    }
+    text_row_append(&a->text, values + COMMON_BIRTH, text_row_n_values(table));
     struct account_row *row = a->text.failed ? NULL : account_row_new(a, table);
     if (!row)
         return;
-    row->id = id;
-    row->created_us = line_parse_time(values[CREATED_AT]);
+    row->row.id = id;
+    row->row.created_us = line_parse_time(values[CREATED_AT]);
     row->from_switch = table == TABLE_ACCOUNT && slice_is(values[SEEN_BY], "agent");
-    if (row->from_switch)
+    if (row->from_switch) {
         row->uid = parse_uid(values[UID]);
-    row->inserted = row->restored = true;
+        row->row.seen_by = SEEN_BY_AGENT;
+    }
+    row->row.inserted = row->restored = true;
     OPENSSL_LH_insert(a->restored, row);
     if (OPENSSL_LH_error(a->restored))
         account_row_free(a, row);
@@ -41,9 +37,11 @@ static void remember(struct accounts *a, enum table_id table, uint64_t id,
 void accounts_restore(struct accounts *a, enum verb verb, enum table_id table, uint64_t id,
                       const struct slice *values, size_t n_values)
 {
-    const struct account_row key = {.table = table, .id = id};
+    const struct account_row key = {
+        .row = {.table = table, .id = id}
+    };
     struct account_row *row = OPENSSL_LH_retrieve(a->restored, &key);
-    size_t end = COMMON_BIRTH + account_n_values(table);
+    size_t end = COMMON_BIRTH + text_row_n_values(table);
     if (verb == VERB_END && row)
         account_row_free(a, OPENSSL_LH_delete(a->restored, row));
     else if (verb == VERB_INSERT && !row && n_values > end && slice_is_null(values[end]))
@@ -61,7 +59,7 @@ static void open_again(void *item, void *user)
     }
     if (!OPENSSL_LH_retrieve(a->by_values, row))
         (void)account_row_file(a, row);
-    TAILQ_INSERT_TAIL(&account_part_of(a, row->table)->open, row, in_part);
+    TAILQ_INSERT_TAIL(&account_part_of(a, row->row.table)->open, row, in_part);
 }
 
 void accounts_restored(struct accounts *a, uint64_t last_real_us)

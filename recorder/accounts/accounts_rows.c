@@ -1,17 +1,15 @@
-/* What a row says is kept as the text of its line, by which it is also found again. What the sink
- * refuses waits, open or ended, in a queue; it counts as a row in memory until it is written. */
+/* What a row says is the text of its line, by which it is also found again. What waits for the
+ * sink, open or ended, counts as a row in memory until it is written. */
 #include "recorder/accounts/accounts_private.h"
 
 #include "core/evidence_text.h"
+#include "core/hash.h"
 
 #include <stdlib.h>
 
 unsigned long account_hash(enum table_id table, struct slice bytes)
 {
-    uint64_t hash = UINT64_C(0xcbf29ce484222325) + (uint64_t)table; /* FNV-1a */
-    for (size_t i = 0; i < bytes.length; i++)
-        hash = (hash ^ bytes.data[i]) * UINT64_C(0x100000001b3);
-    return (unsigned long)hash;
+    return (unsigned long)hash_slice(HASH_START + (uint64_t)table, bytes);
 }
 
 /* -- the text of a line -- */
@@ -93,7 +91,7 @@ static struct slice password_of(struct slice values)
 enum password_state account_values_keep_password(struct accounts *a,
                                                  const struct account_row *known)
 {
-    struct slice password = password_of(shared_text_slice(known->values));
+    struct slice password = password_of(shared_text_slice(known->row.values));
     a->text.length -= password_of(buffer_slice(&a->text)).length;
     buffer_append_slice(&a->text, password);
     const uint8_t *tab = memchr(password.data + 1, '\t', password.length - 1);
@@ -117,23 +115,26 @@ struct account_row *account_row_new(struct accounts *a, enum table_id table)
     struct account_row *row = calloc(1, sizeof(*row));
     if (!row)
         return NULL;
-    row->table = table;
+    row->row = (struct text_row){.table = table,
+                                 .seen_by = SEEN_BY_INOTIFY,
+                                 .values = shared_text_new(buffer_slice(&a->text))};
     row->uid = ID_UNSET;
-    row->values = shared_text_new(buffer_slice(&a->text));
-    if (!row->values) {
+    if (!row->row.values) {
         free(row);
         return NULL;
     }
-    row->key_length = account_name_length(table, shared_text_slice(row->values));
+    row->key_length = account_name_length(table, shared_text_slice(row->row.values));
     a->n_rows++;
     return row;
 }
 
 struct account_row *account_row_find(struct accounts *a, enum table_id table)
 {
-    struct account_row key = {.table = table, .values = shared_text_new(buffer_slice(&a->text))};
-    struct account_row *row = key.values ? OPENSSL_LH_retrieve(a->by_values, &key) : NULL;
-    shared_text_unref(key.values);
+    struct account_row key = {
+        .row = {.table = table, .values = shared_text_new(buffer_slice(&a->text))}
+    };
+    struct account_row *row = key.row.values ? OPENSSL_LH_retrieve(a->by_values, &key) : NULL;
+    shared_text_unref(key.row.values);
     return row;
 }
 
@@ -145,60 +146,16 @@ bool account_row_file(struct accounts *a, struct account_row *row)
 
 void account_row_free(struct accounts *a, struct account_row *row)
 {
-    shared_text_unref(row->values);
+    shared_text_unref(row->row.values);
     free(row);
     a->n_rows--;
 }
 
 /* -- writing -- */
 
-static int write_insert(struct accounts *a, const struct account_row *row, bool with_end)
-{
-    struct line *line = &a->output->line;
-    line_begin(line, VERB_INSERT, row->table, row->id);
-    line_time(line, row->created_us);
-    row_output_seen_by(a->output, row->from_switch ? SEEN_BY_AGENT : SEEN_BY_INOTIFY);
-    line_fields(line, shared_text_slice(row->values), account_n_values(row->table));
-    if (with_end) {
-        line_time(line, row->ended_us);
-        line_word(line, end_cause_name(row->end_cause));
-    } else {
-        line_nulls(line, 2);
-    }
-    return row_output_send(a->output);
-}
-
-static int write_end(struct accounts *a, const struct account_row *row)
-{
-    struct line *line = &a->output->line;
-    line_begin(line, VERB_END, row->table, row->id);
-    line_time(line, row->ended_us);
-    line_word(line, end_cause_name(row->end_cause));
-    return row_output_send(a->output);
-}
-
-/* Returns the sink's error, and then the row waits; when its end is written it is freed. */
-static int write_row(struct accounts *a, struct account_row *row)
-{
-    int error = row->inserted ? write_end(a, row) : write_insert(a, row, row->ended);
-    if (error && !row->waits)
-        TAILQ_INSERT_TAIL(&a->waiting, row, in_waiting);
-    else if (!error && row->waits)
-        TAILQ_REMOVE(&a->waiting, row, in_waiting);
-    if (error)
-        a->refused_error = error;
-    row->waits = error != 0;
-    row->inserted |= !error;
-    if (!error && row->ended)
-        account_row_free(a, row);
-    return error;
-}
-
 void account_row_begin(struct accounts *a, struct account_row *row, uint64_t at_ns)
 {
-    row->id = timeline_id(a->output->timeline);
-    row->created_us = timeline_real_us(a->output->timeline, at_ns);
-    (void)write_row(a, row);
+    text_row_begin(&a->rows, &row->row, timeline_real_us(a->output->timeline, at_ns));
 }
 
 void account_row_end(struct accounts *a, struct account_row *row, uint64_t ended_us,
@@ -209,45 +166,28 @@ void account_row_end(struct accounts *a, struct account_row *row, uint64_t ended
     } else {
         if (OPENSSL_LH_retrieve(a->by_values, row) == row)
             OPENSSL_LH_delete(a->by_values, row);
-        TAILQ_REMOVE(&account_part_of(a, row->table)->open, row, in_part);
+        TAILQ_REMOVE(&account_part_of(a, row->row.table)->open, row, in_part);
     }
-    row->ended = true;
-    row->ended_us = ended_us > row->created_us ? ended_us : row->created_us;
-    row->end_cause = cause;
-    (void)write_row(a, row);
+    text_row_end(&a->rows, &row->row, ended_us, cause);
 }
 
 void accounts_tick(struct accounts *a)
 {
-    struct account_row *row;
-    while ((row = TAILQ_FIRST(&a->waiting)) && write_row(a, row) == 0)
-        ;
+    text_rows_tick(&a->rows);
 }
 
 void accounts_flush(struct accounts *a)
 {
-    const struct account_row *row;
-    accounts_tick(a);
-    TAILQ_FOREACH(row, &a->waiting, in_waiting)
-    row_output_refused(a->output, false, a->refused_error);
+    text_rows_flush(&a->rows);
 }
 
-static void checkpoint_row(struct accounts *a, const struct account_row *row)
-{
-    if (row->inserted && write_insert(a, row, false) != 0)
-        return; /* the one before stays */
-}
-
-/* Rows whose end waits to be written are still open for the database. */
 void accounts_checkpoint(struct accounts *a)
 {
     const struct account_row *row;
     for (int part = 0; part < ACCOUNT_PART_N; part++)
         TAILQ_FOREACH(row, &a->part[part].open, in_part)
-    checkpoint_row(a, row);
+    text_row_checkpoint(&a->rows, &row->row);
     TAILQ_FOREACH(row, &a->of_switch.open, in_part)
-    checkpoint_row(a, row);
-    TAILQ_FOREACH(row, &a->waiting, in_waiting)
-    if (row->ended)
-        checkpoint_row(a, row);
+    text_row_checkpoint(&a->rows, &row->row);
+    text_rows_checkpoint_waiting(&a->rows);
 }

@@ -57,6 +57,7 @@ static void begin(struct accounts *a, uint32_t uid, uint64_t at_ns)
     struct account_row *row = room ? account_row_new(a, TABLE_ACCOUNT) : NULL;
     if (row) {
         row->from_switch = true;
+        row->row.seen_by = SEEN_BY_AGENT;
         row->uid = uid;
     }
     if (row)
@@ -80,7 +81,7 @@ static void on_entry(struct accounts *a, const struct fact *fact)
         return;
     }
     struct account_row *row = find(a, uid);
-    if (row && slice_equal(shared_text_slice(row->values), buffer_slice(&a->text))) {
+    if (row && slice_equal(shared_text_slice(row->row.values), buffer_slice(&a->text))) {
         row->restored = false;
         return;
     }
@@ -104,7 +105,7 @@ void account_switch_fact(struct accounts *a, const struct fact *fact)
 void account_switch_restore(struct accounts *a, struct account_row *row)
 {
     struct account_row *other = find(a, row->uid);
-    bool is_later = !other || other->id < row->id;
+    bool is_later = !other || other->row.id < row->row.id;
     if (other && is_later)
         account_row_end(a, other, a->last_real_us, END_RECONCILED);
     list(a, row);

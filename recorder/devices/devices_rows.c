@@ -2,15 +2,14 @@
  * it counts as a row in memory until it is written. */
 #include "recorder/devices/devices_private.h"
 
+#include "core/hash.h"
+
 #include <stdlib.h>
 
 unsigned long device_path_hash(const void *item)
 {
     struct slice path = ((const struct device_row *)item)->values[DEVICE_VALUE_DEVPATH];
-    uint64_t hash = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
-    for (size_t i = 0; i < path.length; i++)
-        hash = (hash ^ path.data[i]) * UINT64_C(0x100000001b3);
-    return (unsigned long)hash;
+    return (unsigned long)hash_slice(HASH_START, path);
 }
 
 int device_path_compare(const void *a, const void *b)
@@ -121,12 +120,7 @@ static int write_insert(struct devices *d, const struct device_row *row, bool wi
     row_output_seen_by(d->output, SEEN_BY_UDEV);
     add_values(line, row);
     add_driver(line, row);
-    if (with_end) {
-        line_time(line, row->ended_us);
-        line_word(line, end_cause_name(row->end_cause));
-    } else {
-        line_nulls(line, 2);
-    }
+    row_output_end(d->output, with_end, row->ended_us, row->end_cause);
     return row_output_send(d->output);
 }
 
@@ -140,10 +134,8 @@ static int write_settle(struct devices *d, const struct device_row *row)
 
 static int write_end(struct devices *d, const struct device_row *row)
 {
-    struct line *line = &d->output->line;
-    line_begin(line, VERB_END, TABLE_DEVICE, row->id);
-    line_time(line, row->ended_us);
-    line_word(line, end_cause_name(row->end_cause));
+    line_begin(&d->output->line, VERB_END, TABLE_DEVICE, row->id);
+    row_output_end(d->output, true, row->ended_us, row->end_cause);
     return row_output_send(d->output);
 }
 

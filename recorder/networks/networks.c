@@ -28,6 +28,11 @@ static int place_compare(const void *a, const void *b)
                   sizeof(struct network_key));
 }
 
+static void row_over(void *user, struct text_row *row)
+{
+    network_row_free(user, (struct network_row *)(void *)row);
+}
+
 int networks_new(struct networks **networksp, const struct networks_options *options)
 {
     struct networks *n = calloc(1, sizeof(*n));
@@ -35,7 +40,7 @@ int networks_new(struct networks **networksp, const struct networks_options *opt
         return -ENOMEM;
     n->output = options->output;
     n->most = options->most;
-    TAILQ_INIT(&n->waiting);
+    text_rows_init(&n->rows, options->output, row_over, n);
     TAILQ_INIT(&n->links);
     TAILQ_INIT(&n->no_interface.rows);
     TAILQ_INSERT_TAIL(&n->links, &n->no_interface, in_links);
@@ -143,7 +148,7 @@ static void restart_rows(struct networks *n, struct network_link *link, bool rou
     struct network_row *row = TAILQ_FIRST(&link->rows), *next;
     for (; row; row = next) {
         next = row == last ? NULL : TAILQ_NEXT(row, in_link);
-        if (routes || row->table == TABLE_INTERFACE_ADDRESS)
+        if (routes || row->row.table == TABLE_INTERFACE_ADDRESS)
             network_row_restart(n, row, at_ns);
     }
 }
@@ -155,7 +160,7 @@ static void end_routes(struct networks *n, struct network_link *link, uint64_t e
     struct network_row *row = TAILQ_FIRST(&link->rows), *next;
     for (; row; row = next) {
         next = TAILQ_NEXT(row, in_link);
-        if (row->table == TABLE_ROUTE && !row->multipath)
+        if (row->row.table == TABLE_ROUTE && !row->multipath)
             network_row_end(n, row, ended_us, END_REMOVED);
     }
 }
@@ -353,7 +358,7 @@ static void sweep_rows(struct networks *n, struct network_link *link, uint64_t e
     struct network_row *row = TAILQ_FIRST(&link->rows), *next;
     for (; row; row = next) {
         next = TAILQ_NEXT(row, in_link);
-        if (row->generation != n->generation && (row->table == TABLE_ROUTE || !n->routes_only))
+        if (row->generation != n->generation && (row->row.table == TABLE_ROUTE || !n->routes_only))
             network_row_end(n, row, ended_us, END_REMOVED);
     }
 }

@@ -1,7 +1,7 @@
 #pragma once
 /* What the files of these lifecycles share; nobody else includes it. */
 #include "recorder/networks/networks.h"
-#include "recorder/tracker/shared_text.h"
+#include "recorder/tracker/text_rows.h"
 
 #include <linux/if.h>
 #include <openssl/lhash.h>
@@ -34,21 +34,16 @@ struct network_hop {
 };
 
 struct network_row {
+    struct text_row row;
     TAILQ_ENTRY(network_row) in_place;
     TAILQ_ENTRY(network_row) in_link;
-    TAILQ_ENTRY(network_row) in_waiting;
     struct network_place *place; /* NULL: of an earlier run, or ended */
     struct network_link *link;
     struct network_row *next_left_open; /* another one of an earlier run that says the same */
     struct network_hop hop;             /* of a route */
-    uint64_t id, created_us, ended_us;
-    enum table_id table;
-    enum end_cause end_cause;
-    struct shared_text *values; /* birth values behind seen_by, as text of a line */
-    uint32_t generation;        /* of the dump that last named it */
-    bool inserted, ended, waits;
-    bool multipath; /* its route has other next hops */
-    bool replaced;  /* unless the message at hand names it */
+    uint32_t generation;                /* of the dump that last named it */
+    bool multipath;                     /* its route has other next hops */
+    bool replaced;                      /* unless the message at hand names it */
 };
 
 struct network_link {
@@ -75,9 +70,8 @@ struct networks {
     OPENSSL_LHASH *left_open;   /* and then by what they say */
     struct network_links links; /* all; the first is no_interface */
     struct network_link no_interface;
-    struct network_rows waiting; /* rows that the sink refused to insert or to end */
-    int refused_error;           /* why the last of them waits */
-    struct buffer text;          /* scratch */
+    struct text_rows rows;
+    struct buffer text; /* scratch */
     size_t n_rows;
     uint32_t generation; /* of the last dump that began */
     bool scan_wanted, scanning, routes_only;
@@ -89,11 +83,6 @@ struct networks {
 };
 
 unsigned long network_hash(const void *bytes, size_t length);
-/** Values of a row's line between seen_by and destroyed_at. */
-static inline size_t network_n_values(enum table_id table)
-{
-    return catalogue_table(table)->n_columns - 4;
-}
 
 /* networks_rows.c */
 struct network_place *network_place_find(const struct networks *n, const struct network_key *key);

@@ -13,25 +13,25 @@ enum { COMMON_BIRTH = 2 }; /* created_at, seen_by */
 static unsigned long id_hash(const void *item)
 {
     const struct network_row *row = item;
-    return network_hash(&row->id, sizeof(row->id));
+    return network_hash(&row->row.id, sizeof(row->row.id));
 }
 
 static int id_compare(const void *a, const void *b)
 {
-    return ((const struct network_row *)a)->id != ((const struct network_row *)b)->id;
+    return ((const struct network_row *)a)->row.id != ((const struct network_row *)b)->row.id;
 }
 
 static unsigned long values_hash(const void *item)
 {
     const struct network_row *row = item;
-    return network_hash(row->values->data, row->values->length);
+    return network_hash(row->row.values->data, row->row.values->length);
 }
 
 static int values_compare(const void *a, const void *b)
 {
     const struct network_row *one = a, *other = b;
-    return one->table != other->table ||
-           !slice_equal(shared_text_slice(one->values), shared_text_slice(other->values));
+    return one->row.table != other->row.table ||
+           !slice_equal(shared_text_slice(one->row.values), shared_text_slice(other->row.values));
 }
 
 int network_restore_init(struct networks *n)
@@ -60,17 +60,6 @@ void network_restore_deinit(struct networks *n)
     OPENSSL_LH_free(n->left_open);
 }
 
-static struct shared_text *text_of(struct networks *n, const struct slice *values, size_t n_values)
-{
-    buffer_clear(&n->text);
-    for (size_t i = 0; i < n_values; i++) {
-        if (i > 0)
-            buffer_append_byte(&n->text, '\t');
-        evidence_field_append(&n->text, values[i]);
-    }
-    return n->text.failed ? NULL : shared_text_new(buffer_slice(&n->text));
-}
-
 static void remember(struct networks *n, enum table_id table, uint64_t id,
                      const struct slice *values)
 {
@@ -78,23 +67,26 @@ static void remember(struct networks *n, enum table_id table, uint64_t id,
     if (!row)
         return;
     n->n_rows++;
-    row->id = id;
-    row->table = table;
-    row->inserted = true;
-    row->created_us = line_parse_time(values[0]);
-    row->values = text_of(n, values + COMMON_BIRTH, network_n_values(table));
-    if (row->values)
+    row->row.id = id;
+    row->row.table = table;
+    row->row.seen_by = SEEN_BY_RTNETLINK;
+    row->row.inserted = true;
+    row->row.created_us = line_parse_time(values[0]);
+    buffer_clear(&n->text);
+    text_row_append(&n->text, values + COMMON_BIRTH, text_row_n_values(table));
+    row->row.values = n->text.failed ? NULL : shared_text_new(buffer_slice(&n->text));
+    if (row->row.values)
         OPENSSL_LH_insert(n->restored, row);
-    if (!row->values || OPENSSL_LH_error(n->restored))
+    if (!row->row.values || OPENSSL_LH_error(n->restored))
         network_row_free(n, row);
 }
 
 void networks_restore(struct networks *n, enum verb verb, enum table_id table, uint64_t id,
                       const struct slice *values, size_t n_values)
 {
-    const struct network_row key = {.id = id};
+    const struct network_row key = {.row = {.id = id}};
     struct network_row *row = OPENSSL_LH_retrieve(n->restored, &key);
-    size_t end = COMMON_BIRTH + network_n_values(table);
+    size_t end = COMMON_BIRTH + text_row_n_values(table);
     if (verb == VERB_END && row)
         network_row_free(n, OPENSSL_LH_delete(n->restored, row));
     else if (verb == VERB_INSERT && !row && n_values > end && slice_is_null(values[end]))
@@ -131,9 +123,9 @@ bool network_restore_take(struct networks *n, struct network_row *row)
     } else {
         OPENSSL_LH_delete(n->left_open, taken);
     }
-    row->id = taken->id;
-    row->created_us = taken->created_us;
-    row->inserted = true;
+    row->row.id = taken->row.id;
+    row->row.created_us = taken->row.created_us;
+    row->row.inserted = true;
     network_row_free(n, taken);
     return true;
 }

@@ -1,19 +1,17 @@
 /* A row is kept as what it is about (its place and next hop) and as the text of its line, so that
- * it can be written when its interface has long been called something else. What the sink refuses
- * waits, open or ended, in a queue; it counts as a row in memory until it is written. */
+ * it can be written when its interface has long been called something else. What waits for the
+ * sink, open or ended, counts as a row in memory until it is written. */
 #include "recorder/networks/networks_private.h"
 
 #include "core/evidence_text.h"
+#include "core/hash.h"
 #include "core/inet_address.h"
 
 #include <stdlib.h>
 
 unsigned long network_hash(const void *bytes, size_t length)
 {
-    uint64_t hash = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
-    for (size_t i = 0; i < length; i++)
-        hash = (hash ^ ((const uint8_t *)bytes)[i]) * UINT64_C(0x100000001b3);
-    return (unsigned long)hash;
+    return (unsigned long)hash_slice(HASH_START, slice_of(bytes, length));
 }
 
 struct network_place *network_place_find(const struct networks *n, const struct network_key *key)
@@ -120,68 +118,21 @@ static struct shared_text *values_text(struct networks *n, const struct network_
 
 /* -- writing -- */
 
-static int write_insert(struct networks *n, const struct network_row *row, bool with_end)
-{
-    struct line *line = &n->output->line;
-    line_begin(line, VERB_INSERT, row->table, row->id);
-    line_time(line, row->created_us);
-    row_output_seen_by(n->output, SEEN_BY_RTNETLINK);
-    line_fields(line, shared_text_slice(row->values), network_n_values(row->table));
-    if (with_end) {
-        line_time(line, row->ended_us);
-        line_word(line, end_cause_name(row->end_cause));
-    } else {
-        line_nulls(line, 2);
-    }
-    return row_output_send(n->output);
-}
-
-static int write_end(struct networks *n, const struct network_row *row)
-{
-    struct line *line = &n->output->line;
-    line_begin(line, VERB_END, row->table, row->id);
-    line_time(line, row->ended_us);
-    line_word(line, end_cause_name(row->end_cause));
-    return row_output_send(n->output);
-}
-
 void network_row_free(struct networks *n, struct network_row *row)
 {
-    shared_text_unref(row->values);
+    shared_text_unref(row->row.values);
     free(row);
     n->n_rows--;
 }
 
-/* Returns the sink's error, and then the row waits; when its end is written it is freed. */
-static int write_row(struct networks *n, struct network_row *row)
-{
-    int error = row->inserted ? write_end(n, row) : write_insert(n, row, row->ended);
-    if (error && !row->waits)
-        TAILQ_INSERT_TAIL(&n->waiting, row, in_waiting);
-    else if (!error && row->waits)
-        TAILQ_REMOVE(&n->waiting, row, in_waiting);
-    if (error)
-        n->refused_error = error;
-    row->waits = error != 0;
-    row->inserted |= !error;
-    if (!error && row->ended)
-        network_row_free(n, row);
-    return error;
-}
-
 void networks_tick(struct networks *n)
 {
-    struct network_row *row;
-    while ((row = TAILQ_FIRST(&n->waiting)) && write_row(n, row) == 0)
-        ;
+    text_rows_tick(&n->rows);
 }
 
 void networks_flush(struct networks *n)
 {
-    const struct network_row *row;
-    networks_tick(n);
-    TAILQ_FOREACH(row, &n->waiting, in_waiting)
-    row_output_refused(n->output, false, n->refused_error);
+    text_rows_flush(&n->rows);
 }
 
 /* -- rows -- */
@@ -192,10 +143,13 @@ static struct network_row *new_row(struct networks *n, const struct network_key 
     struct network_row *row = calloc(1, sizeof(*row));
     if (!row)
         return NULL;
-    row->values = values_text(n, key, hop, link);
-    row->place = row->values ? place_get(n, key) : NULL;
+    row->row = (struct text_row){.table = key->kind == NETWORK_ROUTE ? TABLE_ROUTE
+                                                                     : TABLE_INTERFACE_ADDRESS,
+                                 .seen_by = SEEN_BY_RTNETLINK,
+                                 .values = values_text(n, key, hop, link)};
+    row->place = row->row.values ? place_get(n, key) : NULL;
     if (!row->place) {
-        shared_text_unref(row->values);
+        shared_text_unref(row->row.values);
         free(row);
         return NULL;
     }
@@ -212,7 +166,6 @@ struct network_row *network_row_begin(struct networks *n, const struct network_k
         return NULL;
     }
     n->n_rows++;
-    row->table = key->kind == NETWORK_ROUTE ? TABLE_ROUTE : TABLE_INTERFACE_ADDRESS;
     row->hop = *hop;
     row->link = link;
     row->generation = n->generation;
@@ -220,9 +173,7 @@ struct network_row *network_row_begin(struct networks *n, const struct network_k
     TAILQ_INSERT_TAIL(&link->rows, row, in_link);
     if (network_restore_take(n, row))
         return row;
-    row->id = timeline_id(n->output->timeline);
-    row->created_us = timeline_real_us(n->output->timeline, at_ns);
-    (void)write_row(n, row);
+    text_row_begin(&n->rows, &row->row, timeline_real_us(n->output->timeline, at_ns));
     return row;
 }
 
@@ -242,10 +193,7 @@ void network_row_end(struct networks *n, struct network_row *row, uint64_t ended
                      enum end_cause cause)
 {
     unlink_row(n, row);
-    row->ended = true;
-    row->ended_us = ended_us > row->created_us ? ended_us : row->created_us;
-    row->end_cause = cause;
-    (void)write_row(n, row);
+    text_row_end(&n->rows, &row->row, ended_us, cause);
 }
 
 void network_row_restart(struct networks *n, struct network_row *row, uint64_t at_ns)
@@ -264,43 +212,30 @@ void network_rows_free(struct networks *n)
 {
     struct network_link *link;
     struct network_row *row;
+    text_rows_deinit(&n->rows);
     TAILQ_FOREACH(link, &n->links, in_links)
     while ((row = TAILQ_FIRST(&link->rows))) {
         TAILQ_REMOVE(&link->rows, row, in_link);
-        if (row->waits)
-            TAILQ_REMOVE(&n->waiting, row, in_waiting);
-        network_row_free(n, row);
-    }
-    while ((row = TAILQ_FIRST(&n->waiting))) {
-        TAILQ_REMOVE(&n->waiting, row, in_waiting);
         network_row_free(n, row);
     }
     if (n->places)
         OPENSSL_LH_doall(n->places, free);
 }
 
-static void checkpoint_row(struct networks *n, const struct network_row *row)
-{
-    if (row->inserted && write_insert(n, row, false) != 0)
-        return; /* the one before stays */
-}
-
 static void checkpoint_left_open(void *item, void *user)
 {
+    struct networks *n = user;
     for (const struct network_row *row = item; row; row = row->next_left_open)
-        checkpoint_row(user, row);
+        text_row_checkpoint(&n->rows, &row->row);
 }
 
-/* Rows whose end waits to be written are still open for the database. */
 void networks_checkpoint(struct networks *n)
 {
     const struct network_link *link;
     const struct network_row *row;
     TAILQ_FOREACH(link, &n->links, in_links)
     TAILQ_FOREACH(row, &link->rows, in_link)
-    checkpoint_row(n, row);
-    TAILQ_FOREACH(row, &n->waiting, in_waiting)
-    if (row->ended)
-        checkpoint_row(n, row);
+    text_row_checkpoint(&n->rows, &row->row);
+    text_rows_checkpoint_waiting(&n->rows);
     OPENSSL_LH_doall_arg(n->left_open, checkpoint_left_open, n);
 }

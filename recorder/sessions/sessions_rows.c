@@ -4,6 +4,7 @@
 #include "recorder/sessions/sessions_private.h"
 
 #include "core/evidence_text.h"
+#include "core/hash.h"
 
 #include <stdlib.h>
 
@@ -49,21 +50,14 @@ static int write_insert(struct sessions *s, const struct session *session, bool 
         line_null(line);
     line_word(line, session->remote_address[0] ? session->remote_address : NULL);
     line_evidence(line, login_text_slice(&session->remote_name));
-    if (with_end) {
-        line_time(line, session->ended_us);
-        line_word(line, end_cause_name(session->end_cause));
-    } else {
-        line_nulls(line, 2);
-    }
+    row_output_end(s->output, with_end, session->ended_us, session->end_cause);
     return row_output_send(s->output);
 }
 
 static int write_end(struct sessions *s, const struct session *session)
 {
-    struct line *line = &s->output->line;
-    line_begin(line, VERB_END, TABLE_SESSION, session->id);
-    line_time(line, session->ended_us);
-    line_word(line, end_cause_name(session->end_cause));
+    line_begin(&s->output->line, VERB_END, TABLE_SESSION, session->id);
+    row_output_end(s->output, true, session->ended_us, session->end_cause);
     return row_output_send(s->output);
 }
 
@@ -110,10 +104,7 @@ int session_write(struct sessions *s, struct session *session)
 
 uint64_t sessions_known_key(uint64_t created_us, struct slice text)
 {
-    uint64_t hash = UINT64_C(0xcbf29ce484222325) ^ created_us; /* FNV-1a */
-    for (size_t i = 0; i < text.length; i++)
-        hash = (hash ^ text.data[i]) * UINT64_C(0x100000001b3);
-    return hash;
+    return hash_slice(HASH_START ^ created_us, text);
 }
 
 bool sessions_known(const struct sessions *s, uint64_t created_us, struct slice raw)

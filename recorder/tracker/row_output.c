@@ -55,6 +55,16 @@ void row_output_seen_by(struct row_output *output, unsigned seen_by)
     line_word(&output->line, text);
 }
 
+void row_output_end(struct row_output *output, bool ended, uint64_t ended_us, enum end_cause cause)
+{
+    if (!ended) {
+        line_nulls(&output->line, 2);
+        return;
+    }
+    line_time(&output->line, ended_us);
+    line_word(&output->line, end_cause_name(cause));
+}
+
 const char *end_cause_name(enum end_cause cause)
 {
     static const char *const names[] = {"exit",       "exec",   "closed", "removed",

@@ -52,4 +52,6 @@ void row_output_refused(struct row_output *output, bool is_process, int error);
 /** The time of a moment of the boot clock, as a value of the line at hand. */
 void row_output_time(struct row_output *output, uint64_t boot_ns);
 void row_output_seen_by(struct row_output *output, unsigned seen_by);
+/** The values of an end, or, of a row that is still open, their NULLs. */
+void row_output_end(struct row_output *output, bool ended, uint64_t ended_us, enum end_cause cause);
 const char *end_cause_name(enum end_cause cause);

@@ -1,101 +1,89 @@
-/* A row's values are kept as the text of its line, so that comparing and writing it again need no
- * knowledge of its columns. */
+/* A row is the text of its line, so that comparing and writing it again need no knowledge of its
+ * columns. */
 #include "recorder/tracker/standing_rows.h"
 
 #include "core/evidence_text.h"
 
+#include <stdlib.h>
+
 enum { COMMON_BIRTH = 2 }; /* created_at, seen_by */
+
+static void free_row(void *user, struct text_row *row)
+{
+    (void)user;
+    shared_text_unref(row->values);
+    free(row);
+}
 
 void standing_rows_init(struct standing_rows *rows, struct row_output *output)
 {
-    *rows = (struct standing_rows){.output = output};
+    *rows = (struct standing_rows){0};
+    text_rows_init(&rows->rows, output, free_row, NULL);
 }
 
-static void forget(struct standing_rows *rows, size_t index)
+/* Out of the open ones. */
+static struct text_row *take(struct standing_rows *rows, size_t index)
 {
-    shared_text_unref(rows->rows[index].values);
-    rows->rows[index] = rows->rows[--rows->n];
+    struct text_row *row = &rows->open[index]->row;
+    rows->open[index] = rows->open[--rows->n];
+    return row;
 }
 
 void standing_rows_deinit(struct standing_rows *rows)
 {
+    text_rows_deinit(&rows->rows);
     while (rows->n)
-        forget(rows, rows->n - 1);
-}
-
-static size_t n_birth(enum table_id table)
-{
-    const struct table *description = catalogue_table(table);
-    size_t n = 0;
-    while (n < description->n_columns && description->columns[n].line == COLUMN_BIRTH)
-        n++;
-    return n;
-}
-
-static void write_insert(struct standing_rows *rows, const struct standing_row *row)
-{
-    struct line *line = &rows->output->line;
-    size_t n = n_birth(row->table);
-    line_begin(line, VERB_INSERT, row->table, row->id);
-    line_time(line, row->created_us);
-    row_output_seen_by(rows->output, SEEN_BY_AGENT);
-    line_fields(line, shared_text_slice(row->values), n - COMMON_BIRTH);
-    line_nulls(line, catalogue_table(row->table)->n_columns - n);
-    int error = row_output_send(rows->output);
-    if (error)
-        row_output_refused(rows->output, false, error);
+        free_row(NULL, take(rows, rows->n - 1));
 }
 
 static void end_row(struct standing_rows *rows, size_t index, uint64_t ended_us,
                     enum end_cause cause)
 {
-    const struct standing_row *row = &rows->rows[index];
-    struct line *line = &rows->output->line;
-    line_begin(line, VERB_END, row->table, row->id);
-    line_time(line, ended_us > row->created_us ? ended_us : row->created_us);
-    line_word(line, end_cause_name(cause));
-    int error = row_output_send(rows->output);
-    if (error)
-        row_output_refused(rows->output, false, error);
-    forget(rows, index);
+    text_row_end(&rows->rows, take(rows, index), ended_us, cause);
 }
 
 static size_t find(const struct standing_rows *rows, enum table_id table, uint64_t id)
 {
     size_t i = 0;
-    while (i < rows->n && (rows->rows[i].table != table || rows->rows[i].id != id))
+    while (i < rows->n && (rows->open[i]->row.table != table || rows->open[i]->row.id != id))
         i++;
     return i;
 }
 
-static void add(struct standing_rows *rows, const struct standing_row *row)
+/* NULL: there is no room. */
+static struct standing_row *add(struct standing_rows *rows, enum table_id table,
+                                const struct buffer *values)
 {
-    if (row->values && rows->n < STANDING_ROWS_MOST)
-        rows->rows[rows->n++] = *row;
-    else
-        shared_text_unref(row->values);
+    struct standing_row *row =
+        rows->n < STANDING_ROWS_MOST && !values->failed ? calloc(1, sizeof(*row)) : NULL;
+    if (!row)
+        return NULL;
+    row->row = (struct text_row){
+        .table = table, .seen_by = SEEN_BY_AGENT, .values = shared_text_new(buffer_slice(values))};
+    if (!row->row.values) {
+        free(row);
+        return NULL;
+    }
+    rows->open[rows->n++] = row;
+    return row;
 }
 
 void standing_rows_restore(struct standing_rows *rows, enum verb verb, enum table_id table,
                            uint64_t id, const struct slice *values, size_t n_values)
 {
-    size_t index = find(rows, table, id), n = n_birth(table);
+    size_t index = find(rows, table, id), end = COMMON_BIRTH + text_row_n_values(table);
     if (verb == VERB_END && index < rows->n)
-        forget(rows, index);
-    if (verb != VERB_INSERT || index < rows->n || n_values <= n || !slice_is_null(values[n]))
+        free_row(NULL, take(rows, index));
+    if (verb != VERB_INSERT || index < rows->n || n_values <= end || !slice_is_null(values[end]))
         return;
     struct buffer text CLEANUP(buffer_deinit) = BUFFER_NULL;
-    for (size_t i = COMMON_BIRTH; i < n; i++) {
-        if (i > COMMON_BIRTH)
-            buffer_append_byte(&text, '\t');
-        evidence_field_append(&text, values[i]);
-    }
-    struct standing_row row = {.table = table,
-                               .id = id,
-                               .restored = true,
-                               .created_us = line_parse_time(values[0]),
-                               .values = shared_text_new(buffer_slice(&text))};
-    add(rows, &row);
+    text_row_append(&text, values + COMMON_BIRTH, end - COMMON_BIRTH);
+    struct standing_row *row = add(rows, table, &text);
+    if (!row)
+        return;
+    row->row.id = id;
+    row->row.created_us = line_parse_time(values[0]);
+    row->row.inserted = row->restored = true;
 }
 
 /* The first @p n fields of the text of a line. */
@@ -108,26 +96,31 @@ static struct slice first_fields(struct slice text, size_t n)
     return slice_of(text.data, at);
 }
 
+static void append_values(struct buffer *text, const char *const *values, size_t n_values)
+{
+    struct buffer field CLEANUP(buffer_deinit) = BUFFER_NULL;
+    for (size_t i = 0; i < n_values; i++) {
+        if (i)
+            buffer_append_byte(text, '\t');
+        buffer_clear(&field);
+        if (values[i])
+            evidence_text_append(&field, slice_text(values[i]));
+        evidence_field_append(text, values[i] ? buffer_slice(&field) : SLICE_NULL);
+    }
+}
+
 void standing_rows_set(struct standing_rows *rows, enum table_id table, uint64_t created_ns,
                        const char *const *values, size_t n_values, size_t n_key,
                        enum end_cause cause)
 {
     struct buffer text CLEANUP(buffer_deinit) = BUFFER_NULL;
-    struct buffer field CLEANUP(buffer_deinit) = BUFFER_NULL;
-    for (size_t i = 0; i < n_values; i++) {
-        if (i)
-            buffer_append_byte(&text, '\t');
-        buffer_clear(&field);
-        if (values[i])
-            evidence_text_append(&field, slice_text(values[i]));
-        evidence_field_append(&text, values[i] ? buffer_slice(&field) : SLICE_NULL);
-    }
+    append_values(&text, values, n_values);
     struct slice now = buffer_slice(&text);
-    uint64_t created_us = timeline_real_us(rows->output->timeline, created_ns);
+    uint64_t created_us = timeline_real_us(rows->rows.output->timeline, created_ns);
     for (size_t i = rows->n; i-- > 0;) {
-        struct standing_row *row = &rows->rows[i];
-        struct slice then = shared_text_slice(row->values);
-        if (row->table != table)
+        struct standing_row *row = rows->open[i];
+        struct slice then = shared_text_slice(row->row.values);
+        if (row->row.table != table)
             continue;
         if (slice_equal(then, now)) {
             row->restored = false;
@@ -136,19 +129,18 @@ void standing_rows_set(struct standing_rows *rows, enum table_id table, uint64_t
         if (slice_equal(first_fields(then, n_key), first_fields(now, n_key)) || n_key == 0)
             end_row(rows, i, created_us, cause);
     }
-    struct standing_row row = {.table = table,
-                               .id = timeline_id(rows->output->timeline),
-                               .created_us = created_us,
-                               .values = shared_text_new(now)};
-    write_insert(rows, &row);
-    add(rows, &row);
+    struct standing_row *row = add(rows, table, &text);
+    if (row)
+        text_row_begin(&rows->rows, &row->row, created_us);
+    else
+        row_output_refused(rows->rows.output, false, -ENOMEM);
 }
 
 static void end_some(struct standing_rows *rows, enum table_id table, uint64_t ended_us,
                      enum end_cause cause, bool restored_only)
 {
     for (size_t i = rows->n; i-- > 0;)
-        if (rows->rows[i].table == table && (!restored_only || rows->rows[i].restored))
+        if (rows->open[i]->row.table == table && (!restored_only || rows->open[i]->restored))
             end_row(rows, i, ended_us, cause);
 }
 
@@ -164,8 +156,19 @@ void standing_rows_end(struct standing_rows *rows, enum table_id table, uint64_t
     end_some(rows, table, ended_us, cause, false);
 }
 
+void standing_rows_tick(struct standing_rows *rows)
+{
+    text_rows_tick(&rows->rows);
+}
+
+void standing_rows_flush(struct standing_rows *rows)
+{
+    text_rows_flush(&rows->rows);
+}
+
 void standing_rows_checkpoint(struct standing_rows *rows)
 {
     for (size_t i = 0; i < rows->n; i++)
-        write_insert(rows, &rows->rows[i]);
+        text_row_checkpoint(&rows->rows, &rows->open[i]->row);
+    text_rows_checkpoint_waiting(&rows->rows);
 }

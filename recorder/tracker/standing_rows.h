@@ -3,21 +3,18 @@
  * Rows of which few are open at a time and which say how things stand: the host, and what is
  * watched in which mode (coverage). A row is kept open over restarts while it says the same.
  */
-#include "recorder/tracker/row_output.h"
-#include "recorder/tracker/shared_text.h"
+#include "recorder/tracker/text_rows.h"
 
 enum { STANDING_ROWS_MOST = 64 };
 
 struct standing_row {
-    enum table_id table;
-    uint64_t id, created_us;
-    struct shared_text *values; /* birth values behind seen_by, as text of a line */
-    bool restored;              /* of an earlier run, not yet confirmed by this one */
+    struct text_row row;
+    bool restored; /* of an earlier run, not yet confirmed by this one */
 };
 
 struct standing_rows {
-    struct row_output *output;
-    struct standing_row rows[STANDING_ROWS_MOST];
+    struct text_rows rows;
+    struct standing_row *open[STANDING_ROWS_MOST];
     size_t n;
 };
 
@@ -38,4 +35,8 @@ void standing_rows_end_restored(struct standing_rows *rows, enum table_id table,
 /** End all rows of @p table. */
 void standing_rows_end(struct standing_rows *rows, enum table_id table, uint64_t ended_us,
                        enum end_cause cause);
+/** What the sink refused is tried again. */
+void standing_rows_tick(struct standing_rows *rows);
+/** Likewise, and for the last time; what it refuses again is counted. */
+void standing_rows_flush(struct standing_rows *rows);
 void standing_rows_checkpoint(struct standing_rows *rows);

@@ -269,6 +269,7 @@ void tracker_gulp(struct tracker *t, const struct gulp *gulp)
     devices_tick(t->devices);
     sessions_tick(t->sessions);
     boots_tick(t->boots);
+    standing_rows_tick(&t->standing);
     kernel_events_tick(t->kernel_events);
     note_beyond(t);
     loss_tick(&t->loss);
@@ -305,6 +306,7 @@ void tracker_finish(struct tracker *t)
     loss_finish(&t->loss);
     standing_rows_end(&t->standing, TABLE_COVERAGE,
                       timeline_real_us(&t->timeline, t->timeline.now_boot_ns), END_CLOSED);
+    standing_rows_flush(&t->standing);
     write_mark(t, true);
     t->next_checkpoint_ns = 0;
     checkpoint(t);

@@ -13,6 +13,8 @@
 
 #include <mysql.h>
 #include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
 
 #define DATABASE_NAME "vestige" /* where no option file names another */
 
@@ -59,6 +61,17 @@ int database_lock_job(MYSQL *connection, const char *job, struct error_text *err
 /** @p text as a string literal with its quotes, for a statement. The caller frees. NULL: no memory.
  */
 char *database_quote(MYSQL *connection, const char *text) MUST_CHECK;
+
+/** The number in a cell of a result; 0: NULL. */
+static inline uint64_t database_u64(const char *cell)
+{
+    return cell ? strtoull(cell, NULL, 10) : 0;
+}
+
+static inline int64_t database_i64(const char *cell)
+{
+    return cell ? strtoll(cell, NULL, 10) : 0;
+}
 
 static inline void cleanup_database_result(MYSQL_RES **result)
 {

@@ -56,11 +56,6 @@ static int ask(struct question *question, MYSQL_RES **resultp)
     return error;
 }
 
-static unsigned long long number(const char *text)
-{
-    return text ? strtoull(text, NULL, 10) : 0;
-}
-
 static const char *plural(unsigned long long n)
 {
     return n == 1 ? "" : "s";
@@ -82,12 +77,12 @@ static int tell_gaps(struct question *question, struct buffer *line, unsigned lo
     unsigned long long inexact = 0;
     *n_gaps = 0;
     for (MYSQL_ROW row; (row = mysql_fetch_row(result));) {
-        *n_gaps += number(row[1]);
-        inexact += number(row[3]);
-        if (number(row[2]))
+        *n_gaps += database_u64(row[1]);
+        inexact += database_u64(row[3]);
+        if (database_u64(row[2]))
             buffer_printf(&units, "%s%s %s%s", units.length ? ", " : "", row[2], row[0],
-                          !strcmp(row[0], "process") ? (number(row[2]) == 1 ? "" : "es")
-                                                     : plural(number(row[2])));
+                          !strcmp(row[0], "process") ? (database_u64(row[2]) == 1 ? "" : "es")
+                                                     : plural(database_u64(row[2])));
     }
     buffer_printf(line, "%llu gap%s", *n_gaps, plural(*n_gaps));
     if (units.length)
@@ -161,7 +156,7 @@ static int tell_holes(struct question *question, struct buffer *line, unsigned l
     size_t n = 0;
     *n_holes = 0;
     for (MYSQL_ROW row; (row = mysql_fetch_row(result)); n++) {
-        *n_holes += number(row[1]);
+        *n_holes += database_u64(row[1]);
         if (n < NAMES_SHOWN)
             buffer_printf(&names, "%s%s", n ? ", " : "", row[0]);
     }
@@ -218,7 +213,7 @@ static int count_coverage(struct question *question, unsigned long long *n)
     append_overlap(question, "created_at", "COALESCE(destroyed_at, UTC_TIMESTAMP(6))");
     int error = ask(question, &result);
     MYSQL_ROW row = error ? NULL : mysql_fetch_row(result);
-    *n = row ? number(row[0]) : 0;
+    *n = row ? database_u64(row[0]) : 0;
     return error;
 }
 
@@ -232,10 +227,10 @@ static int tell_unverified(struct question *question, struct buffer *line)
     if (error)
         return error;
     MYSQL_ROW row = mysql_fetch_row(result);
-    unsigned long long n = row ? number(row[0]) : 0;
+    unsigned long long n = row ? database_u64(row[0]) : 0;
     if (n)
         buffer_printf(line, "; %s line%s in %llu batch%s not verified", row[1],
-                      plural(number(row[1])), n, n == 1 ? "" : "es");
+                      plural(database_u64(row[1])), n, n == 1 ? "" : "es");
     else
         buffer_append_text(line, "; all verified");
     return 0;

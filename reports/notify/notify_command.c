@@ -42,11 +42,6 @@ struct notify {
     struct error_text *error;
 };
 
-static uint64_t number(const char *text)
-{
-    return text ? strtoull(text, NULL, 10) : 0;
-}
-
 /* --- positions --- */
 
 /* Before the first time there is no position: what is there already is not news. */
@@ -121,7 +116,7 @@ static int ask_schedule(struct notify *notify, struct unit *unit)
     uint64_t n = outcome ? 0 : mysql_num_rows(unit->rows);
     if (n) {
         mysql_data_seek(unit->rows, n - 1);
-        unit->last = number(mysql_fetch_row(unit->rows)[COLUMN_ID]);
+        unit->last = database_u64(mysql_fetch_row(unit->rows)[COLUMN_ID]);
     }
     return outcome;
 }
@@ -134,7 +129,7 @@ static void keep_whole_batches(struct unit *unit, uint64_t newest)
     if (mysql_num_rows(unit->rows) < AGENT_MOST)
         return;
     mysql_data_seek(unit->rows, AGENT_MOST - 1);
-    uint64_t cut = number(mysql_fetch_row(unit->rows)[COLUMN_BATCH]);
+    uint64_t cut = database_u64(mysql_fetch_row(unit->rows)[COLUMN_BATCH]);
     unit->last = cut - 1;
 }
 
@@ -163,7 +158,7 @@ static int take_findings(struct round *round, const struct unit *unit)
     mysql_data_seek(unit->rows, 0);
     for (MYSQL_ROW row; (row = mysql_fetch_row(unit->rows));) {
         const unsigned long *l = mysql_fetch_lengths(unit->rows);
-        if (!unit->schedule_id && number(row[COLUMN_BATCH]) > unit->last)
+        if (!unit->schedule_id && database_u64(row[COLUMN_BATCH]) > unit->last)
             return 0;
         if (round->n_findings == round->findings_size) {
             size_t size = round->findings_size ? 2 * round->findings_size : 64;
@@ -209,9 +204,9 @@ static int gather(struct notify *notify, struct round *round)
     MYSQL_ROW row;
     while (round->n_findings < ROUND_MOST && (row = mysql_fetch_row(result))) {
         struct unit *unit = &round->units[round->n_units];
-        *unit = (struct unit){number(row[0]), number(row[1]), number(row[2]), NULL};
+        *unit = (struct unit){database_u64(row[0]), database_u64(row[1]), database_u64(row[2]), NULL};
         outcome =
-            row[4] ? ask_agent(notify, unit, number(row[3]), row[4]) : ask_schedule(notify, unit);
+            row[4] ? ask_agent(notify, unit, database_u64(row[3]), row[4]) : ask_schedule(notify, unit);
         if (outcome)
             return outcome;
         round->n_units++;

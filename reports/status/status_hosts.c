@@ -71,11 +71,6 @@ enum {
     C_OFFSET_LIMIT
 };
 
-static int64_t number(const char *text)
-{
-    return text ? strtoll(text, NULL, 10) : 0;
-}
-
 static double real(const char *text)
 {
     return text ? strtod(text, NULL) : 0;
@@ -140,15 +135,15 @@ static char *copy(const char *text, bool *failed)
 
 static void take_times(struct status_host *host, MYSQL_ROW row)
 {
-    host->batch_silent_s = number(row[C_BATCH_SILENT]);
-    host->seen_s = number(row[C_SEEN]);
+    host->batch_silent_s = database_i64(row[C_BATCH_SILENT]);
+    host->seen_s = database_i64(row[C_SEEN]);
     bool by_batch = host->batch_at && (!host->seen_at || host->batch_silent_s <= host->seen_s);
     host->silent_s = by_batch ? host->batch_silent_s : host->seen_s;
-    host->silent_limit_s = number(row[C_SILENT_LIMIT]);
+    host->silent_limit_s = database_i64(row[C_SILENT_LIMIT]);
     host->batch_lag_s = real(row[C_BATCH_LAG]);
     /* What the agent says of its journal is newer than its last batch, unless that came since. */
     host->lag_s = host->seen_at && host->seen_s <= host->silent_limit_s
-                      ? (double)number(row[C_WAITING_US]) / 1e6
+                      ? (double)database_i64(row[C_WAITING_US]) / 1e6
                       : host->batch_lag_s;
 }
 
@@ -163,17 +158,17 @@ static bool take_host(struct status_host *host, MYSQL_ROW row)
         .seen_at = copy(row[C_SEEN_AT], &failed),
         .end = copy(row[C_GONE], &failed),
         .cloned_at = copy(row[C_CLONED], &failed),
-        .waiting = (uint64_t)number(row[C_WAITING]),
-        .journal_bytes = (uint64_t)number(row[C_JOURNAL]),
-        .journal_limit_bytes = (uint64_t)number(row[C_JOURNAL_LIMIT]),
-        .journal_full = number(row[C_FULL]) != 0,
+        .waiting = (uint64_t)database_i64(row[C_WAITING]),
+        .journal_bytes = (uint64_t)database_i64(row[C_JOURNAL]),
+        .journal_limit_bytes = (uint64_t)database_i64(row[C_JOURNAL_LIMIT]),
+        .journal_full = database_i64(row[C_FULL]) != 0,
         .has_offset = row[C_OFFSET] != NULL,
-        .offset_us = number(row[C_OFFSET]),
-        .offset_limit_ms = number(row[C_OFFSET_LIMIT]),
-        .gaps = (uint64_t)number(row[C_GAPS]),
-        .refused = (uint64_t)number(row[C_REFUSED]),
+        .offset_us = database_i64(row[C_OFFSET]),
+        .offset_limit_ms = database_i64(row[C_OFFSET_LIMIT]),
+        .gaps = (uint64_t)database_i64(row[C_GAPS]),
+        .refused = (uint64_t)database_i64(row[C_REFUSED]),
         .has_unverified = row[C_UNVERIFIED] != NULL,
-        .unverified = (uint64_t)number(row[C_UNVERIFIED]),
+        .unverified = (uint64_t)database_i64(row[C_UNVERIFIED]),
     };
     take_times(host, row);
     host->heard_at = host->batch_at && (!host->seen_at || host->batch_silent_s <= host->seen_s)

@@ -2,6 +2,7 @@
 /* What the parts of verification share. */
 #include "recorder/journal/batch_digest.h"
 #include "reports/verify/line_sums.h"
+#include "reports/verify/numbers.h"
 #include "reports/verify/retained.h"
 #include "reports/verify/row_line.h"
 #include "reports/verify/stored_seal.h"
@@ -9,23 +10,9 @@
 
 #include <pthread.h>
 
-struct number_range {
-    uint64_t first, last;
-};
-
-struct number_ranges {
-    struct number_range *ranges; /* in order */
-    size_t n, size;
-};
-
 struct format_run {
     uint64_t first; /* batches from this one on */
     unsigned format;
-};
-
-struct number_list {
-    uint64_t *numbers;
-    size_t n, size;
 };
 
 /** A host whose seals were read. */
@@ -127,11 +114,6 @@ int verify_read_seals(const struct seal_reading *reading) MUST_CHECK;
 /** What accounts for a seal without a list; NULL: nothing. */
 struct retained_day *verify_thinned(const struct verify *verify, const struct stored_seal *seal);
 
-bool number_ranges_has(const struct number_ranges *ranges, uint64_t number);
-int number_ranges_add(struct number_ranges *ranges, uint64_t first, uint64_t last) MUST_CHECK;
-int number_list_add(struct number_list *list, uint64_t number) MUST_CHECK;
-void number_list_sort(struct number_list *list);
-bool number_list_has(const struct number_list *list, uint64_t number);
 unsigned verify_format(const struct verify_host *host, uint64_t batch);
 
 /* --- rows --- */
@@ -146,7 +128,20 @@ enum claim {
 };
 enum claim verify_claim(const struct verify_host *host, uint64_t batch);
 
-struct unit; /* a part of a table */
+/* Before and behind all days that the server knows. */
+#define FIRST_DAY INT64_C(-1000000)
+#define END_DAY   INT64_C(10000000)
+
+/** A part of a table. */
+struct unit {
+    enum table_id table;
+    char partition[1024]; /* one or more; "": the table has none */
+    uint32_t first_host, last_host;
+    uint64_t first_id, last_id;
+    bool has_days;              /* and only of the days of these ids */
+    int64_t first_day, end_day; /* of one partition: days that belong there */
+    char *places;               /* of several: the statement that counts rows of other days */
+};
 struct units {
     struct unit *units;
     size_t n, size;

@@ -6,6 +6,7 @@
  * Who has an agent's password, but not its key, can add seals of any number. They are named, and
  * take no part in the chain: no hole is seen before them.
  */
+#include "core/array.h"
 #include "reports/verify/digest_list.h"
 #include "reports/verify/verify_private.h"
 
@@ -70,66 +71,7 @@ struct walk {
     struct seal_repeats repeats;
 };
 
-/* --- small things --- */
-
-int number_ranges_add(struct number_ranges *ranges, uint64_t first, uint64_t last)
-{
-    struct number_range *end = ranges->n ? &ranges->ranges[ranges->n - 1] : NULL;
-    if (end && first == end->last + 1) {
-        end->last = last;
-        return 0;
-    }
-    if (ranges->n == ranges->size) {
-        size_t size = ranges->size ? 2 * ranges->size : 16;
-        void *more = reallocarray(ranges->ranges, size, sizeof(*ranges->ranges));
-        if (!more)
-            return -ENOMEM;
-        ranges->ranges = more;
-        ranges->size = size;
-    }
-    ranges->ranges[ranges->n++] = (struct number_range){first, last};
-    return 0;
-}
-
-bool number_ranges_has(const struct number_ranges *ranges, uint64_t number)
-{
-    size_t low = 0, high = ranges->n;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (ranges->ranges[middle].last < number)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < ranges->n && ranges->ranges[low].first <= number;
-}
-
-int number_list_add(struct number_list *list, uint64_t number)
-{
-    if (list->n == list->size) {
-        size_t size = list->size ? 2 * list->size : 64;
-        void *more = reallocarray(list->numbers, size, sizeof(*list->numbers));
-        if (!more)
-            return -ENOMEM;
-        list->numbers = more;
-        list->size = size;
-    }
-    list->numbers[list->n++] = number;
-    return 0;
-}
-
-bool number_list_has(const struct number_list *list, uint64_t number)
-{
-    size_t low = 0, high = list->n;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (list->numbers[middle] < number)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < list->n && list->numbers[low] == number;
-}
+/* --- formats --- */
 
 unsigned verify_format(const struct verify_host *host, uint64_t batch)
 {
@@ -144,14 +86,8 @@ static int add_format(struct verify_host *host, uint64_t batch, unsigned format)
 {
     if (host->n_formats && host->formats[host->n_formats - 1].format == format)
         return 0;
-    if (host->n_formats == host->formats_size) {
-        size_t size = host->formats_size ? 2 * host->formats_size : 4;
-        void *more = reallocarray(host->formats, size, sizeof(*host->formats));
-        if (!more)
-            return -ENOMEM;
-        host->formats = more;
-        host->formats_size = size;
-    }
+    if (ARRAY_GROW(host->formats, host->n_formats, host->formats_size))
+        return -ENOMEM;
     host->formats[host->n_formats] = (struct format_run){host->n_formats ? batch : 0, format};
     host->n_formats++;
     return 0;
@@ -538,24 +474,6 @@ int verify_read_seals(const struct seal_reading *about)
     return outcome;
 }
 
-static int compare_ranges(const void *left, const void *right)
-{
-    const struct number_range *a = left, *b = right;
-    return (a->first > b->first) - (a->first < b->first);
-}
-
-static int compare_numbers(const void *left, const void *right)
-{
-    const uint64_t *a = left, *b = right;
-    return (*a > *b) - (*a < *b);
-}
-
-void number_list_sort(struct number_list *list)
-{
-    if (list->n)
-        qsort(list->numbers, list->n, sizeof(*list->numbers), compare_numbers);
-}
-
 int verify_seals(struct worker *worker, struct verify_host *host)
 {
     struct walk walk = {
@@ -574,9 +492,7 @@ int verify_seals(struct worker *worker, struct verify_host *host)
         check_fork(&walk);
         end_run(&walk);
     }
-    if (host->excluded.n)
-        qsort(host->excluded.ranges, host->excluded.n, sizeof(*host->excluded.ranges),
-              compare_ranges);
+    number_ranges_sort(&host->excluded);
     for (int table = 0; table < TABLE_N; table++)
         number_list_sort(&host->pairs[table]);
     free(walk.unsound.numbers);

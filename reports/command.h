@@ -12,6 +12,11 @@ enum {
     STATUS_ERROR = 2    /* it could not be done; one line on standard error says why */
 };
 
+struct error_text;
+/** How a subcommand ends: what it could not do (@p outcome is an error) is told behind what it has
+ *  written. Returns its exit status, else @p outcome. */
+int command_end(const char *name, int outcome, const struct error_text *error);
+
 int standalone_command(int argc, char **argv);
 int server_command(int argc, char **argv);
 int client_command(int argc, char **argv);

@@ -1,7 +1,6 @@
 /* `vestige query SQL`: rows are written as the server sends them, so that an answer of any size
  * passes through in bounded memory; then one line tells how complete the evidence is. */
 #include "core/cleanup.h"
-#include "core/log.h"
 #include "reports/command.h"
 #include "reports/evidence/answer.h"
 #include "reports/evidence/evidence.h"
@@ -190,11 +189,5 @@ int query_command(int argc, char **argv)
         return STATUS_ROWS;
     if (!outcome)
         outcome = run(&options, &n_rows, &error);
-    output_end_if_unread(outcome);
-    if (outcome) {
-        fflush(stdout);
-        log_error("query", "%s", error.text);
-        return STATUS_ERROR;
-    }
-    return n_rows ? STATUS_ROWS : STATUS_NO_ROWS;
+    return command_end("query", outcome ? outcome : n_rows ? STATUS_ROWS : STATUS_NO_ROWS, &error);
 }

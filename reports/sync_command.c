@@ -1,5 +1,4 @@
 /* `vestige sync`: return once everything that the agent saw before the call can be queried. */
-#include "core/log.h"
 #include "reports/command.h"
 #include "reports/standalone/agent.h"
 
@@ -32,8 +31,5 @@ int sync_command(int argc, char **argv)
         outcome = agent_find(&agent, &options, configuration, &error);
     if (!outcome)
         outcome = agent_sync(&agent, (unsigned)timeout_s * 1000, &error);
-    if (!outcome)
-        return STATUS_ROWS;
-    log_error("sync", "%s", error.text);
-    return STATUS_ERROR;
+    return command_end("sync", outcome ? outcome : STATUS_ROWS, &error);
 }

@@ -7,7 +7,6 @@
 #include "reports/output/output.h"
 
 #include "core/cleanup.h"
-#include "core/log.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -294,8 +293,5 @@ int client_command(int argc, char **argv)
     if (r == OPTIONS_READ)
         r = run(&client, &error);
     authority_free(client.authority);
-    if (r >= 0)
-        return r;
-    log_error("client", "%s", error.text);
-    return STATUS_ERROR;
+    return command_end("client", r, &error);
 }

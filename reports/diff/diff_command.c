@@ -2,7 +2,6 @@
  * states are asked for, in the order of their items, over two connections, and merged as they
  * arrive: however large they are, one row of each is in memory. */
 #include "core/cleanup.h"
-#include "core/log.h"
 #include "reports/diff/diff_sections.h"
 #include "reports/command.h"
 #include "reports/evidence/inquiry.h"
@@ -402,11 +401,5 @@ int diff_command(int argc, char **argv)
         outcome = refuse_window(&options, &error);
     if (!outcome)
         outcome = run(&diff, at, only);
-    output_end_if_unread(outcome);
-    if (outcome) {
-        fflush(stdout);
-        log_error("diff", "%s", error.text);
-        return STATUS_ERROR;
-    }
-    return diff.n_differences ? STATUS_ROWS : STATUS_NO_ROWS;
+    return command_end("diff", outcome ? outcome : diff.n_differences ? STATUS_ROWS : STATUS_NO_ROWS, &error);
 }

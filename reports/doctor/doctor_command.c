@@ -1,6 +1,5 @@
 /* `vestige doctor`: what of this host's set-up loses evidence. It changes nothing. */
 #include "core/cleanup.h"
-#include "core/log.h"
 #include "recorder/agent/control_client.h"
 #include "reports/command.h"
 #include "reports/doctor/doctor.h"
@@ -155,9 +154,5 @@ int doctor_command(int argc, char **argv)
         outcome = run(&doctor, &options, configuration, &error);
     size_t n_wrong = doctor.findings.n_wrong;
     findings_deinit(&doctor.findings);
-    if (outcome) {
-        log_error("doctor", "%s", error.text);
-        return STATUS_ERROR;
-    }
-    return n_wrong ? STATUS_WRONG : STATUS_ROWS;
+    return command_end("doctor", outcome ? outcome : n_wrong ? STATUS_WRONG : STATUS_ROWS, &error);
 }

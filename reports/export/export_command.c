@@ -1,6 +1,5 @@
 /* `vestige export`: a case bundle, or events for other tools on standard output. */
 #include "core/cleanup.h"
-#include "core/log.h"
 #include "reports/command.h"
 #include "reports/evidence/reading.h"
 #include "reports/export/export_case.h"
@@ -99,10 +98,5 @@ int export_command(int argc, char **argv)
         return STATUS_ROWS;
     if (!outcome)
         outcome = run(&options, &own, &n, &error);
-    output_end_if_unread(outcome);
-    if (outcome) {
-        log_error("export", "%s", error.text);
-        return STATUS_ERROR;
-    }
-    return n ? STATUS_ROWS : STATUS_NO_ROWS;
+    return command_end("export", outcome ? outcome : n ? STATUS_ROWS : STATUS_NO_ROWS, &error);
 }

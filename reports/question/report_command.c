@@ -321,11 +321,5 @@ int report_command(int argc, char **argv)
         outcome = check_options(&options, &own, &error);
     if (!outcome)
         outcome = run(&options, &own, &n_rows, &error);
-    output_end_if_unread(outcome);
-    if (outcome) {
-        fflush(stdout);
-        log_error("report", "%s", error.text);
-        return STATUS_ERROR;
-    }
-    return n_rows ? STATUS_ROWS : STATUS_NO_ROWS;
+    return command_end("report", outcome ? outcome : n_rows ? STATUS_ROWS : STATUS_NO_ROWS, &error);
 }

@@ -318,8 +318,5 @@ int server_command(int argc, char **argv)
         return STATUS_ROWS;
     if (r == OPTIONS_READ)
         r = run(&server, &error);
-    if (r >= 0)
-        return r;
-    log_error("server", "%s", error.text);
-    return STATUS_ERROR;
+    return command_end("server", r, &error);
 }

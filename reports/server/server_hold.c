@@ -252,10 +252,5 @@ int server_hold_command(int argc, char **argv)
     if (!outcome)
         outcome = dispatch(&hold);
     database_close(hold.mysql);
-    output_end_if_unread(outcome);
-    if (outcome >= 0)
-        return outcome;
-    fflush(stdout);
-    log_error("server", "%s", error.text);
-    return STATUS_ERROR;
+    return command_end("server", outcome, &error);
 }

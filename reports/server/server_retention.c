@@ -351,10 +351,5 @@ int server_retention_command(int argc, char **argv)
     if (!outcome)
         outcome = run(&retention);
     database_close(retention.mysql);
-    output_end_if_unread(outcome);
-    if (outcome >= 0)
-        return outcome;
-    fflush(stdout);
-    log_error("server", "%s", error.text);
-    return STATUS_ERROR;
+    return command_end("server", outcome, &error);
 }

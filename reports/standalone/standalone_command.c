@@ -532,9 +532,5 @@ int standalone_command(int argc, char **argv)
         return STATUS_ROWS;
     if (!outcome)
         outcome = run(&standalone);
-    if (!outcome)
-        return STATUS_ROWS;
-    fflush(stdout);
-    log_error("standalone", "%s", error.text);
-    return STATUS_ERROR;
+    return command_end("standalone", outcome ? outcome : STATUS_ROWS, &error);
 }

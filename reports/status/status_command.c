@@ -1,7 +1,6 @@
 /* `vestige status`: three parts, each of which may be missing (no agent here, no database
  * reachable) without hiding the others: the agent of this host, the hosts, and the server's own
  * jobs. */
-#include "core/log.h"
 #include "recorder/agent/control_client.h"
 #include "reports/command.h"
 #include "reports/evidence/evidence.h"
@@ -27,11 +26,6 @@ struct status {
     struct status_hosts hosts;
     struct error_text *error;
 };
-
-static long long number(const char *text)
-{
-    return text ? strtoll(text, NULL, 10) : 0;
-}
 
 /* A line a host: asked for, or all of a fleet for people. One host is told at length. */
 static bool is_table(const struct status *status)
@@ -147,13 +141,13 @@ static int read_partitions(struct status *status, MYSQL *mysql)
     if (outcome)
         return outcome;
     for (MYSQL_ROW row; (row = mysql_fetch_row(result));) {
-        bool wrong = !row[1] || number(row[1]) < DAYS_AHEAD_LEAST;
+        bool wrong = !row[1] || database_i64(row[1]) < DAYS_AHEAD_LEAST;
         snprintf(name, sizeof(name), "days ahead in %.64s", row[0]);
         add(status, wrong ? FINDING_WRONG : FINDING_OK, "server", name, TEXT(row[1]),
             wrong ? "partitions are not made: is event_scheduler ON? vestige server retention "
                     "makes them"
                   : NULL);
-        if (number(row[2]))
+        if (database_i64(row[2]))
             add(status, FINDING_WRONG, "server", "rows behind the last partition", row[2],
                 "a clock of a host was far ahead, or partitions were not made");
     }
@@ -185,9 +179,9 @@ static const struct job *job_named(const char *name)
 /* Retention has nothing to do before a rule is set; `rule_s` is how long one is, or NULL. */
 static bool is_overdue(const struct job *job, MYSQL_ROW row, const char *rule_s)
 {
-    long long since = number(row[4] ? row[4] : row[5]);
+    long long since = database_i64(row[4] ? row[4] : row[5]);
     if (job && !strcmp(job->name, "retention"))
-        return rule_s && since > job->limit_s && number(rule_s) > job->limit_s;
+        return rule_s && since > job->limit_s && database_i64(rule_s) > job->limit_s;
     return job && since > job->limit_s;
 }
 
@@ -196,7 +190,7 @@ static void add_job(struct status *status, MYSQL_ROW row, const char *rule_s)
     char name[100];
     const struct job *job = job_named(row[0]);
     bool failed = !strcmp(row[2], "failure");
-    bool stuck = !strcmp(row[2], "running") && number(row[5]) > RUNNING_LIMIT_S;
+    bool stuck = !strcmp(row[2], "running") && database_i64(row[5]) > RUNNING_LIMIT_S;
     bool overdue = is_overdue(job, row, rule_s);
     snprintf(name, sizeof(name), "job %.64s", row[0]);
     add(status, failed || overdue || stuck ? FINDING_WRONG : FINDING_OK, "server", name, row[1],
@@ -211,9 +205,9 @@ static void add_job(struct status *status, MYSQL_ROW row, const char *rule_s)
 
 static void add_retention(struct status *status, MYSQL_ROW rule)
 {
-    if (!rule[0] || number(rule[1]))
+    if (!rule[0] || database_i64(rule[1]))
         return;
-    bool wrong = number(rule[0]) > FIRST_RETENTION_LIMIT_S;
+    bool wrong = database_i64(rule[0]) > FIRST_RETENTION_LIMIT_S;
     add(status, wrong ? FINDING_WRONG : FINDING_OK, "server", "job retention", "not run yet",
         wrong ? job_named("retention")->advice : "it begins at its hour");
 }
@@ -277,7 +271,7 @@ static int read_schedules(struct status *status, MYSQL *mysql)
     if (outcome)
         return outcome;
     for (MYSQL_ROW row; (row = mysql_fetch_row(result));) {
-        bool failed = number(row[3]) != 0, overdue = number(row[5]) != 0;
+        bool failed = database_i64(row[3]) != 0, overdue = database_i64(row[5]) != 0;
         snprintf(name, sizeof(name), "schedule %.20s, %.64s", row[0], row[1]);
         add(status, failed || overdue ? FINDING_WRONG : FINDING_OK, "server", name, row[2],
             failed    ? row[4]
@@ -299,7 +293,7 @@ static int read_notifications(struct status *status, MYSQL *mysql)
     if (outcome)
         return outcome;
     for (MYSQL_ROW row; (row = mysql_fetch_row(result));) {
-        bool failed = number(row[2]) != 0;
+        bool failed = database_i64(row[2]) != 0;
         snprintf(name, sizeof(name), "notification by %.64s", row[0]);
         add(status, failed ? FINDING_WRONG : FINDING_OK, "server", name, row[1],
             failed ? row[3] : NULL);
@@ -412,9 +406,5 @@ int status_command(int argc, char **argv)
     size_t n_wrong = count_wrong(&status);
     findings_deinit(&status.findings);
     status_hosts_deinit(&status.hosts);
-    if (outcome) {
-        log_error("status", "%s", error.text);
-        return STATUS_ERROR;
-    }
-    return n_wrong ? STATUS_WRONG : STATUS_ROWS;
+    return command_end("status", outcome ? outcome : n_wrong ? STATUS_WRONG : STATUS_ROWS, &error);
 }

@@ -1,7 +1,6 @@
 /* `vestige timeline`: what the options say becomes a question about one host and one window; its
  * answer is printed as events, or written as a page. */
 #include "core/cleanup.h"
-#include "core/log.h"
 #include "reports/command.h"
 #include "reports/evidence/evidence.h"
 #include "reports/evidence/reading.h"
@@ -308,11 +307,5 @@ int timeline_command(int argc, char **argv)
         return STATUS_ROWS;
     if (!outcome)
         outcome = run(&request, &n_rows);
-    output_end_if_unread(outcome);
-    if (outcome) {
-        fflush(stdout);
-        log_error("timeline", "%s", error.text);
-        return STATUS_ERROR;
-    }
-    return n_rows ? STATUS_ROWS : STATUS_NO_ROWS;
+    return command_end("timeline", outcome ? outcome : n_rows ? STATUS_ROWS : STATUS_NO_ROWS, &error);
 }

@@ -1,7 +1,6 @@
 /* `vestige tree`: who was alive on a host at a time, or a process with its ancestors and
  * descendants. */
 #include "core/cleanup.h"
-#include "core/log.h"
 #include "reports/command.h"
 #include "reports/options/time_words.h"
 #include "reports/tree/tree.h"
@@ -276,11 +275,5 @@ int tree_command(int argc, char **argv)
         outcome = run(&answer, &error);
     tree_deinit(&answer.tree);
     inquiry_close(&answer.inquiry);
-    output_end_if_unread(outcome);
-    if (outcome) {
-        fflush(stdout);
-        log_error("tree", "%s", error.text);
-        return STATUS_ERROR;
-    }
-    return answer.n ? STATUS_ROWS : STATUS_NO_ROWS;
+    return command_end("tree", outcome ? outcome : answer.n ? STATUS_ROWS : STATUS_NO_ROWS, &error);
 }

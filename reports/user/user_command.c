@@ -1,6 +1,5 @@
 /* `vestige user NAME`: the accountability report of one login user. */
 #include "core/cleanup.h"
-#include "core/log.h"
 #include "reports/command.h"
 #include "reports/user/user_report.h"
 
@@ -193,11 +192,5 @@ int user_command(int argc, char **argv)
         outcome = error_set(&error, -EINVAL, "--html is a format of its own: leave out --format");
     if (!outcome)
         outcome = run(&options, &own, &n_facts, &error);
-    output_end_if_unread(outcome);
-    if (outcome) {
-        fflush(stdout);
-        log_error("user", "%s", error.text);
-        return STATUS_ERROR;
-    }
-    return n_facts ? STATUS_ROWS : STATUS_NO_ROWS;
+    return command_end("user", outcome ? outcome : n_facts ? STATUS_ROWS : STATUS_NO_ROWS, &error);
 }

@@ -310,8 +310,5 @@ int seal_command(int argc, char **argv)
     int status = sealing.seal.n_hosts ? STATUS_ROWS : STATUS_NO_ROWS;
     database_close(sealing.mysql);
     seal_deinit(&sealing.seal);
-    if (!outcome)
-        return status;
-    log_error("seal", "%s", error.text);
-    return STATUS_ERROR;
+    return command_end("seal", outcome ? outcome : status, &error);
 }

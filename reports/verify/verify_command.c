@@ -1,6 +1,5 @@
 /* `vestige verify`: what is different is a row of the answer; then it says what that proves. */
 #include "core/cleanup.h"
-#include "core/log.h"
 #include "reports/command.h"
 #include "reports/database/statement.h"
 #include "reports/evidence/evidence.h"
@@ -448,10 +447,5 @@ int verify_command(int argc, char **argv)
                            command.result.counts.untold_lines == 0;
     verify_result_deinit(&command.result);
     seal_deinit(&command.kept);
-    if (outcome) {
-        fflush(stdout);
-        log_error("verify", "%s", error.text);
-        return STATUS_ERROR;
-    }
-    return clean ? STATUS_ROWS : STATUS_WRONG;
+    return command_end("verify", outcome ? outcome : clean ? STATUS_ROWS : STATUS_WRONG, &error);
 }

@@ -3,10 +3,8 @@
  * Numbers are read from the names, so memory does not depend on how many batches there are but for
  * eight bytes each. */
 #include "core/cleanup.h"
-#include "recorder/journal/batch_reader.h"
-#include "recorder/journal/journal_directory.h"
 #include "reports/command.h"
-#include "reports/options/options.h"
+#include "reports/journal/journal_command_private.h"
 #include "reports/output/safe_text.h"
 
 #include <inttypes.h>
@@ -15,27 +13,6 @@
 #include <time.h>
 
 #define DEFAULT_STATE "/var/lib/vestige"
-#define DEFAULT_KEY   "/etc/vestige/signing.key"
-#define KEYS_MOST     16
-
-struct file {
-    uint64_t batch;
-    uint64_t bytes;
-    enum journal_file kind;
-};
-
-struct files {
-    struct buffer list; /* of struct file */
-};
-
-struct command {
-    struct options options;
-    const char *directory_option, *public_key_option;
-    char *path;
-    struct journal_directory *directory;
-    struct files files;
-    struct error_text error;
-};
 
 static const char *const states[] = {
     [JOURNAL_FILE_SEALED] = "sealed",
@@ -50,8 +27,8 @@ static const char *const states[] = {
 static int take_in(void *user, const char *name, enum journal_file kind, uint64_t batch,
                    uint64_t bytes)
 {
-    struct files *files = user;
-    struct file file = {.batch = batch, .bytes = bytes, .kind = kind};
+    struct journal_entries *files = user;
+    struct journal_entry file = {.batch = batch, .bytes = bytes, .kind = kind};
     (void)name;
     if (kind == JOURNAL_FILE_TEMPORARY || kind == JOURNAL_FILE_OTHER)
         return 0;
@@ -62,7 +39,7 @@ static int take_in(void *user, const char *name, enum journal_file kind, uint64_
 /* The checkpoint first, then by number. */
 static int compare(const void *left, const void *right)
 {
-    const struct file *a = left, *b = right;
+    const struct journal_entry *a = left, *b = right;
     bool first = a->kind == JOURNAL_FILE_CHECKPOINT, second = b->kind == JOURNAL_FILE_CHECKPOINT;
     if (first != second)
         return first ? -1 : 1;
@@ -71,17 +48,17 @@ static int compare(const void *left, const void *right)
     return (int)a->kind - (int)b->kind;
 }
 
-static size_t n_files(const struct files *files)
+size_t journal_entries_count(const struct journal_entries *files)
 {
-    return files->list.length / sizeof(struct file);
+    return files->list.length / sizeof(struct journal_entry);
 }
 
-static const struct file *file_at(const struct files *files, size_t index)
+const struct journal_entry *journal_entry_at(const struct journal_entries *files, size_t index)
 {
-    return (const struct file *)(const void *)files->list.data + index;
+    return (const struct journal_entry *)(const void *)files->list.data + index;
 }
 
-static int read_directory(struct command *command)
+static int read_directory(struct journal_command *command)
 {
     int result =
         journal_directory_open_read_only(&command->directory, command->path, &command->error);
@@ -91,13 +68,14 @@ static int read_directory(struct command *command)
     if (result)
         return error_set(&command->error, result, "journal %s: cannot be read: %s", command->path,
                          strerror(-result));
-    if (n_files(&command->files))
-        qsort(command->files.list.data, n_files(&command->files), sizeof(struct file), compare);
+    if (journal_entries_count(&command->files))
+        qsort(command->files.list.data, journal_entries_count(&command->files),
+              sizeof(struct journal_entry), compare);
     return 0;
 }
 
-static int open_file(const struct command *command, const struct file *file,
-                     struct batch_reader **readerp, struct error_text *error)
+int journal_entry_open(const struct journal_command *command, const struct journal_entry *file,
+                       struct batch_reader **readerp, struct error_text *error)
 {
     char name[JOURNAL_NAME_SIZE], path[4096];
     journal_file_name(name, file->kind, file->batch);
@@ -139,13 +117,14 @@ static void count_lines(struct batch_reader *reader)
         continue;
 }
 
-static int list_row(const struct command *command, const struct file *file, struct output *output)
+static int list_row(const struct journal_command *command, const struct journal_entry *file,
+                    struct output *output)
 {
     char batch[24], first[40], last[40], lines[24], bytes[24];
     struct slice row[N_LIST_COLUMNS] = {SLICE_NULL};
     struct batch_reader *reader;
     struct error_text error = ERROR_TEXT_NULL;
-    int result = open_file(command, file, &reader, &error);
+    int result = journal_entry_open(command, file, &reader, &error);
     if (result == -ENOENT)
         return 0;
     row[1] = slice_text(states[file->kind]);
@@ -175,12 +154,12 @@ static int list_row(const struct command *command, const struct file *file, stru
     return result;
 }
 
-static int list(struct command *command)
+static int list(struct journal_command *command)
 {
     struct output *output;
     int result = output_new(&output, command->options.format, stdout, list_columns, N_LIST_COLUMNS);
-    for (size_t i = 0; !result && i < n_files(&command->files); i++)
-        result = list_row(command, file_at(&command->files, i), output);
+    for (size_t i = 0; !result && i < journal_entries_count(&command->files); i++)
+        result = list_row(command, journal_entry_at(&command->files, i), output);
     if (!result)
         result = output_finish(output);
     output_free(output);
@@ -188,15 +167,15 @@ static int list(struct command *command)
         error_set(&command->error, result, "cannot write the list: %s", strerror(-result));
         return result;
     }
-    return n_files(&command->files) ? STATUS_ROWS : STATUS_NO_ROWS;
+    return journal_entries_count(&command->files) ? STATUS_ROWS : STATUS_NO_ROWS;
 }
 
 /* ---- show ---- */
 
-static const struct file *find_file(const struct command *command, uint64_t batch)
+static const struct journal_entry *find_file(const struct journal_command *command, uint64_t batch)
 {
-    for (size_t i = 0; i < n_files(&command->files); i++) {
-        const struct file *file = file_at(&command->files, i);
+    for (size_t i = 0; i < journal_entries_count(&command->files); i++) {
+        const struct journal_entry *file = journal_entry_at(&command->files, i);
         if (file->batch == batch && file->kind != JOURNAL_FILE_CHECKPOINT)
             return file;
     }
@@ -204,11 +183,11 @@ static const struct file *find_file(const struct command *command, uint64_t batc
 }
 
 /* A number, "open", "checkpoint", or the path of a file. */
-static int open_argument(struct command *command, struct batch_reader **readerp)
+static int open_argument(struct journal_command *command, struct batch_reader **readerp)
 {
     const char *word = command->options.arguments[1];
-    const struct file *file = NULL;
-    struct file named = {.kind = JOURNAL_FILE_CHECKPOINT};
+    const struct journal_entry *file = NULL;
+    struct journal_entry named = {.kind = JOURNAL_FILE_CHECKPOINT};
     uint64_t batch;
     if (strchr(word, '/'))
         return batch_reader_open(readerp, word, &command->error);
@@ -219,17 +198,17 @@ static int open_argument(struct command *command, struct batch_reader **readerp)
         file = &named;
     else if (batch_parse_u64(slice_text(word), &batch))
         file = find_file(command, batch);
-    for (size_t i = 0; strcmp(word, "open") == 0 && i < n_files(&command->files); i++)
-        if (file_at(&command->files, i)->kind == JOURNAL_FILE_OPEN)
-            file = file_at(&command->files, i);
+    for (size_t i = 0; strcmp(word, "open") == 0 && i < journal_entries_count(&command->files); i++)
+        if (journal_entry_at(&command->files, i)->kind == JOURNAL_FILE_OPEN)
+            file = journal_entry_at(&command->files, i);
     if (!file)
         return error_set(&command->error, -ENOENT,
                          "journal %s has no batch %s; see `vestige journal list`", command->path,
                          word);
-    return open_file(command, file, readerp, &command->error);
+    return journal_entry_open(command, file, readerp, &command->error);
 }
 
-static void print_safe(struct buffer *scratch, struct slice text)
+void journal_print_safe(struct buffer *scratch, struct slice text)
 {
     buffer_clear(scratch);
     safe_text_append(scratch, text);
@@ -252,7 +231,7 @@ static void print_header(struct buffer *scratch, const struct batch_header *head
             printf("%-10.*s ", (int)(tab - line.data), (const char *)line.data);
             line = slice_of(tab + 1, (size_t)(end - tab) - 1);
         }
-        print_safe(scratch, line);
+        journal_print_safe(scratch, line);
     }
     buffer_deinit(&text);
 }
@@ -268,11 +247,11 @@ static void print_line(struct buffer *scratch, const struct batch_line *line)
         if (slice_is_null(line->values[i]))
             continue;
         printf("    %-18s ", table->columns[first + i].name);
-        print_safe(scratch, line->values[i]);
+        journal_print_safe(scratch, line->values[i]);
     }
 }
 
-static int show(struct command *command)
+static int show(struct journal_command *command)
 {
     struct batch_reader *reader = NULL;
     struct batch_line line;
@@ -292,189 +271,9 @@ static int show(struct command *command)
     return STATUS_ROWS;
 }
 
-/* ---- check ---- */
-
-/* With whose keys signatures are checked. */
-struct signers {
-    uint8_t keys[KEYS_MOST][PUBLIC_KEY_SIZE];
-    size_t n; /* 0: they are not checked, and `error` says why */
-    char path[4096];
-    bool demanded; /* the user named the keys: a batch without a signature is a finding */
-    struct error_text error;
-    uint64_t n_good, n_none;
-};
-
-/* This host's own key, unless the journal may be that of another. */
-static void take_own_key(const struct command *command, struct signers *signers)
-{
-    struct signing_key *key;
-    const char *state = command->options.state_directory;
-    if (command->directory_option) {
-        error_set(&signers->error, 0, "name the host's public key with --public-key");
-        return;
-    }
-    if (state)
-        snprintf(signers->path, sizeof(signers->path), "%s/signing.key", state);
-    else
-        snprintf(signers->path, sizeof(signers->path), DEFAULT_KEY);
-    if (signing_key_load(&key, signers->path, &signers->error) != 0)
-        return;
-    signing_key_public(key, signers->keys[0]);
-    signers->n = 1;
-    signing_key_free(key);
-}
-
-static int take_keys(struct command *command, struct signers *signers)
-{
-    if (!command->public_key_option) {
-        take_own_key(command, signers);
-        return 0;
-    }
-    signers->demanded = true;
-    snprintf(signers->path, sizeof(signers->path), "%s", command->public_key_option);
-    return public_keys_read(signers->keys, KEYS_MOST, &signers->n, signers->path, &command->error);
-}
-
-struct check {
-    struct signers signers;
-    uint64_t last; /* of the chain so far; 0: none */
-    uint8_t hash[BATCH_HASH_SIZE];
-    bool unknown; /* the batch before could not be read */
-    uint64_t n_batches, n_lines, n_findings;
-};
-
-static void finding(struct check *check, const char *text)
-{
-    struct buffer safe = BUFFER_NULL;
-    print_safe(&safe, slice_text(text));
-    buffer_deinit(&safe);
-    check->n_findings++;
-}
-
-static void check_chain(struct check *check, const struct batch_header *header)
-{
-    struct error_text text = ERROR_TEXT_NULL;
-    uint64_t missing = header->batch - check->last - 1;
-    if (check->last && missing)
-        error_set(&text, 0, "batch %" PRIu64 ": %" PRIu64 " batches before it are missing",
-                  header->batch, missing);
-    else if (check->last && !check->unknown &&
-             memcmp(check->hash, header->previous_hash, BATCH_HASH_SIZE) != 0)
-        error_set(&text, 0,
-                  "batch %" PRIu64 ": does not follow batch %" PRIu64 ": its previous "
-                  "hash is another one",
-                  header->batch, check->last);
-    if (text.text[0])
-        finding(check, text.text);
-}
-
-static void check_signature(struct check *check, const struct batch_header *header)
-{
-    struct signers *signers = &check->signers;
-    struct error_text text = ERROR_TEXT_NULL;
-    if (signers->n == 0)
-        return;
-    if (!batch_header_signed(header)) {
-        signers->n_none++;
-        error_set(&text, 0, "batch %" PRIu64 ": is not signed", header->batch);
-        if (signers->demanded)
-            finding(check, text.text);
-        return;
-    }
-    for (size_t i = 0; i < signers->n; i++) {
-        if (signature_check(signers->keys[i], header->hash, header->signature) == 0) {
-            signers->n_good++;
-            return;
-        }
-    }
-    error_set(&text, 0,
-              "batch %" PRIu64 ": its signature is not of a key in %s: somebody else made or "
-              "changed it, or the host had another key then",
-              header->batch, signers->path);
-    finding(check, text.text);
-}
-
-static void tell_signatures(const struct signers *signers)
-{
-    struct buffer text = BUFFER_NULL, safe = BUFFER_NULL;
-    if (signers->n == 0)
-        buffer_printf(&text, "signatures were not checked: %s", signers->error.text);
-    else
-        buffer_printf(
-            &text, "signatures: %" PRIu64 " are of a key in %s, %" PRIu64 " batches are not signed",
-            signers->n_good, signers->path, signers->n_none);
-    print_safe(&safe, buffer_slice(&text));
-    buffer_deinit(&text);
-    buffer_deinit(&safe);
-}
-
-static void check_file(const struct command *command, const struct file *file, struct check *check)
-{
-    struct batch_reader *reader;
-    struct error_text error = ERROR_TEXT_NULL;
-    int result = open_file(command, file, &reader, &error);
-    if (result == -ENOENT)
-        return; /* shipped and removed meanwhile */
-    bool chained = file->kind == JOURNAL_FILE_SEALED || file->kind == JOURNAL_FILE_SHIPPED;
-    if (result) {
-        finding(check, error.text);
-        check->last = chained ? file->batch : check->last;
-        check->unknown |= chained;
-        return;
-    }
-    const struct batch_header *header = batch_reader_header(reader);
-    if (batch_reader_check(reader, NULL, &error) != 0)
-        finding(check, error.text);
-    if (chained && (header->kind != BATCH_SEALED || header->batch != file->batch)) {
-        error_set(&error, 0, "batch %" PRIu64 ": the file holds another one (%" PRIu64 ")",
-                  file->batch, header->batch);
-        finding(check, error.text);
-    } else if (file->kind != JOURNAL_FILE_CHECKPOINT) {
-        check_chain(check, header);
-    }
-    if (chained) {
-        check->last = file->batch;
-        check->unknown = false;
-        check_signature(check, header);
-        memcpy(check->hash, header->hash, BATCH_HASH_SIZE);
-    }
-    check->n_batches++;
-    check->n_lines += header->n_lines;
-    batch_reader_free(reader);
-}
-
-static void check_damaged(const struct command *command, const struct file *file,
-                          struct check *check)
-{
-    struct error_text text = ERROR_TEXT_NULL;
-    error_set(&text, 0,
-              "%s/%012" PRIu64 ".damaged: what a crash left unreadable; look at it and remove it",
-              command->path, file->batch);
-    finding(check, text.text);
-}
-
-static int check(struct command *command)
-{
-    struct check result = {0};
-    int outcome = take_keys(command, &result.signers);
-    if (outcome)
-        return outcome;
-    for (size_t i = 0; i < n_files(&command->files); i++) {
-        const struct file *file = file_at(&command->files, i);
-        if (file->kind == JOURNAL_FILE_DAMAGED)
-            check_damaged(command, file, &result);
-        else
-            check_file(command, file, &result);
-    }
-    printf("%" PRIu64 " files, %" PRIu64 " lines: %" PRIu64 " findings\n", result.n_batches,
-           result.n_lines, result.n_findings);
-    tell_signatures(&result.signers);
-    return result.n_findings ? STATUS_WRONG : 0;
-}
-
 /* ---- the command ---- */
 
-static int set_path(struct command *command)
+static int set_path(struct journal_command *command)
 {
     const char *state = command->options.state_directory;
     int length;
@@ -488,7 +287,7 @@ static int set_path(struct command *command)
     return error_set(&command->error, -ENOMEM, "out of memory");
 }
 
-static int run(struct command *command)
+static int run(struct journal_command *command)
 {
     const char *word = command->options.arguments[0];
     bool is_show = strcmp(word, "show") == 0;
@@ -505,12 +304,12 @@ static int run(struct command *command)
         result = read_directory(command);
     if (result)
         return result;
-    return strcmp(word, "list") == 0 ? list(command) : check(command);
+    return strcmp(word, "list") == 0 ? list(command) : journal_check(command);
 }
 
 int journal_command(int argc, char **argv)
 {
-    struct command command = {0};
+    struct journal_command command = {0};
     const struct option_own own[] = {
         {"directory",  OPTION_TEXT, &command.directory_option,  "DIR",
          "the journal itself (default: agent/journal in the state directory)",            0, 0},

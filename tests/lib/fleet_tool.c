@@ -3,9 +3,9 @@
  *
  *   fleet_tool --agents FILE [--rows-per-second R] [--for SECONDS] [--seed N] [--grace SECONDS]
  *   fleet_tool --agents FILE --in-turn ROWS       one after the other: connect, ship ROWS rows, go
- *   fleet_tool --agents FILE --drain ROWS         ROWS of `process` in all are in the journals;
- * ship fleet_tool --agents FILE --drain ROWS --bare TABLE   the same by bare array binds, into
- * TABLE
+ *   fleet_tool --agents FILE --drain ROWS         ship ROWS of `process`, in the journals already
+ *   fleet_tool --agents FILE --drain ROWS --bare TABLE
+ *                                                 the same by bare array binds, into TABLE
  *
  * FILE has a line for each agent: host id, option file, directory of its journal, with tabs
  * between. Prints lines of words: "tick" ten times a second (milliseconds, age in ms of the oldest
@@ -15,10 +15,11 @@
 #include "fleet_agent.h"
 #include "ship_bare.h"
 #include "ship_rows_made.h"
+#include "tool_options.h"
 
+#include "core/array.h"
 #include "core/log.h"
 
-#include <getopt.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -45,6 +46,18 @@ struct tool {
     struct fleet_agent **agents;
     size_t n;
     uint64_t start_us, most_late_us;
+};
+
+static const struct tool_option known_options[] = {
+    {"agents",          TOOL_TEXT,   offsetof(struct tool, agents_file)    },
+    {"rows-per-second", TOOL_REAL,   offsetof(struct tool, rows_per_second)},
+    {"for",             TOOL_NUMBER, offsetof(struct tool, seconds)        },
+    {"seed",            TOOL_NUMBER, offsetof(struct tool, seed)           },
+    {"grace",           TOOL_NUMBER, offsetof(struct tool, grace)          },
+    {"in-turn",         TOOL_NUMBER, offsetof(struct tool, in_turn)        },
+    {"drain",           TOOL_NUMBER, offsetof(struct tool, drain)          },
+    {"bare",            TOOL_TEXT,   offsetof(struct tool, bare)           },
+    {"retry-most",      TOOL_NUMBER, offsetof(struct tool, retry_most)     },
 };
 
 static void give_up(const char *what)
@@ -399,60 +412,10 @@ static int run_drain(struct tool *tool)
     return complete ? 0 : 1;
 }
 
-static void parse(struct tool *tool, int argc, char **argv)
-{
-    static const struct option options[] = {
-        {"agents",          required_argument, NULL, 'a'},
-        {"rows-per-second", required_argument, NULL, 'r'},
-        {"for",             required_argument, NULL, 'f'},
-        {"seed",            required_argument, NULL, 's'},
-        {"grace",           required_argument, NULL, 'g'},
-        {"in-turn",         required_argument, NULL, 't'},
-        {"drain",           required_argument, NULL, 'd'},
-        {"bare",            required_argument, NULL, 'b'},
-        {"retry-most",      required_argument, NULL, 'm'},
-        {NULL,              0,                 NULL, 0  }
-    };
-    for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-        uint64_t number = optarg ? strtoull(optarg, NULL, 10) : 0;
-        switch (option) {
-        case 'a':
-            tool->agents_file = optarg;
-            break;
-        case 'r':
-            tool->rows_per_second = strtod(optarg, NULL);
-            break;
-        case 'f':
-            tool->seconds = number;
-            break;
-        case 's':
-            tool->seed = number;
-            break;
-        case 'g':
-            tool->grace = number;
-            break;
-        case 't':
-            tool->in_turn = number;
-            break;
-        case 'd':
-            tool->drain = number;
-            break;
-        case 'b':
-            tool->bare = optarg;
-            break;
-        case 'm':
-            tool->retry_most = number;
-            break;
-        default:
-            exit(2);
-        }
-    }
-}
-
 int main(int argc, char **argv)
 {
     struct tool tool = {.rows_per_second = 100, .seconds = 10, .seed = 1, .grace = 60};
-    parse(&tool, argc, argv);
+    tool_options_parse(known_options, N_ELEMENTS(known_options), &tool, argc, argv);
     log_set_program("fleet_tool");
     if (!tool.agents_file || tool.rows_per_second <= 0) {
         fprintf(stderr, "usage: fleet_tool --agents FILE [...]\n");

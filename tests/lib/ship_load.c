@@ -14,13 +14,14 @@
  * ends the program.
  */
 #include "ship_rows_made.h"
+#include "tool_options.h"
 
+#include "core/array.h"
 #include "core/counter.h"
 #include "core/log.h"
 #include "recorder/shipper/shipper.h"
 
 #include <fcntl.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
@@ -32,37 +33,29 @@
 #define STEP_US 50
 #define TICK_MS 10
 #define MARK_MS 100
-#define GAP_HALF                                                                                   \
-    25 /* ids of gaps stand between those of rows; they are of another table anyway                \
-        */
+/* Ids of gaps stand between those of rows; they are of another table anyway. */
+#define GAP_HALF 25
 
 struct settings {
     const char *journal, *defaults, *counter;
     uint64_t host_id, rate, limit, buffer, schema, retry_first, retry_most, clock, seal, checkpoint;
 };
 
-enum field_kind { FIELD_TEXT, FIELD_NUMBER };
-
-static const struct field {
-    const char *name;
-    enum field_kind kind;
-    size_t offset;
-} fields[] = {
-    {"journal",     FIELD_TEXT,   offsetof(struct settings, journal)    },
-    {"defaults",    FIELD_TEXT,   offsetof(struct settings, defaults)   },
-    {"counter",     FIELD_TEXT,   offsetof(struct settings, counter)    },
-    {"host",        FIELD_NUMBER, offsetof(struct settings, host_id)    },
-    {"rate",        FIELD_NUMBER, offsetof(struct settings, rate)       },
-    {"limit",       FIELD_NUMBER, offsetof(struct settings, limit)      },
-    {"buffer",      FIELD_NUMBER, offsetof(struct settings, buffer)     },
-    {"schema",      FIELD_NUMBER, offsetof(struct settings, schema)     },
-    {"retry-first", FIELD_NUMBER, offsetof(struct settings, retry_first)},
-    {"retry-most",  FIELD_NUMBER, offsetof(struct settings, retry_most) },
-    {"clock",       FIELD_NUMBER, offsetof(struct settings, clock)      },
-    {"seal",        FIELD_NUMBER, offsetof(struct settings, seal)       },
-    {"checkpoint",  FIELD_NUMBER, offsetof(struct settings, checkpoint) },
+static const struct tool_option known_options[] = {
+    {"journal",     TOOL_TEXT,   offsetof(struct settings, journal)    },
+    {"defaults",    TOOL_TEXT,   offsetof(struct settings, defaults)   },
+    {"counter",     TOOL_TEXT,   offsetof(struct settings, counter)    },
+    {"host",        TOOL_NUMBER, offsetof(struct settings, host_id)    },
+    {"rate",        TOOL_NUMBER, offsetof(struct settings, rate)       },
+    {"limit",       TOOL_NUMBER, offsetof(struct settings, limit)      },
+    {"buffer",      TOOL_NUMBER, offsetof(struct settings, buffer)     },
+    {"schema",      TOOL_NUMBER, offsetof(struct settings, schema)     },
+    {"retry-first", TOOL_NUMBER, offsetof(struct settings, retry_first)},
+    {"retry-most",  TOOL_NUMBER, offsetof(struct settings, retry_most) },
+    {"clock",       TOOL_NUMBER, offsetof(struct settings, clock)      },
+    {"seal",        TOOL_NUMBER, offsetof(struct settings, seal)       },
+    {"checkpoint",  TOOL_NUMBER, offsetof(struct settings, checkpoint) },
 };
-#define FIELD_N (sizeof(fields) / sizeof(fields[0]))
 
 /* What outlives the program. */
 struct counted {
@@ -81,26 +74,6 @@ struct load {
     uint64_t debt_us; /* time for which rows are still to be made */
     uint64_t made_us, marked_ms, checkpoint_ms;
 };
-
-static void parse(struct settings *settings, int argc, char **argv)
-{
-    struct option options[FIELD_N + 1] = {0};
-    for (size_t i = 0; i < FIELD_N; i++)
-        options[i] = (struct option){fields[i].name, required_argument, NULL, 1};
-    for (int option, index; (option = getopt_long(argc, argv, "", options, &index)) != -1;) {
-        if (option != 1)
-            exit(2);
-        void *field = (char *)settings + fields[index].offset;
-        if (fields[index].kind == FIELD_TEXT)
-            *(const char **)field = optarg;
-        else
-            *(uint64_t *)field = strtoull(optarg, NULL, 10);
-    }
-    if (!settings->journal || !settings->defaults || !settings->counter) {
-        fprintf(stderr, "usage: ship_load --journal DIR --defaults FILE --counter FILE [...]\n");
-        exit(2);
-    }
-}
 
 static uint64_t now_us(void)
 {
@@ -340,8 +313,13 @@ static struct counted *map_counter(const char *path)
 int main(int argc, char **argv)
 {
     static struct load load = {.settings = {.host_id = 7}, .line = LINE_NULL};
-    parse(&load.settings, argc, argv);
+    const struct settings *settings = &load.settings;
+    tool_options_parse(known_options, N_ELEMENTS(known_options), &load.settings, argc, argv);
     log_set_program("ship_load");
+    if (!settings->journal || !settings->defaults || !settings->counter) {
+        fprintf(stderr, "usage: ship_load --journal DIR --defaults FILE --counter FILE [...]\n");
+        return 2;
+    }
     load.counted = map_counter(load.settings.counter);
     open_journal(&load);
     start_shipper(&load);

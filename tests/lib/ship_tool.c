@@ -8,13 +8,14 @@
  * and prints "name value" lines: all counters, and the shipper's status. Exit status 0: the journal
  * was emptied in time; 1: not; 2: an error. With --hold it then takes commands from standard input.
  */
+#include "ship_bare.h"
 #include "ship_rows_made.h"
+#include "tool_options.h"
 
+#include "core/array.h"
 #include "core/log.h"
 #include "recorder/shipper/shipper.h"
-#include "ship_bare.h"
 
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,57 +25,32 @@ struct settings {
     const char *journal, *defaults, *key, *lines;
     struct made_rows rows;
     uint64_t host_id, fill, timeout_ms, retry_first_ms, retry_most_ms, schema_version;
-    uint64_t only_fill, hold, bare; /* flags */
+    bool only_fill, hold, bare;
 };
 
-enum field_kind { FIELD_TEXT, FIELD_NUMBER, FIELD_FLAG };
-
-static const struct field {
-    const char *name;
-    enum field_kind kind;
-    size_t offset;
-} fields[] = {
-    {"journal",     FIELD_TEXT,   offsetof(struct settings, journal)        },
-    {"defaults",    FIELD_TEXT,   offsetof(struct settings, defaults)       },
-    {"key",         FIELD_TEXT,   offsetof(struct settings, key)            },
-    {"lines",       FIELD_TEXT,   offsetof(struct settings, lines)          },
-    {"host",        FIELD_NUMBER, offsetof(struct settings, host_id)        },
-    {"fill",        FIELD_NUMBER, offsetof(struct settings, fill)           },
-    {"bad",         FIELD_NUMBER, offsetof(struct settings, rows.n_bad)     },
-    {"not-utf8",    FIELD_NUMBER, offsetof(struct settings, rows.n_not_utf8)},
-    {"twice",       FIELD_NUMBER, offsetof(struct settings, rows.n_twice)   },
-    {"open",        FIELD_NUMBER, offsetof(struct settings, rows.n_open)    },
-    {"settle",      FIELD_NUMBER, offsetof(struct settings, rows.n_settle)  },
-    {"missing",     FIELD_NUMBER, offsetof(struct settings, rows.n_missing) },
-    {"huge",        FIELD_NUMBER, offsetof(struct settings, rows.huge)      },
-    {"first-id",    FIELD_NUMBER, offsetof(struct settings, rows.first_id)  },
-    {"timeout",     FIELD_NUMBER, offsetof(struct settings, timeout_ms)     },
-    {"retry-first", FIELD_NUMBER, offsetof(struct settings, retry_first_ms) },
-    {"retry-most",  FIELD_NUMBER, offsetof(struct settings, retry_most_ms)  },
-    {"schema",      FIELD_NUMBER, offsetof(struct settings, schema_version) },
-    {"only-fill",   FIELD_FLAG,   offsetof(struct settings, only_fill)      },
-    {"bare",        FIELD_FLAG,   offsetof(struct settings, bare)           },
-    {"hold",        FIELD_FLAG,   offsetof(struct settings, hold)           },
+static const struct tool_option known_options[] = {
+    {"journal",     TOOL_TEXT,   offsetof(struct settings, journal)        },
+    {"defaults",    TOOL_TEXT,   offsetof(struct settings, defaults)       },
+    {"key",         TOOL_TEXT,   offsetof(struct settings, key)            },
+    {"lines",       TOOL_TEXT,   offsetof(struct settings, lines)          },
+    {"host",        TOOL_NUMBER, offsetof(struct settings, host_id)        },
+    {"fill",        TOOL_NUMBER, offsetof(struct settings, fill)           },
+    {"bad",         TOOL_NUMBER, offsetof(struct settings, rows.n_bad)     },
+    {"not-utf8",    TOOL_NUMBER, offsetof(struct settings, rows.n_not_utf8)},
+    {"twice",       TOOL_NUMBER, offsetof(struct settings, rows.n_twice)   },
+    {"open",        TOOL_NUMBER, offsetof(struct settings, rows.n_open)    },
+    {"settle",      TOOL_NUMBER, offsetof(struct settings, rows.n_settle)  },
+    {"missing",     TOOL_NUMBER, offsetof(struct settings, rows.n_missing) },
+    {"huge",        TOOL_NUMBER, offsetof(struct settings, rows.huge)      },
+    {"first-id",    TOOL_NUMBER, offsetof(struct settings, rows.first_id)  },
+    {"timeout",     TOOL_NUMBER, offsetof(struct settings, timeout_ms)     },
+    {"retry-first", TOOL_NUMBER, offsetof(struct settings, retry_first_ms) },
+    {"retry-most",  TOOL_NUMBER, offsetof(struct settings, retry_most_ms)  },
+    {"schema",      TOOL_NUMBER, offsetof(struct settings, schema_version) },
+    {"only-fill",   TOOL_FLAG,   offsetof(struct settings, only_fill)      },
+    {"bare",        TOOL_FLAG,   offsetof(struct settings, bare)           },
+    {"hold",        TOOL_FLAG,   offsetof(struct settings, hold)           },
 };
-#define FIELD_N (sizeof(fields) / sizeof(fields[0]))
-
-static void parse(struct settings *settings, int argc, char **argv)
-{
-    struct option options[FIELD_N + 1] = {0};
-    for (size_t i = 0; i < FIELD_N; i++)
-        options[i] = (struct option){fields[i].name,
-                                     fields[i].kind == FIELD_FLAG ? no_argument : required_argument,
-                                     NULL, 1};
-    for (int option, index; (option = getopt_long(argc, argv, "", options, &index)) != -1;) {
-        if (option != 1)
-            exit(2);
-        void *field = (char *)settings + fields[index].offset;
-        if (fields[index].kind == FIELD_TEXT)
-            *(const char **)field = optarg;
-        else
-            *(uint64_t *)field = optarg ? strtoull(optarg, NULL, 10) : 1;
-    }
-}
 
 struct tool {
     struct settings settings;
@@ -283,7 +259,7 @@ int main(int argc, char **argv)
         .settings = {.host_id = 7, .timeout_ms = 60000, .rows = {.first_id = MADE_FIRST_ID}}
     };
     struct error_text error = ERROR_TEXT_NULL;
-    parse(&tool.settings, argc, argv);
+    tool_options_parse(known_options, N_ELEMENTS(known_options), &tool.settings, argc, argv);
     log_set_program("ship_tool");
     if (!tool.settings.journal || (!tool.settings.defaults && !tool.settings.only_fill)) {
         fprintf(stderr, "usage: ship_tool --journal DIR --defaults FILE [...]\n");

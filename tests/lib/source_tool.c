@@ -41,6 +41,8 @@
  *
  * The end of a scan of sockets is shown with the CPU time of all this program until then.
  */
+#include "tool_options.h"
+
 #include "collectors/bpf/bpf_source.h"
 #include "collectors/connector/connector_source.h"
 #include "collectors/fanotify/fanotify_source.h"
@@ -49,6 +51,7 @@
 #include "collectors/rtnetlink/rtnetlink_source.h"
 #include "collectors/sock_diag/sock_diag_source.h"
 #include "collectors/taskstats/taskstats_source.h"
+#include "core/array.h"
 #include "core/cleanup.h"
 #include "core/evidence_text.h"
 #include "core/inet_address.h"
@@ -56,7 +59,6 @@
 #include "recorder/reader/recording.h"
 
 #include <arpa/inet.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
@@ -87,7 +89,7 @@ struct tool {
     struct buffer text;
     unsigned interval_ms, stall_ms, settle_ms;
     struct resolver_paths paths;
-    const char *servers;
+    const char *servers, *record_directory, *replay_path;
     const char *include;
     unsigned name_timeout_ms;
     struct source *resolver, *inotify;
@@ -97,7 +99,7 @@ struct tool {
     unsigned n_looks, n_looks_wanted;
     struct buffer input;
     bool ask;
-    size_t receive_buffer;
+    uint64_t receive_buffer;
     unsigned n_ends_wanted, n_scans_wanted, sockets_interval_s;
     bool no_facts, marked, note_wanted, bpf;
     unsigned n_ends, n_scans, n_notes;
@@ -765,132 +767,53 @@ static void deinit(struct tool *tool)
     buffer_deinit(&tool->input);
 }
 
+static const struct tool_option known_options[] = {
+    {"interval",         TOOL_UNSIGNED, offsetof(struct tool, interval_ms)       },
+    {"receive-buffer",   TOOL_NUMBER,   offsetof(struct tool, receive_buffer)    },
+    {"record",           TOOL_TEXT,     offsetof(struct tool, record_directory)  },
+    {"replay",           TOOL_TEXT,     offsetof(struct tool, replay_path)       },
+    {"stall",            TOOL_UNSIGNED, offsetof(struct tool, stall_ms)          },
+    {"settle",           TOOL_UNSIGNED, offsetof(struct tool, settle_ms)         },
+    {"no-facts",         TOOL_FLAG,     offsetof(struct tool, no_facts)          },
+    {"note",             TOOL_FLAG,     offsetof(struct tool, note_wanted)       },
+    {"ends",             TOOL_UNSIGNED, offsetof(struct tool, n_ends_wanted)     },
+    {"scans",            TOOL_UNSIGNED, offsetof(struct tool, n_scans_wanted)    },
+    {"sockets-interval", TOOL_UNSIGNED, offsetof(struct tool, sockets_interval_s)},
+    {"bpf",              TOOL_FLAG,     offsetof(struct tool, bpf)               },
+    {"ask",              TOOL_FLAG,     offsetof(struct tool, ask)               },
+    {"hosts",            TOOL_TEXT,     offsetof(struct tool, paths.hosts)       },
+    {"resolv-conf",      TOOL_TEXT,     offsetof(struct tool, paths.resolv_conf) },
+    {"servers",          TOOL_TEXT,     offsetof(struct tool, servers)           },
+    {"name-timeout",     TOOL_UNSIGNED, offsetof(struct tool, name_timeout_ms)   },
+    {"trees",            TOOL_TEXT,     offsetof(struct tool, trees)             },
+    {"watches",          TOOL_UNSIGNED, offsetof(struct tool, watches)           },
+    {"include",          TOOL_TEXT,     offsetof(struct tool, include)           },
+    {"exclude",          TOOL_TEXT,     offsetof(struct tool, exclude)           },
+    {"exclude-reads",    TOOL_TEXT,     offsetof(struct tool, exclude_reads)     },
+    {"own",              TOOL_TEXT,     offsetof(struct tool, own_directory)     },
+    {"fanotify",         TOOL_FLAG,     offsetof(struct tool, fanotify)          },
+    {"looks",            TOOL_UNSIGNED, offsetof(struct tool, n_looks_wanted)    },
+};
+
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"interval",         required_argument, NULL, 'i'},
-        {"receive-buffer",   required_argument, NULL, 'b'},
-        {"record",           required_argument, NULL, 'r'},
-        {"replay",           required_argument, NULL, 'p'},
-        {"stall",            required_argument, NULL, 's'},
-        {"settle",           required_argument, NULL, 'w'},
-        {"no-facts",         no_argument,       NULL, 'n'},
-        {"note",             no_argument,       NULL, 'N'},
-        {"ends",             required_argument, NULL, 'e'},
-        {"scans",            required_argument, NULL, 'S'},
-        {"sockets-interval", required_argument, NULL, 't'},
-        {"bpf",              no_argument,       NULL, 'B'},
-        {"ask",              no_argument,       NULL, 'a'},
-        {"hosts",            required_argument, NULL, 'H'},
-        {"resolv-conf",      required_argument, NULL, 'R'},
-        {"servers",          required_argument, NULL, 'V'},
-        {"name-timeout",     required_argument, NULL, 'T'},
-        {"trees",            required_argument, NULL, 'D'},
-        {"watches",          required_argument, NULL, 'W'},
-        {"include",          required_argument, NULL, 'I'},
-        {"exclude",          required_argument, NULL, 'x'},
-        {"exclude-reads",    required_argument, NULL, 'X'},
-        {"own",              required_argument, NULL, 'O'},
-        {"fanotify",         no_argument,       NULL, 'F'},
-        {"looks",            required_argument, NULL, 'L'},
-        {NULL,               0,                 NULL, 0  },
-    };
     struct tool tool = {
         .receive_buffer = 32 * 1024 * 1024,
         .paths = {.hosts = "/etc/hosts", .resolv_conf = "/etc/resolv.conf"},
     };
-    const char *record_directory = NULL, *replay_path = NULL;
-    for (int c; (c = getopt_long(argc, argv, "+", options, NULL)) != -1;) {
-        switch (c) {
-        case 'i':
-            tool.interval_ms = (unsigned)strtoul(optarg, NULL, 10);
-            break;
-        case 'b':
-            tool.receive_buffer = strtoul(optarg, NULL, 10);
-            break;
-        case 'r':
-            record_directory = optarg;
-            break;
-        case 'p':
-            replay_path = optarg;
-            break;
-        case 's':
-            tool.stall_ms = (unsigned)strtoul(optarg, NULL, 10);
-            break;
-        case 'w':
-            tool.settle_ms = (unsigned)strtoul(optarg, NULL, 10);
-            break;
-        case 'n':
-            tool.no_facts = true;
-            break;
-        case 'N':
-            tool.note_wanted = true;
-            break;
-        case 'e':
-            tool.n_ends_wanted = (unsigned)strtoul(optarg, NULL, 10);
-            break;
-        case 'S':
-            tool.n_scans_wanted = (unsigned)strtoul(optarg, NULL, 10);
-            break;
-        case 't':
-            tool.sockets_interval_s = (unsigned)strtoul(optarg, NULL, 10);
-            break;
-        case 'B':
-            tool.bpf = true;
-            break;
-        case 'a':
-            tool.ask = true;
-            setvbuf(stdout, NULL, _IOLBF, 0);
-            break;
-        case 'H':
-            tool.paths.hosts = optarg;
-            break;
-        case 'R':
-            tool.paths.resolv_conf = optarg;
-            break;
-        case 'V':
-            tool.servers = optarg;
-            break;
-        case 'T':
-            tool.name_timeout_ms = (unsigned)strtoul(optarg, NULL, 10);
-            break;
-        case 'D':
-            tool.trees = optarg;
-            break;
-        case 'W':
-            tool.watches = (uint32_t)strtoul(optarg, NULL, 10);
-            break;
-        case 'I':
-            tool.include = optarg;
-            break;
-        case 'x':
-            tool.exclude = optarg;
-            break;
-        case 'X':
-            tool.exclude_reads = optarg;
-            break;
-        case 'O':
-            tool.own_directory = optarg;
-            break;
-        case 'F':
-            tool.fanotify = true;
-            break;
-        case 'L':
-            tool.n_looks_wanted = (unsigned)strtoul(optarg, NULL, 10);
-            break;
-        default:
-            return 2;
-        }
-    }
-    int left = argc - optind;
-    if (tool.ask ? left != 1 : !replay_path && (left < 3 || strcmp(argv[optind + 1], "--") != 0)) {
+    int first = tool_options_parse(known_options, N_ELEMENTS(known_options), &tool, argc, argv);
+    int left = argc - first;
+    if (tool.ask ? left != 1
+                 : !tool.replay_path && (left < 3 || strcmp(argv[first + 1], "--") != 0)) {
         fprintf(stderr, "usage: source_tool [options] SOURCE[,SOURCE...] -- COMMAND [ARGUMENT...]\n"
                         "       source_tool [options] --ask resolver\n"
                         "       source_tool [options] --replay PATH\n");
         return 2;
     }
-    int r = replay_path ? replay(&tool, replay_path)
-                        : record(&tool, argv[optind], record_directory, argv + optind + 2);
+    if (tool.ask)
+        setvbuf(stdout, NULL, _IOLBF, 0);
+    int r = tool.replay_path ? replay(&tool, tool.replay_path)
+                             : record(&tool, argv[first], tool.record_directory, argv + first + 2);
     if (r == 0)
         print_totals(&tool);
     deinit(&tool);

@@ -91,3 +91,15 @@ struct source_ops {
                   void *user) MUST_CHECK;
     struct decoder *(*decoder_free)(struct decoder *decoder);
 };
+
+/** Of a source whose messages are understood one by one: its decoder is NULL. */
+static inline int decoder_none_new(struct decoder **decoderp)
+{
+    *decoderp = NULL;
+    return 0;
+}
+
+static inline struct decoder *decoder_none_free(struct decoder *decoder)
+{
+    return decoder;
+}

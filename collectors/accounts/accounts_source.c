@@ -9,8 +9,8 @@
 #include "collectors/accounts/account_key.h"
 #include "collectors/accounts/account_message.h"
 #include "collectors/accounts/account_scan.h"
-#include "collectors/procfs/message_queue.h"
-#include "collectors/procfs/source_thread.h"
+#include "collectors/thread/message_queue.h"
+#include "collectors/thread/source_thread.h"
 #include "core/cleanup.h"
 #include "core/log.h"
 
@@ -434,24 +434,13 @@ static int source_open(struct source **sourcep, const struct source_options *opt
     return 0;
 }
 
-static int decoder_new(struct decoder **decoderp)
-{
-    *decoderp = NULL;
-    return 0;
-}
-
-static struct decoder *decoder_free(struct decoder *decoder)
-{
-    return decoder;
-}
-
 const struct source_ops accounts_source_ops = {
     .id = SOURCE_ACCOUNTS,
     .open = source_open,
     .drain = source_drain,
     .stop = source_stop,
     .free = source_free,
-    .decoder_new = decoder_new,
+    .decoder_new = decoder_none_new,
     .decode = account_message_decode,
-    .decoder_free = decoder_free,
+    .decoder_free = decoder_none_free,
 };

@@ -8,8 +8,8 @@
 #include "collectors/fanotify/directory_finder.h"
 #include "collectors/fanotify/fanotify_event.h"
 #include "collectors/fanotify/passed_files.h"
-#include "collectors/procfs/message_queue.h"
-#include "collectors/procfs/source_thread.h"
+#include "collectors/thread/message_queue.h"
+#include "collectors/thread/source_thread.h"
 #include "core/cleanup.h"
 
 #include <stdatomic.h>

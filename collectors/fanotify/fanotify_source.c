@@ -270,25 +270,13 @@ static void source_stop(struct source *source)
     source_thread_stop(source->thread);
 }
 
-static int decoder_new(struct decoder **decoderp)
-{
-    *decoderp = NULL;
-    return 0;
-}
-
-static struct decoder *decoder_free(struct decoder *decoder)
-{
-    (void)decoder;
-    return NULL;
-}
-
 const struct source_ops fanotify_source_ops = {
     .id = SOURCE_FANOTIFY,
     .open = source_open,
     .drain = source_drain,
     .stop = source_stop,
     .free = source_free,
-    .decoder_new = decoder_new,
+    .decoder_new = decoder_none_new,
     .decode = fanotify_decode,
-    .decoder_free = decoder_free,
+    .decoder_free = decoder_none_free,
 };

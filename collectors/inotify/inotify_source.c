@@ -6,8 +6,8 @@
 #include "collectors/inotify/descriptor_scan.h"
 #include "collectors/inotify/inotify_message.h"
 #include "collectors/inotify/tree_watch.h"
-#include "collectors/procfs/message_queue.h"
-#include "collectors/procfs/source_thread.h"
+#include "collectors/thread/message_queue.h"
+#include "collectors/thread/source_thread.h"
 #include "core/log.h"
 
 #include <stdlib.h>
@@ -284,24 +284,13 @@ static int source_open(struct source **sourcep, const struct source_options *opt
     return 0;
 }
 
-static int decoder_new(struct decoder **decoderp)
-{
-    *decoderp = NULL;
-    return 0;
-}
-
-static struct decoder *decoder_free(struct decoder *decoder)
-{
-    return decoder;
-}
-
 const struct source_ops inotify_source_ops = {
     .id = SOURCE_INOTIFY,
     .open = source_open,
     .drain = source_drain,
     .stop = source_stop,
     .free = source_free,
-    .decoder_new = decoder_new,
+    .decoder_new = decoder_none_new,
     .decode = inotify_decode,
-    .decoder_free = decoder_free,
+    .decoder_free = decoder_none_free,
 };

@@ -3,9 +3,9 @@
  * switch may be asked again; what it has said is told once. */
 #include "collectors/procfs/names_source.h"
 
-#include "collectors/procfs/message_queue.h"
 #include "collectors/procfs/name_cache.h"
-#include "collectors/procfs/source_thread.h"
+#include "collectors/thread/message_queue.h"
+#include "collectors/thread/source_thread.h"
 #include "core/buffer.h"
 #include "core/cleanup.h"
 #include "core/log.h"
@@ -305,24 +305,13 @@ static void source_stop(struct source *source)
 }
 
 /* The decoder keeps nothing between messages. */
-static int decoder_new(struct decoder **decoderp)
-{
-    *decoderp = NULL;
-    return 0;
-}
-
-static struct decoder *decoder_free(struct decoder *decoder)
-{
-    return decoder;
-}
-
 const struct source_ops names_source_ops = {
     .id = SOURCE_NAMES,
     .open = source_open,
     .drain = source_drain,
     .stop = source_stop,
     .free = source_free,
-    .decoder_new = decoder_new,
+    .decoder_new = decoder_none_new,
     .decode = names_decode,
-    .decoder_free = decoder_free,
+    .decoder_free = decoder_none_free,
 };

@@ -2,10 +2,10 @@
  * a small queue, in which it may have to wait for the reader; the reader never waits for it. */
 #include "collectors/procfs/proc_source.h"
 
-#include "collectors/procfs/message_queue.h"
 #include "collectors/procfs/proc_read.h"
 #include "collectors/procfs/proc_scan.h"
-#include "collectors/procfs/source_thread.h"
+#include "collectors/thread/message_queue.h"
+#include "collectors/thread/source_thread.h"
 #include "core/log.h"
 
 #include <stdio.h>

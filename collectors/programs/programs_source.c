@@ -4,9 +4,9 @@
  * does not hold up the small ones, and looks go on between slices. */
 #include "collectors/programs/programs_source.h"
 
-#include "collectors/procfs/message_queue.h"
-#include "collectors/procfs/source_thread.h"
 #include "collectors/programs/program_reading.h"
+#include "collectors/thread/message_queue.h"
+#include "collectors/thread/source_thread.h"
 #include "core/buffer.h"
 #include "core/log.h"
 
@@ -319,24 +319,13 @@ static void source_stop(struct source *source)
     source_thread_stop(source->thread);
 }
 
-static int decoder_new(struct decoder **decoderp)
-{
-    *decoderp = NULL;
-    return 0;
-}
-
-static struct decoder *decoder_free(struct decoder *decoder)
-{
-    return decoder;
-}
-
 const struct source_ops programs_source_ops = {
     .id = SOURCE_PROGRAMS,
     .open = source_open,
     .drain = source_drain,
     .stop = source_stop,
     .free = source_free,
-    .decoder_new = decoder_new,
+    .decoder_new = decoder_none_new,
     .decode = programs_decode,
-    .decoder_free = decoder_free,
+    .decoder_free = decoder_none_free,
 };

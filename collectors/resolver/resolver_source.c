@@ -6,13 +6,13 @@
  * counts. */
 #include "collectors/resolver/resolver_source.h"
 
-#include "collectors/procfs/message_queue.h"
-#include "collectors/procfs/source_thread.h"
 #include "collectors/resolver/address_queue.h"
 #include "collectors/resolver/dns_breaker.h"
 #include "collectors/resolver/dns_channel.h"
 #include "collectors/resolver/file_watch.h"
 #include "collectors/resolver/hosts_file.h"
+#include "collectors/thread/message_queue.h"
+#include "collectors/thread/source_thread.h"
 #include "core/cleanup.h"
 #include "core/log.h"
 #include "core/plain_address.h"
@@ -303,24 +303,13 @@ static void source_stop(struct source *source)
     source_thread_stop(source->thread);
 }
 
-static int decoder_new(struct decoder **decoderp)
-{
-    *decoderp = NULL;
-    return 0;
-}
-
-static struct decoder *decoder_free(struct decoder *decoder)
-{
-    return decoder;
-}
-
 const struct source_ops resolver_source_ops = {
     .id = SOURCE_RESOLVER,
     .open = source_open,
     .drain = source_drain,
     .stop = source_stop,
     .free = source_free,
-    .decoder_new = decoder_new,
+    .decoder_new = decoder_none_new,
     .decode = resolver_decode,
-    .decoder_free = decoder_free,
+    .decoder_free = decoder_none_free,
 };

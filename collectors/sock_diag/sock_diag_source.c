@@ -7,13 +7,13 @@
 #include "collectors/sock_diag/sock_diag_source.h"
 
 #include "collectors/netlink/netlink_socket.h"
-#include "collectors/procfs/message_queue.h"
-#include "collectors/procfs/source_thread.h"
 #include "collectors/sock_diag/net_namespaces.h"
 #include "collectors/sock_diag/sock_diag_decode.h"
 #include "collectors/sock_diag/sock_diag_message.h"
 #include "collectors/sock_diag/sock_dump.h"
 #include "collectors/sock_diag/socket_owners.h"
+#include "collectors/thread/message_queue.h"
+#include "collectors/thread/source_thread.h"
 #include "core/buffer.h"
 #include "core/log.h"
 

@@ -1,7 +1,7 @@
 /* One gulp that is filled at its end and read from its start; when all of it has been read it
  * starts anew. A message larger than the gulp gets a gulp of its own size, for as long as it waits.
  */
-#include "collectors/procfs/message_queue.h"
+#include "collectors/thread/message_queue.h"
 
 #include <pthread.h>
 #include <stdlib.h>

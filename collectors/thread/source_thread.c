@@ -2,7 +2,7 @@
  * for them and for its own descriptors at once. The flag is set before the eventfd is written: a
  * wake-up may find nothing, but nothing is left without a wake-up. A second one is readable when
  * the thread has ended. */
-#include "collectors/procfs/source_thread.h"
+#include "collectors/thread/source_thread.h"
 
 #include "core/thread_rights.h"
 

@@ -5,8 +5,8 @@
  */
 #include "collectors/udev/udev_source.h"
 
-#include "collectors/procfs/message_queue.h"
-#include "collectors/procfs/source_thread.h"
+#include "collectors/thread/message_queue.h"
+#include "collectors/thread/source_thread.h"
 #include "collectors/udev/logged_in.h"
 #include "collectors/udev/udev_daemon.h"
 #include "collectors/udev/udev_device.h"
@@ -349,24 +349,13 @@ static int source_open(struct source **sourcep, const struct source_options *opt
     return 0;
 }
 
-static int decoder_new(struct decoder **decoderp)
-{
-    *decoderp = NULL;
-    return 0;
-}
-
-static struct decoder *decoder_free(struct decoder *decoder)
-{
-    return decoder;
-}
-
 const struct source_ops udev_source_ops = {
     .id = SOURCE_UDEV,
     .open = source_open,
     .drain = source_drain,
     .stop = source_stop,
     .free = source_free,
-    .decoder_new = decoder_new,
+    .decoder_new = decoder_none_new,
     .decode = udev_decode,
-    .decoder_free = decoder_free,
+    .decoder_free = decoder_none_free,
 };

@@ -3,8 +3,8 @@
  * written by name and in no other place. */
 #include "collectors/utmp/utmp_source.h"
 
-#include "collectors/procfs/message_queue.h"
-#include "collectors/procfs/source_thread.h"
+#include "collectors/thread/message_queue.h"
+#include "collectors/thread/source_thread.h"
 #include "collectors/utmp/login_log.h"
 #include "core/cleanup.h"
 #include "core/log.h"
@@ -335,24 +335,13 @@ static int source_open(struct source **sourcep, const struct source_options *opt
     return 0;
 }
 
-static int decoder_new(struct decoder **decoderp)
-{
-    *decoderp = NULL;
-    return 0;
-}
-
-static struct decoder *decoder_free(struct decoder *decoder)
-{
-    return decoder;
-}
-
 const struct source_ops utmp_source_ops = {
     .id = SOURCE_UTMP,
     .open = source_open,
     .drain = source_drain,
     .stop = source_stop,
     .free = source_free,
-    .decoder_new = decoder_new,
+    .decoder_new = decoder_none_new,
     .decode = utmp_decode,
-    .decoder_free = decoder_free,
+    .decoder_free = decoder_none_free,
 };

@@ -1,6 +1,6 @@
-// links: vestige_procfs
+// links: vestige_thread
 /* The queue between a source's thread and the reader. */
-#include "collectors/procfs/message_queue.h"
+#include "collectors/thread/message_queue.h"
 
 #include <pthread.h>
 #include <setjmp.h>

@@ -1,4 +1,4 @@
-// links: vestige_programs vestige_procfs
+// links: vestige_programs
 /* The source of programs: its messages, the memory of digests, and looks at files of this process's
  * own making. */
 #include "collectors/programs/program_reading.h"

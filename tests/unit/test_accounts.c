@@ -4,46 +4,31 @@
  * What is expected is written as one line a row: "+1 table values" for an insert, "-1 cause" for an
  * end; rows are numbered in the order in which they are first written, "-" is NULL. A row of
  * account that the agent has asked the switch for is one of "switched". */
+#include "rows_test.h"
+
 #include "core/evidence_text.h"
 #include "recorder/accounts/accounts.h"
-#include "recorder/row/row_sink_memory.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <cmocka.h>
-
-#define MS   UINT64_C(1000000)
 #define MOST 40
 
-enum { ROWS_MOST = 128, VALUES_MOST = 16 };
+enum { VALUES_MOST = 16 };
 
 struct world {
-    struct row_sink_memory memory;
-    struct counters counters;
-    struct timeline timeline;
-    struct row_output output;
+    struct rows_test out;
     struct findings *findings;
     struct accounts *accounts;
-    uint64_t now;
     uint32_t sequence;
-    size_t n_seen; /* lines that were looked at */
-    uint64_t ids[ROWS_MOST];
-    size_t n_ids;
 };
-
-static const int64_t real_start = INT64_C(1780000000) * 1000000000;
-static const uint64_t boot_start = UINT64_C(1000000) * MS;
 
 static void open_world(struct world *w, size_t most)
 {
-    const struct findings_options findings = {.output = &w->output, .most = 8};
+    const struct findings_options findings = {.output = &w->out.output, .most = 8};
     assert_int_equal(findings_new(&w->findings, &findings), 0);
     const struct accounts_options options = {
-        .output = &w->output, .findings = w->findings, .most = most};
+        .output = &w->out.output, .findings = w->findings, .most = most};
     assert_int_equal(accounts_new(&w->accounts, &options), 0);
 }
 
@@ -56,12 +41,7 @@ static void close_world(struct world *w)
 static int setup(void **state)
 {
     struct world *w = calloc(1, sizeof(*w));
-    w->now = boot_start;
-    timeline_init(&w->timeline, boot_start, real_start, 0, INT64_MIN);
-    w->output = (struct row_output){.sink = row_sink_memory(&w->memory),
-                                    .timeline = &w->timeline,
-                                    .counters = &w->counters,
-                                    .boot_id = "00000000-0000-0000-0000-000000000001"};
+    rows_test_init(&w->out);
     open_world(w, MOST);
     *state = w;
     return 0;
@@ -71,33 +51,12 @@ static int teardown(void **state)
 {
     struct world *w = *state;
     close_world(w);
-    line_deinit(&w->output.line);
-    row_sink_memory_deinit(&w->memory);
+    rows_test_deinit(&w->out);
     free(w);
     return 0;
 }
 
 /* -- what came out -- */
-
-static size_t number_of(struct world *w, uint64_t id)
-{
-    for (size_t i = 0; i < w->n_ids; i++)
-        if (w->ids[i] == id)
-            return i + 1;
-    assert_true(w->n_ids < ROWS_MOST);
-    w->ids[w->n_ids++] = id;
-    return w->n_ids;
-}
-
-static void append_value(struct buffer *text, struct slice line, size_t column)
-{
-    struct slice value = row_sink_memory_value(line, column);
-    buffer_append_byte(text, ' ');
-    if (slice_is(value, "\\N"))
-        buffer_append_byte(text, '-');
-    else
-        buffer_append_slice(text, value);
-}
 
 static void read_head(struct slice line, char verb[16], char table[32], uint64_t *id)
 {
@@ -112,20 +71,20 @@ static void append_line(struct world *w, struct buffer *text, struct slice line)
     uint64_t id;
     read_head(line, verb, table, &id);
     if (!strcmp(verb, "end")) {
-        buffer_printf(text, "-%zu", number_of(w, id));
-        append_value(text, line, 1);
+        buffer_printf(text, "-%zu", rows_test_number(&w->out, id));
+        rows_test_value(text, line, 1);
     } else {
         size_t n = catalogue_table(catalogue_find(slice_text(table)))->n_columns - 4;
         bool by_agent = slice_is(row_sink_memory_value(line, 1), "agent");
         assert_true(by_agent || slice_is(row_sink_memory_value(line, 1), "inotify"));
         assert_true(by_agent ? !strcmp(table, "finding") || !strcmp(table, "account")
                              : strcmp(table, "finding") != 0);
-        buffer_printf(text, "+%zu %s", number_of(w, id),
+        buffer_printf(text, "+%zu %s", rows_test_number(&w->out, id),
                       by_agent && !strcmp(table, "account") ? "switched" : table);
         for (size_t i = 0; i < n; i++)
-            append_value(text, line, 2 + i);
+            rows_test_value(text, line, 2 + i);
         if (!slice_is(row_sink_memory_value(line, 2 + n), "\\N"))
-            append_value(text, line, 3 + n);
+            rows_test_value(text, line, 3 + n);
     }
     buffer_append_byte(text, '\n');
 }
@@ -134,15 +93,16 @@ static void append_line(struct world *w, struct buffer *text, struct slice line)
 static void expect(struct world *w, const char *expected)
 {
     struct buffer text CLEANUP(buffer_deinit) = BUFFER_NULL;
-    while (w->n_seen < w->memory.n_lines)
-        append_line(w, &text, row_sink_memory_line(&w->memory, w->n_seen++));
+    while (w->out.n_seen < w->out.memory.n_lines)
+        append_line(w, &text, row_sink_memory_line(&w->out.memory, w->out.n_seen++));
     buffer_append_byte(&text, '\0');
     assert_string_equal((const char *)text.data, expected);
 }
 
 static struct slice last_value(struct world *w, size_t column)
 {
-    return row_sink_memory_value(row_sink_memory_line(&w->memory, w->memory.n_lines - 1), column);
+    return row_sink_memory_value(row_sink_memory_line(&w->out.memory, w->out.memory.n_lines - 1),
+                                 column);
 }
 
 /* -- what goes in -- */
@@ -150,14 +110,15 @@ static struct slice last_value(struct world *w, size_t column)
 static void give(struct world *w, struct fact fact)
 {
     fact.source = SOURCE_ACCOUNTS;
-    fact.boot_ns = w->now;
+    fact.boot_ns = w->out.now;
     accounts_fact(w->accounts, &fact);
 }
 
 static void tick(struct world *w, uint64_t after_ms)
 {
-    w->now += after_ms * MS;
-    timeline_tick(&w->timeline, w->now, real_start + (int64_t)(w->now - boot_start), INT64_MIN);
+    w->out.now += after_ms * MS;
+    timeline_tick(&w->out.timeline, w->out.now, real_start + (int64_t)(w->out.now - boot_start),
+                  INT64_MIN);
     accounts_tick(w->accounts);
     findings_tick(w->findings);
 }
@@ -416,7 +377,7 @@ static void test_ten_thousand_members(void **state)
                 member_is(w, "g", name);
         }
         end(w, GROUPS);
-        assert_int_equal(w->memory.n_lines, i < 2 ? 10001 : 10002);
+        assert_int_equal(w->out.memory.n_lines, i < 2 ? 10001 : 10002);
     }
     assert_int_equal(accounts_rows(w->accounts), 10000);
 }
@@ -450,11 +411,11 @@ static void restore_line(struct world *w, struct slice line)
 /* A new one is given the lines of the journal, from @p first on. */
 static void restart(struct world *w, size_t first)
 {
-    uint64_t last_us = timeline_real_us(&w->timeline, w->now);
+    uint64_t last_us = timeline_real_us(&w->out.timeline, w->out.now);
     close_world(w);
     open_world(w, MOST);
-    for (size_t i = first; i < w->memory.n_lines; i++)
-        restore_line(w, row_sink_memory_line(&w->memory, i));
+    for (size_t i = first; i < w->out.memory.n_lines; i++)
+        restore_line(w, row_sink_memory_line(&w->out.memory, i));
     tick(w, 60000);
     accounts_restored(w->accounts, last_us);
 }
@@ -493,12 +454,12 @@ static void test_restart(void **state)
     begin(w, GROUPS);
     member_is(w, "g", "b");
     end(w, GROUPS);
-    size_t first = w->memory.n_lines;
+    size_t first = w->out.memory.n_lines;
     assert_int_equal(first, 9); /* a and c end as reconciled in any order, c begins anew */
     assert_int_equal(accounts_rows(w->accounts), 3);
     struct buffer text CLEANUP(buffer_deinit) = BUFFER_NULL;
-    for (w->n_seen = 6; w->n_seen < 8; w->n_seen++)
-        append_line(w, &text, row_sink_memory_line(&w->memory, w->n_seen));
+    for (w->out.n_seen = 6; w->out.n_seen < 8; w->out.n_seen++)
+        append_line(w, &text, row_sink_memory_line(&w->out.memory, w->out.n_seen));
     buffer_append_byte(&text, '\0');
     assert_true(!strcmp((char *)text.data, "-1 reconciled\n-3 reconciled\n") ||
                 !strcmp((char *)text.data, "-3 reconciled\n-1 reconciled\n"));
@@ -529,12 +490,12 @@ static void test_checkpoint(void **state)
     struct world *w = *state;
     begin_some(w);
     for (int i = 0; i < 2; i++) {
-        size_t first = w->memory.n_lines;
+        size_t first = w->out.memory.n_lines;
         accounts_checkpoint(w->accounts);
-        assert_int_equal(w->memory.n_lines, first + 4);
+        assert_int_equal(w->out.memory.n_lines, first + 4);
         restart(w, first);
     }
-    w->n_seen = w->memory.n_lines;
+    w->out.n_seen = w->out.memory.n_lines;
     begin(w, GROUPS);
     end(w, GROUPS);
     expect(w, "-5 reconciled\n");
@@ -565,7 +526,7 @@ static void test_refused_rows_wait(void **state)
 {
     struct world *w = *state;
     begin_some(w);
-    w->memory.refuse = -ENOSPC;
+    w->out.memory.refuse = -ENOSPC;
     begin(w, GROUPS); /* the end of one waits, and the beginning of two */
     member_is(w, "g", "x");
     member_is(w, "g", "y");
@@ -575,18 +536,18 @@ static void test_refused_rows_wait(void **state)
     end(w, GROUPS);
     tick(w, 1000);
     assert_int_equal(accounts_rows(w->accounts), 6);
-    w->memory.refuse = 0;
-    size_t first = w->memory.n_lines;
+    w->out.memory.refuse = 0;
+    size_t first = w->out.memory.n_lines;
     accounts_checkpoint(w->accounts); /* has what the database has open */
-    assert_int_equal(w->memory.n_lines, first + 4);
-    w->n_seen = w->memory.n_lines;
+    assert_int_equal(w->out.memory.n_lines, first + 4);
+    w->out.n_seen = w->out.memory.n_lines;
     tick(w, 1);
     expect(w, "-5 removed\n+6 group_member g x removed\n+7 group_member g y\n");
-    w->memory.refuse = -ENOSPC;
+    w->out.memory.refuse = -ENOSPC;
     begin(w, GROUPS);
     end(w, GROUPS);
     accounts_flush(w->accounts);
-    assert_int_equal(w->output.refused_rows, 1);
+    assert_int_equal(w->out.output.refused_rows, 1);
 }
 
 static void test_no_room(void **state)
@@ -690,26 +651,27 @@ static void test_switch_restart(void **state)
     for (int i = 0; i < 2; i++) { /* of the lines, and of a checkpoint */
         restart(w, first);
         assert_int_equal(accounts_rows(w->accounts), 4);
-        first = w->memory.n_lines;
+        first = w->out.memory.n_lines;
         begin(w, ACCOUNTS); /* no reading ends them */
         end(w, ACCOUNTS);
-        assert_int_equal(w->memory.n_lines, first);
+        assert_int_equal(w->out.memory.n_lines, first);
         accounts_checkpoint(w->accounts);
-        assert_int_equal(w->memory.n_lines, first + 4);
+        assert_int_equal(w->out.memory.n_lines, first + 4);
     }
     restart(w, first);
-    w->n_seen = w->memory.n_lines;
+    w->out.n_seen = w->out.memory.n_lines;
     switch_says(w, "n\t", 1, "/s"); /* taken up */
     expect(w, "");
-    first = w->memory.n_lines;
+    first = w->out.memory.n_lines;
     switch_says(w, "n\t", 2, "/t");
     whose_is(w, 3, USER_OF_NOBODY);
     whose_is(w, 4, USER_OF_FILE);
-    assert_int_equal(w->memory.n_lines, first + 4);
+    assert_int_equal(w->out.memory.n_lines, first + 4);
     for (size_t i = 0; i < 4; i++)
-        assert_true(slice_is(row_sink_memory_value(row_sink_memory_line(&w->memory, first + i), 1),
-                             i == 1 ? "agent" : "reconciled"));
-    w->n_seen = w->memory.n_lines;
+        assert_true(
+            slice_is(row_sink_memory_value(row_sink_memory_line(&w->out.memory, first + i), 1),
+                     i == 1 ? "agent" : "reconciled"));
+    w->out.n_seen = w->out.memory.n_lines;
     whose_is(w, 1, USER_OF_NOBODY);
     assert_true(slice_is(last_value(w, 1), "removed"));
     assert_int_equal(accounts_rows(w->accounts), 1);
@@ -724,8 +686,8 @@ static void test_switch_restores_one_of_a_uid(void **state)
     expect(w, "+1 switched a 1 5 G\\t - /s - -\n-1 closed\n+2 switched a 1 5 G\\t - /t - -\n");
     close_world(w);
     open_world(w, MOST);
-    restore_line(w, row_sink_memory_line(&w->memory, 0));
-    restore_line(w, row_sink_memory_line(&w->memory, 2));
+    restore_line(w, row_sink_memory_line(&w->out.memory, 0));
+    restore_line(w, row_sink_memory_line(&w->out.memory, 2));
     accounts_restored(w->accounts, 0);
     expect(w, "-1 reconciled\n");
     switch_says(w, "a", 1, "/t");
@@ -766,10 +728,10 @@ static void test_switch_no_room(void **state)
 static void test_switch_refused(void **state)
 {
     struct world *w = *state;
-    w->memory.refuse = -ENOSPC;
+    w->out.memory.refuse = -ENOSPC;
     switch_says(w, "a", 1, "/s");
     switch_says(w, "a", 1, "/t");
-    w->memory.refuse = 0;
+    w->out.memory.refuse = 0;
     tick(w, 1);
     expect(w, "+1 switched a 1 5 G\\t - /s - - closed\n+2 switched a 1 5 G\\t - /t - -\n");
     assert_int_equal(accounts_rows(w->accounts), 1);
@@ -835,31 +797,31 @@ static void test_findings_after_a_restart(void **state)
     account_is(w, "b", 1, PASSWORD_EMPTY, 0);
     account_is(w, "c", 2, PASSWORD_EMPTY, 0);
     end(w, ACCOUNTS);
-    w->n_seen = w->memory.n_lines - 3;
+    w->out.n_seen = w->out.memory.n_lines - 3;
     expect(w, "+1 finding uid_zero_account a an account besides root has uid 0\n"
               "+2 finding empty_password b no password is asked for\n"
               "+3 finding empty_password c no password is asked for\n");
-    size_t first = w->memory.n_lines;
+    size_t first = w->out.memory.n_lines;
     accounts_checkpoint(w->accounts);
     findings_checkpoint(w->findings);
-    assert_int_equal(w->memory.n_lines, first + 6);
+    assert_int_equal(w->out.memory.n_lines, first + 6);
     restart(w, first);
     assert_int_equal(findings_rows(w->findings), 3);
     begin(w, ACCOUNTS);
     plain(w, "a", 0);
     account_is(w, "b", 1, PASSWORD_EMPTY, 0);
     account_is(w, "c", 2, PASSWORD_LOCKED, 0);
-    first = w->memory.n_lines;
+    first = w->out.memory.n_lines;
     end(w, ACCOUNTS);
-    assert_int_equal(w->memory.n_lines, first + 3); /* end, insert, end of the finding */
-    w->n_seen = first + 2;
+    assert_int_equal(w->out.memory.n_lines, first + 3); /* end, insert, end of the finding */
+    w->out.n_seen = first + 2;
     expect(w, "-3 reconciled\n");
 }
 
 static void test_findings_of_any_kind(void **state)
 {
     struct world *w = *state;
-    uint64_t at = timeline_real_us(&w->timeline, w->now);
+    uint64_t at = timeline_real_us(&w->out.timeline, w->out.now);
     findings_open(w->findings, "one", slice_text("s"), SLICE_NULL, at);
     findings_open(w->findings, "one", slice_text("s"), SLICE_NULL, at + 1); /* is open */
     findings_open(w->findings, "one_more", slice_text("s"), slice_text("d\t"), at);
@@ -871,12 +833,12 @@ static void test_findings_of_any_kind(void **state)
     findings_close(w->findings, "one", slice_text("s"), at + 3);
     findings_close(w->findings, "one", slice_text("s"), at + 3);
     expect(w, "-4 removed\n");
-    w->memory.refuse = -ENOSPC;
+    w->out.memory.refuse = -ENOSPC;
     findings_close(w->findings, "one_more", slice_text("s"), at - 5);
     findings_open(w->findings, "one", slice_text("s"), SLICE_NULL, at);
     findings_flush(w->findings);
-    assert_int_equal(w->output.refused_rows, 2);
-    w->memory.refuse = 0;
+    assert_int_equal(w->out.output.refused_rows, 2);
+    w->out.memory.refuse = 0;
     findings_tick(w->findings);
     expect(w, "-2 removed\n+5 finding one s -\n");
     for (unsigned i = 0; i < 10; i++) {

@@ -5,37 +5,21 @@
  * for an insert, "=1 driver" for a settle, "-1 cause" for an end; rows are numbered in the order in
  * which they are first written, "-" is NULL, and an insert of a row that has ended already has its
  * cause behind it. */
+#include "rows_test.h"
+
 #include "core/evidence_text.h"
 #include "recorder/devices/devices.h"
-#include "recorder/row/row_sink_memory.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <cmocka.h>
-
-#define MS UINT64_C(1000000)
-
-enum { ROWS_MOST = 64, MOST = 6, BYTES_MOST = 8192 };
+enum { MOST = 6, BYTES_MOST = 8192 };
 
 struct world {
-    struct row_sink_memory memory;
-    struct counters counters;
-    struct timeline timeline;
-    struct row_output output;
+    struct rows_test out;
     struct devices *devices;
-    uint64_t now;
-    size_t n_seen; /* lines that were looked at */
-    uint64_t ids[ROWS_MOST];
-    size_t n_ids;
     const char *users;
 };
-
-static const int64_t real_start = INT64_C(1780000000) * 1000000000;
-static const uint64_t boot_start = UINT64_C(1000000) * MS;
 
 static const char *users_logged_in(void *user)
 {
@@ -44,7 +28,7 @@ static const char *users_logged_in(void *user)
 
 static void open_devices(struct world *w)
 {
-    const struct devices_options options = {.output = &w->output,
+    const struct devices_options options = {.output = &w->out.output,
                                             .most = MOST,
                                             .bytes_most = BYTES_MOST,
                                             .user = w,
@@ -55,12 +39,7 @@ static void open_devices(struct world *w)
 static int setup(void **state)
 {
     struct world *w = calloc(1, sizeof(*w));
-    w->now = boot_start;
-    timeline_init(&w->timeline, boot_start, real_start, 0, INT64_MIN);
-    w->output = (struct row_output){.sink = row_sink_memory(&w->memory),
-                                    .timeline = &w->timeline,
-                                    .counters = &w->counters,
-                                    .boot_id = "00000000-0000-0000-0000-000000000001"};
+    rows_test_init(&w->out);
     open_devices(w);
     *state = w;
     return 0;
@@ -70,33 +49,12 @@ static int teardown(void **state)
 {
     struct world *w = *state;
     devices_free(w->devices);
-    line_deinit(&w->output.line);
-    row_sink_memory_deinit(&w->memory);
+    rows_test_deinit(&w->out);
     free(w);
     return 0;
 }
 
 /* -- what came out -- */
-
-static size_t number_of(struct world *w, uint64_t id)
-{
-    for (size_t i = 0; i < w->n_ids; i++)
-        if (w->ids[i] == id)
-            return i + 1;
-    assert_true(w->n_ids < ROWS_MOST);
-    w->ids[w->n_ids++] = id;
-    return w->n_ids;
-}
-
-static void append_value(struct buffer *text, struct slice line, size_t column)
-{
-    struct slice value = row_sink_memory_value(line, column);
-    buffer_append_byte(text, ' ');
-    if (slice_is(value, "\\N"))
-        buffer_append_byte(text, '-');
-    else
-        buffer_append_slice(text, value);
-}
 
 static void append_insert(struct buffer *text, struct slice line)
 {
@@ -104,9 +62,9 @@ static void append_insert(struct buffer *text, struct slice line)
                                    DEVICE_SERIAL,    DEVICE_USERS_LOGGED_IN, DEVICE_DRIVER};
     assert_true(slice_is(row_sink_memory_value(line, DEVICE_SEEN_BY), "udev"));
     for (size_t i = 0; i < sizeof(shown) / sizeof(shown[0]); i++)
-        append_value(text, line, shown[i]);
+        rows_test_value(text, line, shown[i]);
     if (!slice_is(row_sink_memory_value(line, DEVICE_DESTROYED_AT), "\\N"))
-        append_value(text, line, DEVICE_END_CAUSE);
+        rows_test_value(text, line, DEVICE_END_CAUSE);
 }
 
 static void append_line(struct world *w, struct buffer *text, struct slice line)
@@ -119,11 +77,11 @@ static void append_line(struct world *w, struct buffer *text, struct slice line)
                   !strcmp(verb, "end")      ? '-'
                   : !strcmp(verb, "settle") ? '='
                                             : '+',
-                  number_of(w, id));
+                  rows_test_number(&w->out, id));
     if (!strcmp(verb, "insert"))
         append_insert(text, line);
     else
-        append_value(text, line, !strcmp(verb, "end"));
+        rows_test_value(text, line, !strcmp(verb, "end"));
     buffer_append_byte(text, '\n');
 }
 
@@ -131,15 +89,16 @@ static void append_line(struct world *w, struct buffer *text, struct slice line)
 static void expect(struct world *w, const char *expected)
 {
     struct buffer text CLEANUP(buffer_deinit) = BUFFER_NULL;
-    while (w->n_seen < w->memory.n_lines)
-        append_line(w, &text, row_sink_memory_line(&w->memory, w->n_seen++));
+    while (w->out.n_seen < w->out.memory.n_lines)
+        append_line(w, &text, row_sink_memory_line(&w->out.memory, w->out.n_seen++));
     buffer_append_byte(&text, '\0');
     assert_string_equal((const char *)text.data, expected);
 }
 
 static struct slice last_value(struct world *w, size_t column)
 {
-    return row_sink_memory_value(row_sink_memory_line(&w->memory, w->memory.n_lines - 1), column);
+    return row_sink_memory_value(row_sink_memory_line(&w->out.memory, w->out.memory.n_lines - 1),
+                                 column);
 }
 
 /* -- what goes in -- */
@@ -147,14 +106,15 @@ static struct slice last_value(struct world *w, size_t column)
 static void give(struct world *w, struct fact fact)
 {
     fact.source = SOURCE_UDEV;
-    fact.boot_ns = w->now;
+    fact.boot_ns = w->out.now;
     devices_fact(w->devices, &fact);
 }
 
 static void tick(struct world *w, uint64_t after_ms)
 {
-    w->now += after_ms * MS;
-    timeline_tick(&w->timeline, w->now, real_start + (int64_t)(w->now - boot_start), INT64_MIN);
+    w->out.now += after_ms * MS;
+    timeline_tick(&w->out.timeline, w->out.now, real_start + (int64_t)(w->out.now - boot_start),
+                  INT64_MIN);
     devices_tick(w->devices);
 }
 
@@ -345,15 +305,15 @@ static void test_look(void **state)
     is_there(w, "/devices/a");
     is_there(w, "/devices/b");
     tick(w, 1000);
-    assert_true(devices_settled_until(w->devices, w->now));
+    assert_true(devices_settled_until(w->devices, w->out.now));
     scan(w, true, false);
-    assert_false(devices_settled_until(w->devices, w->now));
+    assert_false(devices_settled_until(w->devices, w->out.now));
     is_there(w, "/devices/b");
     is_there(w, "/devices/c");
     expect(w, "+1 net /devices/a - - - -\n+2 net /devices/b - - - -\n+3 net /devices/c - - - -\n");
     scan(w, false, false); /* not complete: nothing follows */
     expect(w, "");
-    assert_true(devices_settled_until(w->devices, w->now));
+    assert_true(devices_settled_until(w->devices, w->out.now));
     tick(w, 1000);
     scan(w, true, false);
     is_there(w, "/devices/b");
@@ -372,20 +332,20 @@ static void test_read(void **state)
     struct world *w = *state;
     devices_free(w->devices);
     const struct devices_options options = {
-        .output = &w->output, .most = MOST, .bytes_most = BYTES_MOST, .answers = true};
+        .output = &w->out.output, .most = MOST, .bytes_most = BYTES_MOST, .answers = true};
     assert_int_equal(devices_new(&w->devices, &options), 0);
-    uint64_t before = w->now;
+    uint64_t before = w->out.now;
     assert_false(devices_settled_until(w->devices, before));
     tick(w, 1);
     give(w, (struct fact){.kind = FACT_DEVICES_READ});
     assert_true(devices_settled_until(w->devices, before));
-    assert_false(devices_settled_until(w->devices, w->now));
+    assert_false(devices_settled_until(w->devices, w->out.now));
     scan(w, true, false);
     assert_false(devices_settled_until(w->devices, before));
     scan(w, false, true);
     assert_true(devices_settled_until(w->devices, before));
     devices_unwatched(w->devices);
-    assert_true(devices_settled_until(w->devices, w->now));
+    assert_true(devices_settled_until(w->devices, w->out.now));
 }
 
 static void test_unwatched(void **state)
@@ -396,7 +356,7 @@ static void test_unwatched(void **state)
     scan(w, true, false);
     devices_unwatched(w->devices);
     expect(w, "+1 net /devices/a - - - -\n+2 net /devices/b - - - -\n-1 unknown\n-2 unknown\n");
-    assert_true(devices_settled_until(w->devices, w->now));
+    assert_true(devices_settled_until(w->devices, w->out.now));
     assert_int_equal(devices_rows(w->devices), 0);
 }
 
@@ -443,7 +403,7 @@ static void test_refused(void **state)
     struct fact_device card = device_of("pci", "/devices/pci0");
     device(w, card);
     expect(w, "+1 pci /devices/pci0 - - - -\n");
-    w->memory.refuse = -ENOBUFS;
+    w->out.memory.refuse = -ENOBUFS;
     card.driver = slice_text("e1000");
     device(w, card);
     is_there(w, "/devices/a");
@@ -451,15 +411,15 @@ static void test_refused(void **state)
     is_gone(w, "/devices/b");
     tick(w, 20);
     expect(w, "");
-    w->memory.refuse = 0;
+    w->out.memory.refuse = 0;
     tick(w, 20);
     expect(w, "=1 e1000\n+2 net /devices/a - - - -\n+3 net /devices/b - - - - removed\n");
-    w->memory.refuse = -ENOSPC;
+    w->out.memory.refuse = -ENOSPC;
     card.end = true;
     device(w, card);
     devices_flush(w->devices);
-    assert_int_equal(w->output.refused_rows, 1);
-    w->memory.refuse = 0;
+    assert_int_equal(w->out.output.refused_rows, 1);
+    w->out.memory.refuse = 0;
     tick(w, 20);
     expect(w, "-1 removed\n");
     assert_int_equal(devices_rows(w->devices), 1);
@@ -471,12 +431,12 @@ static void test_refused_settle_and_end(void **state)
     struct world *w = *state;
     struct fact_device card = device_of("pci", "/devices/pci0");
     device(w, card);
-    w->memory.refuse = -ENOBUFS;
+    w->out.memory.refuse = -ENOBUFS;
     card.driver = slice_text("e1000");
     device(w, card);
     card.end = true;
     device(w, card);
-    w->memory.refuse = 0;
+    w->out.memory.refuse = 0;
     tick(w, 20);
     expect(w, "+1 pci /devices/pci0 - - - -\n=1 e1000\n-1 removed\n");
     assert_int_equal(devices_rows(w->devices), 0);
@@ -509,17 +469,17 @@ static void restore_line(struct world *w, struct slice line)
 /* The agent starts anew, and reads all lines, or with @p checkpoint those of one. */
 static void restart(struct world *w, bool same_boot, bool checkpoint)
 {
-    size_t first = 0, n = w->memory.n_lines;
+    size_t first = 0, n = w->out.memory.n_lines;
     if (checkpoint) {
         devices_checkpoint(w->devices);
         first = n;
-        n = w->memory.n_lines;
+        n = w->out.memory.n_lines;
     }
     devices_free(w->devices);
     open_devices(w);
     for (size_t i = first; i < n; i++)
-        restore_line(w, row_sink_memory_line(&w->memory, i));
-    w->n_seen = w->memory.n_lines;
+        restore_line(w, row_sink_memory_line(&w->out.memory, i));
+    w->out.n_seen = w->out.memory.n_lines;
     devices_restored(w->devices, same_boot, UINT64_C(1780000001000000));
 }
 
@@ -534,7 +494,7 @@ static void fill(struct world *w)
     is_there(w, "/devices/b");
     is_there(w, "/devices/c");
     is_gone(w, "/devices/c");
-    w->n_seen = 0;
+    w->out.n_seen = 0;
     expect(w, "+1 usb /devices/usb1/1-1 Example\\t\\\\x5cx41 - - -\n=1 usb\n"
               "+2 net /devices/a - - - -\n+3 net /devices/b - - - -\n+4 net /devices/c - - - -\n"
               "-4 removed\n");
@@ -596,14 +556,14 @@ static void test_reboot(void **state)
     struct world *w = *state;
     fill(w);
     restart(w, false, false);
-    size_t n = w->memory.n_lines - w->n_seen;
+    size_t n = w->out.memory.n_lines - w->out.n_seen;
     assert_int_equal(n, 3);
     for (size_t i = 0; i < n; i++) {
-        struct slice line = row_sink_memory_line(&w->memory, w->n_seen + i);
+        struct slice line = row_sink_memory_line(&w->out.memory, w->out.n_seen + i);
         assert_true(slice_is(row_sink_memory_value(line, 0), "2026-05-28 20:26:41.000000"));
         assert_true(slice_is(row_sink_memory_value(line, 1), "reboot"));
     }
-    w->n_seen = w->memory.n_lines;
+    w->out.n_seen = w->out.memory.n_lines;
     is_there(w, "/devices/a");
     expect(w, "+5 net /devices/a - - - -\n");
     assert_int_equal(devices_rows(w->devices), 1);
@@ -616,7 +576,7 @@ static void test_restart_unwatched(void **state)
     restart(w, true, false);
     tick(w, 5000);
     devices_unwatched(w->devices);
-    w->n_seen = 0;
+    w->out.n_seen = 0;
     expect(w, "+1 net /devices/a - - - -\n-1 unknown\n");
     assert_true(slice_is(last_value(w, 0), "2026-05-28 20:26:41.000000"));
 }

@@ -4,56 +4,34 @@
  * What is expected is written as one line a row: "+1 name mac address prefix family" for an insert,
  * "-1 cause" for an end; rows are numbered in the order in which they are first written, "-" is
  * NULL, and an insert of a row that has ended already has its cause behind it. */
+#include "rows_test.h"
+
 #include "core/evidence_text.h"
 #include "recorder/networks/networks.h"
-#include "recorder/row/row_sink_memory.h"
 
 #include <arpa/inet.h>
 #include <linux/rtnetlink.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <cmocka.h>
-
-#define MS    UINT64_C(1000000)
 #define MOST  40
 #define OWN_1 "+1 v0 02:00:00:00:00:01 - - -\n"
 
-enum { ROWS_MOST = 128 };
-
 struct world {
-    struct row_sink_memory memory;
-    struct counters counters;
-    struct timeline timeline;
-    struct row_output output;
+    struct rows_test out;
     struct networks *networks;
-    uint64_t now;
-    size_t n_seen; /* lines that were looked at */
-    uint64_t ids[ROWS_MOST];
-    size_t n_ids;
 };
-
-static const int64_t real_start = INT64_C(1780000000) * 1000000000;
-static const uint64_t boot_start = UINT64_C(1000000) * MS;
 
 static void open_networks(struct world *w)
 {
-    const struct networks_options options = {.output = &w->output, .most = MOST};
+    const struct networks_options options = {.output = &w->out.output, .most = MOST};
     assert_int_equal(networks_new(&w->networks, &options), 0);
 }
 
 static int setup(void **state)
 {
     struct world *w = calloc(1, sizeof(*w));
-    w->now = boot_start;
-    timeline_init(&w->timeline, boot_start, real_start, 0, INT64_MIN);
-    w->output = (struct row_output){.sink = row_sink_memory(&w->memory),
-                                    .timeline = &w->timeline,
-                                    .counters = &w->counters,
-                                    .boot_id = "00000000-0000-0000-0000-000000000001"};
+    rows_test_init(&w->out);
     open_networks(w);
     *state = w;
     return 0;
@@ -63,33 +41,12 @@ static int teardown(void **state)
 {
     struct world *w = *state;
     networks_free(w->networks);
-    line_deinit(&w->output.line);
-    row_sink_memory_deinit(&w->memory);
+    rows_test_deinit(&w->out);
     free(w);
     return 0;
 }
 
 /* -- what came out -- */
-
-static size_t number_of(struct world *w, uint64_t id)
-{
-    for (size_t i = 0; i < w->n_ids; i++)
-        if (w->ids[i] == id)
-            return i + 1;
-    assert_true(w->n_ids < ROWS_MOST);
-    w->ids[w->n_ids++] = id;
-    return w->n_ids;
-}
-
-static void append_value(struct buffer *text, struct slice line, size_t column)
-{
-    struct slice value = row_sink_memory_value(line, column);
-    buffer_append_byte(text, ' ');
-    if (slice_is(value, "\\N"))
-        buffer_append_byte(text, '-');
-    else
-        buffer_append_slice(text, value);
-}
 
 static void append_line(struct world *w, struct buffer *text, struct slice line)
 {
@@ -98,16 +55,16 @@ static void append_line(struct world *w, struct buffer *text, struct slice line)
     memcpy(copy, line.data, line.length < sizeof(copy) ? line.length : sizeof(copy) - 1);
     assert_int_equal(sscanf(copy, "%15s %31s %lu", verb, table, &id), 3);
     if (!strcmp(verb, "end")) {
-        buffer_printf(text, "-%zu", number_of(w, id));
-        append_value(text, line, 1);
+        buffer_printf(text, "-%zu", rows_test_number(&w->out, id));
+        rows_test_value(text, line, 1);
     } else {
         size_t n = strcmp(table, "route") ? 5 : 7;
         assert_true(slice_is(row_sink_memory_value(line, 1), "rtnetlink"));
-        buffer_printf(text, "+%zu", number_of(w, id));
+        buffer_printf(text, "+%zu", rows_test_number(&w->out, id));
         for (size_t i = 0; i < n; i++)
-            append_value(text, line, 2 + i);
+            rows_test_value(text, line, 2 + i);
         if (!slice_is(row_sink_memory_value(line, 2 + n), "\\N"))
-            append_value(text, line, 3 + n);
+            rows_test_value(text, line, 3 + n);
     }
     buffer_append_byte(text, '\n');
 }
@@ -116,8 +73,8 @@ static void append_line(struct world *w, struct buffer *text, struct slice line)
 static void expect(struct world *w, const char *expected)
 {
     struct buffer text CLEANUP(buffer_deinit) = BUFFER_NULL;
-    while (w->n_seen < w->memory.n_lines)
-        append_line(w, &text, row_sink_memory_line(&w->memory, w->n_seen++));
+    while (w->out.n_seen < w->out.memory.n_lines)
+        append_line(w, &text, row_sink_memory_line(&w->out.memory, w->out.n_seen++));
     buffer_append_byte(&text, '\0');
     assert_string_equal((const char *)text.data, expected);
 }
@@ -126,9 +83,9 @@ static void expect(struct world *w, const char *expected)
 static void expect_ends(struct world *w, const char *numbers, const char *cause)
 {
     char found[16] = "";
-    for (; w->n_seen < w->memory.n_lines; w->n_seen++) {
+    for (; w->out.n_seen < w->out.memory.n_lines; w->out.n_seen++) {
         struct buffer text CLEANUP(buffer_deinit) = BUFFER_NULL;
-        append_line(w, &text, row_sink_memory_line(&w->memory, w->n_seen));
+        append_line(w, &text, row_sink_memory_line(&w->out.memory, w->out.n_seen));
         buffer_append_byte(&text, '\0');
         assert_int_equal(text.data[0], '-');
         assert_non_null(strstr((const char *)text.data, cause));
@@ -141,7 +98,8 @@ static void expect_ends(struct world *w, const char *numbers, const char *cause)
 
 static struct slice last_value(struct world *w, size_t column)
 {
-    return row_sink_memory_value(row_sink_memory_line(&w->memory, w->memory.n_lines - 1), column);
+    return row_sink_memory_value(row_sink_memory_line(&w->out.memory, w->out.memory.n_lines - 1),
+                                 column);
 }
 
 /* -- what goes in -- */
@@ -149,14 +107,15 @@ static struct slice last_value(struct world *w, size_t column)
 static void give(struct world *w, struct fact fact)
 {
     fact.source = SOURCE_RTNETLINK;
-    fact.boot_ns = w->now;
+    fact.boot_ns = w->out.now;
     networks_fact(w->networks, &fact);
 }
 
 static void tick(struct world *w, uint64_t after_ms)
 {
-    w->now += after_ms * MS;
-    timeline_tick(&w->timeline, w->now, real_start + (int64_t)(w->now - boot_start), INT64_MIN);
+    w->out.now += after_ms * MS;
+    timeline_tick(&w->out.timeline, w->out.now, real_start + (int64_t)(w->out.now - boot_start),
+                  INT64_MIN);
     networks_tick(w->networks);
 }
 
@@ -483,18 +442,18 @@ static void test_a_dump_shows_what_has_just_gone(void **state)
     begin_scan(w, true);
     gone.end = true;
     route(w, gone);
-    size_t lines = w->memory.n_lines;
+    size_t lines = w->out.memory.n_lines;
     gone.end = false;
     gone.dumped = other.dumped = true;
     route(w, gone);
-    assert_int_equal(w->memory.n_lines, lines);
+    assert_int_equal(w->out.memory.n_lines, lines);
     route(w, other);
-    assert_int_equal(w->memory.n_lines, lines + 1);
+    assert_int_equal(w->out.memory.n_lines, lines + 1);
     gone.dumped = false; /* it is there again */
     route(w, gone);
-    assert_int_equal(w->memory.n_lines, lines + 2);
+    assert_int_equal(w->out.memory.n_lines, lines + 2);
     end_scan(w, true);
-    assert_int_equal(w->memory.n_lines, lines + 2);
+    assert_int_equal(w->out.memory.n_lines, lines + 2);
 }
 
 /* A dump between the word that the interface is down and the removal of its routes. */
@@ -504,16 +463,16 @@ static void test_a_dump_shows_what_is_about_to_go(void **state)
     link_is(w, 2, "eth0", 0xa0, true);
     route(w, route_of("10.0.0.0", 8, NULL, 2));
     tick(w, 300);
-    size_t lines = w->memory.n_lines;
+    size_t lines = w->out.memory.n_lines;
     link_is(w, 2, "eth0", 0xa0, false);
-    assert_int_equal(w->memory.n_lines, lines + 1);
+    assert_int_equal(w->out.memory.n_lines, lines + 1);
     begin_scan(w, true);
     route(w, route_of("10.0.0.0", 8, NULL, 2));
     end_scan(w, true);
-    assert_int_equal(w->memory.n_lines, lines + 1);
+    assert_int_equal(w->out.memory.n_lines, lines + 1);
     link_is(w, 2, "eth0", 0xa0, true);
     route(w, route_of("10.0.0.0", 8, NULL, 2));
-    assert_int_equal(w->memory.n_lines, lines + 2);
+    assert_int_equal(w->out.memory.n_lines, lines + 2);
 }
 
 /* -- dumps -- */
@@ -640,11 +599,11 @@ static void restore_line(struct world *w, struct slice line)
 /* A new one is given the lines of the journal, from @p first on. */
 static void restart(struct world *w, size_t first, bool same_boot)
 {
-    uint64_t last_us = timeline_real_us(&w->timeline, w->now);
+    uint64_t last_us = timeline_real_us(&w->out.timeline, w->out.now);
     networks_free(w->networks);
     open_networks(w);
-    for (size_t i = first; i < w->memory.n_lines; i++)
-        restore_line(w, row_sink_memory_line(&w->memory, i));
+    for (size_t i = first; i < w->out.memory.n_lines; i++)
+        restore_line(w, row_sink_memory_line(&w->out.memory, i));
     tick(w, 60000);
     networks_restored(w->networks, same_boot, last_us);
 }
@@ -738,7 +697,7 @@ static void test_restart_with_rows_that_look_the_same(void **state)
     begin_scan(w, false);
     route(w, service);
     end_scan(w, true);
-    size_t n_before = w->memory.n_lines;
+    size_t n_before = w->out.memory.n_lines;
     assert_int_equal(n_before, 3); /* one of the two is reconciled */
     assert_int_equal(networks_rows(w->networks), 1);
 }
@@ -749,19 +708,19 @@ static void test_checkpoint(void **state)
     struct world *w = *state;
     begin_three(w);
     for (int i = 0; i < 2; i++) {
-        size_t first = w->memory.n_lines;
+        size_t first = w->out.memory.n_lines;
         networks_checkpoint(w->networks);
-        assert_int_equal(w->memory.n_lines, first + 3);
+        assert_int_equal(w->out.memory.n_lines, first + 3);
         restart(w, first, true);
     }
-    w->n_seen = w->memory.n_lines;
+    w->out.n_seen = w->out.memory.n_lines;
     begin_scan(w, false);
     link_is(w, 3, "v\xff", 1, true);
     end_scan(w, true);
     expect_ends(w, "24", "reconciled");
-    size_t first = w->memory.n_lines;
+    size_t first = w->out.memory.n_lines;
     networks_checkpoint(w->networks);
-    assert_int_equal(w->memory.n_lines, first + 1);
+    assert_int_equal(w->out.memory.n_lines, first + 1);
     expect(w, "+1 v\\\\xff 02:00:00:00:00:01 - - -\n");
 }
 
@@ -773,21 +732,21 @@ static void test_refused_rows_wait(void **state)
     link_is(w, 3, "v0", 1, true);
     address(w, false, 3, "198.18.0.1", 24);
     expect(w, OWN_1 "+2 v0 02:00:00:00:00:01 198.18.0.1 24 inet\n");
-    w->memory.refuse = -ENOSPC;
+    w->out.memory.refuse = -ENOSPC;
     address(w, true, 3, "198.18.0.1", 24);  /* its end waits */
     address(w, false, 3, "198.18.0.2", 24); /* lives, and waits */
     address(w, false, 3, "198.18.0.3", 24); /* ends before it is written */
     address(w, true, 3, "198.18.0.3", 24);
     tick(w, 1000);
     assert_int_equal(networks_rows(w->networks), 4);
-    w->memory.refuse = 0;
+    w->out.memory.refuse = 0;
     networks_checkpoint(w->networks); /* has what the database has open */
     expect(w, OWN_1 "+2 v0 02:00:00:00:00:01 198.18.0.1 24 inet\n");
     tick(w, 1000);
     expect(w, "-2 removed\n+3 v0 02:00:00:00:00:01 198.18.0.2 24 inet\n"
               "+4 v0 02:00:00:00:00:01 198.18.0.3 24 inet removed\n");
     assert_int_equal(networks_rows(w->networks), 2);
-    assert_int_equal(w->output.refused_rows, 0);
+    assert_int_equal(w->out.output.refused_rows, 0);
     tick(w, 1000);
     expect(w, "");
 }
@@ -795,12 +754,12 @@ static void test_refused_rows_wait(void **state)
 static void test_refused_at_the_end_is_counted(void **state)
 {
     struct world *w = *state;
-    w->memory.refuse = -ENOSPC;
+    w->out.memory.refuse = -ENOSPC;
     link_is(w, 3, "v0", 1, true);
     address(w, false, 3, "198.18.0.1", 24);
     networks_flush(w->networks);
-    assert_int_equal(w->output.refused_rows, 2);
-    assert_int_equal(w->output.refused_error, -ENOSPC);
+    assert_int_equal(w->out.output.refused_rows, 2);
+    assert_int_equal(w->out.output.refused_error, -ENOSPC);
     expect(w, "");
 }
 
@@ -825,7 +784,7 @@ static void test_bound(void **state)
     address(w, false, 4, "198.18.8.1", 24); /* of the one that found no room */
     assert_int_equal(networks_take_beyond(w->networks), 7);
     assert_int_equal(networks_take_beyond(w->networks), 0);
-    assert_int_equal(w->memory.n_lines, MOST);
+    assert_int_equal(w->out.memory.n_lines, MOST);
     assert_null(networks_interface_name(w->networks, 4));
     for (int i = 0; i < 2; i++) { /* what a dump finds beyond it is told once */
         begin_scan(w, false);

@@ -6,46 +6,31 @@
  * service result address tty process_id" for an attempt, "-1 second cause" for an end; rows are
  * numbered in the order in which they are first written, "-" is NULL, boot is "b" for this boot,
  * and seconds are those since the test began. */
-#include "recorder/row/row_sink_memory.h"
+#include "rows_test.h"
+
 #include "recorder/sessions/sessions.h"
 
 #include <arpa/inet.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <utmp.h>
 
-#include <cmocka.h>
-
-#define MS   UINT64_C(1000000)
 #define BOOT "00000000-0000-0000-0000-000000000001"
 
-enum { ROWS_MOST = 64, PROCESSES_MOST = 16, SESSIONS_MOST = 8, ATTEMPTS_MOST = 8 };
+enum { PROCESSES_MOST = 16, SESSIONS_MOST = 8, ATTEMPTS_MOST = 8 };
 
 struct world {
-    struct row_sink_memory memory;
-    struct counters counters;
-    struct timeline timeline;
-    struct row_output output;
+    struct rows_test out;
     struct sessions *sessions;
     struct user_names *names;
-    unsigned n_asked; /* names, by number */
-    uint64_t now;
+    unsigned n_asked;       /* names, by number */
     int64_t clock_ns;       /* by so much the clock was set */
     uint64_t inode, offset; /* of wtmp, and in it */
     bool known;             /* all processes are */
     struct actor processes[PROCESSES_MOST];
     size_t n_processes;
-    size_t n_seen; /* lines that were looked at */
-    uint64_t ids[ROWS_MOST];
-    size_t n_ids;
     struct buffer findings;
 };
-
-static const int64_t real_start = INT64_C(1780000000) * 1000000000;
-static const uint64_t boot_start = UINT64_C(1000000) * MS;
 
 static bool find_actor(void *user, uint32_t pid, uint64_t from_ns, uint64_t until_ns,
                        struct actor *actor)
@@ -84,7 +69,7 @@ static void on_ask(void *user, uint32_t uid)
 
 static void open_sessions(struct world *w)
 {
-    const struct sessions_options options = {.output = &w->output,
+    const struct sessions_options options = {.output = &w->out.output,
                                              .names = w->names,
                                              .merge_ns = 2000 * MS,
                                              .sessions_most = SESSIONS_MOST,
@@ -101,14 +86,10 @@ static void open_sessions(struct world *w)
 static int setup(void **state)
 {
     struct world *w = calloc(1, sizeof(*w));
-    w->now = boot_start;
+    w->out.now = boot_start;
     w->known = true;
     w->inode = 77;
-    timeline_init(&w->timeline, boot_start, real_start, 0, INT64_MIN);
-    w->output = (struct row_output){.sink = row_sink_memory(&w->memory),
-                                    .timeline = &w->timeline,
-                                    .counters = &w->counters,
-                                    .boot_id = BOOT};
+    rows_test_init(&w->out);
     const struct user_names_request request = {.user = w, .ask = on_ask};
     assert_int_equal(user_names_new(&w->names, request), 0);
     open_sessions(w);
@@ -121,24 +102,13 @@ static int teardown(void **state)
     struct world *w = *state;
     sessions_free(w->sessions);
     user_names_free(w->names);
-    line_deinit(&w->output.line);
-    row_sink_memory_deinit(&w->memory);
+    rows_test_deinit(&w->out);
     buffer_deinit(&w->findings);
     free(w);
     return 0;
 }
 
 /* -- what came out -- */
-
-static size_t number_of(struct world *w, uint64_t id)
-{
-    for (size_t i = 0; i < w->n_ids; i++)
-        if (w->ids[i] == id)
-            return i + 1;
-    assert_true(w->n_ids < ROWS_MOST);
-    w->ids[w->n_ids++] = id;
-    return w->n_ids;
-}
 
 static void append_value(struct buffer *text, struct slice value)
 {
@@ -178,10 +148,10 @@ static void append_line(struct world *w, struct buffer *text, struct slice line)
         append_values(text, line, 1, 7);
         assert_true(slice_equal(row_sink_memory_value(line, 0), row_sink_memory_value(line, 8)));
     } else if (strcmp(verb, "end") == 0) {
-        buffer_printf(text, "-%zu", number_of(w, id));
+        buffer_printf(text, "-%zu", rows_test_number(&w->out, id));
         append_end(text, line, 0);
     } else {
-        buffer_printf(text, "+%zu", number_of(w, id));
+        buffer_printf(text, "+%zu", rows_test_number(&w->out, id));
         append_values(text, line, 1, 11);
         append_end(text, line, 12);
     }
@@ -191,8 +161,8 @@ static void append_line(struct world *w, struct buffer *text, struct slice line)
 static void expect(struct world *w, const char *expected)
 {
     struct buffer text CLEANUP(buffer_deinit) = BUFFER_NULL;
-    while (w->n_seen < w->memory.n_lines)
-        append_line(w, &text, row_sink_memory_line(&w->memory, w->n_seen++));
+    while (w->out.n_seen < w->out.memory.n_lines)
+        append_line(w, &text, row_sink_memory_line(&w->out.memory, w->out.n_seen++));
     buffer_append_byte(&text, '\0');
     assert_string_equal((const char *)text.data, expected);
 }
@@ -216,15 +186,15 @@ static void expect_users(struct world *w, const char *expected)
 
 static void tick(struct world *w, uint64_t after_ms)
 {
-    w->now += after_ms * MS;
-    timeline_tick(&w->timeline, w->now, real_start + w->clock_ns + (int64_t)(w->now - boot_start),
-                  INT64_MIN);
+    w->out.now += after_ms * MS;
+    timeline_tick(&w->out.timeline, w->out.now,
+                  real_start + w->clock_ns + (int64_t)(w->out.now - boot_start), INT64_MIN);
     sessions_tick(w->sessions);
 }
 
 static int64_t now_us(const struct world *w)
 {
-    return (real_start + w->clock_ns + (int64_t)(w->now - boot_start)) / 1000;
+    return (real_start + w->clock_ns + (int64_t)(w->out.now - boot_start)) / 1000;
 }
 
 static struct actor *process(struct world *w, uint32_t pid, uint32_t session, const char *comm)
@@ -233,8 +203,8 @@ static struct actor *process(struct world *w, uint32_t pid, uint32_t session, co
     struct actor *actor = &w->processes[w->n_processes++];
     *actor = (struct actor){.pid = pid,
                             .process_id = 7000 + pid,
-                            .began_ns = w->now,
-                            .from_ns = w->now,
+                            .began_ns = w->out.now,
+                            .from_ns = w->out.now,
                             .until_ns = UINT64_MAX,
                             .login_uid = session == ID_UNSET ? ID_UNSET : 1000,
                             .session = session};
@@ -244,7 +214,7 @@ static struct actor *process(struct world *w, uint32_t pid, uint32_t session, co
 
 static void process_ends(struct world *w, struct actor *actor)
 {
-    actor->until_ns = w->now;
+    actor->until_ns = w->out.now;
     actor->end_cause = END_EXIT;
     sessions_image_ended(w->sessions, actor);
 }
@@ -267,7 +237,7 @@ static void give_audit(struct world *w, struct fact_audit_user user)
 {
     user.real_ms = now_us(w) / 1000;
     const struct fact fact = {
-        .kind = FACT_AUDIT_USER, .source = SOURCE_AUDIT, .boot_ns = w->now, .audit_user = user};
+        .kind = FACT_AUDIT_USER, .source = SOURCE_AUDIT, .boot_ns = w->out.now, .audit_user = user};
     sessions_fact(w->sessions, &fact);
 }
 
@@ -319,7 +289,7 @@ static void give_record(struct world *w, struct fact_login_record record)
         record.real_us = now_us(w);
     const struct fact fact = {.kind = FACT_LOGIN_RECORD,
                               .source = SOURCE_UTMP,
-                              .boot_ns = w->now,
+                              .boot_ns = w->out.now,
                               .login_record = record};
     sessions_fact(w->sessions, &fact);
 }
@@ -346,7 +316,7 @@ static void log_event(struct world *w, enum login_log_event event, enum login_fi
     const struct fact fact = {
         .kind = FACT_LOGIN_LOG,
         .source = SOURCE_UTMP,
-        .boot_ns = w->now,
+        .boot_ns = w->out.now,
         .login_log = {
                       .event = event, .file = file, .inode = w->inode, .before = before, .now = now}
     };
@@ -563,7 +533,7 @@ static void test_cron_is_no_attempt(void **state)
     audit(w, AUDIT_USER_START, 300, "/usr/sbin/cron", "root", "cron");
     const struct fact login = {
         .kind = FACT_AUDIT_LOGIN,
-        .boot_ns = w->now,
+        .boot_ns = w->out.now,
         .audit_login = {.pid = 300, .login_uid = 0, .session = 9}
     };
     sessions_fact(w->sessions, &login);
@@ -735,7 +705,7 @@ static void test_exec_of_the_leader_ends_nothing(void **state)
     sshd(w, AUDIT_USER_START, 100, "alice", true);
     tick(w, 2000);
     struct actor image = *leader;
-    image.until_ns = w->now;
+    image.until_ns = w->out.now;
     image.end_cause = END_EXEC;
     sessions_image_ended(w->sessions, &image);
     tick(w, 5000);
@@ -872,7 +842,7 @@ static void test_clock_set_back(void **state)
     struct actor *leader = process(w, 100, 5, "login");
     w->clock_ns = -7200 * (int64_t)1000 * (int64_t)MS;
     int64_t real_ns = now_us(w) * 1000;
-    assert_int_equal(timeline_tick(&w->timeline, w->now, real_ns, 0), TIMELINE_STEP_TAKEN);
+    assert_int_equal(timeline_tick(&w->out.timeline, w->out.now, real_ns, 0), TIMELINE_STEP_TAKEN);
     give_record(w, record);
     tick(w, 2000);
     expect(w, "+1 utmp b 5 1000 bob pts/1 login 100 7100 - -\n");
@@ -966,14 +936,14 @@ static void test_past_of_this_boot(void **state)
     past(w, 500, USER_PROCESS, 10, "pts/0", "alice");
     past(w, 400, USER_PROCESS, 11, "pts/1", "bob");
     caught_up(w);
-    assert_false(sessions_settled_until(w->sessions, w->now));
+    assert_false(sessions_settled_until(w->sessions, w->out.now));
     expect(w, "");
     w->known = true;
     tick(w, 10);
     tick(w, 10);
     expect(w, "+1 utmp b - - bob pts/1 - 11 - - - 0 reconciled\n"
               "+2 utmp b 3 1000 alice pts/0 sshd 10 7010 - -\n");
-    assert_true(sessions_settled_until(w->sessions, w->now));
+    assert_true(sessions_settled_until(w->sessions, w->out.now));
 }
 
 /* A reboot that did not happen: its leader lives. */
@@ -1104,7 +1074,7 @@ static void test_probes(void **state)
     sshd(w, AUDIT_USER_LOGIN, 101, "alice", false);
     tick(w, 60000);
     expect(w, "");
-    assert_true(sessions_settled_until(w->sessions, w->now));
+    assert_true(sessions_settled_until(w->sessions, w->out.now));
     sshd(w, AUDIT_USER_AUTHENTICATED, 101, "alice", false);
     sshd(w, AUDIT_USER_LOGIN, 101, "alice", false);
     give_record(w, btmp_of(101, "ssh:notty", "alice"));
@@ -1153,7 +1123,7 @@ static void test_probe_before_btmp(void **state)
     give_record(w, record);
     tick(w, 2000);
     expect(w, "! audit,utmp alice sshd failure 198.18.0.7 - 7100\n");
-    struct slice line = row_sink_memory_line(&w->memory, w->n_seen - 1);
+    struct slice line = row_sink_memory_line(&w->out.memory, w->out.n_seen - 1);
     assert_int_equal(line_parse_time(row_sink_memory_value(line, 0)),
                      real_start / 1000 + 400000 + 10000);
 }
@@ -1228,11 +1198,11 @@ static void test_old_attempts_do_not_wait(void **state)
     record.old = true;
     record.real_us = real_start / 1000 - 3600 * INT64_C(1000000);
     tick(w, 0);
-    const struct fact first = {.kind = FACT_LOGIN_LOG, .boot_ns = w->now};
+    const struct fact first = {.kind = FACT_LOGIN_LOG, .boot_ns = w->out.now};
     sessions_fact(w->sessions, &first);
     for (int i = 0; i < 20; i++)
         give_record(w, record);
-    assert_int_equal(w->memory.n_lines, 20);
+    assert_int_equal(w->out.memory.n_lines, 20);
     struct login_cursor wtmp_cursor, btmp_cursor;
     sessions_cursors(w->sessions, &wtmp_cursor, &btmp_cursor);
     assert_int_equal(btmp_cursor.offset, 20 * 384);
@@ -1255,10 +1225,10 @@ static void test_bounds(void **state)
         snprintf(line, sizeof(line), "u%u", i);
         give_record(w, btmp_of(500 + i, "ssh:notty", line));
     }
-    assert_int_equal(w->memory.n_lines, 3); /* the oldest are written as they are */
+    assert_int_equal(w->out.memory.n_lines, 3); /* the oldest are written as they are */
     expect_users(w, "alice");
     tick(w, 2000);
-    assert_int_equal(w->memory.n_lines, SESSIONS_MOST + ATTEMPTS_MOST + 3);
+    assert_int_equal(w->out.memory.n_lines, SESSIONS_MOST + ATTEMPTS_MOST + 3);
 }
 
 static void test_hostile_text(void **state)
@@ -1276,10 +1246,10 @@ static void test_hostile_text(void **state)
     user.address = slice_text("198.18.0.7 or so");
     give_audit(w, user);
     tick(w, 2000);
-    struct slice line = row_sink_memory_line(&w->memory, 0);
+    struct slice line = row_sink_memory_line(&w->out.memory, 0);
     assert_true(slice_is(row_sink_memory_value(line, 5), "a\\tb\\\\N\\n\\\\xff\\\\x00c,d"));
     assert_true(slice_is(row_sink_memory_value(line, 8), "\\N"));
-    line = row_sink_memory_line(&w->memory, 1);
+    line = row_sink_memory_line(&w->out.memory, 1);
     assert_int_equal(row_sink_memory_value(line, 2).length, 256);
     assert_memory_equal(row_sink_memory_value(line, 2).data + 250, "xxx...", 6);
     assert_true(slice_is(row_sink_memory_value(line, 5), "\\N"));
@@ -1292,16 +1262,16 @@ static void test_sink_refuses(void **state)
     process(w, 100, 5, "sshd");
     sshd(w, AUDIT_USER_AUTHENTICATED, 100, "alice", true);
     sshd(w, AUDIT_USER_START, 100, "alice", true);
-    w->memory.refuse = -ENOSPC;
+    w->out.memory.refuse = -ENOSPC;
     tick(w, 2000);
     sshd(w, AUDIT_USER_END, 100, "alice", true);
     tick(w, 2000);
-    assert_int_equal(w->memory.n_lines, 0);
-    w->memory.refuse = 0;
+    assert_int_equal(w->out.memory.n_lines, 0);
+    w->out.memory.refuse = 0;
     tick(w, 10);
     expect(w, "+1 audit b 5 1000 alice - sshd 100 7100 198.18.0.7 - 2 closed\n"
               "! audit alice sshd success 198.18.0.7 - 7100\n");
-    assert_int_equal(w->output.refused_rows, 0);
+    assert_int_equal(w->out.output.refused_rows, 0);
 }
 
 /* -- restart -- */
@@ -1314,9 +1284,9 @@ struct kept {
 /* The lines so far, to another run. */
 static void restore_lines(struct world *w)
 {
-    size_t n_lines = w->memory.n_lines;
+    size_t n_lines = w->out.memory.n_lines;
     for (size_t i = 0; i < n_lines; i++) {
-        struct slice line = row_sink_memory_line(&w->memory, i);
+        struct slice line = row_sink_memory_line(&w->out.memory, i);
         char verb[16], table[32], copy[96] = "";
         unsigned long id;
         memcpy(copy, line.data, line.length < sizeof(copy) ? line.length : sizeof(copy) - 1);
@@ -1424,7 +1394,7 @@ static void test_restart_with_a_reused_pid(void **state)
     log_in_two(w);
     tick(w, 60000);
     w->processes[1].process_id++;
-    w->processes[0].began_ns = w->processes[1].began_ns = w->now - 1000 * MS;
+    w->processes[0].began_ns = w->processes[1].began_ns = w->out.now - 1000 * MS;
     restart(w, true);
     caught_up(w);
     expect(w, "-2 62 reconciled\n");

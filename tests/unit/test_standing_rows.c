@@ -1,39 +1,25 @@
 // links: vestige_tracker
 /* Rows of coverage, as text_rows writes them: what the sink refuses is written later, and none of
  * it is lost or written twice. Lines are those that reach the sink, without times. */
-#include "recorder/row/row_sink_memory.h"
+#include "rows_test.h"
+
 #include "recorder/tracker/standing_rows.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <cmocka.h>
-
 #define BOOT "00000000-0000-0000-0000-000000000001"
 
-static const int64_t real_start = INT64_C(1780000000) * 1000000000;
-static const uint64_t boot_start = UINT64_C(1000000000000);
-
 struct world {
-    struct row_sink_memory memory;
-    struct counters counters;
-    struct timeline timeline;
-    struct row_output output;
+    struct rows_test out;
     struct standing_rows rows;
 };
 
 static int setup(void **state)
 {
     struct world *w = calloc(1, sizeof(*w));
-    timeline_init(&w->timeline, boot_start, real_start, 0, INT64_MIN);
-    w->output = (struct row_output){.sink = row_sink_memory(&w->memory),
-                                    .timeline = &w->timeline,
-                                    .counters = &w->counters,
-                                    .boot_id = BOOT};
-    standing_rows_init(&w->rows, &w->output);
+    rows_test_init(&w->out);
+    standing_rows_init(&w->rows, &w->out.output);
     *state = w;
     return 0;
 }
@@ -42,8 +28,7 @@ static int teardown(void **state)
 {
     struct world *w = *state;
     standing_rows_deinit(&w->rows);
-    line_deinit(&w->output.line);
-    row_sink_memory_deinit(&w->memory);
+    rows_test_deinit(&w->out);
     free(w);
     return 0;
 }
@@ -64,8 +49,8 @@ static void expect(struct world *w, const char *expected)
 {
     enum { COLUMN_SOURCE = 3, COLUMN_MODE = 4, COLUMN_CAUSE = 7 };
     char found[512] = "";
-    for (size_t i = 0; i < w->memory.n_lines; i++) {
-        struct slice line = row_sink_memory_line(&w->memory, i);
+    for (size_t i = 0; i < w->out.memory.n_lines; i++) {
+        struct slice line = row_sink_memory_line(&w->out.memory, i);
         bool is_end = line.data[0] == 'e';
         struct slice words[] = {row_sink_memory_value(line, COLUMN_SOURCE),
                                 row_sink_memory_value(line, COLUMN_MODE),
@@ -79,7 +64,7 @@ static void expect(struct world *w, const char *expected)
                  (const char *)words[2].data);
     }
     assert_string_equal(found, expected);
-    row_sink_memory_clear(&w->memory);
+    row_sink_memory_clear(&w->out.memory);
 }
 
 static void test_what_stands_ends_when_something_else_does(void **state)
@@ -98,15 +83,15 @@ static void test_what_stands_ends_when_something_else_does(void **state)
 static void test_a_refused_row_is_written_later(void **state)
 {
     struct world *w = *state;
-    w->memory.refuse = -ENOSPC;
+    w->out.memory.refuse = -ENOSPC;
     set(w, "audit", "own");
     standing_rows_tick(&w->rows);
     expect(w, "");
-    w->memory.refuse = 0;
+    w->out.memory.refuse = 0;
     standing_rows_tick(&w->rows);
     standing_rows_tick(&w->rows);
     expect(w, "audit own \\N\n");
-    assert_int_equal(w->output.refused_rows, 0);
+    assert_int_equal(w->out.output.refused_rows, 0);
 }
 
 static void test_a_refused_end_is_written_later(void **state)
@@ -114,9 +99,9 @@ static void test_a_refused_end_is_written_later(void **state)
     struct world *w = *state;
     set(w, "audit", "own");
     expect(w, "audit own \\N\n");
-    w->memory.refuse = -ENOSPC;
+    w->out.memory.refuse = -ENOSPC;
     set(w, "audit", "off");
-    w->memory.refuse = 0;
+    w->out.memory.refuse = 0;
     standing_rows_tick(&w->rows);
     expect(w, "closed\naudit off \\N\n");
 }
@@ -125,10 +110,10 @@ static void test_a_refused_end_is_written_later(void **state)
 static void test_a_row_that_ended_unwritten_is_one_line(void **state)
 {
     struct world *w = *state;
-    w->memory.refuse = -ENOSPC;
+    w->out.memory.refuse = -ENOSPC;
     set(w, "audit", "own");
     end_all(w);
-    w->memory.refuse = 0;
+    w->out.memory.refuse = 0;
     standing_rows_tick(&w->rows);
     expect(w, "audit own removed\n");
 }
@@ -139,10 +124,10 @@ static void test_a_checkpoint_is_what_the_database_has(void **state)
     struct world *w = *state;
     set(w, "audit", "own");
     set(w, "udev", "on");
-    w->memory.refuse = -ENOSPC;
+    w->out.memory.refuse = -ENOSPC;
     set(w, "audit", "off");
-    w->memory.refuse = 0;
-    row_sink_memory_clear(&w->memory);
+    w->out.memory.refuse = 0;
+    row_sink_memory_clear(&w->out.memory);
     standing_rows_checkpoint(&w->rows);
     expect(w, "udev on \\N\naudit own \\N\n");
 }
@@ -150,12 +135,12 @@ static void test_a_checkpoint_is_what_the_database_has(void **state)
 static void test_what_is_refused_to_the_end_is_counted(void **state)
 {
     struct world *w = *state;
-    w->memory.refuse = -ENOSPC;
+    w->out.memory.refuse = -ENOSPC;
     set(w, "audit", "own");
     set(w, "udev", "on");
     standing_rows_flush(&w->rows);
-    assert_int_equal(w->output.refused_rows, 2);
-    assert_int_equal(w->output.refused_error, -ENOSPC);
+    assert_int_equal(w->out.output.refused_rows, 2);
+    assert_int_equal(w->out.output.refused_error, -ENOSPC);
 }
 
 /* Beyond the bound a row is not written, because nobody would end it. */
@@ -167,8 +152,8 @@ static void test_the_number_of_rows_is_bounded(void **state)
         snprintf(source, sizeof(source), "%d", i);
         set(w, source, "on");
     }
-    assert_int_equal(w->memory.n_lines, STANDING_ROWS_MOST);
-    assert_int_equal(w->output.refused_rows, 3);
+    assert_int_equal(w->out.memory.n_lines, STANDING_ROWS_MOST);
+    assert_int_equal(w->out.output.refused_rows, 3);
 }
 
 int main(void)

@@ -3,6 +3,7 @@
 #include "collectors/audit/audit_state.h"
 
 #include "core/cleanup.h"
+#include "core/hex.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
@@ -46,15 +47,10 @@ void audit_state_read_boot_id(char boot_id[40])
 
 static void append_rules(struct buffer *text, const char *name, const struct audit_rules *rules)
 {
-    static const char digits[] = "0123456789abcdef";
     for (size_t i = 0; i < rules->n; i++) {
-        const uint8_t *bytes = (const uint8_t *)rules->list[i];
         buffer_append_text(text, name);
         buffer_append_byte(text, ' ');
-        for (size_t at = 0; at < audit_rule_size(rules->list[i]); at++) {
-            buffer_append_byte(text, digits[bytes[at] >> 4]);
-            buffer_append_byte(text, digits[bytes[at] & 15]);
-        }
+        hex_append(text, (const uint8_t *)rules->list[i], audit_rule_size(rules->list[i]));
         buffer_append_byte(text, '\n');
     }
 }
@@ -151,29 +147,15 @@ static int load_number(struct audit_state *self, const char *name, const char *t
     return -EBADMSG;
 }
 
-static int hex_value(char digit)
-{
-    static const char digits[] = "0123456789abcdef";
-    const char *at = digit ? strchr(digits, digit) : NULL;
-    return at ? (int)(at - digits) : -1;
-}
-
 static int load_rule(struct audit_rules *rules, const char *text)
 {
-    size_t length = strlen(text);
-    struct buffer bytes = BUFFER_NULL;
-    int r = length % 2 ? -EBADMSG : 0;
-    for (size_t i = 0; r == 0 && i < length; i += 2) {
-        int high = hex_value(text[i]), low = hex_value(text[i + 1]);
-        if (high < 0 || low < 0)
-            r = -EBADMSG;
-        else
-            buffer_append_byte(&bytes, (char)(high << 4 | low));
-    }
-    if (r == 0)
-        r = bytes.failed ? -ENOMEM : audit_rules_append(rules, bytes.data, bytes.length);
-    buffer_deinit(&bytes);
-    return r;
+    size_t length = strlen(text) / 2;
+    uint8_t *bytes AUTO_FREE = malloc(length + 1);
+    if (!bytes)
+        return -ENOMEM;
+    if (!hex_parse(slice_text(text), bytes, length))
+        return -EBADMSG;
+    return audit_rules_append(rules, bytes, length);
 }
 
 static int load_line(struct audit_state *self, char *line)

@@ -2,6 +2,8 @@
  * overlay too, and whether what happens there is told. */
 #include "collectors/fanotify/fanotify_private.h"
 
+#include "core/hex.h"
+
 struct filesystem *fanotify_filesystem_of(const struct source *source, const struct file_id *id)
 {
     return filesystems_find(&source->filesystems, id->filesystem);
@@ -63,8 +65,7 @@ struct directory *fanotify_locate(struct source *source, const struct file_id *i
 static void append_handle(struct buffer *to, const struct fanotify_place *place)
 {
     buffer_append_text(to, "handle:");
-    for (size_t i = 0; i < place->directory.handle.length; i++)
-        buffer_printf(to, "%02x", place->directory.handle.data[i]);
+    hex_append(to, place->directory.handle.data, place->directory.handle.length);
     if (!fanotify_is_itself(place->name)) {
         buffer_append_byte(to, '/');
         buffer_append_slice(to, place->name);

@@ -4,6 +4,7 @@
 
 #include "core/evidence_text.h"
 #include "core/hash.h"
+#include "core/hex.h"
 
 #include <stdlib.h>
 
@@ -43,10 +44,10 @@ _Static_assert(sizeof(states) / sizeof(states[0]) == PASSWORD_STATE_N, "name eac
 static void append_password(struct accounts *a, const struct account_password *password)
 {
     buffer_printf(&a->text, "\t%s\t", states[password->state]);
-    if (!password->has_digest)
+    if (password->has_digest)
+        hex_append(&a->text, password->digest, sizeof(password->digest));
+    else
         buffer_append_text(&a->text, "\\N");
-    for (size_t i = 0; password->has_digest && i < sizeof(password->digest); i++)
-        buffer_printf(&a->text, "%02x", password->digest[i]);
 }
 
 static void append_account(struct accounts *a, const struct fact_account *account)

@@ -2,6 +2,8 @@
  * proves nothing about who made it. Everything is bounded before it is used. */
 #include "recorder/keys/bundle.h"
 
+#include "core/hex.h"
+
 #include <openssl/evp.h>
 #include <string.h>
 
@@ -31,8 +33,7 @@ static int checksum(const uint8_t *data, size_t length, char digits[SUM_DIGITS +
     unsigned n = 0;
     if (!EVP_Digest(data, length, hash, &n, EVP_sha256(), NULL) || n * 2 != SUM_DIGITS)
         return -EIO;
-    for (unsigned i = 0; i < n; i++)
-        snprintf(digits + 2 * (size_t)i, 3, "%02x", hash[i]);
+    hex_text(digits, hash, n);
     return 0;
 }
 

@@ -2,6 +2,7 @@
 #include "recorder/keys/credential.h"
 
 #include "core/cleanup.h"
+#include "core/hex.h"
 
 #include <openssl/bio.h>
 #include <openssl/crypto.h>
@@ -106,8 +107,7 @@ int credential_fingerprint(struct slice request, const uint8_t *signing_key, con
         !EVP_DigestUpdate(context, hash, strlen(hash)) ||
         !EVP_DigestFinal_ex(context, digest, &length) || length != 32)
         return error_set(error, -EIO, "libcrypto cannot compute SHA-256");
-    for (unsigned i = 0; i < length; i++)
-        snprintf(fingerprint + 2 * (size_t)i, 3, "%02x", digest[i]);
+    hex_text(fingerprint, digest, length);
     return 0;
 }
 

@@ -12,6 +12,7 @@
 #include "core/cleanup.h"
 #include "core/counter.h"
 #include "core/hash.h"
+#include "core/hex.h"
 #include "recorder/row/line.h"
 
 #include <openssl/lhash.h>
@@ -229,15 +230,11 @@ static void tell(struct programs *programs, struct target *target, struct exec *
 static struct shared_text *program_text(struct programs *programs,
                                         const struct fact_program *answer)
 {
-    static const char digits[] = "0123456789abcdef";
-    char sha256[2 * sizeof(answer->sha256)];
+    char sha256[2 * sizeof(answer->sha256) + 1];
     struct line *line = &programs->line;
-    for (size_t i = 0; i < sizeof(answer->sha256); i++) {
-        sha256[2 * i] = digits[answer->sha256[i] >> 4];
-        sha256[2 * i + 1] = digits[answer->sha256[i] & 15];
-    }
+    hex_text(sha256, answer->sha256, sizeof(answer->sha256));
     buffer_clear(&line->text);
-    line_text(line, answer->hashed ? slice_of(sha256, sizeof(sha256)) : SLICE_NULL);
+    line_text(line, answer->hashed ? slice_text(sha256) : SLICE_NULL);
     line_u64(line, answer->size);
     if (answer->modified_real_ns >= 0)
         line_time(line, (uint64_t)answer->modified_real_ns / 1000);

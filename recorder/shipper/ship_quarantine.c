@@ -6,6 +6,7 @@
 #include "recorder/shipper/ship_quarantine.h"
 
 #include "core/evidence_text.h"
+#include "core/hex.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -103,8 +104,7 @@ static void explain(struct ship_quarantine *quarantine, const struct refusal *re
                       line->raw.length);
     if (as_evidence || kept < line->raw.length) {
         buffer_append_text(message, "; digest of the whole line: ");
-        for (size_t i = 0; i < BATCH_DIGEST_SIZE; i++)
-            buffer_printf(message, "%02x", line->digest[i]);
+        hex_append(message, line->digest, BATCH_DIGEST_SIZE);
     }
     buffer_append_byte(message, '\0');
 }

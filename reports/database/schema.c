@@ -6,6 +6,7 @@
 #include "reports/database/schema_files.h"
 
 #include "core/cleanup.h"
+#include "core/hex.h"
 
 #include <mysqld_error.h>
 #include <openssl/evp.h>
@@ -34,8 +35,7 @@ static int file_checksum(const struct embedded_file *file, char checksum[CHECKSU
     unsigned length = 0;
     if (!EVP_Digest(file->text, file->length, hash, &length, EVP_sha256(), NULL) || length != 32)
         return error_set(error, -EIO, "libcrypto cannot compute SHA-256");
-    for (unsigned i = 0; i < length; i++)
-        snprintf(checksum + 2 * (size_t)i, 3, "%02x", hash[i]);
+    hex_text(checksum, hash, length);
     return 0;
 }
 

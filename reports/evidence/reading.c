@@ -319,8 +319,7 @@ int64_t reading_check(MYSQL *mysql, reading_handler handler, void *user, uint64_
     outcome = check_rows(&check, mysql, n, error);
     if (!outcome)
         outcome = check_head(&check, mysql, error);
-    for (size_t i = 0; i < HASH_SIZE; i++)
-        snprintf(head + 2 * i, 3, "%02x", check.last_hash[i]);
+    hex_text(head, check.last_hash, HASH_SIZE);
     buffer_deinit(&check.text);
     mysql_rollback(mysql);
     return outcome ? outcome : check.n_wrong;

@@ -9,6 +9,7 @@
 #include "reports/verify/verify_arrived.h"
 
 #include "core/cleanup.h"
+#include "core/hex.h"
 #include "reports/database/statement.h"
 #include "reports/verify/verify_private.h"
 
@@ -138,8 +139,7 @@ static int run(struct job *job, const char *sql, const struct waiting *waiting, 
                const char *doing)
 {
     char hex[2 * BATCH_HASH_SIZE + 1], subject[64];
-    for (size_t i = 0; i < BATCH_HASH_SIZE; i++)
-        snprintf(hex + 2 * i, 3, "%02x", waiting->hash[i]);
+    hex_text(hex, waiting->hash, BATCH_HASH_SIZE);
     snprintf(subject, sizeof(subject), "batch %" PRIu64 ", hash %.16s", waiting->batch, hex);
     const struct statement_value values[] = {
         {.name = "host_id", .kind = STATEMENT_NUMBER, .number = job->host_id     },

@@ -242,13 +242,13 @@ int database_run(MYSQL *connection, struct error_text *error, const char *doing,
     return discard_rest(connection, error, doing);
 }
 
-int database_query(MYSQL *connection, MYSQL_RES **resultp, struct error_text *error,
-                   const char *doing, const char *format, ...)
+static int query(MYSQL *connection, MYSQL_RES **resultp, struct error_text *error,
+                 const char *doing, const char *format, va_list arguments) PRINTF(5, 0);
+
+static int query(MYSQL *connection, MYSQL_RES **resultp, struct error_text *error,
+                 const char *doing, const char *format, va_list arguments)
 {
-    va_list arguments;
-    va_start(arguments, format);
     int r = query_text(connection, error, doing, format, arguments);
-    va_end(arguments);
     if (r < 0)
         return r;
     MYSQL_RES *result AUTO_RESULT = mysql_store_result(connection);
@@ -262,6 +262,29 @@ int database_query(MYSQL *connection, MYSQL_RES **resultp, struct error_text *er
     *resultp = result;
     result = NULL;
     return 0;
+}
+
+int database_query(MYSQL *connection, MYSQL_RES **resultp, struct error_text *error,
+                   const char *doing, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    int r = query(connection, resultp, error, doing, format, arguments);
+    va_end(arguments);
+    return r;
+}
+
+int database_query_number(MYSQL *connection, uint64_t *number, struct error_text *error,
+                          const char *doing, const char *format, ...)
+{
+    MYSQL_RES *result AUTO_RESULT = NULL;
+    va_list arguments;
+    va_start(arguments, format);
+    int r = query(connection, &result, error, doing, format, arguments);
+    va_end(arguments);
+    MYSQL_ROW row = r ? NULL : mysql_fetch_row(result);
+    *number = row ? database_u64(row[0]) : 0;
+    return r;
 }
 
 int database_lock_job(MYSQL *connection, const char *job, struct error_text *error)

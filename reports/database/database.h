@@ -54,6 +54,10 @@ int database_run(MYSQL *connection, struct error_text *error, const char *doing,
 /** Run one statement and keep its rows, which the caller frees (AUTO_RESULT). */
 int database_query(MYSQL *connection, MYSQL_RES **resultp, struct error_text *error,
                    const char *doing, const char *format, ...) PRINTF(5, 6) MUST_CHECK;
+/** Run one statement for the number in the first column of its first row; 0: NULL, no row, or an
+ * error. */
+int database_query_number(MYSQL *connection, uint64_t *number, struct error_text *error,
+                          const char *doing, const char *format, ...) PRINTF(5, 6) MUST_CHECK;
 /** Take the lock of a job that must not run twice at once, until the connection ends; -EBUSY:
  * another one has it. Its name is known to who may read when the schema was made: agents cannot
  * hold it. */

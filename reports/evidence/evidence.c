@@ -20,6 +20,18 @@ struct evidence_window evidence_window_of(const struct options *options)
                                     .until_us = options->until_us};
 }
 
+int evidence_connect_standalone(MYSQL **mysqlp, const struct database_options *database,
+                                const char *state, struct error_text *error)
+{
+    int outcome = database_connect(mysqlp, database, error);
+    if (outcome == -ECONNREFUSED)
+        error_set(error, 0,
+                  "the standalone instance in %.200s does not run; serve its data with vestige "
+                  "standalone --state %.200s --no-agent",
+                  state, state);
+    return outcome;
+}
+
 static int connect_standalone(MYSQL **mysqlp, const struct options *options,
                               struct error_text *error)
 {
@@ -37,13 +49,7 @@ static int connect_standalone(MYSQL **mysqlp, const struct options *options,
                          "with vestige standalone --state DIR, or ask as the user who did",
                          state);
     struct database_options database = {.defaults_file = file, .user = options->user};
-    int outcome = database_connect(mysqlp, &database, error);
-    if (outcome == -ECONNREFUSED)
-        error_set(error, 0,
-                  "the standalone instance in %.200s does not run; serve its data with vestige "
-                  "standalone --state %.200s --no-agent",
-                  state, state);
-    return outcome;
+    return evidence_connect_standalone(mysqlp, &database, state, error);
 }
 
 static bool says_where(const struct options *options)

@@ -12,6 +12,11 @@
 int evidence_connect(MYSQL **mysqlp, const struct options *options,
                      struct error_text *error) MUST_CHECK;
 
+/** The same of the standalone instance in @p state, as @p database says; the error of one that does
+ * not run says how to run it. */
+int evidence_connect_standalone(MYSQL **mysqlp, const struct database_options *database,
+                                const char *state, struct error_text *error) MUST_CHECK;
+
 /* What part of the evidence an answer rests on. */
 struct evidence_window {
     bool has_since, has_until;

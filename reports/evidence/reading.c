@@ -102,15 +102,6 @@ static struct statement_value moment_value(const char *name, bool has, int64_t u
         .name = name, .kind = has ? STATEMENT_MOMENT : STATEMENT_NULL, .us = us};
 }
 
-static int read_number(MYSQL *mysql, const char *sql, uint64_t *number, struct error_text *error)
-{
-    MYSQL_RES *result AUTO_RESULT = NULL;
-    int outcome = database_query(mysql, &result, error, "write the log of readers", "%s", sql);
-    MYSQL_ROW row = outcome ? NULL : mysql_fetch_row(result);
-    *number = row && row[0] ? strtoull(row[0], NULL, 10) : 0;
-    return outcome;
-}
-
 static int write_question(struct reading *reading, const struct options *options,
                           const char *question, struct error_text *error)
 {
@@ -141,7 +132,8 @@ static int write_question(struct reading *reading, const struct options *options
                : statement_do(reading->mysql, sql, values, sizeof(values) / sizeof(values[0]),
                               "write the log of readers", error);
     if (!outcome)
-        outcome = read_number(reading->mysql, "SELECT @vestige_reading", &reading->id, error);
+        outcome = database_query_number(reading->mysql, &reading->id, error,
+                                        "write the log of readers", "SELECT @vestige_reading");
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
         buffer_deinit(&texts[i]);
     buffer_deinit(&words);

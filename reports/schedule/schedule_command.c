@@ -22,11 +22,10 @@
 
 int schedule_ask_number(struct schedule *schedule, const char *sql, int64_t *number)
 {
-    MYSQL_RES *result AUTO_RESULT = NULL;
-    int outcome =
-        database_query(schedule->mysql, &result, schedule->error, "ask the server", "%s", sql);
-    MYSQL_ROW row = outcome ? NULL : mysql_fetch_row(result);
-    *number = row && row[0] ? strtoll(row[0], NULL, 10) : 0;
+    uint64_t found;
+    int outcome = database_query_number(schedule->mysql, &found, schedule->error, "ask the server",
+                                        "%s", sql);
+    *number = (int64_t)found;
     return outcome;
 }
 

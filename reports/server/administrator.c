@@ -19,13 +19,7 @@ static int connect_standalone(MYSQL **mysqlp, const char *state, struct error_te
         .socket = socket,
         .user = geteuid() == 0 || !user ? "root" : user->pw_name,
     };
-    int outcome = database_connect(mysqlp, &database, error);
-    if (outcome == -ECONNREFUSED)
-        error_set(error, 0,
-                  "the standalone instance in %.200s does not run; serve its data with vestige "
-                  "standalone --state %.200s --no-agent",
-                  state, state);
-    return outcome;
+    return evidence_connect_standalone(mysqlp, &database, state, error);
 }
 
 int administrator_connect(MYSQL **mysqlp, const struct options *options, struct error_text *error)

@@ -23,15 +23,6 @@ struct hold {
     struct error_text *error;
 };
 
-static int ask_number(struct hold *hold, const char *sql, uint64_t *number)
-{
-    MYSQL_RES *result AUTO_RESULT = NULL;
-    int outcome = database_query(hold->mysql, &result, hold->error, "ask the server", "%s", sql);
-    MYSQL_ROW row = outcome ? NULL : mysql_fetch_row(result);
-    *number = row && row[0] ? strtoull(row[0], NULL, 10) : 0;
-    return outcome;
-}
-
 /* --- add --- */
 
 enum { HOST, UID, NAME, SINCE, UNTIL, REASON, CASE, VALUE_N };
@@ -132,7 +123,8 @@ static int add(struct hold *hold)
                                " :case, @vestige_added)",
                                values, VALUE_N, "add the hold", hold->error);
     if (!outcome)
-        outcome = ask_number(hold, "SELECT @vestige_added", &id);
+        outcome = database_query_number(hold->mysql, &id, hold->error, "ask the server",
+                                        "SELECT @vestige_added");
     if (outcome)
         return outcome;
     const struct options *options = &hold->options;
@@ -181,7 +173,8 @@ static int release(struct hold *hold)
         outcome = statement_do(hold->mysql, "CALL vestige_hold_release(:id, @vestige_n)", &id, 1,
                                "release the hold", hold->error);
     if (!outcome)
-        outcome = ask_number(hold, "SELECT @vestige_n", &n_released);
+        outcome = database_query_number(hold->mysql, &n_released, hold->error, "ask the server",
+                                        "SELECT @vestige_n");
     if (outcome)
         return outcome;
     if (!n_released)

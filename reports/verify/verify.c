@@ -231,20 +231,18 @@ static int run_slice(struct verify *verify, struct error_text *error)
  * by the seals, which only have to be about right for that: each id is in one slice. */
 static int find_slice(struct verify *verify, uint64_t n, uint64_t of, struct error_text *error)
 {
-    MYSQL_RES *result AUTO_RESULT = NULL;
     const struct verify_host *host = verify->hosts;
+    uint64_t end;
     verify->first_id = n ? verify->last_id + 1 : 0;
     verify->last_id = UINT64_MAX;
     verify->later_slice = n > 0;
     if (n + 1 == of)
         return 0;
-    int outcome = database_query(
-        verify->workers[0].mysql, &result, error, "divide a host",
+    int outcome = database_query_number(
+        verify->workers[0].mysql, &end, error, "divide a host",
         "SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01', first_time) FROM batch WHERE host_id ="
         " %" PRIu32 " ORDER BY batch LIMIT 1 OFFSET %" PRIu64,
         host->host_id, (uint64_t)((double)host->n_batches * (double)(n + 1) / (double)of));
-    MYSQL_ROW row = outcome ? NULL : mysql_fetch_row(result);
-    uint64_t end = row && row[0] ? strtoull(row[0], NULL, 10) : 0;
     verify->last_id = end > verify->first_id ? end : verify->first_id;
     return outcome;
 }

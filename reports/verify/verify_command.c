@@ -294,17 +294,14 @@ static int check_reading(struct command *command, MYSQL *mysql)
 /* How many lines were refused the hosts have told in gaps, as far as they knew. */
 static int count_refused(struct command *command, MYSQL *mysql)
 {
-    MYSQL_RES *result AUTO_RESULT = NULL;
     char on[64] = "";
     if (command->options.on)
         snprintf(on, sizeof(on), " AND host_id = %" PRIu32, command->host_id);
-    int outcome = database_query(mysql, &result, command->error, "count refused lines",
+    return database_query_number(mysql, &command->n_told_refused, command->error,
+                                 "count refused lines",
                                  "SELECT SUM(`count`) FROM gap WHERE source = 'server' AND"
                                  " cause = 'rejected'%s",
                                  on);
-    MYSQL_ROW row = outcome ? NULL : mysql_fetch_row(result);
-    command->n_told_refused = row && row[0] ? strtoull(row[0], NULL, 10) : 0;
-    return outcome;
 }
 
 static int read_kept(struct command *command, struct verify_options *about,

@@ -231,6 +231,14 @@ static int run(struct client *client, struct error_text *error)
                      " reinstate HOST, or `vestige client list`");
 }
 
+static const char summary[] =
+    "Gives a host the credential of its agent (enroll), a new one (rotate), takes it away\n"
+    "(revoke: it is not trusted any more; retire: the host is gone, its silence is expected),\n"
+    "gives one again to such a host (reinstate), lets in a host that made its keys itself\n"
+    "(approve), or lists the hosts. No evidence is ever deleted. All but list are run as\n"
+    "the server's administrator: whoever is that, or reads the authority's key, can let in\n"
+    "anybody; what the table enrolment_log then says can be changed by them, too.";
+
 int client_command(int argc, char **argv)
 {
     struct client client = {.days = DAYS_USUAL, .minutes = MINUTES_USUAL};
@@ -270,16 +278,7 @@ int client_command(int argc, char **argv)
     const struct command_line line = {
         .words = "client enroll HOST | approve HOST | rotate HOST | revoke HOST | retire HOST |"
                  " reinstate HOST | list",
-        .summary =
-            "Gives a host the credential of its agent (enroll), a new one (rotate), takes it away\n"
-            "(revoke: it is not trusted any more; retire: the host is gone, its silence is "
-            "expected),"
-            "\ngives one again to such a host (reinstate), lets in a host that made its keys "
-            "itself\n"
-            "(approve), or lists the hosts. No evidence is ever deleted. All but list are run as\n"
-            "the server's administrator: whoever is that, or reads the authority's key, can let "
-            "in\n"
-            "anybody; what the table enrolment_log then says can be changed by them, too.",
+        .summary = summary,
         .groups = OPTIONS_DATABASE | OPTIONS_OUTPUT,
         .own = own,
         .n_own = N_ELEMENTS(own),

@@ -1,9 +1,9 @@
 /* `vestige doctor`: what of this host's set-up loses evidence. It changes nothing. */
 #include "core/cleanup.h"
 #include "recorder/agent/control_client.h"
+#include "reports/agent/agent.h"
 #include "reports/command.h"
 #include "reports/doctor/doctor.h"
-#include "reports/standalone/agent.h"
 
 #include <stdlib.h>
 #include <string.h>

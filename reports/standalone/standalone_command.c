@@ -10,8 +10,8 @@
 #include "core/cleanup.h"
 #include "core/log.h"
 #include "recorder/agent/privilege.h"
+#include "reports/agent/agent.h"
 #include "reports/command.h"
-#include "reports/standalone/agent.h"
 #include "reports/standalone/background_verifier.h"
 #include "reports/standalone/private_instance.h"
 

@@ -2,12 +2,12 @@
  * reachable) without hiding the others: the agent of this host, the hosts, and the server's own
  * jobs. */
 #include "recorder/agent/control_client.h"
+#include "reports/agent/agent.h"
 #include "reports/command.h"
 #include "reports/evidence/evidence.h"
 #include "reports/evidence/findings.h"
 #include "reports/options/nearest.h"
 #include "reports/server/server_settings.h"
-#include "reports/standalone/agent.h"
 #include "reports/status/status_hosts.h"
 
 #include <inttypes.h>

@@ -1,6 +1,6 @@
 /* `vestige sync`: return once everything that the agent saw before the call can be queried. */
+#include "reports/agent/agent.h"
 #include "reports/command.h"
-#include "reports/standalone/agent.h"
 
 int sync_command(int argc, char **argv)
 {

@@ -1,5 +1,5 @@
 /* The answer of the control socket is split into keys and values in place. */
-#include "reports/standalone/agent.h"
+#include "reports/agent/agent.h"
 #include "recorder/agent/config.h"
 #include "recorder/agent/control_client.h"
 

@@ -12,9 +12,8 @@ struct agent {
     char socket[300];
 };
 
-/** Where the agent is: in the standalone instance of --state, else where the configuration file
- * says
- *  (@p configuration, NULL: the usual one, which may be missing). */
+/** Where the agent is: in the standalone instance of --state, else where the file @p configuration
+ *  says (NULL: the usual one, which may be missing). */
 int agent_find(struct agent *agent, const struct options *options, const char *configuration,
                struct error_text *error) MUST_CHECK;
 

@@ -1,4 +1,5 @@
-/* The line of an error is the last one, also where standard output and standard error are the same. */
+/* The line of an error is the last one, also where standard output and standard error are the same.
+ */
 #include "reports/command.h"
 
 #include "core/error.h"

@@ -18,8 +18,8 @@
  * room is counted.
  */
 #include "core/fact.h"
-#include "recorder/tracker/findings.h"
-#include "recorder/tracker/row_output.h"
+#include "recorder/lifecycle/findings.h"
+#include "recorder/lifecycle/row_output.h"
 
 struct accounts;
 

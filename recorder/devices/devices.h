@@ -11,7 +11,7 @@
  * that is about to go may tell little of it.
  */
 #include "core/fact.h"
-#include "recorder/tracker/row_output.h"
+#include "recorder/lifecycle/row_output.h"
 
 struct devices;
 

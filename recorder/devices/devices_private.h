@@ -1,7 +1,7 @@
 #pragma once
 /* What the files of these lifecycles share; nobody else includes it. */
 #include "recorder/devices/devices.h"
-#include "recorder/tracker/shared_text.h"
+#include "recorder/lifecycle/shared_text.h"
 
 #include <openssl/lhash.h>
 #include <sys/queue.h>

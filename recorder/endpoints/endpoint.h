@@ -5,9 +5,9 @@
  * kernel lets us know.
  */
 #include "core/fact.h"
-#include "recorder/tracker/comm.h"
-#include "recorder/tracker/row_output.h"
-#include "recorder/tracker/shared_text.h"
+#include "recorder/lifecycle/comm.h"
+#include "recorder/lifecycle/row_output.h"
+#include "recorder/lifecycle/shared_text.h"
 
 #include <netinet/in.h>
 #include <openssl/lhash.h>

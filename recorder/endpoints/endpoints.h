@@ -8,9 +8,9 @@
  *   /proc      which process has a descriptor of a socket that nobody was seen to open
  *   audit      who called connect, accept and bind, where there is no BPF
  */
+#include "recorder/lifecycle/row_output.h"
+#include "recorder/lifecycle/user_names.h"
 #include "recorder/processes/processes.h"
-#include "recorder/tracker/row_output.h"
-#include "recorder/tracker/user_names.h"
 
 struct endpoints;
 

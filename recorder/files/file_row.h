@@ -4,8 +4,8 @@
  * says what it waits for.
  */
 #include "core/fact.h"
-#include "recorder/tracker/row_output.h"
-#include "recorder/tracker/shared_text.h"
+#include "recorder/lifecycle/row_output.h"
+#include "recorder/lifecycle/shared_text.h"
 
 #include <sys/queue.h>
 

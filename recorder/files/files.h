@@ -7,9 +7,9 @@
  * was seen, at the latest until the image ends. What has no open (a deletion, a rename, a change of
  * attributes, a directory that is made) is a row of one moment.
  */
+#include "recorder/lifecycle/row_output.h"
+#include "recorder/lifecycle/user_names.h"
 #include "recorder/processes/processes.h"
-#include "recorder/tracker/row_output.h"
-#include "recorder/tracker/user_names.h"
 
 struct files;
 

@@ -2,7 +2,7 @@
 /* What the files of this lifecycle share; nobody else includes it. */
 #include "recorder/files/file_row.h"
 #include "recorder/files/files.h"
-#include "recorder/tracker/shared_text.h"
+#include "recorder/lifecycle/shared_text.h"
 
 #include <openssl/lhash.h>
 

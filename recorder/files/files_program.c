@@ -4,7 +4,7 @@
 #include "recorder/files/files_private.h"
 
 #include "core/evidence_text.h"
-#include "recorder/tracker/gap.h"
+#include "recorder/lifecycle/gap.h"
 
 #include <fnmatch.h>
 #include <stdlib.h>

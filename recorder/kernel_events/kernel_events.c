@@ -16,7 +16,7 @@
 #include "recorder/kernel_events/kernel_events.h"
 
 #include "core/hash.h"
-#include "recorder/tracker/comm.h"
+#include "recorder/lifecycle/comm.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

@@ -8,9 +8,9 @@
  * counted. Not limited is what succeeded of modules, kexec, BPF programs and the clock.
  */
 #include "core/fact.h"
+#include "recorder/lifecycle/row_output.h"
+#include "recorder/lifecycle/user_names.h"
 #include "recorder/processes/processes.h"
-#include "recorder/tracker/row_output.h"
-#include "recorder/tracker/user_names.h"
 
 enum { KERNEL_EVENTS_RATE = 200, KERNEL_EVENTS_BURST_S = 10, KERNEL_EVENTS_MOST = 4096 };
 

@@ -5,7 +5,7 @@
  * date(1) of some systems. Steps that the agent itself sees are in kernel_events.h.
  */
 #include "core/fact.h"
-#include "recorder/tracker/row_output.h"
+#include "recorder/lifecycle/row_output.h"
 
 struct time_records {
     struct row_output *output;

@@ -9,7 +9,7 @@
  * rows are the same thing here: a row is inserted when what it says begins to be true.
  */
 #include "core/fact.h"
-#include "recorder/tracker/row_output.h"
+#include "recorder/lifecycle/row_output.h"
 
 struct networks;
 

@@ -1,7 +1,7 @@
 #pragma once
 /* What the files of these lifecycles share; nobody else includes it. */
+#include "recorder/lifecycle/text_rows.h"
 #include "recorder/networks/networks.h"
-#include "recorder/tracker/text_rows.h"
 
 #include <linux/if.h>
 #include <openssl/lhash.h>

@@ -8,10 +8,10 @@
  *   audit       login user, arguments, program
  *   /proc       what was there before, and what the others could not say
  */
-#include "recorder/tracker/actors.h"
-#include "recorder/tracker/fork_ledger.h"
-#include "recorder/tracker/row_output.h"
-#include "recorder/tracker/user_names.h"
+#include "recorder/lifecycle/actors.h"
+#include "recorder/lifecycle/row_output.h"
+#include "recorder/lifecycle/user_names.h"
+#include "recorder/processes/fork_ledger.h"
 
 struct masking;
 struct processes;

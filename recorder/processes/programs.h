@@ -14,7 +14,7 @@
  */
 #include "core/error.h"
 #include "core/fact.h"
-#include "recorder/tracker/shared_text.h"
+#include "recorder/lifecycle/shared_text.h"
 
 struct programs;
 

@@ -4,7 +4,7 @@
 #include "recorder/sessions/boots.h"
 
 #include "core/evidence_text.h"
-#include "recorder/tracker/shared_text.h"
+#include "recorder/lifecycle/shared_text.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -14,8 +14,8 @@
  * calls; the same facts give the same rows.
  */
 #include "core/fact.h"
-#include "recorder/tracker/findings.h"
-#include "recorder/tracker/row_output.h"
+#include "recorder/lifecycle/findings.h"
+#include "recorder/lifecycle/row_output.h"
 
 enum { BOOT_SLACK_S = 600, BOOT_VALUES = 3 };
 

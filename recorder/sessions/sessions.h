@@ -34,9 +34,9 @@
  * this boot when its leader lives.
  */
 #include "core/fact.h"
-#include "recorder/tracker/actors.h"
-#include "recorder/tracker/row_output.h"
-#include "recorder/tracker/user_names.h"
+#include "recorder/lifecycle/actors.h"
+#include "recorder/lifecycle/row_output.h"
+#include "recorder/lifecycle/user_names.h"
 
 #include "collectors/source.h"
 

@@ -10,7 +10,7 @@
  * restart takes the open rows up again and asks again at their next use.
  */
 #include "core/fact.h"
-#include "recorder/tracker/row_output.h"
+#include "recorder/lifecycle/row_output.h"
 
 struct host_names;
 

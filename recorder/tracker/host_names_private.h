@@ -1,7 +1,7 @@
 #pragma once
 /* What host_names.c and host_names_restore.c share; nobody else includes it. */
+#include "recorder/lifecycle/shared_text.h"
 #include "recorder/tracker/host_names.h"
-#include "recorder/tracker/shared_text.h"
 
 #include <openssl/lhash.h>
 #include <sys/queue.h>

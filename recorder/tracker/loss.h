@@ -3,9 +3,9 @@
  * The account of what was not seen: holes in sequences, overruns, what the kernel says it lost,
  * what was lost while no agent ran, what journal and server refused. It becomes gap rows.
  */
+#include "recorder/lifecycle/gap.h"
 #include "recorder/processes/processes.h"
 #include "recorder/tracker/cursors.h"
-#include "recorder/tracker/gap.h"
 
 #include <stdatomic.h>
 

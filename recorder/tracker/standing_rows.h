@@ -3,7 +3,7 @@
  * Rows of which few are open at a time and which say how things stand: the host, and what is
  * watched in which mode (coverage). A row is kept open over restarts while it says the same.
  */
-#include "recorder/tracker/text_rows.h"
+#include "recorder/lifecycle/text_rows.h"
 
 enum { STANDING_ROWS_MOST = 64 };
 

@@ -2,8 +2,8 @@
  * states are asked for, in the order of their items, over two connections, and merged as they
  * arrive: however large they are, one row of each is in memory. */
 #include "core/cleanup.h"
-#include "reports/diff/diff_sections.h"
 #include "reports/command.h"
+#include "reports/diff/diff_sections.h"
 #include "reports/evidence/inquiry.h"
 #include "reports/options/nearest.h"
 #include "reports/options/time_words.h"
@@ -401,5 +401,9 @@ int diff_command(int argc, char **argv)
         outcome = refuse_window(&options, &error);
     if (!outcome)
         outcome = run(&diff, at, only);
-    return command_end("diff", outcome ? outcome : diff.n_differences ? STATUS_ROWS : STATUS_NO_ROWS, &error);
+    return command_end("diff",
+                       outcome              ? outcome
+                       : diff.n_differences ? STATUS_ROWS
+                                            : STATUS_NO_ROWS,
+                       &error);
 }

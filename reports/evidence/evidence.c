@@ -4,7 +4,7 @@
 #include "core/cleanup.h"
 #include "core/log.h"
 #include "reports/options/nearest.h"
-#include "reports/standalone/private_directory.h"
+#include "reports/private_server/private_directory.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -4,7 +4,7 @@
  */
 #include "reports/notify/notify_channel.h"
 #include "core/cleanup.h"
-#include "reports/standalone/child.h"
+#include "reports/private_server/child.h"
 
 #include <signal.h>
 #include <sys/mman.h>

@@ -204,9 +204,10 @@ static int gather(struct notify *notify, struct round *round)
     MYSQL_ROW row;
     while (round->n_findings < ROUND_MOST && (row = mysql_fetch_row(result))) {
         struct unit *unit = &round->units[round->n_units];
-        *unit = (struct unit){database_u64(row[0]), database_u64(row[1]), database_u64(row[2]), NULL};
-        outcome =
-            row[4] ? ask_agent(notify, unit, database_u64(row[3]), row[4]) : ask_schedule(notify, unit);
+        *unit =
+            (struct unit){database_u64(row[0]), database_u64(row[1]), database_u64(row[2]), NULL};
+        outcome = row[4] ? ask_agent(notify, unit, database_u64(row[3]), row[4])
+                         : ask_schedule(notify, unit);
         if (outcome)
             return outcome;
         round->n_units++;

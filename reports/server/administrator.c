@@ -1,7 +1,7 @@
 /* The server of a standalone instance knows root, and the user who started it, by the socket. */
 #include "reports/server/administrator.h"
 #include "reports/evidence/evidence.h"
-#include "reports/standalone/private_directory.h"
+#include "reports/private_server/private_directory.h"
 
 #include <pwd.h>
 #include <stdio.h>

@@ -4,12 +4,12 @@
 #include "reports/database/schema.h"
 #include "reports/evidence/evidence.h"
 #include "reports/options/options.h"
+#include "reports/private_server/private_directory.h"
 #include "reports/server/luarm.h"
 #include "reports/server/server.h"
 #include "reports/server/server_hold.h"
 #include "reports/server/server_retention.h"
 #include "reports/server/server_settings.h"
-#include "reports/standalone/private_directory.h"
 
 #include "core/cleanup.h"
 #include "core/log.h"

@@ -1,6 +1,6 @@
 #pragma once
 /* What a private server needs to be an instance of Vestige: schema, accounts, option files. */
-#include "reports/standalone/private_server.h"
+#include "reports/private_server/private_server.h"
 
 /** Bring the schema up to date, fill the time zone tables, and write client.cnf with a fresh
  *  password; for an agent also agent.cnf, and vestiged.conf and signing.key when they are missing.

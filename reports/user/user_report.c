@@ -1,7 +1,7 @@
 /* The facts of one title are in memory at a time: a writer may ask for whole rows between them. */
 #include "reports/user/user_report.h"
 #include "reports/options/time_words.h"
-#include "reports/output/sentence.h"
+#include "reports/user/sentence.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

@@ -1,8 +1,8 @@
 #pragma once
 /* For the tests of lifecycles with few rows: what comes out is kept in memory, and rows have
  * numbers in the order in which they are first written. */
+#include "recorder/lifecycle/row_output.h"
 #include "recorder/row/row_sink_memory.h"
-#include "recorder/tracker/row_output.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,8 +1,8 @@
 // links: vestige_private_server
 /* Programs that run under us, and the locks that outlive us. */
 #include "core/cleanup.h"
-#include "reports/standalone/child.h"
-#include "reports/standalone/private_directory.h"
+#include "reports/private_server/child.h"
+#include "reports/private_server/private_directory.h"
 
 #include <fcntl.h>
 #include <setjmp.h>

@@ -1,8 +1,8 @@
 // links: vestige_server
 /* What enrolment writes, and what a connection says that cannot come about; no server needed. */
 #include "reports/client/enrolment.h"
-#include "reports/database/schema_files.h"
 #include "reports/database/schema.h"
+#include "reports/database/schema_files.h"
 
 #include "core/cleanup.h"
 

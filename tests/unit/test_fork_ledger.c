@@ -1,6 +1,6 @@
 // links: vestige_tracker
 /* Counting births twice: what is missing is said exactly, or not at all. */
-#include "recorder/tracker/fork_ledger.h"
+#include "recorder/processes/fork_ledger.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

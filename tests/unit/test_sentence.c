@@ -1,7 +1,7 @@
 // links: vestige_sentence
 /* Sentences from forms: what is put in, what is left out, and forms that are not whole. */
 #include "reports/options/time_words.h"
-#include "reports/output/sentence.h"
+#include "reports/user/sentence.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

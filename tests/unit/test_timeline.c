@@ -1,7 +1,7 @@
 // links: vestige_tracker
 /* Clocks that step, start in 1970 or run a year ahead; ids that never repeat. */
+#include "recorder/lifecycle/timeline.h"
 #include "recorder/tracker/cursors.h"
-#include "recorder/tracker/timeline.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,6 +1,6 @@
 // links: vestige_tracker
 /* Names of users by uid: what is asked for, and when. */
-#include "recorder/tracker/user_names.h"
+#include "recorder/lifecycle/user_names.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

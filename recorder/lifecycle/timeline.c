@@ -1,7 +1,7 @@
 /* One offset a run, kept from the run before in the same boot. The wall clock is only compared with
  * it: small corrections (a few minutes by NTP) stay in the offset's error, which the server sees as
  * the batch's clock offset; a step of over an hour needs the server's word. */
-#include "recorder/tracker/timeline.h"
+#include "recorder/lifecycle/timeline.h"
 
 static const int64_t hour_ns = INT64_C(3600) * 1000000000;
 /* 2026-01-01: no host that runs this program lives before it. */

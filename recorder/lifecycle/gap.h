@@ -3,7 +3,7 @@
  * Gap rows: here something was not seen. Small losses of one source and kind are gathered for a
  * second, so that a storm of losses does not become a storm of rows.
  */
-#include "recorder/tracker/row_output.h"
+#include "recorder/lifecycle/row_output.h"
 
 #include "core/gulp.h"
 

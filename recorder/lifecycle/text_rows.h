@@ -5,8 +5,8 @@
  * open or ended, and is tried again at each tick, so that no row of these is lost while the agent
  * runs.
  */
-#include "recorder/tracker/row_output.h"
-#include "recorder/tracker/shared_text.h"
+#include "recorder/lifecycle/row_output.h"
+#include "recorder/lifecycle/shared_text.h"
 
 #include <sys/queue.h>
 

@@ -1,6 +1,6 @@
 /* A row is in the queue as long as the sink owes it a line. The queue is written in its order, and
  * no further than to the first that is refused again. */
-#include "recorder/tracker/text_rows.h"
+#include "recorder/lifecycle/text_rows.h"
 
 #include "core/evidence_text.h"
 

@@ -6,7 +6,7 @@
  * A mariadbd that starts removes what other servers have open in its directory for temporary
  * tables; so that is never /tmp.
  */
-#include "reports/standalone/private_server.h"
+#include "reports/private_server/private_server.h"
 #include "core/cleanup.h"
 #include "core/log.h"
 

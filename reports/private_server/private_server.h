@@ -6,8 +6,8 @@
  * starts. It administers itself through an account that is known by the socket alone: `root`, or
  * the name of the user who runs us.
  */
-#include "reports/standalone/child.h"
-#include "reports/standalone/private_directory.h"
+#include "reports/private_server/child.h"
+#include "reports/private_server/private_directory.h"
 
 struct private_server {
     const struct private_directory *directory;

@@ -1,7 +1,7 @@
 /* fork(2) and execve(2), with a pipe that carries the error of whatever fails between the two; a
  * pidfd tells of the end without SIGCHLD. The user is changed here and not by the program itself,
  * because a change of user after PR_SET_PDEATHSIG would cancel it. */
-#include "reports/standalone/child.h"
+#include "reports/private_server/child.h"
 #include "core/cleanup.h"
 
 #include <fcntl.h>

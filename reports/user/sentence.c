@@ -1,6 +1,6 @@
 /* One pass over the form. An optional part is written and taken back when a value in it is missing.
  */
-#include "reports/output/sentence.h"
+#include "reports/user/sentence.h"
 #include "reports/options/time_words.h"
 
 #include <inttypes.h>

@@ -8,7 +8,7 @@
  * Texts are evidence text (core/evidence_text.h); a class is a word of ours. Times are microseconds
  * since 1970. One thread; no system calls.
  */
-#include "recorder/tracker/row_output.h"
+#include "recorder/lifecycle/row_output.h"
 
 struct findings;
 

@@ -1,10 +1,10 @@
 /* A row is the text of its line, whose first two fields (class and subject) are its key. What waits
  * for the sink, open or ended, counts as a row until it is written. */
-#include "recorder/tracker/findings.h"
+#include "recorder/lifecycle/findings.h"
 
 #include "core/evidence_text.h"
 #include "core/hash.h"
-#include "recorder/tracker/text_rows.h"
+#include "recorder/lifecycle/text_rows.h"
 
 #include <openssl/lhash.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* One allocation: the count, the length, the bytes. */
-#include "recorder/tracker/shared_text.h"
+#include "recorder/lifecycle/shared_text.h"
 
 #include <stdlib.h>
 

@@ -2,7 +2,7 @@
  * after the kernel counted the fork, so that a message from just before `before` until a
  * millisecond behind `after` makes the reading ambiguous, and it is thrown away. Two ticks after
  * the reading all messages from before it have been handed over. */
-#include "recorder/tracker/fork_ledger.h"
+#include "recorder/processes/fork_ledger.h"
 
 static const uint64_t guard_before_ns = 50000;
 static const uint64_t guard_after_ns = 1000000;

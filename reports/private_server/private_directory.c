@@ -1,6 +1,6 @@
 /* Locks are flock(2): they belong to the open file, so a program that inherits the descriptor keeps
  * the lock after we are gone, and the kernel drops it when that program ends, however it ends. */
-#include "reports/standalone/private_directory.h"
+#include "reports/private_server/private_directory.h"
 #include "core/cleanup.h"
 
 #include <dirent.h>

@@ -1,6 +1,6 @@
 /* A gap row is a row like others, and can be refused like others: then it stays where it was
  * gathered and is written when the journal has room again. */
-#include "recorder/tracker/gap.h"
+#include "recorder/lifecycle/gap.h"
 
 static const uint64_t gather_ns = 1000000000;
 

@@ -1,5 +1,5 @@
 /* Every row goes through row_output_send, so that no line is dropped without being counted. */
-#include "recorder/tracker/row_output.h"
+#include "recorder/lifecycle/row_output.h"
 
 #include "core/log.h"
 

@@ -1,9 +1,9 @@
 /* Sets of four images, chosen by the pid; in each set the oldest is overwritten. Pids are given out
  * in order, so that an image stays for some 16,000 forks even when its pid is used again at once.
  */
-#include "recorder/tracker/actors.h"
+#include "recorder/lifecycle/actors.h"
 
-#include "recorder/tracker/shared_text.h"
+#include "recorder/lifecycle/shared_text.h"
 
 #include <stdlib.h>
 

@@ -3,8 +3,8 @@
  * The way of a row out of the tracker: ids and times, one line builder, the sink, and the count of
  * what the sink refused, which becomes gap rows as soon as it takes lines again.
  */
+#include "recorder/lifecycle/timeline.h"
 #include "recorder/row/row_sink.h"
-#include "recorder/tracker/timeline.h"
 
 #include "core/counter.h"
 

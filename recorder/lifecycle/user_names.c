@@ -1,8 +1,8 @@
 /* A table of libcrypto's, by uid. When the bound is reached, new names are not kept and rows get
  * NULL, which is honest, while memory stays bounded. */
-#include "recorder/tracker/user_names.h"
+#include "recorder/lifecycle/user_names.h"
 
-#include "recorder/tracker/shared_text.h"
+#include "recorder/lifecycle/shared_text.h"
 
 #include <openssl/lhash.h>
 #include <stdlib.h>

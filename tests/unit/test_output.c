@@ -102,12 +102,14 @@ static void test_json_numbers(void **state)
     char expected[80];
     for (size_t i = 0; i < sizeof(strings) / sizeof(strings[0]); i++) {
         struct slice value = slice_text(strings[i]);
-        snprintf(expected, sizeof(expected), "{\"rows\": [\n  {\"n\": \"%s\"}\n]}\n", strings[i]);
+        snprintf(expected, sizeof(expected), "{\"rows\": [\n  {\"n\": \"%.*s\"}\n]}\n",
+                 (int)value.length, value.data);
         expect_rows(OUTPUT_JSON, &column, 1, &value, 1, expected);
     }
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
         struct slice value = slice_text(numbers[i]);
-        snprintf(expected, sizeof(expected), "{\"rows\": [\n  {\"n\": %s}\n]}\n", numbers[i]);
+        snprintf(expected, sizeof(expected), "{\"rows\": [\n  {\"n\": %.*s}\n]}\n",
+                 (int)value.length, value.data);
         expect_rows(OUTPUT_JSON, &column, 1, &value, 1, expected);
     }
 }

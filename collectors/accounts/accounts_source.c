@@ -42,6 +42,7 @@ struct source {
     int watch;
     struct account_file_look looks[ACCOUNT_FILE_N];
     struct account_scan_result last[ACCOUNT_PART_N];
+    uint64_t looked_ns[ACCOUNT_PART_N]; /* when the part was read last, or the source opened */
     struct buffer message, note;
     uint64_t moment_ns; /* of the change that is being read */
 
@@ -234,13 +235,30 @@ static void look_again(struct source *source, enum account_part part)
         source->looks[file].looked &= account_file_part(file) != part;
 }
 
+/* Events have no time, and on a busy machine they are read late. A file that came since the part
+ * was read last says when it did. */
+static uint64_t moment_of(const struct source *source, enum account_part part, uint64_t heard_ns)
+{
+    int64_t offset_ns = clock_real_ns() - (int64_t)clock_boot_ns();
+    int64_t moment_ns = (int64_t)heard_ns, after_ns = (int64_t)source->looked_ns[part];
+    for (enum account_file file = 0; file < ACCOUNT_FILE_N; file++) {
+        const struct timespec *at = &source->looks[file].status.st_ctim;
+        int64_t ns = at->tv_sec * INT64_C(1000000000) + at->tv_nsec - offset_ns;
+        if (account_file_part(file) == part && ns > after_ns && ns < moment_ns)
+            moment_ns = ns;
+    }
+    return (uint64_t)moment_ns;
+}
+
 static int read_part(struct source *source, enum account_part part, struct account_change change)
 {
     struct account_scan_result *last = &source->last[part];
     const struct account_scan_options options = {
         .directory = source->directory, .key = &source->key, .take = take_fact, .user = source};
-    source->moment_ns = change.first_ns;
+    uint64_t now_ns = clock_boot_ns();
     look_at_part(source, part);
+    source->moment_ns = moment_of(source, part, change.first_ns);
+    source->looked_ns[part] = now_ns;
     int r = put_scan(source, ACCOUNT_SCAN_BEGAN, part, change.sequence);
     if (r == 0)
         r = account_scan_run(&options, part, last);
@@ -402,7 +420,10 @@ static int set_up(struct source *source, const struct source_options *options,
                          "cannot watch files: %s; raise fs.inotify.max_user_instances",
                          strerror(errno));
     open_directory(source);
-    mark_all(source, clock_boot_ns());
+    uint64_t now_ns = clock_boot_ns();
+    mark_all(source, now_ns);
+    for (enum account_part part = 0; part < ACCOUNT_PART_N; part++)
+        source->looked_ns[part] = now_ns;
     if (source->directory < 0)
         return error_set(error, -ENOENT, "there is no directory %s; mend [accounts] directory",
                          source->path);

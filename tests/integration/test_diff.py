@@ -1,5 +1,5 @@
-"""`vestige diff`: two times of a machine that the test has changed in between; two hosts with rows that
-are known."""
+"""`vestige diff`: two times of a machine that the test has changed in between. Two hosts are in
+test_diff_hosts.py."""
 
 import contextlib
 import csv
@@ -13,8 +13,7 @@ import subprocess
 
 from network_test import Server, client, finished
 from person_test import PersonTest
-from server_test import ServerTest
-from vestige_test import ACTOR, VESTIGE, main, run
+from vestige_test import ACTOR, main, run
 
 ADDRESS = "198.51.100.77"
 NETWORK = "203.0.113.0/24"
@@ -169,54 +168,6 @@ class TestTimes(PersonTest):
                          rf'\Athere is no host "{self.host}x" .* did you mean "{self.host}"\?')
         for name in ("%", "_", "' OR 1=1 -- ", "h" * 65536):
             self.assertRegex(self.refuse("diff", self.host, name), r"\Athere is no host ")
-
-
-class TestHosts(ServerTest):
-    """Two hosts at one time."""
-
-    hosts = ("web1", "web2")
-
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        for number, (host, name, shell, digest) in enumerate((
-                (1, "alice", "/bin/sh", "aaaa"), (2, "alice", "/bin/sh", "bbbb"),
-                (1, "bob", "/bin/sh", None), (2, "bob", "/bin/zsh", None),
-                (1, "carol", "/bin/sh", None), (2, "Zoe' OR 1", "/bin/sh", None),
-                (1, "\u00e9va", "/bin/sh", None), (2, "\u00e9va", "/bin/sh", None),
-                (1, "\U0001f600", "/bin/sh", None), (1, "\ufffd", "/bin/sh", None),
-                (2, "\U0001f600", "/bin/sh", None), (2, "\ufffd", "/bin/sh", None))):
-            cls.root.run("INSERT INTO account (host_id, id, day, created_at, seen_by, username, uid, "
-                         "shell, password_state, password_digest, batch) VALUES (%s, %s, "
-                         "'2026-01-01', '2026-01-01 10:00:00', 'inotify', %s, 1000, %s, 'set', %s, 1)",
-                         host, 1767261600000000 + number, name, shell, digest)
-
-    def ask(self, *words, status=0):
-        done = subprocess.run([VESTIGE, "diff", *words, "--no-defaults",
-                               f"--socket={self.server.socket}", "--user=root"],
-                              capture_output=True, text=True, timeout=60)
-        self.assertEqual(status, done.returncode, done.stdout + done.stderr)
-        return done.stdout
-
-    def test_differs(self):
-        """The order of bytes is that of the database, also beyond the first plane; a digest, whose key
-        is the host's own, is no difference."""
-        lines = self.ask("web1", "web2", "--only", "accounts,groups").splitlines()
-        self.assertRegex(lines[0], r"\AAt 2.*: - only on web1, \+ only on web2, ~ differs\Z")
-        self.assertEqual([
-            "accounts",
-            "  + Zoe' OR 1: uid 1000, shell /bin/sh, password set",
-            "  ~ bob: uid 1000, shell /bin/sh, password set -> "
-            "uid 1000, shell /bin/zsh, password set",
-            "  - carol: uid 1000, shell /bin/sh, password set",
-            "groups: no difference (0 the same)"], lines[3:8])
-        self.assertEqual(2, sum(line.startswith("Evidence from ") for line in lines))
-
-    def test_at(self):
-        lines = self.ask("1", "2", "--only", "accounts", "--at", "2025-12-31", status=1).splitlines()
-        self.assertEqual([f"Nothing of host {host} was watched at 2025-12-31 00:00:00.000000: "
-                          "its state then is what was left open before" for host in "12"], lines[1:3])
-        self.assertEqual("accounts: no difference (0 the same)", lines[3])
 
 
 if __name__ == "__main__":

@@ -26,7 +26,6 @@ SHUT_OUT = (1045, 2006, 2013)  # by the password; or already by the certificate,
 def setUpModule():
     Fleet.server = TlsServer()
     unittest.addModuleCleanup(Fleet.server.close)
-    Fleet.server.vestige("server", "init")
 
 
 class Fleet(unittest.TestCase):

@@ -7,7 +7,7 @@ import os
 import re
 import unittest
 
-from private_server import PrivateServer, Session
+from private_server import Session, VestigeServer
 from vestige_test import main
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -35,9 +35,8 @@ class TestDashboard(unittest.TestCase):
     def setUpClass(cls):
         with open(os.path.join(ROOT, "deploy", "grafana", "vestige.json"), encoding="utf-8") as file:
             cls.dashboard = json.load(file)
-        cls.server = PrivateServer()
+        cls.server = VestigeServer()
         cls.addClassCleanup(cls.server.close)
-        cls.server.vestige("server", "init")
         for name in ("web", "it's"):
             cls.server.enrol(name.replace("'", "-"))
         cls.root = cls.server.root("vestige")

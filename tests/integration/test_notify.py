@@ -12,7 +12,7 @@ import threading
 import time
 import unittest
 
-from private_server import PrivateServer, Session
+from private_server import Session, VestigeServer
 from vestige_test import VESTIGE, main, run, wait_for
 
 PROGRAM = """#!/bin/sh
@@ -69,9 +69,8 @@ class HookServer(http.server.HTTPServer):
 def setUpModule():
     """One server for all classes: making one takes longer than any test."""
     global SERVER, ENROLLED
-    SERVER = PrivateServer()
+    SERVER = VestigeServer()
     unittest.addModuleCleanup(SERVER.close)
-    SERVER.vestige("server", "init")
     ENROLLED = {name: SERVER.enrol(name) for name in ("web", "mail")}
 
 

@@ -6,7 +6,7 @@ import json
 import os
 import unittest
 
-from private_server import PrivateServer
+from private_server import VestigeServer
 from vestige_test import main
 
 BOOT = "9ef5ba15-e1b3-47bd-a95f-8eee5155396d"
@@ -16,9 +16,8 @@ BAIT = "100% \"so_called\" 'x'"
 
 
 def setUpModule():
-    HardTest.server = PrivateServer()
+    HardTest.server = VestigeServer()
     unittest.addModuleCleanup(HardTest.server.close)
-    HardTest.server.vestige("server", "init")
     for name in ("web1", "web2"):
         HardTest.server.enrol(name)
     HardTest.root = HardTest.server.root("vestige")

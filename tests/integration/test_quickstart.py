@@ -1,5 +1,8 @@
 """`deploy/quickstart` from a clean clone: builds, records, says how to ask; and again with the same
-data, without building anything."""
+data, without building anything.
+
+VESTIGE_QUICKSTART names a directory that TestBuild fills and TestQuickstart goes on with, so that the
+build can be beside other tests that record."""
 
 import os
 import re
@@ -14,20 +17,38 @@ REPOSITORY = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", ".."
 BUILD_SECONDS = 300
 
 
-class TestQuickstart(unittest.TestCase):
+class Quickstart(unittest.TestCase):
     maxDiff = None
 
-    def setUp(self):
-        self.addCleanup(assert_audit_state, audit_state())
-        self.directory = tempfile.mkdtemp(prefix="vestige-test-")
-        self.addCleanup(shutil.rmtree, self.directory)
-        self.state = os.path.join(self.directory, "state")
-        self.clone = os.path.join(self.directory, "clone")
+    @classmethod
+    def setUpClass(cls):
+        cls.directory = os.environ.get("VESTIGE_QUICKSTART") or tempfile.mkdtemp(prefix="vestige-test-")
+        cls.clone = os.path.join(cls.directory, "clone")
+        os.environ["VESTIGE_QUICKSTART"] = cls.directory
+
+
+class TestBuild(Quickstart):
+    def test_build(self):
+        shutil.rmtree(self.directory, ignore_errors=True)
+        os.makedirs(self.directory)
         trust = os.path.join(self.directory, "gitconfig")
         with open(trust, "w") as stream:
             stream.write("[safe]\n\tdirectory = *\n")  # it may belong to who made it, not to root
         run("git", "clone", "--quiet", REPOSITORY, self.clone,
             env={**os.environ, "GIT_CONFIG_GLOBAL": trust})
+        done = run(os.path.join(self.clone, "deploy", "quickstart"), "--help", timeout=BUILD_SECONDS, cwd="/")
+        self.assertRegex(done.stdout + done.stderr,
+                         rf"quickstart: builds into {self.clone}/build/release [^\n]+\n")
+        self.assertIn("vestige standalone", done.stdout)
+
+
+class TestQuickstart(Quickstart):
+    def setUp(self):
+        self.addCleanup(assert_audit_state, audit_state())
+        self.addCleanup(shutil.rmtree, self.directory)
+        place = tempfile.mkdtemp(prefix="vestige-test-")
+        self.addCleanup(shutil.rmtree, place)
+        self.state = os.path.join(place, "state")
 
     def output(self):
         with open(self.log) as log:
@@ -44,7 +65,7 @@ class TestQuickstart(unittest.TestCase):
         def asks():
             self.assertIsNone(process.poll(), self.output())
             return "ask with:" in self.output()
-        wait_for(asks, BUILD_SECONDS, "quickstart records")
+        wait_for(asks, 60, "quickstart records")
         return process
 
     def end(self, process):
@@ -82,8 +103,7 @@ class TestQuickstart(unittest.TestCase):
                    rf"the data stay in {self.state}: [^\n]+\n\Z")
         first = self.start()
         self.records("quickstart-first")
-        self.assert_ended(first, rf"\Aquickstart: builds into {self.clone}/build/release [^\n]+\n"
-                          r"making the database \(once\) ...\n" + records)
+        self.assert_ended(first, r"\Amaking the database \(once\) ...\n" + records)
         built = {name: os.stat(os.path.join(programs, name)).st_mtime_ns
                  for name in ("vestige", "vestiged")}
         second = self.start()

@@ -12,8 +12,8 @@ import tempfile
 import threading
 import unittest
 
-from private_server import PrivateServer, Refused, Session
-from vestige_test import VESTIGE, Standalone, act, main, run, wait_for
+from private_server import Refused, Session, VestigeServer
+from vestige_test import VESTIGE, main, run, wait_for
 
 # Those of the source, which are compiled in; or of another directory, to try them.
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -46,9 +46,8 @@ SELECT h.name AS host, p.created_at, COALESCE(p.login_username, p.login_uid) AS 
 def setUpModule():
     """One server for all classes: making one takes longer than any test."""
     global SERVER, ENROLLED
-    SERVER = PrivateServer()
+    SERVER = VestigeServer()
     unittest.addModuleCleanup(SERVER.close)
-    SERVER.vestige("server", "init")
     ENROLLED = {name: SERVER.enrol(name) for name in ("web", "mail")}
 
 
@@ -825,43 +824,6 @@ class Questions(ScheduleTest):
                 result = self.run_now(which)
                 self.assertEqual(result[:2], ("success", 1), self.root.value(
                     "SELECT message FROM schedule_run ORDER BY id DESC LIMIT 1"))
-
-
-class Recorded(unittest.TestCase):
-    """The same on what a real agent recorded."""
-
-    def test_a_program_that_ran(self):
-        instance = Standalone()
-        self.addCleanup(instance.remove)
-        self.addCleanup(instance.stop)
-        with tempfile.TemporaryDirectory() as directory:
-            with open(os.path.join(directory, "ran.sql"), "w") as file:
-                file.write(QUESTION.format(window="1 day"))
-            instance.start()
-            run("mariadb", "--no-defaults", f"--socket={instance.path('mariadb.sock')}", "vestige", "-e",
-                "ALTER DEFINER = vestige_scheduler@localhost EVENT vestige_schedules DISABLE")
-            def schedule(*words, status=0):
-                done = run(VESTIGE, "schedule", *words, "--state", instance.state, check=False)
-                self.assertEqual(done.returncode, status, done.stdout + done.stderr)
-                return done.stdout
-            instance.sync()
-            before = schedule("add", "ran", "sleep", "--every", "60", "--directory", directory)
-            which = before.split()[1].rstrip(":")
-            first = subprocess.run(["sleep", "0.1"])
-            self.assertEqual(first.returncode, 0)
-            instance.sync()
-            rows = json.loads(schedule("run", which, "--format", "json"))["rows"]
-            self.assertEqual([(row["question"], row["subject"].split(", ")[1]) for row in rows],
-                             [("ran", os.path.realpath("/usr/bin/sleep"))])
-            key, = json.loads(rows[0]["row_keys"])
-            self.assertEqual(instance.query(
-                "SELECT comm, arguments FROM process WHERE host_id = %s AND id = %s AND day = DATE("
-                "'1970-01-01' + INTERVAL id DIV 1000000 SECOND)", key["host_id"], key["id"]),
-                [{"comm": "sleep", "arguments": "0.1"}])
-            subprocess.run(["sleep", "0.2"])
-            instance.sync()
-            self.assertEqual(json.loads(schedule("run", which, "--format", "json", status=1))["rows"], [])
-            key, other = json.loads(instance.query("SELECT row_keys FROM finding")[0]["row_keys"])
 
 
 if __name__ == "__main__":

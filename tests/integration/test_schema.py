@@ -16,7 +16,7 @@ import pymysql.constants.CLIENT
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(ROOT, "tests", "lib"))
 
-from private_server import PrivateServer, Session
+from private_server import PrivateServer, Session, VestigeServer
 from vestige_test import VESTIGE, run, wait_for
 
 ACCOUNTS = ("account", "account_group", "group_member", "finding")
@@ -65,11 +65,11 @@ def insert_process(session, day, host_id, number=0):
 
 
 class ServerTest(unittest.TestCase):
-    settings = {}
+    server_class, settings = PrivateServer, {}
 
     @classmethod
     def setUpClass(cls):
-        cls.server = PrivateServer(**cls.settings)
+        cls.server = cls.server_class(**cls.settings)
         cls.addClassCleanup(cls.server.close)
         cls.root = cls.server.root()
 
@@ -542,10 +542,7 @@ class Unreachable(ServerTest):
 
 
 class Enrolment(ServerTest):
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        cls.server.vestige("server", "init")
+    server_class = VestigeServer
 
     def password(self, directory):
         with open(os.path.join(directory, "agent.cnf")) as file:

@@ -12,7 +12,7 @@ import unittest
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(ROOT, "tests", "lib"))
 
-from private_server import PrivateServer, Refused, Session
+from private_server import Refused, Session, VestigeServer
 from vestige_test import wait_for
 
 ACCESS_DENIED, NO_DATABASE_RIGHT, NO_TABLE_RIGHT, NO_COLUMN_RIGHT = 1045, 1044, 1142, 1143
@@ -59,12 +59,15 @@ SWITCHED_OFF = ("SET sql_mode = 'ALLOW_INVALID_DATES'", "SET check_constraint_ch
                 "SET old_mode = ''", "SET sql_safe_updates = 0", "SET div_precision_increment = 0")
 
 
+def utc_today():
+    return datetime.datetime.now(datetime.UTC).date()
+
+
 class Thief(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.server = PrivateServer()
+        cls.server = VestigeServer()
         cls.addClassCleanup(cls.server.close)
-        cls.server.vestige("server", "init")
         cls.root = cls.server.root("vestige")
         cls.directories = {name: cls.server.enrol(name) for name in ("stolen", "other")}
         ids = dict(cls.root.run("SELECT name, host_id FROM enrolment"))
@@ -339,8 +342,7 @@ class Writing(Thief):
             self.assertEqual(self.thief.error(sql), CHECK_OPTION)
 
     def test_other_day(self):
-        for day in ("2000-01-01", "1970-01-01", "9999-12-31", datetime.date.today()
-                    + datetime.timedelta(1)):
+        for day in ("2000-01-01", "1970-01-01", "9999-12-31", utc_today() + datetime.timedelta(1)):
             for table in NEEDS:
                 self.assertEqual(self.insert(table=table, day=day), CHECK_OPTION, (table, day))
         for day in ("9999-12-31", None):
@@ -598,7 +600,7 @@ class SwitchedOff(Writing):
 
     @staticmethod
     def next_day_of_no_calendar():
-        today = datetime.date.today()
+        today = utc_today()
         return next(day for day in (f"{year}-{month:02}-31" for year in (today.year, today.year + 1)
                                     for month in (2, 4, 6, 9, 11)) if day > str(today))
 

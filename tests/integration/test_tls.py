@@ -60,7 +60,6 @@ class Host(Tool):
 def setUpModule():
     TlsTest.server = TlsServer()
     unittest.addModuleCleanup(TlsTest.server.close)
-    TlsTest.server.vestige("server", "init")
     TlsTest.elsewhere = tempfile.mkdtemp(prefix="vestige-tls-")
     unittest.addModuleCleanup(shutil.rmtree, TlsTest.elsewhere)
     TlsTest.foreign = foreign_authority(os.path.join(TlsTest.elsewhere, "ca"))

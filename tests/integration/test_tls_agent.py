@@ -25,7 +25,6 @@ class TlsAgent(unittest.TestCase):
         cls.addClassCleanup(assert_audit_state, audit_state())
         cls.server = TlsServer()
         cls.addClassCleanup(cls.server.close)
-        cls.server.vestige("server", "init")
         cls.agent = Agent()
         cls.addClassCleanup(cls.agent.remove)
         cls.files = cls.agent.path("etc")

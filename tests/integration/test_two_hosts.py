@@ -27,7 +27,7 @@ import unittest
 import pymysql
 
 from agent_alone import Agent
-from private_server import PrivateServer
+from private_server import VestigeServer
 from vestige_test import (ACTOR, VESTIGE, Standalone, actor_command, assert_audit_state, audit_state,
                           brief, main, run, wait_for)
 
@@ -240,9 +240,8 @@ class TestTwoAgents(Asked):
     @classmethod
     def setUpClass(cls):
         cls.addClassCleanup(assert_audit_state, audit_state())
-        cls.server = PrivateServer()
+        cls.server = VestigeServer()
         cls.addClassCleanup(cls.server.close)
-        cls.server.vestige("server", "init")
         cls.place = ("--no-defaults", f"--socket={cls.server.socket}", "--user=root")
         cls.root = cls.server.root("vestige")
         cls.addClassCleanup(cls.root.close)

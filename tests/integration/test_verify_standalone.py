@@ -17,7 +17,7 @@ class TestStandalone(VestigeTest):
         for _ in range(23):
             subprocess.run(["/bin/true"], check=True)
         self.vestige.sync()
-        self.assertEqual(23, len(self.processes("exe LIKE '%%/true' AND end_cause = 'exit'")))
+        self.assertEqual(23, len(self.processes("exe LIKE '%%/true' AND end_cause = 'exit' AND ppid = %s", os.getpid())))
         newest = self.vestige.value("SELECT MAX(batch) FROM batch")
         self.assertGreater(self.vestige.value("SELECT COUNT(*) FROM batch WHERE signature IS NOT NULL"), 0)
         # every ten seconds

@@ -1,10 +1,11 @@
 #!/usr/bin/python3
 """machine_state.py save FILE | check FILE: that tests leave the machine as they found it.
 
-Looks at audit's settings and rules, network namespaces, mounts, processes of the kinds that tests
-start, and what tests leave in /tmp. Before it saves, it puts away the rules that killed tests of an
-earlier run left, if nobody owns audit."""
+Looks at audit's settings and rules, network namespaces, mounts, processes that tests have started, and
+what tests leave in /tmp. Before it saves, it puts away the rules that killed tests of an earlier run
+left, if nobody owns audit."""
 
+import contextlib
 import json
 import os
 import sys
@@ -14,11 +15,25 @@ from vestige_test import audit_state, processes_named, restore_audit, run  # noq
 
 KINDS = ("vestige", "vestiged", "vestige-guard", "mariadbd", "actor", "auditd", "laurel", "forkstat",
          "sleep")
+# What a process of a test has in its command line or its environment, and others of its name do not.
+TRACES = (b"VESTIGE_BIN=", b"/vestige-")
+
+
+def is_of_a_test(pid):
+    """A process that has ended meanwhile is of nobody."""
+    with contextlib.suppress(OSError):
+        for name in ("cmdline", "environ"):
+            with open(f"/proc/{pid}/{name}", "rb") as stream:
+                text = stream.read()
+                if any(trace in text for trace in TRACES):
+                    return True
+    return False
 
 
 def mounts():
+    """Without what `ip netns` mounts when it is used first, and leaves."""
     with open("/proc/self/mounts") as stream:
-        return sorted(line.rstrip() for line in stream)
+        return sorted(line.rstrip() for line in stream if line.split()[1] not in ("/run/netns", "/var/run/netns"))
 
 
 def state():
@@ -28,7 +43,8 @@ def state():
         "audit rules": rules.splitlines(),
         "network namespaces": sorted(run("ip", "netns", "list").stdout.splitlines()),
         "mounts": mounts(),
-        "processes": [f"{kind} {pid}" for kind in KINDS for pid in processes_named(kind)],
+        "processes": [f"{kind} {pid}" for kind in KINDS for pid in processes_named(kind)
+                      if is_of_a_test(pid)],
         "/tmp": sorted(name for name in os.listdir("/tmp") if name.startswith("vestige-")),
     }
 

@@ -8,6 +8,7 @@ import tempfile
 
 import pymysql
 
+import data_template
 from vestige_test import VESTIGE, run, wait_for
 
 SETTINGS = {
@@ -67,6 +68,8 @@ class Session:
 
 class PrivateServer:
     environment = None  # of mariadbd; None: ours
+    kind = "bare"       # of its data at the first start, see prepare()
+    made_of = ()        # the files that these depend on
 
     def __init__(self, directory=None, **settings):
         """In a directory of its own, or in one that stays and may hold the data of before."""
@@ -77,13 +80,29 @@ class PrivateServer:
         # A server that starts deletes temporary tables there, also those of another one.
         os.makedirs(os.path.join(self.directory, "tmp"), exist_ok=True)
         os.chmod(self.directory, 0o711) # agents of other users reach the socket
-        if not os.path.isdir(os.path.join(self.directory, "data", "mysql")):
-            self.install()
+        data = os.path.join(self.directory, "data")
+        if not os.path.isdir(os.path.join(data, "mysql")):
+            data_template.fill(data, self.kind, self.made_of, self.install)
         self.start()
 
     def install(self):
         run("mariadb-install-db", "--no-defaults", f"--datadir={self.directory}/data",
             f"--tmpdir={self.directory}/tmp", "--auth-root-authentication-method=socket", "--skip-test-db", "--user=root")
+        if self.kind != PrivateServer.kind:
+            self.prepare_with_defaults()
+
+    def prepare_with_defaults(self):
+        """Others may copy the data, so these are of the settings that all have."""
+        settings, self.settings = self.settings, SETTINGS
+        PrivateServer.start(self)
+        try:
+            self.prepare()
+        finally:
+            self.stop()
+            self.settings = settings
+
+    def prepare(self):
+        """What all servers of this kind begin with, besides what mariadb-install-db makes."""
 
     def start(self):
         options = [f"--{name}={value}" for name, value in self.settings.items()]
@@ -131,3 +150,12 @@ class PrivateServer:
         directory = os.path.join(self.directory, "enrolled-" + name)
         self.vestige("client", "enroll", name, "--directory", directory)
         return directory
+
+
+class VestigeServer(PrivateServer):
+    """With the schema, as `vestige server init` makes it."""
+    kind = "schema"
+    made_of = (VESTIGE,)
+
+    def prepare(self):
+        self.vestige("server", "init")

@@ -4,7 +4,7 @@ model of retention_model.py has them."""
 import os
 import unittest
 
-from private_server import PrivateServer
+from private_server import VestigeServer
 from retention_model import HOSTS, TABLES
 
 SEED = int(os.environ.get("VESTIGE_SEED", "7"))
@@ -16,9 +16,8 @@ class RetentionTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         # Changes of form wait for the statistics that are kept on disk, which nothing here needs.
-        cls.server = PrivateServer(innodb_stats_persistent="0")
+        cls.server = VestigeServer(innodb_stats_persistent="0")
         cls.addClassCleanup(cls.server.close)
-        cls.server.vestige("server", "init")
         cls.connect()
         # Nothing else works, now or after another start: records of its runs would be old on a day to come.
         for event in ("retention", "watch", "partitions", "schedules"):

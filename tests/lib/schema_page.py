@@ -8,7 +8,7 @@ import re
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from private_server import PrivateServer  # noqa: E402  (the path comes first)
+from private_server import VestigeServer  # noqa: E402  (the path comes first)
 
 PAGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../deploy/man/vestige-schema.7.scd")
 COMMON = ("host_id", "id", "day", "created_at", "destroyed_at", "end_cause", "seen_by", "batch",
@@ -93,9 +93,8 @@ def renewed_page():
     """The page as it is and as it should be."""
     with open(PAGE) as page:
         before = page.read()
-    server = PrivateServer()
+    server = VestigeServer()
     try:
-        server.vestige("server", "init")
         server.enrol(HOST)
         server.vestige("server", "luarm", HOST)
         session = server.root("vestige")

@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import tempfile
 
-from private_server import PrivateServer
+from private_server import VestigeServer
 from vestige_test import BIN, VESTIGE, run
 
 SHIP_TOOL = os.environ.get("SHIP_TOOL", os.path.join(BIN, "..", "tests", "bin", "ship_tool"))
@@ -98,9 +98,8 @@ class Host:
 class SealedFleet:
     def __init__(self, seed, rows=4, **settings):
         self.chance = random.Random(seed)
-        self.server = PrivateServer(**settings)
+        self.server = VestigeServer(**settings)
         try:
-            self.server.vestige("server", "init")
             self.session = self.server.root("vestige")
             self.session.run("SET time_zone = '+00:00'")
             self.session.run(f"ALTER TABLE enrolment AUTO_INCREMENT = {WEB}")

@@ -2,7 +2,7 @@
 
 import unittest
 
-from private_server import PrivateServer
+from private_server import VestigeServer
 
 
 class ServerTest(unittest.TestCase):
@@ -11,9 +11,8 @@ class ServerTest(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.server = PrivateServer()
+        cls.server = VestigeServer()
         cls.addClassCleanup(cls.server.close)
-        cls.server.vestige("server", "init")
         for name in cls.hosts:
             cls.server.enrol(name)
         cls.root = cls.server.root("vestige")

@@ -14,6 +14,7 @@ from private_server import PrivateServer, Refused
 from vestige_test import BIN, wait_for
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
+SCHEMA = sorted((SOURCE / "server-schema").glob("[0-9]*.sql"))
 SHIP_TOOL = os.environ.get("SHIP_TOOL", os.path.join(BIN, "..", "tests", "bin", "ship_tool"))
 HOST_ID = 7
 PASSWORD = "correct-horse-battery"
@@ -23,11 +24,12 @@ class ShipServer(PrivateServer):
     """The schema, and the account agent_7. `until`: the last file of the schema that is applied."""
 
     def __init__(self, directory=None, until=9999, **settings):
-        super().__init__(directory, innodb_log_file_size="64M", skip_name_resolve="1", **settings)
         self._session = None
-        self.until = until
+        self.made_of = [path for path in SCHEMA if int(path.name[:4]) <= until]
+        self.kind = f"shipped-{self.made_of[-1].name[:4]}"
+        super().__init__(directory, innodb_log_file_size="64M", skip_name_resolve="1", **settings)
         try:
-            self.prepare()
+            self.add_agent(HOST_ID)
         except BaseException:
             self.close()
             raise
@@ -37,11 +39,11 @@ class ShipServer(PrivateServer):
         super().start()
 
     def prepare(self):
-        self.query("CREATE DATABASE vestige")
-        for path in sorted((SOURCE / "server-schema").glob("[0-9]*.sql")):
-            if int(path.name[:4]) <= self.until:
-                self.apply(path)
-        self.add_agent(HOST_ID)
+        session = self.root()
+        session.run("CREATE DATABASE vestige")
+        session.close()
+        for path in self.made_of:
+            self.apply(path)
 
     def add_agent(self, host_id):
         for host in ("localhost", "127.0.0.1"):
@@ -59,7 +61,7 @@ class ShipServer(PrivateServer):
     def query(self, sql, *values):
         """Rows as tuples, asked by root; the connection is made again when it was lost."""
         if self._session is None:
-            self._session = self.root("vestige" if sql != "CREATE DATABASE vestige" else None)
+            self._session = self.root("vestige")
             self._session.run("SET time_zone='+00:00'")
         try:
             return self._session.run(sql, *values)
@@ -67,9 +69,6 @@ class ShipServer(PrivateServer):
             if refused.number in (0, 2006, 2013):
                 self._session = None
             raise
-        finally:
-            if sql == "CREATE DATABASE vestige":
-                self._session = None
 
     def value(self, sql, *values):
         return self.query(sql, *values)[0][0]

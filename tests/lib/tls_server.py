@@ -8,7 +8,7 @@ import socket
 import ssl
 import threading
 
-from private_server import PrivateServer
+from private_server import VestigeServer
 from ship_peers import Peer
 from vestige_test import run
 
@@ -31,8 +31,8 @@ def openssl(*words):
     run("openssl", *words)
 
 
-class TlsServer(PrivateServer):
-    """Reached at 127.0.0.1; `ca` is the directory of its authority."""
+class TlsServer(VestigeServer):
+    """With the schema, reached at 127.0.0.1; `ca` is the directory of its authority."""
 
     def __init__(self, **settings):
         self.ca = None

@@ -29,6 +29,8 @@ import unittest
 import pymysql
 import pymysql.cursors
 
+import data_template
+
 BIN = os.environ.get("VESTIGE_BIN", "")
 ACTOR = os.environ.get("VESTIGE_ACTOR", "")
 VESTIGE = os.path.join(BIN, "vestige")
@@ -259,11 +261,27 @@ class Standalone:
 
     # Start and stop
 
+    def copy_data(self):
+        """Begin with the data that a first start makes, where mariadbd runs as root."""
+        if os.path.exists(self.state) or os.stat(self.directory).st_mode & 0o007:
+            return
+        os.mkdir(self.state, 0o700)
+        open(self.path("lock"), "w").close()
+        data_template.fill(self.path("mariadb"), "standalone", (VESTIGE,), self.make_data)
+
+    def make_data(self):
+        """A first start that ends when all is there but this host: the agent is to become nobody."""
+        done = run(*self.client("standalone", "--user", "no-such-user"), check=False)
+        if "there is no user no-such-user" not in done.stderr:
+            raise AssertionError(f"the data are not made:\n{done.stdout}{done.stderr}")
+
     def start(self, *options, prefix=(), seconds=120):
         """Start, and return when it records (or serves, with --no-agent)."""
         records = "--no-agent" not in options
         if AGENT_USER and records and "--user" not in options:
             options = ("--user", AGENT_USER, *options)
+        if data_template.FOLDER:
+            self.copy_data()
         with open(self.log, "ab") as log:
             offset = log.tell()
             self.process = subprocess.Popen(

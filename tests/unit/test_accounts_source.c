@@ -19,7 +19,7 @@
 
 #define MS UINT64_C(1000000)
 
-enum { WAIT_MS = 20000, LONG = 40000, HANG_MS = 5000 };
+enum { WAIT_MS = 20000, LONG = 40000, HANG_MS = 5000, LATE_MS = 300, TICK_MS = 10 };
 
 /* -- what fails, or hangs -- */
 
@@ -291,6 +291,7 @@ struct fixture {
     struct counters counters;
     unsigned wanted[ACCOUNT_PART_N], ended[ACCOUNT_PART_N], n_accounts, n_groups, n_members;
     bool complete[ACCOUNT_PART_N];
+    uint64_t began_ns; /* the moment of the last reading's change */
     struct account_password root;
     char note[512];
     struct buffer bytes; /* of all messages */
@@ -334,6 +335,8 @@ static void take(void *user, const struct fact *fact)
     struct fixture *f = user;
     if (fact->kind == FACT_ACCOUNT_SCAN)
         on_scan(f, &fact->account_scan);
+    if (fact->kind == FACT_ACCOUNT_SCAN && fact->account_scan.step == ACCOUNT_SCAN_BEGAN)
+        f->began_ns = fact->boot_ns;
     f->n_accounts += fact->kind == FACT_ACCOUNT;
     f->n_groups += fact->kind == FACT_ACCOUNT_GROUP;
     f->n_members += fact->kind == FACT_GROUP_MEMBER;
@@ -533,15 +536,38 @@ static void test_lost_message(void **state)
     }
 }
 
+static void let_thread_hang(void)
+{
+    atomic_store(&locks_hang, true);
+    for (int waited = 0; waited < WAIT_MS && !atomic_load(&hanging); waited += 5)
+        poll(NULL, 0, 5);
+    assert_true(atomic_load(&hanging));
+}
+
+/* The moment of a change is that of the change, not of its reading. */
+static void test_read_late(void **state)
+{
+    struct fixture *f = *state;
+    settle(f);
+    let_thread_hang();
+    uint64_t before_ns = clock_boot_ns();
+    replace_file(f, "passwd", "b:x:1:1:::\n");
+    uint64_t after_ns = clock_boot_ns();
+    poll(NULL, 0, LATE_MS);
+    assert_true(atomic_load(&hanging));
+    atomic_store(&locks_hang, false);
+    drain(f);
+    settle(f);
+    assert_int_equal(f->n_accounts, 1);
+    assert_in_range(f->began_ns, before_ns - TICK_MS * MS, after_ns);
+}
+
 /* The reader does not wait for a file system. */
 static void test_directory_that_hangs(void **state)
 {
     struct fixture *f = *state;
     settle(f);
-    atomic_store(&locks_hang, true);
-    for (int waited = 0; waited < WAIT_MS && !atomic_load(&hanging); waited += 5)
-        poll(NULL, 0, 5);
-    assert_true(atomic_load(&hanging));
+    let_thread_hang();
     drain(f);
     bool still_hangs = atomic_load(&hanging);
     atomic_store(&locks_hang, false);
@@ -658,6 +684,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_key_is_kept, setup, teardown),
         cmocka_unit_test_setup_teardown(test_missing_files, setup, teardown),
         cmocka_unit_test_setup_teardown(test_lost_message, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_read_late, setup, teardown),
         cmocka_unit_test_setup_teardown(test_directory_that_hangs, setup, teardown),
         cmocka_unit_test_setup_teardown(test_cut_passwords, setup, teardown),
         cmocka_unit_test_setup_teardown(test_many, setup, teardown),

@@ -4,6 +4,8 @@
  * and what reads foreign bytes, perhaps in somebody else's library, needs few of them or none. One
  * table says all of it; `vestige doctor` compares it with what the kernel says of a running agent.
  */
+#include "core/error.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
@@ -29,7 +31,7 @@ const struct thread_rights *thread_rights_all(size_t *n);
 uint64_t thread_rights_mask(unsigned rights);
 /** Give up, in the thread that calls, every capability but these of those that it has; what it
  *  executes gains none. Returns 0 or a negative error number. */
-int thread_rights_keep(unsigned rights);
+int thread_rights_keep(unsigned rights) MUST_CHECK;
 /** The first thing that a thread of the agent does: its name, and the rights that the table gives
  * to a thread of that name; none where there is no such name. What fails is logged. */
 void thread_begin(const char *name);

@@ -5,6 +5,7 @@
  */
 #include "recorder/shipper/ship_quarantine.h"
 
+#include "core/array.h"
 #include "core/evidence_text.h"
 #include "core/hex.h"
 
@@ -47,24 +48,11 @@ void ship_quarantine_clear(struct ship_quarantine *quarantine)
     buffer_clear(&quarantine->messages);
 }
 
-static int grow(struct ship_quarantine *quarantine)
-{
-    if (quarantine->n < quarantine->capacity)
-        return 0;
-    size_t capacity = quarantine->capacity ? quarantine->capacity * 2 : 16;
-    struct refusal *larger = reallocarray(quarantine->refusals, capacity, sizeof(*larger));
-    if (!larger)
-        return -ENOMEM;
-    quarantine->refusals = larger;
-    quarantine->capacity = capacity;
-    return 0;
-}
-
 int ship_quarantine_add(struct ship_quarantine *quarantine, size_t line,
                         const struct ship_error *error)
 {
     struct refusal refusal = {line, quarantine->messages.length, error->number};
-    if (grow(quarantine) != 0)
+    if (ARRAY_GROW(quarantine->refusals, quarantine->n, quarantine->capacity) != 0)
         return -ENOMEM;
     evidence_text_append(&quarantine->messages, slice_text(error->text.text));
     buffer_append_byte(&quarantine->messages, '\0');

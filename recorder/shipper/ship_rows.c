@@ -3,6 +3,8 @@
  */
 #include "recorder/shipper/ship_rows.h"
 
+#include "core/array.h"
+
 #include <stdlib.h>
 
 #define NULL_LENGTH UINT32_MAX
@@ -33,19 +35,6 @@ size_t ship_rows_wire(const struct slice *values, size_t n_values)
     return wire;
 }
 
-static int grow(struct ship_rows *rows)
-{
-    if (rows->n < rows->capacity)
-        return 0;
-    size_t capacity = rows->capacity ? rows->capacity * 2 : 64;
-    struct ship_row *larger = reallocarray(rows->rows, capacity, sizeof(*larger));
-    if (!larger)
-        return -ENOMEM;
-    rows->rows = larger;
-    rows->capacity = capacity;
-    return 0;
-}
-
 static uint8_t *pack(uint8_t *to, struct slice value)
 {
     uint32_t length = slice_is_null(value) ? NULL_LENGTH : (uint32_t)value.length;
@@ -65,7 +54,7 @@ int ship_rows_add(struct ship_rows *rows, size_t line, uint64_t id, bool ended,
                            .ended = ended,
                            .wire = ship_rows_wire(values, n_values)};
     uint8_t *to = buffer_reserve(&rows->values, row.wire);
-    if (!to || row.wire >= NULL_LENGTH || grow(rows) != 0)
+    if (!to || row.wire >= NULL_LENGTH || ARRAY_GROW(rows->rows, rows->n, rows->capacity) != 0)
         return -ENOMEM;
     for (size_t i = 0; i < n_values; i++)
         to = pack(to, values[i]);

@@ -3,6 +3,7 @@
  * beginnings, and what is over the limit is cut off there: up to that moment the timeline is whole.
  */
 #include "reports/timeline/timeline.h"
+#include "core/array.h"
 #include "core/cleanup.h"
 #include "reports/database/statement.h"
 #include "reports/timeline/timeline_files.h"
@@ -164,19 +165,6 @@ static int64_t microseconds(struct slice text)
     return strtoll(digits, NULL, 10);
 }
 
-static bool make_room(struct timeline *timeline)
-{
-    if (timeline->n_rows < timeline->capacity)
-        return true;
-    size_t capacity = timeline->capacity ? 2 * timeline->capacity : 1024;
-    struct timeline_row *rows = reallocarray(timeline->rows, capacity, sizeof(*rows));
-    if (!rows)
-        return false;
-    timeline->rows = rows;
-    timeline->capacity = capacity;
-    return true;
-}
-
 static int keep_row(struct timeline *timeline, enum timeline_lane lane, const struct slice *values,
                     struct error_text *error)
 {
@@ -190,7 +178,7 @@ static int keep_row(struct timeline *timeline, enum timeline_lane lane, const st
             "these rows need more than 256 MiB: ask for a shorter window, fewer --lanes "
             "or a smaller --limit");
     struct slice *kept = malloc(size);
-    if (!kept || !make_room(timeline)) {
+    if (!kept || ARRAY_GROW(timeline->rows, timeline->n_rows, timeline->capacity)) {
         free(kept);
         return error_set(error, -ENOMEM, "out of memory");
     }

@@ -3,6 +3,7 @@
  * below the row that forked it. At one moment that row may be an image that is gone by exec: then
  * the living process with its pid, if that is old enough to be the parent. */
 #include "reports/tree/tree.h"
+#include "core/array.h"
 #include "core/cleanup.h"
 
 #include <stdlib.h>
@@ -71,22 +72,9 @@ static void *copy_row(size_t size, size_t fields_at, const struct slice *values,
     return copy;
 }
 
-static bool make_room(struct tree *tree)
-{
-    if (tree->n < tree->capacity)
-        return true;
-    size_t capacity = tree->capacity ? tree->capacity * 2 : 64;
-    struct tree_node **nodes = reallocarray(tree->nodes, capacity, sizeof(*nodes));
-    if (!nodes)
-        return false;
-    tree->nodes = nodes;
-    tree->capacity = capacity;
-    return true;
-}
-
 static struct tree_node *add_node(struct tree *tree, const struct slice *values)
 {
-    if (!make_room(tree))
+    if (ARRAY_GROW(tree->nodes, tree->n, tree->capacity))
         return NULL;
     struct tree_node *node =
         copy_row(sizeof(*node), offsetof(struct tree_node, fields), values, TREE_FIELDS);

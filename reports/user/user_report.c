@@ -1,5 +1,7 @@
 /* The facts of one title are in memory at a time: a writer may ask for whole rows between them. */
 #include "reports/user/user_report.h"
+
+#include "core/array.h"
 #include "reports/options/time_words.h"
 #include "reports/user/sentence.h"
 
@@ -22,14 +24,8 @@ static void facts_clear(struct facts *facts)
 
 static struct user_fact *facts_add(struct facts *facts)
 {
-    if (facts->n == facts->capacity) {
-        size_t capacity = facts->capacity ? facts->capacity * 2 : 32;
-        struct user_fact *array = reallocarray(facts->array, capacity, sizeof(*array));
-        if (!array)
-            return NULL;
-        facts->array = array;
-        facts->capacity = capacity;
-    }
+    if (ARRAY_GROW(facts->array, facts->n, facts->capacity))
+        return NULL;
     struct user_fact *fact = &facts->array[facts->n++];
     memset(fact, 0, sizeof(*fact));
     return fact;

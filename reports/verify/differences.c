@@ -6,6 +6,7 @@
  */
 #include "reports/verify/differences.h"
 
+#include "core/array.h"
 #include "core/cleanup.h"
 #include "reports/verify/retained.h"
 
@@ -58,28 +59,15 @@ struct differences *differences_free(struct differences *differences)
     return NULL;
 }
 
-static void *grow(struct differences *differences, void *array, size_t *size, size_t n,
-                  size_t element)
-{
-    if (n < *size)
-        return array;
-    size_t larger = *size ? 2 * *size : 64;
-    void *more = reallocarray(array, larger, element);
-    if (!more) {
-        differences->failed = true;
-        return array;
-    }
-    *size = larger;
-    return more;
-}
-
 void differences_add_line(struct differences *differences, const struct line_difference *line)
 {
     pthread_mutex_lock(&differences->mutex);
-    if (differences->n_lines < differences->most)
-        differences->lines = grow(differences, differences->lines, &differences->size,
-                                  differences->n_lines, sizeof(*line));
-    if (differences->n_lines < differences->most && differences->n_lines < differences->size)
+    bool has_room = differences->n_lines < differences->most;
+    if (has_room && ARRAY_GROW(differences->lines, differences->n_lines, differences->size)) {
+        differences->failed = true;
+        has_room = false;
+    }
+    if (has_room)
         differences->lines[differences->n_lines++] = *line;
     else
         differences->n_untold++;
@@ -89,14 +77,11 @@ void differences_add_line(struct differences *differences, const struct line_dif
 void differences_add(struct differences *differences, const struct difference *difference)
 {
     pthread_mutex_lock(&differences->mutex);
-    if (differences->n_told == TOLD_MOST) {
+    if (differences->n_told == TOLD_MOST)
         differences->n_untold++;
-        pthread_mutex_unlock(&differences->mutex);
-        return;
-    }
-    differences->told = grow(differences, differences->told, &differences->told_size,
-                             differences->n_told, sizeof(*difference));
-    if (differences->n_told < differences->told_size)
+    else if (ARRAY_GROW(differences->told, differences->n_told, differences->told_size))
+        differences->failed = true;
+    else
         differences->told[differences->n_told++] = *difference;
     pthread_mutex_unlock(&differences->mutex);
 }

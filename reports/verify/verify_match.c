@@ -6,6 +6,7 @@
 #include "reports/verify/digest_list.h"
 #include "reports/verify/verify_private.h"
 
+#include "core/array.h"
 #include "core/cleanup.h"
 
 #include <inttypes.h>
@@ -39,14 +40,8 @@ static bool is_in_round(const struct verify *verify, const struct verify_host *h
 static int add_entry(struct matcher *matcher, const struct line_key *line,
                      struct retained_day *refused, bool is_unsound)
 {
-    if (matcher->n == matcher->size) {
-        size_t size = matcher->size ? 2 * matcher->size : 4096;
-        void *more = reallocarray(matcher->entries, size, sizeof(*matcher->entries));
-        if (!more)
-            return -ENOMEM;
-        matcher->entries = more;
-        matcher->size = size;
-    }
+    if (ARRAY_GROW(matcher->entries, matcher->n, matcher->size))
+        return -ENOMEM;
     matcher->entries[matcher->n++] =
         (struct entry){.line = *line, .refused = refused, .is_unsound = is_unsound};
     return 0;

@@ -2,7 +2,7 @@
 and taken over by the passwd file, over a restart; and a switch that never answers.
 
 The agent has a mount namespace of its own, with an nsswitch.conf of the test, users of Debian's
-libnss-extrausers, and a module of tests/lib that writes down for whom it is asked."""
+libnss-extrausers, and a module of tests/programs that writes down for whom it is asked."""
 
 import collections
 import os

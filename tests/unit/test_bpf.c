@@ -1,8 +1,8 @@
 // links: vestige_bpf
 /* Records as the BPF programs write them, and as nobody should. */
-#include "../lib/guarded.h"
 #include "collectors/bpf/bpf_decode.h"
 #include "collectors/bpf/bpf_record.h"
+#include "guarded.h"
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>

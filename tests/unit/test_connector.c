@@ -1,9 +1,9 @@
 // links: vestige_connector
 /* Process connector messages as the kernel makes them, and as it never would. */
-#include "../lib/guarded.h"
 #include "collectors/connector/connector_decode.h"
 #include "collectors/connector/fork_total.h"
 #include "collectors/connector/suspend_offset.h"
+#include "guarded.h"
 
 #include <linux/cn_proc.h>
 #include <linux/connector.h>

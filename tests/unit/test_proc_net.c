@@ -1,7 +1,7 @@
 // links: vestige_sock_diag
 /* Lines of /proc/net as kernels write them, and as they never would. */
-#include "../lib/guarded.h"
 #include "collectors/sock_diag/proc_net.h"
+#include "guarded.h"
 
 #include <arpa/inet.h>
 #include <setjmp.h>

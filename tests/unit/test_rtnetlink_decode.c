@@ -1,9 +1,9 @@
 // links: vestige_rtnetlink
 /* rtnetlink's messages as the kernel makes them, as it makes them for others, and as nobody should
  * make them: cut off anywhere, with attributes that lie about their length. */
-#include "../lib/guarded.h"
 #include "collectors/rtnetlink/rtnetlink_decode.h"
 #include "core/inet_address.h"
+#include "guarded.h"
 
 #include <linux/if.h>
 #include <linux/rtnetlink.h>

@@ -1,9 +1,9 @@
 // links: vestige_sock_diag
 /* Messages of SOURCE_SOCK_DIAG as the kernel and the source make them, and as they never would. */
-#include "../lib/guarded.h"
 #include "collectors/sock_diag/proc_net.h"
 #include "collectors/sock_diag/sock_diag_decode.h"
 #include "collectors/sock_diag/sock_diag_message.h"
+#include "guarded.h"
 
 #include <arpa/inet.h>
 #include <libmnl/libmnl.h>

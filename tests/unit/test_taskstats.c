@@ -1,7 +1,7 @@
 // links: vestige_taskstats
 /* Taskstats messages of all layouts that kernels have had, whole and cut off anywhere. */
-#include "../lib/guarded.h"
 #include "collectors/taskstats/taskstats_decode.h"
+#include "guarded.h"
 
 #include <linux/genetlink.h>
 #include <linux/netlink.h>

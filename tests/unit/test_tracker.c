@@ -2,7 +2,7 @@
 /* Raw messages in, rows out. The wall clock steps while processes live: times go on, no end is
  * before its beginning, no id comes twice, arguments find their rows, and a row tells of the step.
  */
-#include "../lib/kernel_messages.h"
+#include "../programs/kernel_messages.h"
 #include "recorder/agent/agent_sources.h"
 #include "recorder/row/row_sink_memory.h"
 #include "recorder/tracker/tracker.h"

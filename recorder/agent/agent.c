@@ -323,7 +323,7 @@ static void ship_rest(struct agent *agent)
     if (!agent->journal || !agent->shipper)
         return;
     uint64_t batch = journal_seal_request(agent->journal);
-    if (shipper_wait(agent->shipper, batch, SHIP_GRACE_MS) != 0)
+    if (shipper_wait_reachable(agent->shipper, batch, SHIP_GRACE_MS) != 0)
         log_notice("agent", "the last batches stay in the journal until the next start");
 }
 

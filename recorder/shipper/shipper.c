@@ -45,6 +45,8 @@ struct shipper {
     bool last_attempt;       /* the attempt that is under way began after stopping was set */
     bool connecting_failed;  /* what the error of the status is about */
     bool failure_told;       /* the log has a cause, and not yet that it is over */
+    uint64_t n_attempts;     /* that have begun */
+    uint64_t unreached;      /* the last of them that could not connect; 0: none */
     uint64_t shipped_before; /* all batches up to this one were shipped by earlier runs */
     struct shipper_status status;
 };
@@ -152,10 +154,21 @@ static bool wait_for_next(struct shipper *shipper, unsigned ms)
     return go_on;
 }
 
+/** The lock is not held. */
+static void note_unreached(struct shipper *shipper)
+{
+    pthread_mutex_lock(&shipper->lock);
+    shipper->unreached = shipper->n_attempts;
+    pthread_cond_broadcast(&shipper->changed);
+    pthread_mutex_unlock(&shipper->lock);
+}
+
 static bool fail(struct shipper *shipper, const struct ship_error *error, bool connecting)
 {
     bool crowded = ship_error_is_crowd(error->number);
     show_failure(shipper, error, connecting);
+    if (connecting)
+        note_unreached(shipper);
     return wait_for_next(shipper, ship_backoff_step(&shipper->backoff, crowded, any_number()));
 }
 
@@ -333,6 +346,7 @@ static bool begin_attempt(struct shipper *shipper)
     bool go_on = !shipper->aborting;
     shipper->last_attempt = shipper->stopping;
     shipper->woken = shipper->urgent = false;
+    shipper->n_attempts++;
     pthread_mutex_unlock(&shipper->lock);
     return go_on;
 }
@@ -493,18 +507,30 @@ void shipper_wake(struct shipper *shipper)
     pthread_mutex_unlock(&shipper->lock);
 }
 
-int shipper_wait(struct shipper *shipper, uint64_t batch, unsigned timeout_ms)
+static int wait_for_batch(struct shipper *shipper, uint64_t batch, unsigned timeout_ms,
+                          bool give_up)
 {
     struct timespec deadline = deadline_in(timeout_ms);
     bool in_time = true, shipped;
     pthread_mutex_lock(&shipper->lock);
+    uint64_t before = shipper->n_attempts;
     shipper->urgent = true;
     pthread_cond_broadcast(&shipper->changed);
     while (!(shipped = shipper->shipped_before >= batch || shipper->status.last_shipped >= batch) &&
-           in_time)
+           in_time && !(give_up && shipper->unreached > before))
         in_time = wait_until(shipper, &deadline);
     pthread_mutex_unlock(&shipper->lock);
-    return shipped ? 0 : -ETIMEDOUT;
+    return shipped ? 0 : in_time ? -EHOSTUNREACH : -ETIMEDOUT;
+}
+
+int shipper_wait(struct shipper *shipper, uint64_t batch, unsigned timeout_ms)
+{
+    return wait_for_batch(shipper, batch, timeout_ms, false);
+}
+
+int shipper_wait_reachable(struct shipper *shipper, uint64_t batch, unsigned timeout_ms)
+{
+    return wait_for_batch(shipper, batch, timeout_ms, true);
 }
 
 void shipper_get_status(struct shipper *shipper, struct shipper_status *status)

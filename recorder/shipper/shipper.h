@@ -60,4 +60,6 @@ void shipper_wake(struct shipper *shipper);
 /** Wait until @p batch is committed, or the deadline. It also ends a back-off, so that there is one
  *  attempt at once. Returns 0 or -ETIMEDOUT. Any thread. */
 int shipper_wait(struct shipper *shipper, uint64_t batch, unsigned timeout_ms) MUST_CHECK;
+/** The same, but that attempt is enough to know that there is no server: -EHOSTUNREACH. */
+int shipper_wait_reachable(struct shipper *shipper, uint64_t batch, unsigned timeout_ms) MUST_CHECK;
 void shipper_get_status(struct shipper *shipper, struct shipper_status *status);

@@ -357,6 +357,7 @@ class TestPage(TimelineTest):
         seconds = self.browser.open(self.page)
         self.assertEqual([], self.browser.console())
         self.assertEqual("1", self.state("ready"))
+        self.frame()  # another size of the window clears what was drawn first
         return seconds
 
     def state(self, name):

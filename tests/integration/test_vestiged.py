@@ -6,6 +6,7 @@ import datetime
 import filecmp
 import os
 import shutil
+import time
 import unittest
 
 from agent_alone import Agent
@@ -14,6 +15,7 @@ from vestige_test import (AGENT_USER, VESTIGED, Standalone, assert_audit_state, 
 
 NOBODY = ("setpriv", "--reuid", "nobody", "--regid", "nogroup", "--clear-groups")
 FILL_BYTES = 16384
+GRACE_SECONDS = 5  # SHIP_GRACE_MS of recorder/agent/agent.c
 
 
 class Fixture(unittest.TestCase):
@@ -170,7 +172,9 @@ class TestWithoutServer(Fixture):
         wait_for(lambda: int(agent.status()["batches_waiting"][1]) >= 2, 10, "batches wait")
         self.assertEqual("wrong", agent.status()["ship_error"][0])
         self.second_agent(agent)
+        begin = time.monotonic()
         agent.stop()
+        self.assertLess(time.monotonic() - begin, GRACE_SECONDS, "its end waited for a server that is not there")
         self.assertEqual(1, len(agent.lines("shipper: warning")), "the cause is told once")
         self.assertIn("the last batches stay in the journal until the next start",
                       agent.lines("agent"))

@@ -30,21 +30,25 @@ def is_of_a_test(pid):
     return False
 
 
-def mounts():
+def processes():
+    return [f"{kind} {pid}" for kind in KINDS for pid in processes_named(kind) if is_of_a_test(pid)]
+
+
+def mounts(lines):
     """Without what `ip netns` mounts when it is used first, and leaves."""
-    with open("/proc/self/mounts") as stream:
-        return sorted(line.rstrip() for line in stream if line.split()[1] not in ("/run/netns", "/var/run/netns"))
+    return sorted(line.rstrip() for line in lines if line.split()[1] not in ("/run/netns", "/var/run/netns"))
 
 
 def state():
+    with open("/proc/self/mounts") as stream:
+        mounted = mounts(stream)
     settings, rules = audit_state()
     return {
         "audit settings": sorted(f"{name} {value}" for name, value in settings.items()),
         "audit rules": rules.splitlines(),
         "network namespaces": sorted(run("ip", "netns", "list").stdout.splitlines()),
-        "mounts": mounts(),
-        "processes": [f"{kind} {pid}" for kind in KINDS for pid in processes_named(kind)
-                      if is_of_a_test(pid)],
+        "mounts": mounted,
+        "processes": processes(),
         "/tmp": sorted(name for name in os.listdir("/tmp") if name.startswith("vestige-")),
     }
 

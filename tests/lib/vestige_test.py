@@ -365,13 +365,16 @@ class Standalone:
         process, self.process = self.process, None
         if process is None:
             return
-        process.kill()
-        process.wait()
+        # Whoever ends first would have the others end in order, or be started again: it stands still.
+        if process.poll() is None:
+            process.send_signal(signal.SIGSTOP)
         for pid, comm in ((self.agent_pid, "vestiged"), (self.database_pid, "mariadbd")):
             if pid in processes_named(comm):
                 os.kill(pid, signal.SIGKILL)
             wait_for(lambda pid=pid, comm=comm: pid not in processes_named(comm), 30,
                      f"{comm} is gone")
+        process.kill()
+        process.wait()
 
     def remove(self):
         self.kill_all()

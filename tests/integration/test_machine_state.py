@@ -1,0 +1,35 @@
+"""What the last of the tests looks at: a process that a test has left is told, and one of somebody else is
+not. (The whole program would put away rules that another test may be about to restore.)"""
+
+import os
+import subprocess
+import sys
+import unittest
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(ROOT, "tests", "lib"))
+
+import machine_state  # noqa: E402  (the path comes first)
+
+
+class TestProcesses(unittest.TestCase):
+    def sleep(self, **environment):
+        process = subprocess.Popen(["/bin/sleep", "600"], env=environment)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        return process.pid
+
+    def test_left_by_a_test(self):
+        ours, others = self.sleep(VESTIGE_BIN="/somewhere"), self.sleep(HOME="/root")
+        told = machine_state.processes()
+        self.assertIn(f"sleep {ours}", told)
+        self.assertNotIn(f"sleep {others}", told)
+
+    def test_mounts(self):
+        """What `ip netns` has mounted is not the tests', all else is told."""
+        lines = ["tmpfs /run/netns tmpfs rw 0 0\n", "tmpfs /tmp/x tmpfs rw 0 0\n"]
+        self.assertEqual(["tmpfs /tmp/x tmpfs rw 0 0"], machine_state.mounts(lines))
+
+
+if __name__ == "__main__":
+    unittest.main()

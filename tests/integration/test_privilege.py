@@ -232,7 +232,7 @@ class TestUnit(unittest.TestCase):
             re.findall(r"^CapabilityBoundingSet=(.*)$", text, re.M))))
         self.assertEqual(set(BITS) | {"CAP_CHOWN", "CAP_SETGID", "CAP_SETPCAP", "CAP_SETUID"},
                          bounding)
-        for name in ("vestige", "vestige-notify"):
+        for name in ("vestige", "vestige-notify", "vestige-verify"):
             run("systemd-sysusers", "--dry-run", os.path.join(ROOT, f"deploy/systemd/{name}.sysusers"))
 
 

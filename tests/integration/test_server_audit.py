@@ -44,8 +44,13 @@ class AuditedServer(PrivateServer):
         return [line.groupdict() for line in found]
 
 
-class Readers(unittest.TestCase):
+class Shared(unittest.TestCase):
+    """One server for all."""
     maxDiff = None
+
+    @classmethod
+    def addClassCleanup(cls, *words):
+        unittest.addModuleCleanup(*words)
 
     @classmethod
     def setUpClass(cls):
@@ -58,11 +63,21 @@ class Readers(unittest.TestCase):
         cls.addClassCleanup(cls.root.close)
         cls.root.run("ALTER DEFINER = vestige_watcher@localhost EVENT vestige_watch"
                      " ON SCHEDULE EVERY 1 YEAR STARTS '2037-01-01'")
-        cls.first = cls.make_reader("carol")
+        Shared.first = cls.make_reader("carol")
 
     @classmethod
     def make_reader(cls, name):
         return cls.server.vestige("server", "reader", name, "--directory", cls.server.directory).stdout
+
+
+def setUpModule():
+    Shared.setUpClass()
+
+
+class Readers(Shared):
+    @classmethod
+    def setUpClass(cls):
+        pass
 
     def setUp(self):
         for table in ("finding", "schedule_finding", "server_setting"):
@@ -258,17 +273,6 @@ class Noticed(Readers):
     def test_twice(self):
         self.assertIn("account carol", self.make_reader("carol"))
         self.assertEqual(self.root.value("SELECT @@GLOBAL.server_audit_incl_users"), "root,carol")
-
-
-class Without(unittest.TestCase):
-    def test_not_installed(self):
-        server = PrivateServer()
-        self.addCleanup(server.close)
-        server.vestige("server", "init")
-        rows = json.loads(server.vestige("server", "check", "--format", "json").stdout)["rows"]
-        rows = {row["setting"]: (row["level"], row["found"]) for row in rows if "server_audit" in row["setting"]}
-        self.assertEqual(rows.pop("server_audit"), ("note", "not installed"))
-        self.assertEqual(set(rows.values()), {("ok", "server_audit is off")})
 
 
 if __name__ == "__main__":

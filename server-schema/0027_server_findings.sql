@@ -79,3 +79,4 @@ CALL vestige_rule_add('host-clock-off', 'a host whose clock is far from that of 
 CALL vestige_rule_add('evidence-tampered', 'evidence that is not as the host has sealed it');
 CALL vestige_rule_add('evidence-unsigned', 'batches that no key of their host has signed');
 CALL vestige_rule_add('server-setting-changed', 'a setting of the server by which evidence can be lost');
+CALL vestige_rule_add('reader-not-logged', 'an account that may read and that server_audit leaves out');

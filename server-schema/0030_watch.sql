@@ -393,8 +393,10 @@ BEGIN
                        'default_password_lifetime', 'require_secure_transport', 'have_ssl', 'ssl_ca',
                        'ssl_cert', 'ssl_crl', 'ssl_crlpath', 'tls_version', 'secure_file_priv', 'general_log',
                        'skip_grant_tables', 'skip_name_resolve', 'plugin_dir', 'server_audit_logging',
-                       'server_audit_events', 'server_audit_incl_users', 'server_audit_excl_users', 'userstat',
-                       'wsrep_on', 'wsrep_cluster_address', 'datadir')
+                       'server_audit_events', 'server_audit_incl_users', 'server_audit_excl_users',
+                       'server_audit_output_type', 'server_audit_file_path', 'server_audit_file_rotations',
+                       'server_audit_query_log_limit', 'userstat', 'wsrep_on', 'wsrep_cluster_address',
+                       'datadir')
                     UNION ALL
                     SELECT CONCAT('watch_setting ', name, IF(host_id = 0, '', CONCAT(' of host ', host_id))),
                            CAST(value AS CHAR) FROM watch_setting
@@ -428,6 +430,23 @@ BEGIN
   END FOR;
 END;
 GRANT EXECUTE ON PROCEDURE vestige_watch_settings TO vestige_watcher@localhost;
+
+-- Whom server_audit leaves out, where it logs at all (0032): whoever takes somebody out of its list is told
+-- with the settings above, and a reader who was not put in is told here, once a day.
+CREATE OR REPLACE DEFINER = vestige_watcher@localhost
+  PROCEDURE vestige_watch_readers(IN at_moment DATETIME(6), IN since DATETIME(6))
+  SQL SECURITY DEFINER MODIFIES SQL DATA
+  IF EXISTS (SELECT 1 FROM information_schema.views
+              WHERE table_schema = DATABASE() AND table_name = 'reader_account')
+     AND EXISTS (SELECT 1 FROM information_schema.global_variables
+                  WHERE variable_name = 'server_audit_logging' AND variable_value = 'ON') THEN
+    FOR r IN (SELECT user, host FROM reader_account WHERE NOT is_logged) DO
+      CALL vestige_conclude('reader-not-logged', 0, CONCAT(r.user, '@', r.host, ', on ', DATE(at_moment)),
+        'it may read the evidence, and what it asks is not in the log of server_audit; `vestige server check`'
+        ' tells what server_audit_incl_users should be', NULL);
+    END FOR;
+  END IF;
+GRANT EXECUTE ON PROCEDURE vestige_watch_readers TO vestige_watcher@localhost;
 
 -- The run's row: the one of the run before goes on when it says the same.
 CREATE OR REPLACE DEFINER = vestige_watcher@localhost
@@ -482,7 +501,7 @@ watch: BEGIN
   END IF;
   SET since = COALESCE(looked, at_moment - INTERVAL 1 DAY) - INTERVAL 1 MINUTE;
   SELECT COALESCE(MAX(id), 0) INTO newest FROM schedule_finding;
-  WHILE i < 7 DO
+  WHILE i < 8 DO
     BEGIN
       DECLARE EXIT HANDLER FOR SQLEXCEPTION
       BEGIN
@@ -499,6 +518,7 @@ watch: BEGIN
         WHEN 3 THEN CALL vestige_watch_flooding(at_moment, since);
         WHEN 4 THEN CALL vestige_watch_clock(at_moment, since);
         WHEN 5 THEN CALL vestige_watch_credentials(at_moment, since);
+        WHEN 6 THEN CALL vestige_watch_readers(at_moment, since);
         ELSE CALL vestige_watch_settings(at_moment, since);
       END CASE;
     END;

@@ -8,7 +8,8 @@
 -- Each row has the SHA-256 over the row before and itself, so that a row that is changed, taken out or put in
 -- is found (`vestige server check`, reports/evidence/reading.c). Whoever may change the tables at all, root on the
 -- server, can make the whole chain anew: keep its head elsewhere. What is asked by other programs than
--- vestige is not here; the plugin server_audit of the server keeps that.
+-- vestige is not here; the plugin server_audit of the server keeps that, of the accounts in its list:
+-- reader_account has those who may read, and whether they are in it.
 --
 -- vestige_clerk is the definer: locked, it can do nothing but add.
 
@@ -143,3 +144,35 @@ GRANT EXECUTE ON PROCEDURE vestige_read_begin TO vestige_verifier;
 GRANT EXECUTE ON PROCEDURE vestige_read_end TO vestige_verifier;
 GRANT EXECUTE ON PROCEDURE vestige_read_begin TO vestige_notifier;
 GRANT EXECUTE ON PROCEDURE vestige_read_end TO vestige_notifier;
+
+-- server_audit knows users by their whole name alone, and its lists hold 1023 bytes: a fleet's agents do not
+-- fit into the one of whom it leaves out, so the one of whom it logs has to be kept. These are the accounts
+-- that may read, by a right of their own or by a role; agents are not, nor is who cannot log in.
+GRANT SELECT ON mysql.roles_mapping TO vestige_registrar@localhost;
+GRANT SELECT ON mysql.db TO vestige_registrar@localhost;
+GRANT SELECT ON mysql.tables_priv TO vestige_registrar@localhost;
+
+CREATE OR REPLACE DEFINER = vestige_registrar@localhost SQL SECURITY DEFINER VIEW reader_account AS
+WITH RECURSIVE may_read (user, host) AS (
+  SELECT User, Host FROM mysql.global_priv WHERE CAST(JSON_VALUE(Priv, '$.access') AS UNSIGNED) & 1
+   UNION
+  SELECT User, Host FROM mysql.db WHERE DATABASE() LIKE Db AND Select_priv = 'Y'
+   UNION
+  SELECT User, Host FROM mysql.tables_priv
+   WHERE Db = DATABASE() AND FIND_IN_SET('Select', Table_priv)
+   UNION
+  SELECT m.User, m.Host FROM mysql.roles_mapping m JOIN may_read r ON m.Role = r.user AND r.host = ''
+)
+SELECT g.User AS user, g.Host AS host,
+       CASE WHEN NOT COALESCE(a.logging, 'OFF') = 'ON' THEN 0
+            WHEN a.included <> '' THEN FIND_IN_SET(g.User, REPLACE(a.included, ' ', '')) > 0
+            ELSE FIND_IN_SET(g.User, REPLACE(COALESCE(a.excluded, ''), ' ', '')) = 0 END AS is_logged
+  FROM may_read r
+  JOIN mysql.global_priv g ON g.User = r.user AND g.Host = r.host
+  JOIN (SELECT MAX(IF(variable_name = 'server_audit_logging', variable_value, NULL)) AS logging,
+               MAX(IF(variable_name = 'server_audit_incl_users', variable_value, NULL)) AS included,
+               MAX(IF(variable_name = 'server_audit_excl_users', variable_value, NULL)) AS excluded
+          FROM information_schema.global_variables WHERE variable_name LIKE 'server\_audit\_%') a
+ WHERE NOT COALESCE(JSON_VALUE(g.Priv, '$.is_role'), 0) AND NOT COALESCE(JSON_VALUE(g.Priv, '$.account_locked'), 0)
+   AND NOT EXISTS (SELECT 1 FROM enrolment e WHERE e.account = CONCAT(g.User, '@', g.Host));
+GRANT SELECT ON reader_account TO vestige_watcher@localhost;

@@ -1,6 +1,8 @@
 /* `vestige server reader`: an account for a person, with an option file that any MariaDB client
- * takes. The password is in that file and in no statement. */
+ * takes. The password is in that file and in no statement. Where the server's plugin server_audit
+ * logs the accounts of a list, the new one is put into it. */
 #include "core/cleanup.h"
+#include "core/log.h"
 #include "reports/client/enrolment.h"
 #include "reports/command.h"
 #include "reports/server/server.h"
@@ -63,6 +65,52 @@ static int make_administrator(MYSQL *connection, const struct enrolment *account
                                 account->from);
 }
 
+/* A list that is longer is cut by the plugin, in the middle of a name. */
+enum { LOG_LIST_MOST = 1023 };
+
+/** The list with this account in it; NULL: there is no list, or it is in it. The caller frees. */
+static int extend_log_list(MYSQL *connection, const char *user, char **listp,
+                           struct error_text *error)
+{
+    MYSQL_RES *result AUTO_RESULT = NULL;
+    int r =
+        database_query(connection, &result, error, "look whether server_audit logs the account",
+                       "SELECT CONCAT(variable_value, ',%s')"
+                       " FROM information_schema.global_variables"
+                       " WHERE variable_name = 'server_audit_incl_users' AND variable_value <> ''"
+                       " AND NOT FIND_IN_SET('%s', REPLACE(variable_value, ' ', ''))",
+                       user, user);
+    MYSQL_ROW row = r == 0 ? mysql_fetch_row(result) : NULL;
+    *listp = row ? strdup(row[0]) : NULL;
+    return row && !*listp ? error_set(error, -ENOMEM, "out of memory") : r;
+}
+
+/* An administrator who may not change it is told: the account is good without it. */
+static int log_account(MYSQL *connection, const char *user, struct error_text *error)
+{
+    struct error_text reason = ERROR_TEXT_NULL;
+    AUTO_FREE char *list = NULL;
+    int r = extend_log_list(connection, user, &list, error);
+    if (r < 0 || !list)
+        return r;
+    AUTO_FREE char *value = database_quote(connection, list);
+    if (!value)
+        return error_set(error, -ENOMEM, "out of memory");
+    if (strlen(list) > LOG_LIST_MOST)
+        r = error_set(&reason, -E2BIG, "the list has at most %d bytes", LOG_LIST_MOST);
+    else
+        r = database_run(connection, &reason, "have server_audit log the account",
+                         "SET GLOBAL server_audit_incl_users = %s", value);
+    if (r < 0)
+        log_warning("server", "what %s asks by other programs than vestige will not be kept: %s",
+                    user, reason.text);
+    else
+        printf("server_audit logs what it asks; for the next start of the server, write into its "
+               "option file: server_audit_incl_users = %s\n",
+               list);
+    return 0;
+}
+
 int server_reader(const struct server *server, struct error_text *error)
 {
     struct enrolment account AUTO_ENROLMENT = {0};
@@ -83,6 +131,8 @@ int server_reader(const struct server *server, struct error_text *error)
         r = enrolment_reader_create(connection, name, from, &account, error);
     if (r == 0 && server->admin)
         r = make_administrator(connection, &account, error);
+    if (r == 0)
+        r = log_account(connection, account.user, error);
     if (r == 0)
         r = make_directory(server->directory ? server->directory : name, error);
     if (r < 0)

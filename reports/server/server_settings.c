@@ -1,10 +1,10 @@
-/* One table: an SQL expression that gives what is found, one that says whether it is right, and
- * what to tell. The global values are read, because agents' sessions begin with them. Each is asked
- * by itself: one that this account may not read, or an older server does not have, does not hide
- * the others. Expressions may use f.version, f.hosts (enrolled ones) and f.networked. */
+/* A table of what is looked at (setting_check.h); who reads the evidence is in another one. The
+ * global values are read, because agents' sessions begin with them. Each is asked by itself: one
+ * that this account may not read, or an older server does not have, does not hide the others. */
 #include "reports/server/server_settings.h"
 
 #include "core/cleanup.h"
+#include "reports/server/setting_check.h"
 
 #include <inttypes.h>
 #include <mysqld_error.h>
@@ -20,11 +20,7 @@
 #define STATEMENTS_A_HOST "16"
 #define POOLED_HOSTS      "50"
 
-static const struct check {
-    struct server_setting setting;
-    const char *found; /* SQL */
-    const char *right; /* SQL */
-} checks[] = {
+static const struct setting_check checks[] = {
   /* what is lost or forged */
     {.setting = {"version", "MariaDB 10.11 or newer",
                  "the schema uses what older servers do not have", SETTING_REQUIRED},
@@ -222,16 +218,6 @@ static const struct check {
                  SETTING_ADVISED},
      .found = GLOBAL("userstat"),
      .right = IS_ONE("userstat")                                                                                                                                         },
-    {.setting = {"server_audit",
-                 "INSTALL SONAME 'server_audit'; server_audit_events = CONNECT,QUERY; "
-                 "server_audit_excl_users = the agents; server_audit_logging = ON",
-                 "what people ask by other programs than vestige is not kept; what vestige asks "
-                 "is in the table reading",
-                 SETTING_ADVISED},
-     .found = "COALESCE(CONCAT(" OPTIONAL("server_audit_logging") ", ', events: ', " OPTIONAL(
-         "server_audit_events") "), 'not installed')",
-     .right = "COALESCE(" OPTIONAL("server_audit_logging") ", 'OFF') = 'ON' AND (" OPTIONAL(
-         "server_audit_events") " = '' OR " OPTIONAL("server_audit_events") " LIKE '%QUERY%')"                                                                           },
     {.setting = {"time zone tables", "mariadb-tzinfo-to-sql /usr/share/zoneinfo | mariadb mysql",
                  "CONVERT_TZ with a zone's name gives NULL, so answers can be shown in UTC only",
                  SETTING_ADVISED},
@@ -272,17 +258,54 @@ static bool is_beside_the_point(unsigned number)
 {
     return number == ER_UNKNOWN_SYSTEM_VARIABLE || number == ER_TABLEACCESS_DENIED_ERROR ||
            number == ER_DBACCESS_DENIED_ERROR || number == ER_SPECIFIC_ACCESS_DENIED_ERROR ||
-           number == ER_COLUMNACCESS_DENIED_ERROR || number == ER_NO_SUCH_TABLE;
+           number == ER_COLUMNACCESS_DENIED_ERROR || number == ER_NO_SUCH_TABLE ||
+           number == ER_UNKNOWN_TABLE;
 }
 
-static int check_one(MYSQL *connection, const struct check *check, const struct facts *facts,
-                     MYSQL_RES **resultp, struct error_text *error)
+static int ask(MYSQL *connection, const struct setting_check *check, const struct facts *facts,
+               MYSQL_RES **resultp, struct error_text *error)
 {
     return database_query(connection, resultp, error, "read the settings of the server",
-                          "SELECT %s, COALESCE(%s, 0) <> 0 FROM (SELECT %llu AS version,"
+                          "SELECT %s, COALESCE(%s, 0) <> 0, %s FROM (SELECT %llu AS version,"
                           " %llu AS hosts, %d AS networked) AS f",
-                          check->found, check->right, facts->version, facts->hosts,
-                          facts->is_networked);
+                          check->found, check->right, check->wanted ? check->wanted : "NULL",
+                          facts->version, facts->hosts, facts->is_networked);
+}
+
+/* Where to. */
+struct telling {
+    server_settings_handler handler;
+    void *user;
+    int n_wrong; /* of the required ones */
+};
+
+static int check_one(MYSQL *connection, const struct setting_check *check,
+                     const struct facts *facts, struct telling *telling, struct error_text *error)
+{
+    MYSQL_RES *result AUTO_RESULT = NULL;
+    struct error_text reason = ERROR_TEXT_NULL;
+    struct server_setting setting = check->setting;
+    int outcome = ask(connection, check, facts, &result, &reason);
+    if (outcome < 0)
+        return is_beside_the_point(mysql_errno(connection))
+                   ? 0
+                   : error_set(error, outcome, "%s", reason.text);
+    MYSQL_ROW row = mysql_fetch_row(result);
+    bool is_right = row && row[1] && *row[1] != '0';
+    if (row && row[2])
+        setting.wanted = row[2];
+    telling->n_wrong += !is_right && setting.level == SETTING_REQUIRED;
+    telling->handler(telling->user, &setting, row && row[0] ? row[0] : "NULL", is_right);
+    return 0;
+}
+
+static int check_all(MYSQL *connection, const struct setting_check table[], size_t n,
+                     const struct facts *facts, struct telling *telling, struct error_text *error)
+{
+    int r = 0;
+    for (size_t i = 0; i < n && r == 0; i++)
+        r = check_one(connection, &table[i], facts, telling, error);
+    return r;
 }
 
 /* Where the server is on this machine, the disk under its data can be seen. */
@@ -313,22 +336,13 @@ int server_settings_check(MYSQL *connection, server_settings_handler handler, vo
                           struct error_text *error)
 {
     struct facts facts = {0};
-    int n_wrong = 0;
+    struct telling telling = {.handler = handler, .user = user};
     int r = read_facts(connection, &facts, error);
-    for (size_t i = 0; i < N_ELEMENTS(checks) && r == 0; i++) {
-        MYSQL_RES *result AUTO_RESULT = NULL;
-        struct error_text reason = ERROR_TEXT_NULL;
-        int outcome = check_one(connection, &checks[i], &facts, &result, &reason);
-        if (outcome < 0 && is_beside_the_point(mysql_errno(connection)))
-            continue;
-        if (outcome < 0)
-            return error_set(error, outcome, "%s", reason.text);
-        MYSQL_ROW row = mysql_fetch_row(result);
-        bool is_right = row && row[1] && *row[1] != '0';
-        n_wrong += !is_right && checks[i].setting.level == SETTING_REQUIRED;
-        handler(user, &checks[i].setting, row && row[0] ? row[0] : "NULL", is_right);
-    }
+    if (r == 0)
+        r = check_all(connection, checks, N_ELEMENTS(checks), &facts, &telling, error);
+    if (r == 0)
+        r = check_all(connection, reader_log_checks, reader_log_checks_n, &facts, &telling, error);
     if (r == 0)
         check_disk(connection, handler, user);
-    return r < 0 ? r : n_wrong;
+    return r < 0 ? r : telling.n_wrong;
 }

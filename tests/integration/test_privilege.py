@@ -230,9 +230,9 @@ class TestUnit(unittest.TestCase):
         run("systemd-analyze", "security", "--offline=yes", "--threshold=60", path)
         bounding = set(re.findall(r"CAP_\w+", " ".join(
             re.findall(r"^CapabilityBoundingSet=(.*)$", text, re.M))))
-        self.assertEqual(set(BITS) | {"CAP_CHOWN", "CAP_SETGID", "CAP_SETPCAP", "CAP_SETUID"},
+        self.assertEqual(set(BITS) | {"CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_SETGID", "CAP_SETPCAP", "CAP_SETUID"},
                          bounding)
-        for name in ("vestige", "vestige-notify"):
+        for name in ("vestige", "vestige-notify", "vestige-verify"):
             run("systemd-sysusers", "--dry-run", os.path.join(ROOT, f"deploy/systemd/{name}.sysusers"))
 
 

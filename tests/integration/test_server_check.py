@@ -3,6 +3,7 @@ people get accounts that can read and nothing else."""
 
 import json
 import os
+import re
 import stat
 import unittest
 
@@ -33,6 +34,9 @@ class Check(ServerTest):
                      "binlog_format", "innodb_doublewrite", "innodb_flush_log_at_trx_commit", "read_only",
                      "max_allowed_packet", "vestige's events", "log of readers"):
             self.assertEqual(rows[name]["level"], "ok", name)
+        self.assertEqual((rows["server_audit"]["level"], rows["server_audit"]["found"]), ("note", "not installed"))
+        self.assertEqual({row["found"] for name, row in rows.items() if re.search("server_audit.", name)},
+                         {"server_audit is off"})
         for row in rows.values():
             self.assertEqual(row["level"] == "ok", row["wanted"] is None, row)
             self.assertEqual(row["level"] == "ok", row["what it is for"] is None, row)

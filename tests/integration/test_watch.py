@@ -13,7 +13,7 @@ from vestige_test import main, wait_for
 
 BOOTS = [f"{n}1111111-2222-4333-8444-555555555555" for n in range(4)]
 RULES = ("host-silent", "host-cloned", "host-flooding", "host-credential-changed", "host-clock-off",
-         "server-setting-changed")
+         "server-setting-changed", "reader-not-logged")
 ALIVE = ("boot_id", "agent_version", "agent_run", "beat", "batches_waiting", "journal_bytes",
          "journal_limit_bytes", "waiting_us", "journal_full", "gaps", "server_offset_us")
 NO_TABLE_RIGHT, NO_COLUMN_RIGHT = 1142, 1143

@@ -1,0 +1,371 @@
+"""What `cmake --install` installs, and the units of deploy/systemd in a systemd that boots with them: users,
+directories, start, stop and restart of the agent, the jobs of the server and what of them is a failure.
+
+The machine that boots has this kernel, but is not in the first pid namespace: audit, the process connector and
+taskstats are not there, and the agent records without them. What it needs of audit under its unit's settings is
+in the last class, with a systemd that is not process 1."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import unittest
+
+from private_server import PrivateServer
+from systemd_machine import CannotBoot, Machine
+from vestige_test import (AGENT_USER, BIN, Timeout, assert_audit_state, audit_state, audit_status, main, run, wait_for)
+
+BUILD = os.path.dirname(os.path.abspath(BIN))
+UNITS = ("vestiged.service", *(f"vestige-{job}.{kind}" for job in ("notify", "retention", "seal", "verify")
+                               for kind in ("service", "timer")))
+CONFIGURATION = "/etc/vestige"
+SENDMAIL = "#!/bin/sh\ncat >>/run/mail\n"
+JOBS = {"verify": ("vestige-verify", "vestige_verifier"), "seal": ("vestige-notify", "vestige_reader"),
+        "notify": ("vestige-notify", "vestige_notifier")}
+
+
+class Shared(unittest.TestCase):
+    """One machine and one server for all."""
+
+    @classmethod
+    def addClassCleanup(cls, *words):
+        unittest.addModuleCleanup(*words)
+
+    @classmethod
+    def setUpClass(cls):
+        cls.machine = Machine()
+        cls.addClassCleanup(cls.machine.close)
+        run("cmake", "--install", BUILD, "--prefix", "/usr",
+            env={**os.environ, "DESTDIR": cls.machine.stage("")})
+        cls.server = PrivateServer(directory=os.path.join(cls.machine.directory, "server"))
+        cls.addClassCleanup(cls.server.stop)
+        cls.server.vestige("server", "init")
+        cls.root = cls.server.root("vestige")
+        cls.addClassCleanup(cls.root.close)
+        cls.configure()
+        cls.boot()
+        cls.machine.run("systemd-sysusers")
+        cls.machine.run("systemd-tmpfiles", "--create", "--prefix=/etc/vestige", "--prefix=/var/lib/vestige")
+        for name, (user, _) in JOBS.items():
+            cls.machine.run("chown", f"root:{user}", f"{CONFIGURATION}/{name}.cnf")
+        cls.machine.run("chown", "root:vestige-notify", f"{CONFIGURATION}/vestige.conf")
+
+    @classmethod
+    def boot(cls):
+        try:
+            cls.machine.boot()
+        except CannotBoot as error:
+            raise unittest.SkipTest(f"systemd cannot boot here: {error}") from None
+
+    @classmethod
+    def configure(cls):
+        """The server is out here; the machine sees its directory as /run/host."""
+        cls.server.vestige("client", "enroll", "web", "--directory", cls.machine.stage(CONFIGURATION),
+                           "--host-directory", CONFIGURATION)
+        path = cls.machine.stage(f"{CONFIGURATION}/agent.cnf")
+        with open(path) as file:
+            text = file.read().replace(cls.machine.directory, "/run/host")
+        with open(path, "w") as file:
+            file.write(text)
+        for name, (_, role) in JOBS.items():
+            cls.root.run(f"CREATE USER {name}_job@localhost IDENTIFIED BY 'secret'")
+            cls.root.run(f"GRANT {role} TO {name}_job@localhost")
+            cls.root.run(f"SET DEFAULT ROLE {role} FOR {name}_job@localhost")
+            cls.machine.write(f"{CONFIGURATION}/{name}.cnf", f"[vestige]\nsocket = /run/host/server/socket\n"
+                              f"user = {name}_job\npassword = secret\n")
+            os.chmod(cls.machine.stage(f"{CONFIGURATION}/{name}.cnf"), 0o640)
+        cls.machine.write(f"{CONFIGURATION}/vestige.conf", "[notify]\nmail = duty@example.net\n")
+        cls.machine.write("usr/sbin/sendmail", SENDMAIL)
+        os.chmod(cls.machine.stage("usr/sbin/sendmail"), 0o755)
+
+
+def setUpModule():
+    Shared.setUpClass()
+
+
+class Units(Shared):
+    @classmethod
+    def setUpClass(cls):
+        pass
+
+    def start(self, unit, status=0):
+        done = self.machine.run("systemctl", "start", unit, check=False)
+        self.assertEqual(done.returncode, status, done.stderr + self.machine.journal(unit))
+
+    def stop(self, unit):
+        self.machine.run("systemctl", "stop", unit)
+
+
+class Installed(Units):
+    def test_files(self):
+        for name in (*[f"lib/systemd/system/{unit}" for unit in UNITS], "bin/vestige", "sbin/vestiged",
+                     "share/man/man8/vestiged.8", "share/man/man1/vestige.1", "lib/tmpfiles.d/vestige.conf",
+                     *[f"lib/sysusers.d/{name}.conf" for name in ("vestige", "vestige-notify", "vestige-verify")]):
+            self.assertTrue(os.path.exists(self.machine.stage(f"usr/{name}")), name)
+
+    def test_verified(self):
+        """With all that they refer to: programs, users, manual pages."""
+        done = self.machine.run("systemd-analyze", "verify", *UNITS)
+        self.assertEqual(done.stdout + done.stderr, "")
+
+    def test_another_place(self):
+        """The units name the programs where they are."""
+        place = os.path.join(self.machine.directory, "another")
+        run("cmake", "--install", BUILD, "--prefix", "/usr/local", env={**os.environ, "DESTDIR": place})
+        for unit in UNITS:
+            with open(os.path.join(place, "usr/local/lib/systemd/system", unit)) as file:
+                programs = re.findall(r"^ExecStart=(\S+)", file.read(), re.M)
+            for program in programs:
+                self.assertTrue(os.access(place + program, os.X_OK), program)
+
+    def test_users_and_directories(self):
+        shown = self.machine.run("stat", "--format=%U %G %a", "/var/lib/vestige", "/var/lib/vestige/agent",
+                                 CONFIGURATION, f"{CONFIGURATION}/agent.cnf").stdout
+        self.assertEqual(shown.splitlines(), ["root root 755", "vestige vestige 700", "root root 755",
+                                              "vestige vestige 600"])
+
+    def test_timers(self):
+        timers = [unit for unit in UNITS if unit.endswith(".timer")]
+        self.machine.run("systemctl", "enable", "--now", *timers)
+        self.addCleanup(self.machine.run, "systemctl", "disable", "--now", *timers)
+        for timer in timers:
+            state, monotonic, calendar = self.machine.show(timer, "ActiveState", "NextElapseUSecMonotonic",
+                                                           "NextElapseUSecRealtime")
+            self.assertEqual(state, "active", timer)
+            self.assertTrue(monotonic not in ("", "infinity") or calendar, timer)
+
+
+class Agent(Units):
+    def agent(self):
+        """Its pid in the machine."""
+        return int(self.machine.show("vestiged", "MainPID")[0])
+
+    def owner(self, path):
+        return self.machine.run("stat", "--format=%U", path).stdout.strip()
+
+    def batches(self):
+        return self.root.value("SELECT COUNT(*) FROM batch")
+
+    def test_life(self):
+        self.addCleanup(self.stop, "vestiged")
+        self.start("vestiged")
+        first = self.agent()
+        self.assertEqual(self.machine.show("vestiged", "ActiveState", "SubState", "StatusErrno"),
+                         ("active", "running", "0"))
+        self.assertIn("recording this host", self.machine.journal("vestiged"))
+        self.assertEqual(self.machine.run("ps", "-o", "user=", "-p", str(first)).stdout.strip(), "vestige")
+        self.assertEqual(self.owner("/var/lib/vestige/agent"), "vestige")
+        wait_for(self.batches, 20, "a batch arrives")
+        # What is in a directory of the agent's user is given away neither by systemd nor by the agent.
+        self.machine.run("touch", "/var/lib/vestige/agent/of-root")
+
+        self.machine.run("kill", "-9", str(first))
+        wait_for(lambda: self.machine.show("vestiged", "NRestarts", "ActiveState") == ("1", "active"), 30,
+                 "it is started again")
+        second = self.agent()
+        self.assertNotIn(second, (0, first))
+        self.assertEqual((self.owner("/var/lib/vestige/agent"), self.owner("/var/lib/vestige/agent/of-root")),
+                         ("vestige", "root"))
+        before = self.batches()
+        wait_for(lambda: self.batches() > before, 20, "a batch of the second arrives")
+
+        self.stop("vestiged")
+        self.assertEqual(self.machine.show("vestiged", "ActiveState", "Result", "ExecMainStatus"),
+                         ("inactive", "success", "0"))
+        self.assertEqual(self.root.value("SELECT COUNT(*) FROM coverage WHERE destroyed_at IS NULL"), 0)
+
+    def test_watchdog(self):
+        """One that does nothing any more is ended and started again."""
+        self.machine.run("mkdir", "-p", "/run/systemd/system/vestiged.service.d")
+        self.machine.run("sh", "-c", "printf '[Service]\\nWatchdogSec=3s\\n'"
+                         " >/run/systemd/system/vestiged.service.d/soon.conf; systemctl daemon-reload")
+        self.addCleanup(self.machine.run, "sh", "-c", "rm -r /run/systemd/system/vestiged.service.d;"
+                        " systemctl daemon-reload")
+        self.addCleanup(self.stop, "vestiged")
+        self.start("vestiged")
+        before, = self.machine.show("vestiged", "NRestarts")
+        self.machine.run("kill", "-STOP", str(self.agent()))
+        wait_for(lambda: self.machine.show("vestiged", "NRestarts", "ActiveState") == (str(int(before) + 1), "active"),
+                 30, "it is started again")
+        self.assertIn("Watchdog timeout", self.machine.journal("vestiged"))
+
+
+class Jobs(Units):
+    def outcome(self, job):
+        return self.machine.show(f"vestige-{job}", "ActiveState", "Result", "ExecMainStatus")
+
+    def test_verify(self):
+        self.start("vestiged")
+        self.addCleanup(self.stop, "vestiged")
+        wait_for(lambda: self.root.value("SELECT COUNT(*) FROM batch"), 20, "a batch arrives")
+        self.stop("vestiged")
+        self.start("vestige-verify")
+        self.assertEqual(self.outcome("verify"), ("inactive", "success", "0"))
+        self.assertEqual(self.root.value("SELECT COUNT(*) FROM batch WHERE verified_at IS NULL"), 0)
+
+        self.root.run("UPDATE batch SET verified_at = NULL ORDER BY batch DESC LIMIT 1")
+        self.root.run("UPDATE boot SET kernel = 'another'")
+        self.root.run("UPDATE batch SET verified_at = NULL")
+        self.start("vestige-verify", status=1)
+        self.assertEqual(self.outcome("verify"), ("failed", "exit-code", "1"))
+        self.start("vestige-verify")  # it was told
+        self.assertEqual(self.outcome("verify"), ("inactive", "success", "0"))
+
+        self.machine.run("chown", "root:root", f"{CONFIGURATION}/verify.cnf")
+        self.addCleanup(self.machine.run, "chown", "root:vestige-verify", f"{CONFIGURATION}/verify.cnf")
+        self.start("vestige-verify", status=1)
+        self.assertEqual(self.outcome("verify"), ("failed", "exit-code", "2"))
+        self.machine.run("systemctl", "reset-failed", "vestige-verify")
+
+    def test_hardened(self):
+        for unit, most in (("vestiged", 55), ("vestige-verify", 20), ("vestige-retention", 30)):
+            self.machine.run("systemd-analyze", "security", "--no-pager", f"--threshold={most}", "--offline=yes",
+                             f"/lib/systemd/system/{unit}.service")
+
+    def test_seal_and_notify(self):
+        self.machine.run("install", "-m", "666", "/dev/null", "/run/mail")
+        self.start("vestige-notify")  # tells what comes from now on
+        self.root.run("CALL vestige_conclude('host-silent', 1, 'nothing of web', 'for a test', NULL)")
+        for job in ("seal", "notify"):
+            self.start(f"vestige-{job}")
+            self.assertEqual(self.outcome(job), ("inactive", "success", "0"))
+        mail = self.machine.run("cat", "/run/mail").stdout
+        self.assertEqual(re.findall(r"(?m)^To: (.*)$", mail), ["root", "duty@example.net"])
+        self.assertIn("Subject: Vestige: 1 new finding", mail)
+
+    def test_retention(self):
+        """As the administrator, by the server's usual socket."""
+        self.machine.run("mkdir", "-p", "/run/mysqld")
+        self.machine.run("ln", "-sf", "/run/host/server/socket", "/run/mysqld/mysqld.sock")
+        self.server.vestige("server", "retention", "--keep", "3650d")
+        self.start("vestige-retention")
+        self.assertEqual(self.outcome("retention"), ("inactive", "success", "0"))
+
+    def test_not_set_up(self):
+        """Without its option file a job is left out; without its server it fails."""
+        for job in JOBS:
+            path = f"{CONFIGURATION}/{job}.cnf"
+            self.machine.run("mv", path, path + ".away")
+            self.addCleanup(self.machine.run, "mv", path + ".away", path)
+        for job in JOBS:
+            self.start(f"vestige-{job}")
+            self.assertEqual(self.machine.show(f"vestige-{job}", "ActiveState", "ConditionResult"),
+                             ("inactive", "no"), job)
+
+
+MANAGER = """
+set -e
+for group in $CGROUPS; do echo $$ > "$group/cgroup.procs"; done
+mount --make-rprivate /
+mount --bind "$1/state" /var/lib/vestige
+mount --bind "$1/run" /run # of a machine that systemd has booted
+exec /lib/systemd/systemd --user --unit=vestiged.service --log-target=null
+"""
+
+
+class WithAudit(unittest.TestCase):
+    """The settings of vestiged.service take nothing from an agent that owns audit: a `systemd --user` of root, in
+    the first pid namespace, runs the unit as it was installed."""
+
+    def setUp(self):
+        self.before = audit_state()
+        self.addCleanup(assert_audit_state, self.before)
+        self.directory = tempfile.mkdtemp(prefix="vestige-test-")
+        self.addCleanup(shutil.rmtree, self.directory)
+        os.chmod(self.directory, 0o711)
+        for name in ("state", "runtime", "run/systemd/system"):
+            os.makedirs(self.path(name))
+        run("cmake", "--install", BUILD, "--prefix", self.path("usr"))
+        self.configure()
+        self.begin()
+
+    def path(self, *names):
+        return os.path.join(self.directory, *names)
+
+    def configure(self):
+        """Where the unit's own places are not those of a test, it is told so."""
+        with open(self.path("vestiged.conf"), "w") as file:
+            file.write(f"[agent]\nhost_id = 1\nuser = {AGENT_USER}\ndefaults_file = {self.path('agent.cnf')}\n"
+                       f"signing_key = {self.path('none')}\n[database]\nretry_first_ms = 10000\n")
+        with open(self.path("agent.cnf"), "w") as file:
+            file.write(f"[vestige]\nsocket = {self.path('no-server')}\nuser = agent_1\npassword = secret\n")
+        shutil.chown(self.path("agent.cnf"), AGENT_USER)
+        os.chmod(self.path("agent.cnf"), 0o600)
+        unit = self.path("usr/lib/systemd/system/vestiged.service")
+        with open(unit) as file:
+            text = file.read()
+        text = re.sub(r"^(ExecStart=.*)$", rf"\1 --config {self.path('vestiged.conf')}", text, flags=re.M)
+        text = re.sub(r"^Condition.*\n", "", text, flags=re.M)
+        with open(unit, "w") as file:
+            file.write(text + f"\n[Service]\nStandardError=append:{self.path('log')}\n[Unit]\nDefaultDependencies=no\n")
+
+    def begin(self):
+        roots = [root for root in ("/sys/fs/cgroup/systemd", "/sys/fs/cgroup/unified", "/sys/fs/cgroup")
+                 if os.path.exists(f"{root}/cgroup.procs")]
+        self.groups = [f"{root}/{os.path.basename(self.directory)}" for root in roots]
+        for group in self.groups:
+            os.mkdir(group)
+        if not os.path.isdir("/var/lib/vestige"):
+            os.mkdir("/var/lib/vestige")
+            self.addCleanup(os.rmdir, "/var/lib/vestige")
+        self.manager = subprocess.Popen(
+            ["unshare", "--mount", "/bin/sh", "-c", MANAGER, "sh", self.directory],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            env={**os.environ, "CGROUPS": " ".join(self.groups), "XDG_CONFIG_HOME": "/var/lib",
+                 "SYSTEMD_UNIT_PATH": self.path("usr/lib/systemd/system"), "XDG_RUNTIME_DIR": self.path("runtime")})
+        self.addCleanup(self.end)
+
+    def end(self):
+        self.manager.terminate()
+        self.manager.wait(60)
+        wait_for(lambda: all(not self.members(group) for group in self.groups), 60, "its processes end")
+        for group in self.groups:
+            for root, _, _ in os.walk(group, topdown=False):
+                os.rmdir(root)
+
+    @staticmethod
+    def members(group):
+        pids = []
+        for root, _, _ in os.walk(group):
+            with open(f"{root}/cgroup.procs") as file:
+                pids += file.read().split()
+        return pids
+
+    def systemctl(self, *words, check=True):
+        return run("systemctl", "--user", *words, check=check,
+                   env={**os.environ, "XDG_RUNTIME_DIR": self.path("runtime")})
+
+    def pid(self):
+        """Of an agent that is active; 0: there is none."""
+        done = self.systemctl("show", "vestiged", "--property=MainPID,ActiveState", check=False)
+        values = dict(line.split("=", 1) for line in done.stdout.splitlines())
+        return int(values["MainPID"]) if values.get("ActiveState") == "active" else 0
+
+    def log(self):
+        if not os.path.exists(self.path("log")):
+            return ""
+        with open(self.path("log")) as file:
+            return file.read()
+
+    def test_owner_of_audit(self):
+        try:
+            wait_for(self.pid, 30, "the agent is active")
+        except Timeout as timeout:
+            raise Timeout(f"{timeout}\n{self.log()}{self.systemctl('status', 'vestiged', check=False).stdout}") from None
+        first = self.pid()
+        self.assertEqual(audit_status()["pid"], first)
+        os.kill(first, signal.SIGKILL)
+        wait_for(lambda: self.pid() not in (0, first), 30, "it is started again")
+        self.assertEqual(audit_status()["pid"], self.pid())
+        self.systemctl("stop", "vestiged")
+        self.assertEqual(self.systemctl("show", "vestiged", "--property=Result").stdout, "Result=success\n")
+        assert_audit_state(self.before)
+        told = [line for line in self.log().splitlines() if re.match(r"vestiged: \S+: (warning|error)", line)
+                and "shipper" not in line]
+        self.assertEqual(told, [])
+
+
+if __name__ == "__main__":
+    main()

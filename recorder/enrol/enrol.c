@@ -16,17 +16,18 @@
 #include "recorder/keys/credential.h"
 #include "recorder/keys/signing_key.h"
 
+#include <fcntl.h>
 #include <inttypes.h>
 #include <openssl/evp.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 
 enum { PATH_SIZE = 4400, SOURCE_SIZE = 65, PROGRESS_S = 10 };
 
-#define AGENT_USER "vestige"
 #define STAGE      ".enrolling"
 #define SOURCE     "source" /* SHA-256 of the file that was begun with */
 #define WORD       "word"   /* that only this host knows */
@@ -42,6 +43,7 @@ struct enrol {
     char stage[4120];
     char source[SOURCE_SIZE];
     char host_id[24];
+    int lock; /* of the directory */
 };
 
 static const enum bundle_part placed[] = {
@@ -189,7 +191,8 @@ static void remove_stage(const struct enrol *enrol)
     rmdir(enrol->stage);
 }
 
-/** Begun with another file: that one's keys would be lost, so it has to be said. */
+/** Begun with another file. Keys that were made here, for a token, would be lost, so it has to be
+ *  said; a bundle has its keys with it. */
 static int begin(struct enrol *enrol, struct error_text *error)
 {
     struct buffer before CLEANUP(buffer_deinit) = BUFFER_NULL;
@@ -198,7 +201,7 @@ static int begin(struct enrol *enrol, struct error_text *error)
         r = read_staged(enrol, SOURCE, &before, error);
         if (r < 0 || !strcmp((char *)before.data, enrol->source))
             return r;
-        if (!enrol->options->replace)
+        if (!enrol->options->replace && is_staged(enrol, PASSWORD))
             return error_set(error, -EEXIST,
                              "another enrolment was begun in %s; --replace gives it up",
                              enrol->stage);
@@ -298,12 +301,35 @@ static int place_configuration(const struct enrol *enrol, const struct buffer *t
     return place_text(to, text, error);
 }
 
-/** The agent reads these again and again, also when it is not root any more. */
-static int give_to_agent(const char *path, struct error_text *error)
+/** The user that the agent will become, by the configuration that will be in place. Empty: it stays
+ *  who starts it. */
+static int find_user(const struct enrol *enrol, char user[CONFIG_PATH_SIZE],
+                     struct error_text *error)
 {
-    const struct passwd *user = geteuid() == 0 ? getpwnam(AGENT_USER) : NULL;
+    struct config *config = NULL;
+    char path[PATH_SIZE];
+    uint64_t present;
+    int r = present_host(enrol, &present, error);
+    if (r < 0)
+        return r;
+    const char *name = bundle_name(BUNDLE_CONFIGURATION);
+    final(enrol, name, path);
+    bool stays = present ? present == strtoull(enrol->host_id, NULL, 10) : access(path, F_OK) == 0;
+    if (!stays)
+        staged(enrol, name, path);
+    r = config_load(&config, path, error);
+    if (r == 0)
+        snprintf(user, CONFIG_PATH_SIZE, "%s", config->user);
+    config_free(config);
+    return r;
+}
+
+/** The agent reads these again and again, also when it is not root any more. */
+static int give_to_agent(const char *path, const char *name, struct error_text *error)
+{
+    const struct passwd *user = geteuid() == 0 && *name ? getpwnam(name) : NULL;
     if (user && chown(path, user->pw_uid, user->pw_gid) < 0)
-        return error_set(error, -errno, "cannot give %s to the user %s: %s", path, AGENT_USER,
+        return error_set(error, -errno, "cannot give %s to the user %s: %s", path, name,
                          strerror(errno));
     return 0;
 }
@@ -311,7 +337,13 @@ static int give_to_agent(const char *path, struct error_text *error)
 /** Copied, not moved: after an interruption all is still there. */
 static int place_files(const struct enrol *enrol, struct error_text *error)
 {
-    int r = 0;
+    char user[CONFIG_PATH_SIZE] = "";
+    int r = find_user(enrol, user, error);
+    if (r == 0 && geteuid() == 0 && *user && !getpwnam(user))
+        log_warning("enroll",
+                    "there is no user %s, which the agent is to become: make it, and give it the"
+                    " keys and agent.cnf in %s",
+                    user, enrol->directory);
     for (size_t i = 0; r == 0 && i < PLACED_N; i++) {
         struct buffer text CLEANUP(private_buffer_deinit) = BUFFER_NULL;
         const char *name = bundle_name(placed[i]);
@@ -325,7 +357,7 @@ static int place_files(const struct enrol *enrol, struct error_text *error)
             r = placed[i] == BUNDLE_CONFIGURATION ? place_configuration(enrol, &text, to, error)
                                                   : place_text(to, &text, error);
         if (r == 0 && placed[i] != BUNDLE_CONFIGURATION)
-            r = give_to_agent(to, error);
+            r = give_to_agent(to, user, error);
     }
     return r;
 }
@@ -537,6 +569,8 @@ static int confirm(const struct enrol *enrol, struct error_text *error)
 static int finish(struct enrol *enrol, struct error_text *error)
 {
     int r = confirm(enrol, error);
+    if (r == -EPERM && !is_token(enrol))
+        remove_stage(enrol); /* of a bundle that is another's: its secrets do not belong here */
     if (r == 0)
         r = place_files(enrol, error);
     if (r < 0)
@@ -563,12 +597,26 @@ static int make_directory(struct enrol *enrol, struct error_text *error)
     return 0;
 }
 
+/** Two at once would take each other's files. Held until the program ends. */
+static int lock_directory(struct enrol *enrol, struct error_text *error)
+{
+    enrol->lock = open(enrol->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (enrol->lock >= 0 && flock(enrol->lock, LOCK_EX | LOCK_NB) == 0)
+        return 0;
+    if (errno == EWOULDBLOCK)
+        return error_set(error, -EBUSY, "another vestiged --enroll is at work in %s",
+                         enrol->directory);
+    return error_set(error, -errno, "cannot lock %s: %s", enrol->directory, strerror(errno));
+}
+
 int enrol_run(const struct enrol_options *options, struct error_text *error)
 {
-    struct enrol enrol = {.options = options};
+    struct enrol enrol = {.options = options, .lock = -1};
     int r = read_file(&enrol, error);
     if (r == 0)
         r = make_directory(&enrol, error);
+    if (r == 0)
+        r = lock_directory(&enrol, error);
     /* What is wrong with the directory is found before anything is made or told. */
     if (r == 0)
         r = check_identity(&enrol, coming_host(enrol.bundle.parts[BUNDLE_CONFIGURATION]), error);
@@ -579,5 +627,7 @@ int enrol_run(const struct enrol_options *options, struct error_text *error)
     if (r == 0)
         r = finish(&enrol, error);
     private_buffer_deinit(&enrol.text);
+    if (enrol.lock >= 0)
+        close(enrol.lock);
     return r;
 }

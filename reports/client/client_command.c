@@ -44,30 +44,40 @@ static const char *host_of(const struct client *client)
 }
 
 /** Schema, place and terms; then tokens that expired are swept away. */
-static int open_prepared(struct client *client, MYSQL **connectionp, struct error_text *error)
+static int open_prepared(struct client *client, MYSQL **connectionp, enum client_action action,
+                         struct error_text *error)
 {
+    struct enrolled before = {0};
     int r = open_database(client, connectionp, error);
+    if (r == 0 && action != CLIENT_ENROLL)
+        r = enrolment_find(*connectionp, host_of(client), &before, error);
     if (r == 0)
-        r = client_prepare(client, *connectionp, error);
+        r = client_prepare(client, *connectionp, action == CLIENT_ENROLL ? NULL : &before, error);
     return r == 0 ? token_sweep(*connectionp, error) : r;
 }
 
-static int check_targets(const struct client *client, struct error_text *error)
+static int check_targets(const struct client *client, enum client_action action,
+                         struct error_text *error)
 {
     int n = (client->directory != NULL) + (client->bundle != NULL) + (client->token != NULL);
     if (n > 1)
         return error_set(error, -EINVAL, "give one of --directory, --bundle and --token");
     if ((host_of(client) != NULL) == (client->from_file != NULL))
         return error_set(error, -EINVAL, "name a host, or give --from-file FILE (with enroll)");
+    if (client->from_file && action != CLIENT_ENROLL)
+        return error_set(error, -EINVAL, "--from-file goes with enroll alone");
+    if ((client->bundle && !*client->bundle) || (client->token && !*client->token) ||
+        (client->directory && !*client->directory))
+        return error_set(error, -EINVAL, "--directory, --bundle and --token need the name of a file");
     return 0;
 }
 
 static int give(struct client *client, enum client_action action, struct error_text *error)
 {
     MYSQL *connection AUTO_DATABASE = NULL;
-    int r = check_targets(client, error);
+    int r = check_targets(client, action, error);
     if (r == 0)
-        r = open_prepared(client, &connection, error);
+        r = open_prepared(client, &connection, action, error);
     if (r < 0)
         return r;
     if (client->from_file)
@@ -250,7 +260,7 @@ int client_command(int argc, char **argv)
          "enroll the hosts named there, one a line, each perhaps with its PATTERN; --directory,"
          " --bundle or --token then names a directory for all",                             0, 0     },
         {"address",             OPTION_TEXT,   &client.address,             "HOST",
-         "name by which the host reaches the server (default: as this command does)",       0, 0     },
+         "name by which the host reaches the server (default: as before, or as this command does)",       0, 0     },
         {"from",                OPTION_TEXT,   &client.from,                "PATTERN",
          "where the agent may connect from, as in CREATE USER (default: localhost or %)",   0, 0     },
         {"host-directory",      OPTION_TEXT,   &client.host_directory,      "DIR",

@@ -120,7 +120,7 @@ static void usual_tools(void **state)
         {"mysql -e [CREATE USER a IDENTIFIED BY 'ge heim']",
          "mysql -e [CREATE USER a IDENTIFIED BY '***']"                                                           },
         {"mysql -e [ALTER USER a IDENTIFIED VIA x; SET PASSWORD FOR a = PASSWORD('geheim')]",
-         "mysql -e [ALTER USER a IDENTIFIED VIA x; SET PASSWORD FOR a = ***]"                                     },
+         "mysql -e [ALTER USER a IDENTIFIED VIA x; SET PASSWORD FOR a = PASSWORD('***')]"                                     },
         {"psql -c [ALTER ROLE a WITH PASSWORD 'geheim']",
          "psql -c [ALTER ROLE a WITH PASSWORD '***']"                                                             },
         {"curl -sSu alice:geheim x",                                      "curl -sSu alice:*** x"                 },

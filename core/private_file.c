@@ -56,7 +56,8 @@ int private_file_write(const char *path, struct slice text, struct error_text *e
 
 int private_file_move(const char *from, const char *to, bool replace, struct error_text *error)
 {
-    int r = renameat2(AT_FDCWD, from, AT_FDCWD, to, replace ? 0 : RENAME_NOREPLACE) < 0 ? -errno : 0;
+    int r =
+        renameat2(AT_FDCWD, from, AT_FDCWD, to, replace ? 0 : RENAME_NOREPLACE) < 0 ? -errno : 0;
     if (r == -EINVAL && !replace) /* not every filesystem can */
         r = rename(from, to) < 0 ? -errno : 0;
     if (r == 0)

@@ -64,7 +64,6 @@ static const char rules[] =
     "# Keys, archives, accounts\n"
     "ssh-keygen in ^-[NP](?<secret>.+)$\n"
     "ssh-keygen after ^-[NP]$\n"
-    "wpa_passphrase last .\n"
     "openssl in ^pass:(?<secret>.+)$\n"
     "openssl after ^-(?:k|K|passwd|password)$\n"
     "zip,unzip after ^-P$\n"

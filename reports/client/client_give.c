@@ -66,10 +66,10 @@ static int ask_place(MYSQL *connection, char place[3][256], struct error_text *e
 /** The name given, else that of before; NULL: as this connection reaches it. */
 static const char *address_of(const struct client *client, const struct enrolled *before)
 {
-    return client->address                  ? client->address
-           : before && before->address[0]   ? before->address
+    return client->address                                 ? client->address
+           : before && before->address[0]                  ? before->address
            : client->options.host && *client->options.host ? client->options.host
-                                            : NULL;
+                                                           : NULL;
 }
 
 /** How the agent reaches the server. Whoever names an authority wants certificates, which a socket
@@ -89,7 +89,8 @@ static int find_server(struct client *client, MYSQL *connection, const struct en
     bool by_socket = !strcmp(mysql_get_host_info(connection), "Localhost via UNIX socket");
     if (!address && by_socket && client->ca_directory && !before) {
         address = place[2];
-        log_warning("client", "agents will reach the server as %s; --address names another", address);
+        log_warning("client", "agents will reach the server as %s; --address names another",
+                    address);
     }
     if (!address && by_socket) {
         if (access(CLIENT_CA_DIRECTORY "/ca.pem", F_OK) == 0)
@@ -267,9 +268,9 @@ static int deliver(void *who, const struct enrolment *enrolment, struct error_te
     struct giving *giving = who;
     char packed[4096];
     giving->is_changed = true;
-    int r = giving->has_key ? host_key_add(giving->connection, enrolment->host_id,
-                                           giving->public_key, error)
-                            : 0;
+    int r = giving->has_key
+                ? host_key_add(giving->connection, enrolment->host_id, giving->public_key, error)
+                : 0;
     path_of(giving, PACKED, packed);
     if (r == 0)
         r = giving->is_bundle ? private_file_move(packed, giving->target, false, error)
@@ -317,8 +318,8 @@ static void tell(const struct giving *giving)
         printf("certificate %s, good until %s\n", enrolment->certificate.subject, text);
     }
     if (giving->is_bundle)
-        printf("take %s to the host and run there, once: vestiged --enroll %s\n",
-               giving->target, giving->target);
+        printf("take %s to the host and run there, once: vestiged --enroll %s\n", giving->target,
+               giving->target);
     else
         printf("copy what is in %s to %s on the host; agent.cnf holds the password%s\n",
                giving->target,

@@ -21,9 +21,9 @@
 #include <openssl/crypto.h>
 #include <string.h>
 
-#define NAME_MOST 253
+#define NAME_MOST  253
 #define NAMES_MOST 2000
-#define LIMITS    "WITH MAX_USER_CONNECTIONS 10 MAX_STATEMENT_TIME 60"
+#define LIMITS     "WITH MAX_USER_CONNECTIONS 10 MAX_STATEMENT_TIME 60"
 
 #define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
@@ -151,8 +151,10 @@ static int set_account(MYSQL *connection, const struct enrolment *enrolment, con
                          " REQUIRE %s %s %s",
                          account, enrolment->hash, demand, limits,
                          state == ACCOUNT_UNLOCK ? "ACCOUNT UNLOCK" : "");
-    snprintf(doing, sizeof(doing), "give the role %s to %s@%s (who gives it must have it with ADMIN"
-                                   " OPTION)", role, enrolment->user, enrolment->from);
+    snprintf(doing, sizeof(doing),
+             "give the role %s to %s@%s (who gives it must have it with ADMIN"
+             " OPTION)",
+             role, enrolment->user, enrolment->from);
     if (r == 0)
         r = database_run(connection, error, doing, "GRANT `%s` TO %s", role, account);
     if (r == 0)

@@ -61,14 +61,14 @@ static int insert(MYSQL *connection, const char *name, const struct token_terms 
                   struct token *token, struct error_text *error)
 {
     const struct statement_value values[] = {
-        {.name = "name",    .kind = STATEMENT_TEXT,   .text = slice_text(name)},
-        {.name = "minutes", .kind = STATEMENT_NUMBER, .number = terms->minutes},
-        {.name = "demand",  .kind = STATEMENT_NUMBER, .number = terms->demand },
-        {.name = "host",    .kind = STATEMENT_NUMBER, .number = terms->host_id},
+        {.name = "name",    .kind = STATEMENT_TEXT,                .text = slice_text(name)},
+        {.name = "minutes", .kind = STATEMENT_NUMBER,              .number = terms->minutes},
+        {.name = "demand",  .kind = STATEMENT_NUMBER,              .number = terms->demand },
+        {.name = "host",    .kind = STATEMENT_NUMBER,              .number = terms->host_id},
         {.name = "address",
          .kind = terms->address ? STATEMENT_TEXT : STATEMENT_NULL,
-         .text = slice_text(terms->address)                                   },
-        {.name = "port",    .kind = STATEMENT_NUMBER, .number = terms->port   },
+         .text = slice_text(terms->address)                                                },
+        {.name = "port",    .kind = STATEMENT_NUMBER,              .number = terms->port   },
     };
     int r = statement_do(
         connection,
@@ -126,7 +126,8 @@ int token_create(MYSQL *connection, const char *name, const char *from,
     r = insert(connection, name, terms, token, error);
     if (r == 0)
         r = make_account(connection, token, terms->demand, error);
-    return r == 0 ? enrolment_note(connection, terms->host_id, name, "token", token->user, error) : r;
+    return r == 0 ? enrolment_note(connection, terms->host_id, name, "token", token->user, error)
+                  : r;
 }
 
 /* ---- what was handed in ---- */

@@ -79,7 +79,7 @@ CREATE OR REPLACE DEFINER = vestige_registrar@localhost SQL SECURITY DEFINER VIE
 SELECT e.host_id AS host_id, e.account AS account,
        CASE WHEN g.User IS NULL THEN 'the account is gone'
             WHEN NOT JSON_VALUE(g.Priv, '$.plugin') <=> 'mysql_native_password'
-                 OR JSON_EXISTS(g.Priv, '$.auth_or')
+                 OR COALESCE(JSON_LENGTH(g.Priv, '$.auth_or'), 0) > 1
               THEN 'it logs in another way'
             WHEN e.credential_sha256 <> UNHEX(SHA2(JSON_VALUE(g.Priv, '$.authentication_string'), 256))
               THEN 'its password was changed'
@@ -94,7 +94,7 @@ SELECT e.host_id AS host_id, e.account AS account,
  WHERE e.credential_sha256 IS NOT NULL
    AND (g.User IS NULL
      OR NOT JSON_VALUE(g.Priv, '$.plugin') <=> 'mysql_native_password'
-     OR JSON_EXISTS(g.Priv, '$.auth_or')
+     OR COALESCE(JSON_LENGTH(g.Priv, '$.auth_or'), 0) > 1
      OR e.credential_sha256 <> UNHEX(SHA2(JSON_VALUE(g.Priv, '$.authentication_string'), 256))
      OR NOT COALESCE(e.certificate_subject, '')
             <=> CONVERT(COALESCE(JSON_VALUE(g.Priv, '$.x509_subject'), '') USING utf8mb4)

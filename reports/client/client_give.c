@@ -392,19 +392,31 @@ static int refuse_there(const char *path, struct error_text *error)
                            path);
 }
 
-/** The files of another host would be lost. */
+static bool has_part(const char *directory)
+{
+    char path[4400];
+    bool found = false;
+    for (int part = 0; !found && part < BUNDLE_PART_N; part++) {
+        snprintf(path, sizeof(path), "%s/%s", directory, bundle_name((enum bundle_part)part));
+        found = access(path, F_OK) == 0;
+    }
+    return found;
+}
+
+/** The files of another host, or of the authority, would be lost. */
 static int check_directory(const struct giving *giving, enum client_action action,
                            struct error_text *error)
 {
     struct config *config = NULL;
-    char options[4200], path[4200];
-    snprintf(path, sizeof(path), "%.4000s/%s", giving->target, bundle_name(BUNDLE_CONFIGURATION));
-    snprintf(options, sizeof(options), "%.4000s/%s", giving->target, bundle_name(BUNDLE_OPTIONS));
-    int r = config_load(&config, path, NULL);
-    uint64_t there = r == 0 ? config->host_id : 0;
-    config_free(config);
-    bool others = action == CLIENT_ENROLL ? r != -ENOENT || access(options, F_OK) == 0
-                                          : there && there != giving->before.host_id;
+    char path[4200];
+    bool others = action == CLIENT_ENROLL && has_part(giving->target);
+    if (action != CLIENT_ENROLL) {
+        snprintf(path, sizeof(path), "%.4000s/%s", giving->target,
+                 bundle_name(BUNDLE_CONFIGURATION));
+        others = config_load(&config, path, NULL) == 0 && config->host_id &&
+                 config->host_id != giving->before.host_id;
+        config_free(config);
+    }
     return others ? error_set(error, -EEXIST,
                               "%s has the files of another host: name another with --directory",
                               giving->target)

@@ -89,7 +89,8 @@ class InTheWay(Broken):
         self.client("enroll", self.name + "a", "--directory", self.path("files"))
         with open(self.path("files", "agent.cnf")) as file:
             before = file.read()
-        self.refused("enroll", self.name, "--directory", self.path("files"), names=["has the files of another host"])
+        for directory in (self.path("files"), self.server.ca):
+            self.refused("enroll", self.name, "--directory", directory, names=["has the files of another host"])
         self.is_nothing("files")
         self.client("enroll", self.name, "--directory", self.path("own"))
         for verb in ("rotate", "reinstate"):

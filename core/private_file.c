@@ -54,6 +54,17 @@ int private_file_write(const char *path, struct slice text, struct error_text *e
     return 0;
 }
 
+int private_file_move(const char *from, const char *to, bool replace, struct error_text *error)
+{
+    int r =
+        renameat2(AT_FDCWD, from, AT_FDCWD, to, replace ? 0 : RENAME_NOREPLACE) < 0 ? -errno : 0;
+    if (r == -EINVAL && !replace) /* not every filesystem can */
+        r = rename(from, to) < 0 ? -errno : 0;
+    if (r == 0)
+        r = sync_directory_of(to);
+    return r < 0 ? error_set(error, r, "cannot write %s: %s", to, strerror(-r)) : 0;
+}
+
 static int read_all(int fd, size_t most, struct buffer *to)
 {
     size_t start = to->length;

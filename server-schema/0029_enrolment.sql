@@ -14,8 +14,12 @@ ALTER TABLE enrolment WAIT 5
     COMMENT 'SHA-256 of the authentication string that was given out',
   ADD COLUMN IF NOT EXISTS renewed_at DATETIME(6) NULL COMMENT 'its credential was given out anew',
   ADD COLUMN IF NOT EXISTS certificate_subject VARCHAR(255) NULL COMMENT 'as REQUIRE SUBJECT has it',
+  ADD COLUMN IF NOT EXISTS certificate_issuer VARCHAR(255) NULL COMMENT 'as REQUIRE ISSUER has it',
   ADD COLUMN IF NOT EXISTS certificate_serial VARCHAR(40) NULL COMMENT 'hexadecimal',
   ADD COLUMN IF NOT EXISTS certificate_until DATETIME(6) NULL,
+  ADD COLUMN IF NOT EXISTS server_address VARCHAR(255) NULL
+    COMMENT 'by which its agent reaches the server; NULL: by a socket',
+  ADD COLUMN IF NOT EXISTS server_port INT UNSIGNED NULL,
   ADD COLUMN IF NOT EXISTS bundle_used_at DATETIME(6) NULL COMMENT 'when the host took its files',
   ADD COLUMN IF NOT EXISTS bundle_used_from VARCHAR(255) NULL COMMENT 'the address it came from',
   ADD COLUMN IF NOT EXISTS bundle_use VARCHAR(64) NULL COMMENT 'told by the host, so that it may try again';
@@ -42,6 +46,8 @@ CREATE TABLE IF NOT EXISTS enrolment_token (
   name           VARCHAR(255) NOT NULL COMMENT 'of the host',
   account        VARCHAR(255) NOT NULL COMMENT 'its one-time account: enrolling_<id>@<from where>',
   demand         TINYINT UNSIGNED NOT NULL COMMENT 'of a connection: 0 nothing, 1 TLS, 2 a certificate',
+  server_address VARCHAR(255) NULL COMMENT 'by which its agent will reach the server; NULL: by a socket',
+  server_port    INT UNSIGNED NULL,
   created_at     DATETIME(6)  NOT NULL DEFAULT (UTC_TIMESTAMP(6)),
   created_by     VARCHAR(384) NOT NULL,
   expires_at     DATETIME(6)  NOT NULL,
@@ -73,11 +79,14 @@ CREATE OR REPLACE DEFINER = vestige_registrar@localhost SQL SECURITY DEFINER VIE
 SELECT e.host_id AS host_id, e.account AS account,
        CASE WHEN g.User IS NULL THEN 'the account is gone'
             WHEN NOT JSON_VALUE(g.Priv, '$.plugin') <=> 'mysql_native_password'
+                 OR COALESCE(JSON_LENGTH(g.Priv, '$.auth_or'), 0) > 1
               THEN 'it logs in another way'
             WHEN e.credential_sha256 <> UNHEX(SHA2(JSON_VALUE(g.Priv, '$.authentication_string'), 256))
               THEN 'its password was changed'
             WHEN NOT COALESCE(e.certificate_subject, '')
                      <=> CONVERT(COALESCE(JSON_VALUE(g.Priv, '$.x509_subject'), '') USING utf8mb4)
+                 OR NOT COALESCE(e.certificate_issuer, '')
+                        <=> CONVERT(COALESCE(JSON_VALUE(g.Priv, '$.x509_issuer'), '') USING utf8mb4)
               THEN 'another certificate is demanded'
             ELSE 'it was unlocked' END AS what
   FROM enrolment e
@@ -85,9 +94,12 @@ SELECT e.host_id AS host_id, e.account AS account,
  WHERE e.credential_sha256 IS NOT NULL
    AND (g.User IS NULL
      OR NOT JSON_VALUE(g.Priv, '$.plugin') <=> 'mysql_native_password'
+     OR COALESCE(JSON_LENGTH(g.Priv, '$.auth_or'), 0) > 1
      OR e.credential_sha256 <> UNHEX(SHA2(JSON_VALUE(g.Priv, '$.authentication_string'), 256))
      OR NOT COALESCE(e.certificate_subject, '')
             <=> CONVERT(COALESCE(JSON_VALUE(g.Priv, '$.x509_subject'), '') USING utf8mb4)
+     OR NOT COALESCE(e.certificate_issuer, '')
+            <=> CONVERT(COALESCE(JSON_VALUE(g.Priv, '$.x509_issuer'), '') USING utf8mb4)
      OR ((e.revoked_at IS NOT NULL OR e.retired_at IS NOT NULL)
          AND NOT JSON_VALUE(g.Priv, '$.account_locked') <=> 1))
  UNION ALL

@@ -12,11 +12,13 @@
 #include "recorder/enrol/enrol_server.h"
 #include "recorder/keys/credential.h"
 
+#include <fcntl.h>
 #include <inttypes.h>
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
 static int read_file(struct enrol *enrol, struct error_text *error)
@@ -115,6 +117,9 @@ static int confirm(const struct enrol *enrol, struct error_text *error)
 static int finish(struct enrol *enrol, struct error_text *error)
 {
     int r = confirm(enrol, error);
+    if (r == -EPERM && !enrol_is_token(enrol))
+        enrol_stage_remove(
+            enrol); /* of a bundle that is another's: its secrets do not belong here */
     if (r == 0)
         r = enrol_place_files(enrol, error);
     if (r < 0)
@@ -141,12 +146,26 @@ static int make_directory(struct enrol *enrol, struct error_text *error)
     return 0;
 }
 
+/** Two at once would take each other's files. Held until the program ends. */
+static int lock_directory(struct enrol *enrol, struct error_text *error)
+{
+    enrol->lock = open(enrol->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (enrol->lock >= 0 && flock(enrol->lock, LOCK_EX | LOCK_NB) == 0)
+        return 0;
+    if (errno == EWOULDBLOCK)
+        return error_set(error, -EBUSY, "another vestiged --enroll is at work in %s",
+                         enrol->directory);
+    return error_set(error, -errno, "cannot lock %s: %s", enrol->directory, strerror(errno));
+}
+
 int enrol_run(const struct enrol_options *options, struct error_text *error)
 {
-    struct enrol enrol = {.options = options};
+    struct enrol enrol = {.options = options, .lock = -1};
     int r = read_file(&enrol, error);
     if (r == 0)
         r = make_directory(&enrol, error);
+    if (r == 0)
+        r = lock_directory(&enrol, error);
     /* What is wrong with the directory is found before anything is made or told. */
     if (r == 0)
         r = enrol_check_identity(&enrol, coming_host(enrol.bundle.parts[BUNDLE_CONFIGURATION]),
@@ -158,5 +177,7 @@ int enrol_run(const struct enrol_options *options, struct error_text *error)
     if (r == 0)
         r = finish(&enrol, error);
     private_buffer_deinit(&enrol.text);
+    if (enrol.lock >= 0)
+        close(enrol.lock);
     return r;
 }

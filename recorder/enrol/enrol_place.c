@@ -3,6 +3,7 @@
 #include "recorder/enrol/enrol_private.h"
 
 #include "core/cleanup.h"
+#include "core/log.h"
 #include "core/private_file.h"
 #include "recorder/agent/config.h"
 
@@ -11,8 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define AGENT_USER "vestige"
 
 const enum bundle_part enrol_placed[ENROL_PLACED_N] = {
     BUNDLE_AUTHORITY,   BUNDLE_CERTIFICATE, BUNDLE_KEY,
@@ -97,20 +96,48 @@ static int place_configuration(const struct enrol *enrol, const struct buffer *t
     return place_text(to, text, error);
 }
 
-/** The agent reads these again and again, also when it is not root any more. */
-static int give_to_agent(const char *path, struct error_text *error)
+/** The user that the agent will become, by the configuration that will be in place. Empty: it stays
+ *  who starts it. */
+static int find_user(const struct enrol *enrol, char user[CONFIG_PATH_SIZE],
+                     struct error_text *error)
 {
-    const struct passwd *user = geteuid() == 0 ? getpwnam(AGENT_USER) : NULL;
+    struct config *config = NULL;
+    char path[ENROL_PATH_SIZE];
+    uint64_t present;
+    int r = enrol_present_host(enrol, &present, error);
+    if (r < 0)
+        return r;
+    const char *name = bundle_name(BUNDLE_CONFIGURATION);
+    enrol_final(enrol, name, path);
+    bool stays = present ? present == strtoull(enrol->host_id, NULL, 10) : access(path, F_OK) == 0;
+    if (!stays)
+        enrol_staged(enrol, name, path);
+    r = config_load(&config, path, error);
+    if (r == 0)
+        snprintf(user, CONFIG_PATH_SIZE, "%s", config->user);
+    config_free(config);
+    return r;
+}
+
+/** The agent reads these again and again, also when it is not root any more. */
+static int give_to_agent(const char *path, const char *name, struct error_text *error)
+{
+    const struct passwd *user = geteuid() == 0 && *name ? getpwnam(name) : NULL;
     if (user && chown(path, user->pw_uid, user->pw_gid) < 0)
-        return error_set(error, -errno, "cannot give %s to the user %s: %s", path, AGENT_USER,
+        return error_set(error, -errno, "cannot give %s to the user %s: %s", path, name,
                          strerror(errno));
     return 0;
 }
 
-/** Copied, not moved: after an interruption all is still there. */
 int enrol_place_files(const struct enrol *enrol, struct error_text *error)
 {
-    int r = 0;
+    char user[CONFIG_PATH_SIZE] = "";
+    int r = find_user(enrol, user, error);
+    if (r == 0 && geteuid() == 0 && *user && !getpwnam(user))
+        log_warning("enroll",
+                    "there is no user %s, which the agent is to become: make it, and give it the"
+                    " keys and agent.cnf in %s",
+                    user, enrol->directory);
     for (size_t i = 0; r == 0 && i < ENROL_PLACED_N; i++) {
         struct buffer text CLEANUP(private_buffer_deinit) = BUFFER_NULL;
         const char *name = bundle_name(enrol_placed[i]);
@@ -125,7 +152,7 @@ int enrol_place_files(const struct enrol *enrol, struct error_text *error)
                     ? place_configuration(enrol, &text, to, error)
                     : place_text(to, &text, error);
         if (r == 0 && enrol_placed[i] != BUNDLE_CONFIGURATION)
-            r = give_to_agent(to, error);
+            r = give_to_agent(to, user, error);
     }
     return r;
 }

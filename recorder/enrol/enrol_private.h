@@ -22,6 +22,7 @@ struct enrol {
     char stage[4120];
     char source[ENROL_SOURCE_SIZE];
     char host_id[24];
+    int lock; /* of the directory */
 };
 
 /** The configuration comes last: with it the agent knows who it is. */
@@ -34,7 +35,8 @@ static inline bool enrol_is_token(const struct enrol *enrol)
 }
 
 /* -- enrol_stage.c -- */
-/** -EEXIST: another file was begun with. */
+/** -EEXIST: a token was begun with. Keys that were made here for it would be lost, so it has to be
+ *  said; a bundle has its keys with it. */
 int enrol_stage_begin(struct enrol *enrol, struct error_text *error) MUST_CHECK;
 void enrol_stage_remove(const struct enrol *enrol);
 void enrol_staged(const struct enrol *enrol, const char *name, char path[ENROL_PATH_SIZE]);

@@ -67,7 +67,6 @@ void enrol_stage_remove(const struct enrol *enrol)
     rmdir(enrol->stage);
 }
 
-/** Begun with another file: that one's keys would be lost, so it has to be said. */
 int enrol_stage_begin(struct enrol *enrol, struct error_text *error)
 {
     struct buffer before CLEANUP(buffer_deinit) = BUFFER_NULL;
@@ -76,7 +75,7 @@ int enrol_stage_begin(struct enrol *enrol, struct error_text *error)
         r = enrol_read_staged(enrol, SOURCE, &before, error);
         if (r < 0 || !strcmp((char *)before.data, enrol->source))
             return r;
-        if (!enrol->options->replace)
+        if (!enrol->options->replace && enrol_is_staged(enrol, ENROL_PASSWORD))
             return error_set(error, -EEXIST,
                              "another enrolment was begun in %s; --replace gives it up",
                              enrol->stage);

@@ -26,8 +26,10 @@ struct client {
 
 enum client_action { CLIENT_ENROLL, CLIENT_ROTATE, CLIENT_REINSTATE };
 
-/** Find out where the server is and what is demanded; before anything is changed. */
-int client_prepare(struct client *client, MYSQL *connection, struct error_text *error) MUST_CHECK;
+/** Find out where the server is and what is demanded; before anything is changed. @p before: of a
+ *  host that is enrolled, whose agent goes on to reach the server in that way; else NULL. */
+int client_prepare(struct client *client, MYSQL *connection, const struct enrolled *before,
+                   struct error_text *error) MUST_CHECK;
 /** One host, into a directory, a bundle or a token. */
 int client_give(struct client *client, MYSQL *connection, enum client_action action,
                 const char *name, const char *from, struct error_text *error) MUST_CHECK;

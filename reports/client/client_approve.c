@@ -1,4 +1,5 @@
 /* The administrator's side of a token, and of certificates that are taken back. */
+#include "core/cleanup.h"
 #include "core/log.h"
 #include "reports/client/client.h"
 #include "reports/database/host_key.h"
@@ -35,6 +36,23 @@ static int compare_fingerprint(const char *said, const char *is, struct error_te
     return 0;
 }
 
+/** A host of that name has the password of this request: approving was interrupted. */
+static int find_begun(MYSQL *connection, const char *name, struct token_request *request,
+                      struct error_text *error)
+{
+    MYSQL_RES *result AUTO_RESULT = NULL;
+    char *hash AUTO_FREE = database_quote(connection, request->hash);
+    int r = !hash ? error_set(error, -ENOMEM, "out of memory")
+                  : database_query(connection, &result, error, "look the host up",
+                                   "SELECT host_id FROM enrolment WHERE name = '%s'"
+                                   " AND credential_sha256 = UNHEX(SHA2(%s, 256))",
+                                   name, hash);
+    MYSQL_ROW row = r == 0 ? mysql_fetch_row(result) : NULL;
+    if (row)
+        request->host_id = strtoull(row[0], NULL, 10);
+    return r;
+}
+
 static int make_account(struct client *client, MYSQL *connection, const char *name,
                         const struct token_request *request, struct error_text *error)
 {
@@ -42,7 +60,9 @@ static int make_account(struct client *client, MYSQL *connection, const char *na
                                           .authority = client->authority,
                                           .days = (unsigned)client->days,
                                           .request = buffer_slice(&request->request),
-                                          .hash = request->hash};
+                                          .hash = request->hash,
+                                          .address = request->address[0] ? request->address : NULL,
+                                          .port = request->port};
     struct enrolment enrolment AUTO_ENROLMENT = {.terms = &terms};
     struct enrolled before = {0};
     int r = request->host_id ? enrolment_find(connection, name, &before, error) : 0;
@@ -68,7 +88,7 @@ static int make_account(struct client *client, MYSQL *connection, const char *na
 }
 
 static int approve(struct client *client, MYSQL *connection, const char *name,
-                   const struct token_request *request, struct error_text *error)
+                   struct token_request *request, struct error_text *error)
 {
     int r = 0;
     printf("handed in at %s UTC from %s\nfingerprint %s\n", request->at, request->came_from,
@@ -77,6 +97,8 @@ static int approve(struct client *client, MYSQL *connection, const char *name,
         r = compare_fingerprint(client->fingerprint, request->fingerprint, error);
     else
         log_warning("client", "the fingerprint was not compared with the one that the host shows");
+    if (r == 0 && !request->host_id)
+        r = find_begun(connection, name, request, error);
     return r == 0 ? make_account(client, connection, name, request, error) : r;
 }
 

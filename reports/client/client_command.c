@@ -43,30 +43,41 @@ static const char *host_of(const struct client *client)
 }
 
 /** Schema, place and terms; then tokens that expired are swept away. */
-static int open_prepared(struct client *client, MYSQL **connectionp, struct error_text *error)
+static int open_prepared(struct client *client, MYSQL **connectionp, enum client_action action,
+                         struct error_text *error)
 {
+    struct enrolled before = {0};
     int r = open_database(client, connectionp, error);
+    if (r == 0 && action != CLIENT_ENROLL)
+        r = enrolment_find(*connectionp, host_of(client), &before, error);
     if (r == 0)
-        r = client_prepare(client, *connectionp, error);
+        r = client_prepare(client, *connectionp, action == CLIENT_ENROLL ? NULL : &before, error);
     return r == 0 ? token_sweep(*connectionp, error) : r;
 }
 
-static int check_targets(const struct client *client, struct error_text *error)
+static int check_targets(const struct client *client, enum client_action action,
+                         struct error_text *error)
 {
     int n = (client->directory != NULL) + (client->bundle != NULL) + (client->token != NULL);
     if (n > 1)
         return error_set(error, -EINVAL, "give one of --directory, --bundle and --token");
     if ((host_of(client) != NULL) == (client->from_file != NULL))
         return error_set(error, -EINVAL, "name a host, or give --from-file FILE (with enroll)");
+    if (client->from_file && action != CLIENT_ENROLL)
+        return error_set(error, -EINVAL, "--from-file goes with enroll alone");
+    if ((client->bundle && !*client->bundle) || (client->token && !*client->token) ||
+        (client->directory && !*client->directory))
+        return error_set(error, -EINVAL,
+                         "--directory, --bundle and --token need the name of a file");
     return 0;
 }
 
 static int give(struct client *client, enum client_action action, struct error_text *error)
 {
     MYSQL *connection AUTO_DATABASE = NULL;
-    int r = check_targets(client, error);
+    int r = check_targets(client, action, error);
     if (r == 0)
-        r = open_prepared(client, &connection, error);
+        r = open_prepared(client, &connection, action, error);
     if (r < 0)
         return r;
     if (client->from_file)
@@ -244,36 +255,36 @@ int client_command(int argc, char **argv)
     struct client client = {.days = DAYS_USUAL, .minutes = MINUTES_USUAL};
     const struct option_own own[] = {
         {"directory",           OPTION_TEXT,   &client.directory,           "DIR",
-         "write the host's files there (default: a directory named like the host)",         0, 0     },
+         "write the host's files there (default: a directory named like the host)",                 0, 0     },
         {"bundle",              OPTION_TEXT,   &client.bundle,              "FILE",
-         "write them into this one file, for `vestiged --enroll FILE` on the host",         0, 0     },
+         "write them into this one file, for `vestiged --enroll FILE` on the host",                 0, 0     },
         {"token",               OPTION_TEXT,   &client.token,               "FILE",
-         "write a token: the host makes its keys itself, and waits for approve",            0, 0     },
+         "write a token: the host makes its keys itself, and waits for approve",                    0, 0     },
         {"expires",             OPTION_NUMBER, &client.minutes,             "MINUTES",
-         "how long the token is good (default 1440)",                                       1, 525600},
+         "how long the token is good (default 1440)",                                               1, 525600},
         {"fingerprint",         OPTION_TEXT,   &client.fingerprint,         "HEX",
-         "approve: what the host shows; at least the first 16 digits",                      0, 0     },
+         "approve: what the host shows; at least the first 16 digits",                              0, 0     },
         {"from-file",           OPTION_TEXT,   &client.from_file,           "FILE",
          "enroll the hosts named there, one a line, each perhaps with its PATTERN; --directory,"
-         " --bundle or --token then names a directory for all",                             0, 0     },
+         " --bundle or --token then names a directory for all",                                     0, 0     },
         {"address",             OPTION_TEXT,   &client.address,             "HOST",
-         "name by which the host reaches the server (default: as this command does)",       0, 0     },
+         "name by which the host reaches the server (default: as before, or as this command does)", 0, 0     },
         {"from",                OPTION_TEXT,   &client.from,                "PATTERN",
-         "where the agent may connect from, as in CREATE USER (default: localhost or %)",   0, 0     },
+         "where the agent may connect from, as in CREATE USER (default: localhost or %)",           0, 0     },
         {"host-directory",      OPTION_TEXT,   &client.host_directory,      "DIR",
-         "where the files will be on the host (default /etc/vestige)",                      0, 0     },
+         "where the files will be on the host (default /etc/vestige)",                              0, 0     },
         {"ca-directory",        OPTION_TEXT,   &client.ca_directory,        "DIR",
-         "the authority that signs agents' certificates (default " CLIENT_CA_DIRECTORY ")", 0, 0     },
+         "the authority that signs agents' certificates (default " CLIENT_CA_DIRECTORY ")",         0, 0     },
         {"days",                OPTION_NUMBER, &client.days,                "NUMBER",
-         "how long a certificate is good (default 730)",                                    1, 36500 },
+         "how long a certificate is good (default 730)",                                            1, 36500 },
         {"without-certificate", OPTION_FLAG,   &client.without_certificate, NULL,
-         "over TCP: the password is enough; whoever has it is the host",                    0, 0     },
+         "over TCP: the password is enough; whoever has it is the host",                            0, 0     },
         {"allow-cleartext",     OPTION_FLAG,   &client.allow_cleartext,     NULL,
-         "over TCP: without TLS; anybody on the way reads and changes evidence",            0, 0     },
+         "over TCP: without TLS; anybody on the way reads and changes evidence",                    0, 0     },
         {"signing-key",         OPTION_FLAG,   &client.signing_key,         NULL,
-         "rotate: a new key for signing, too; its change is a row of host_key",             0, 0     },
+         "rotate: a new key for signing, too; its change is a row of host_key",                     0, 0     },
         {"key-stolen",          OPTION_FLAG,   &client.key_stolen,          NULL,
-         "revoke: what arrives from now on and is signed with the host's keys is false",    0, 0     },
+         "revoke: what arrives from now on and is signed with the host's keys is false",            0, 0     },
     };
     const struct command_line line = {
         .words = "client enroll HOST | approve HOST | rotate HOST | revoke HOST | retire HOST |"

@@ -1,9 +1,12 @@
-/* What a host gets is made in a directory first, and the keys before the account: what can fail
- * fails before the server is changed. A bundle is that directory in one file; the directory is
- * removed. */
+/* What a host gets is made in a directory of its own, beside the place where it will be, before the
+ * account is made or changed; then it is moved there. What can fail fails before the server is
+ * changed, and what a host had before works until then. A bundle is that directory in one file.
+ *
+ * A signal that would end the program waits until one host is done or undone. */
 #include "core/cleanup.h"
 #include "core/log.h"
 #include "core/private_file.h"
+#include "recorder/agent/config.h"
 #include "recorder/keys/bundle.h"
 #include "recorder/keys/signing_key.h"
 #include "reports/client/client.h"
@@ -12,19 +15,24 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 
-#define KEY_BESIDE "signing.key.next"
+#define PACKED "bundle"
 
 struct giving {
     struct client *client;
     MYSQL *connection;
     const char *name, *from;
-    char directory[4000];
-    bool has_key; /* a new signing key */
+    const char *target;   /* a directory, or the file of a bundle */
+    bool is_bundle, made; /* the directory was not there before */
+    char directory[4000]; /* in which the files are made */
+    bool is_changed;      /* the account is made, or has its new credential */
+    bool is_delivered;    /* the files are in their place */
+    bool has_key;         /* a new signing key */
     uint8_t public_key[PUBLIC_KEY_SIZE];
     struct enrolled before; /* when it was enrolled */
     struct enrolment enrolment;
@@ -42,39 +50,69 @@ enum enrolment_demand client_demand(const struct client *client)
     return client->without_certificate ? DEMAND_TLS : DEMAND_CERTIFICATE;
 }
 
-/** How the agent reaches the server: by the address given, else as this connection does. */
-static int find_server(struct client *client, MYSQL *connection, struct error_text *error)
+static int ask_place(MYSQL *connection, char place[3][256], struct error_text *error)
 {
-    struct enrolment_server *server = &client->server;
-    *server = (struct enrolment_server){.database = database_name(connection),
-                                        .directory = client->host_directory,
-                                        .allows_cleartext = client->allow_cleartext};
     MYSQL_RES *result AUTO_RESULT = NULL;
     int r = database_query(connection, &result, error, "ask the server for its place",
-                           "SELECT @@socket, @@port");
+                           "SELECT @@socket, @@port, @@hostname");
     MYSQL_ROW row = r == 0 ? mysql_fetch_row(result) : NULL;
     if (!row)
         return r < 0 ? r : error_set(error, -EIO, "the server does not say where it is");
-    bool by_socket =
-        !client->address && !strcmp(mysql_get_host_info(connection), "Localhost via UNIX socket");
-    const char *host = client->address ? client->address : client->options.host;
-    snprintf(client->place, sizeof(client->place), "%s",
-             by_socket ? row[0]
-             : host    ? host
-                       : connection->host);
-    if (by_socket) {
-        server->socket = client->place;
-    } else {
-        server->host = client->place;
-        server->port = client->options.port ? (unsigned)client->options.port
-                                            : (unsigned)strtoul(row[1], NULL, 10);
-    }
+    for (int i = 0; i < 3; i++)
+        snprintf(place[i], 256, "%s", row[i] ? row[i] : "");
     return 0;
 }
 
-int client_prepare(struct client *client, MYSQL *connection, struct error_text *error)
+/** The name given, else that of before; NULL: as this connection reaches it. */
+static const char *address_of(const struct client *client, const struct enrolled *before)
 {
-    int r = find_server(client, connection, error);
+    return client->address                                 ? client->address
+           : before && before->address[0]                  ? before->address
+           : client->options.host && *client->options.host ? client->options.host
+                                                           : NULL;
+}
+
+/** How the agent reaches the server. Whoever names an authority wants certificates, which a socket
+ *  has no use for. */
+static int find_server(struct client *client, MYSQL *connection, const struct enrolled *before,
+                       struct error_text *error)
+{
+    struct enrolment_server *server = &client->server;
+    char place[3][256];
+    int r = ask_place(connection, place, error);
+    if (r < 0)
+        return r;
+    *server = (struct enrolment_server){.database = database_name(connection),
+                                        .directory = client->host_directory,
+                                        .allows_cleartext = client->allow_cleartext};
+    const char *address = address_of(client, before);
+    bool by_socket = !strcmp(mysql_get_host_info(connection), "Localhost via UNIX socket");
+    if (!address && by_socket && client->ca_directory && !before) {
+        address = place[2];
+        log_warning("client", "agents will reach the server as %s; --address names another",
+                    address);
+    }
+    if (!address && by_socket) {
+        if (access(CLIENT_CA_DIRECTORY "/ca.pem", F_OK) == 0)
+            log_notice("client", "the agent will reach the server by its socket, on this machine"
+                                 " alone; --address names the server for another");
+        snprintf(client->place, sizeof(client->place), "%s", place[0]);
+        server->socket = client->place;
+        return 0;
+    }
+    bool is_before = before && before->port && address == before->address;
+    snprintf(client->place, sizeof(client->place), "%s", address ? address : connection->host);
+    server->host = client->place;
+    server->port = client->options.port ? (unsigned)client->options.port
+                   : is_before          ? before->port
+                                        : (unsigned)strtoul(place[1], NULL, 10);
+    return 0;
+}
+
+int client_prepare(struct client *client, MYSQL *connection, const struct enrolled *before,
+                   struct error_text *error)
+{
+    int r = find_server(client, connection, before, error);
     if (r < 0)
         return r;
     enum enrolment_demand demand = client_demand(client);
@@ -84,7 +122,7 @@ int client_prepare(struct client *client, MYSQL *connection, struct error_text *
         return 0;
     const char *directory = client->ca_directory ? client->ca_directory : CLIENT_CA_DIRECTORY;
     r = authority_open(&client->authority, directory, error);
-    if (r == -ENOENT && !client->ca_directory)
+    if (r == -ENOENT && !client->ca_directory && access(CLIENT_CA_DIRECTORY "/ca.pem", F_OK) < 0)
         return error_set(error, r,
                          "the server is reached over TCP, so its agents need certificates: make an"
                          " authority with deploy/fleet/make-ca and name it with --ca-directory");
@@ -93,23 +131,11 @@ int client_prepare(struct client *client, MYSQL *connection, struct error_text *
     return r;
 }
 
-static int prepare_directory(const char *directory, struct error_text *error)
-{
-    if (mkdir(directory, 0700) < 0 && errno != EEXIST)
-        return error_set(error, -errno, "cannot make the directory %s: %s", directory,
-                         strerror(errno));
-    if (access(directory, W_OK | X_OK) < 0)
-        return error_set(error, -errno, "cannot write to the directory %s: %s", directory,
-                         strerror(errno));
-    return 0;
-}
-
 static int make_signing_key(struct giving *giving, struct error_text *error)
 {
     struct signing_key *key = NULL;
     char path[4096];
-    path_of(giving, KEY_BESIDE, path);
-    unlink(path);
+    path_of(giving, bundle_name(BUNDLE_SIGNING_KEY), path);
     int r = signing_key_create(&key, path, error);
     if (r < 0)
         return r;
@@ -117,26 +143,6 @@ static int make_signing_key(struct giving *giving, struct error_text *error)
     signing_key_free(key);
     giving->has_key = true;
     return 0;
-}
-
-static int make_account(struct giving *giving, enum client_action action, struct error_text *error)
-{
-    const struct client *client = giving->client;
-    struct enrolment *enrolment = &giving->enrolment;
-    const struct enrolment_terms terms = {.demand = client_demand(client),
-                                          .authority = client->authority,
-                                          .days = (unsigned)client->days};
-    MYSQL *connection = giving->connection;
-    enrolment->terms = &terms;
-    int r = action == CLIENT_ENROLL
-                ? enrolment_create(connection, giving->name, giving->from, enrolment, error)
-            : action == CLIENT_ROTATE
-                ? enrolment_renew(connection, giving->name, enrolment, error)
-                : enrolment_reinstate(connection, giving->name, enrolment, error);
-    enrolment->terms = NULL;
-    if (r == 0 && giving->has_key)
-        r = host_key_add(connection, enrolment->host_id, giving->public_key, error);
-    return r;
 }
 
 /* ---- the files ---- */
@@ -171,39 +177,47 @@ static int write_files(const struct giving *giving, struct error_text *error)
 {
     const struct enrolment_server *server = &giving->client->server;
     const struct enrolment *enrolment = &giving->enrolment;
-    char from[4096], to[4096];
     int r = write_options(giving, error);
     if (r == 0 && server->has_authority)
         r = write_part(giving, BUNDLE_AUTHORITY, authority_pem(giving->client->authority), error);
     if (r == 0 && server->has_certificate)
         r = write_part(giving, BUNDLE_CERTIFICATE, buffer_slice(&enrolment->certificate.pem),
                        error);
-    if (r == 0 && server->has_certificate)
-        r = write_part(giving, BUNDLE_KEY, buffer_slice(&enrolment->key), error);
-    if (r < 0 || !giving->has_key)
-        return r;
-    path_of(giving, KEY_BESIDE, from);
-    path_of(giving, bundle_name(BUNDLE_SIGNING_KEY), to);
-    if (rename(from, to) < 0)
-        return error_set(error, -errno, "cannot write %s: %s", to, strerror(errno));
-    return 0;
+    return r == 0 && server->has_certificate
+               ? write_part(giving, BUNDLE_KEY, buffer_slice(&enrolment->key), error)
+               : r;
 }
 
-/** Remove what we have made in a directory of our own. */
-static void remove_directory(const struct giving *giving)
+static void remove_parts(const char *directory)
 {
-    char path[4096];
+    char path[4400];
     for (int part = 0; part < BUNDLE_PART_N; part++) {
-        path_of(giving, bundle_name((enum bundle_part)part), path);
+        snprintf(path, sizeof(path), "%s/%s", directory, bundle_name((enum bundle_part)part));
         unlink(path);
     }
-    path_of(giving, KEY_BESIDE, path);
+}
+
+static void remove_files(const struct giving *giving)
+{
+    char path[4096];
+    remove_parts(giving->directory);
+    path_of(giving, PACKED, path);
     unlink(path);
     rmdir(giving->directory);
 }
 
-static int pack(const struct giving *giving, const char *to, struct error_text *error)
+/** Of a host that could not be enrolled. */
+static void take_back_files(const struct giving *giving)
 {
+    if (giving->is_bundle)
+        unlink(giving->target);
+    else
+        remove_parts(giving->target);
+}
+
+static int pack(const struct giving *giving, struct error_text *error)
+{
+    char to[4096];
     struct buffer bundle CLEANUP(private_buffer_deinit) = {.limit = BUNDLE_MOST};
     bundle_begin(&bundle);
     bundle_append(&bundle, BUNDLE_HOST, slice_text(giving->name));
@@ -221,12 +235,76 @@ static int pack(const struct giving *giving, const char *to, struct error_text *
     int r = bundle_end(&bundle);
     if (r < 0)
         return error_set(error, r, "cannot make the bundle: %s", strerror(-r));
+    path_of(giving, PACKED, to);
     return private_file_write(to, buffer_slice(&bundle), error);
+}
+
+static int move_files(const struct giving *giving, struct error_text *error)
+{
+    int r = 0;
+    for (int part = 0; r == 0 && part < BUNDLE_PART_N; part++) {
+        char from[4096], to[4400];
+        const char *name = bundle_name((enum bundle_part)part);
+        path_of(giving, name, from);
+        snprintf(to, sizeof(to), "%s/%s", giving->target, name);
+        if (access(from, F_OK) == 0)
+            r = private_file_move(from, to, true, error);
+    }
+    return r;
+}
+
+/* ---- the account ---- */
+
+static int prepare(void *who, const struct enrolment *enrolment, struct error_text *error)
+{
+    struct giving *giving = who;
+    (void)enrolment;
+    int r = write_files(giving, error);
+    return r == 0 && giving->is_bundle ? pack(giving, error) : r;
+}
+
+static int deliver(void *who, const struct enrolment *enrolment, struct error_text *error)
+{
+    struct giving *giving = who;
+    char packed[4096];
+    giving->is_changed = true;
+    int r = giving->has_key
+                ? host_key_add(giving->connection, enrolment->host_id, giving->public_key, error)
+                : 0;
+    path_of(giving, PACKED, packed);
+    if (r == 0)
+        r = giving->is_bundle ? private_file_move(packed, giving->target, false, error)
+                              : move_files(giving, error);
+    giving->is_delivered = r == 0;
+    return r;
+}
+
+static int make_account(struct giving *giving, enum client_action action, struct error_text *error)
+{
+    const struct client *client = giving->client;
+    struct enrolment *enrolment = &giving->enrolment;
+    const struct enrolment_terms terms = {.demand = client_demand(client),
+                                          .authority = client->authority,
+                                          .days = (unsigned)client->days,
+                                          .address = client->server.host,
+                                          .port = client->server.port,
+                                          .prepare = prepare,
+                                          .deliver = deliver,
+                                          .who = giving};
+    MYSQL *connection = giving->connection;
+    enrolment->terms = &terms;
+    int r = action == CLIENT_ENROLL
+                ? enrolment_create(connection, giving->name, giving->from, enrolment, error)
+            : action == CLIENT_ROTATE
+                ? enrolment_renew(connection, giving->name, enrolment, error)
+                : enrolment_reinstate(connection, giving->name, enrolment, error);
+    enrolment->terms = NULL;
+    return r;
 }
 
 /* ---- one host ---- */
 
-static void tell(const struct giving *giving, const char *bundle)
+static void tell(const struct giving *giving)
 {
     const struct enrolment *enrolment = &giving->enrolment;
     printf("host %s is host_id %" PRIu64 ", account %s@%s\n", giving->name, enrolment->host_id,
@@ -239,11 +317,12 @@ static void tell(const struct giving *giving, const char *bundle)
         strftime(text, sizeof(text), "%Y-%m-%d", &day);
         printf("certificate %s, good until %s\n", enrolment->certificate.subject, text);
     }
-    if (bundle)
-        printf("take %s to the host and run there, once: vestiged --enroll %s\n", bundle, bundle);
+    if (giving->is_bundle)
+        printf("take %s to the host and run there, once: vestiged --enroll %s\n", giving->target,
+               giving->target);
     else
         printf("copy what is in %s to %s on the host; agent.cnf holds the password%s\n",
-               giving->directory,
+               giving->target,
                giving->client->host_directory ? giving->client->host_directory : "/etc/vestige",
                giving->has_key ? ", signing.key signs its evidence" : "");
 }
@@ -259,69 +338,131 @@ static int end_old(const struct giving *giving, enum client_action action, struc
                : r;
 }
 
-static int give_now(struct giving *giving, enum client_action action, const char *bundle,
-                    struct error_text *error)
+/** It has one, unless a crash came between. */
+static int needs_key(const struct giving *giving, enum client_action action, bool *needs,
+                     struct error_text *error)
 {
-    bool wants_key = action != CLIENT_ROTATE || giving->client->signing_key;
-    int r = wants_key ? make_signing_key(giving, error) : 0;
+    struct buffer keys CLEANUP(buffer_deinit) = BUFFER_NULL;
+    *needs = action != CLIENT_ROTATE || giving->client->signing_key;
+    int r = *needs ? 0 : host_key_list(giving->connection, giving->before.host_id, &keys, error);
+    if (r == 0 && !*needs)
+        *needs = keys.length == 0;
+    return r;
+}
+
+static int give_now(struct giving *giving, enum client_action action, struct error_text *error)
+{
+    bool wants_key;
+    int r = needs_key(giving, action, &wants_key, error);
+    if (r == 0 && wants_key)
+        r = make_signing_key(giving, error);
     if (r == 0)
         r = make_account(giving, action, error);
-    if (r < 0)
-        return r;
-    r = write_files(giving, error);
-    if (r == 0 && bundle)
-        r = pack(giving, bundle, error);
-    if (r == 0)
-        r = end_old(giving, action, error);
-    if (r == 0)
-        tell(giving, bundle);
-    else
+    if (r < 0 && giving->is_delivered && action == CLIENT_ENROLL)
+        take_back_files(giving);
+    if (r < 0 && giving->is_changed && action != CLIENT_ENROLL)
         log_warning("client",
                     "the account of %s is changed already; `vestige client rotate %s` makes its"
                     " files again",
                     giving->name, giving->name);
-    return r;
+    if (r < 0)
+        return r;
+    tell(giving);
+    return end_old(giving, action, error);
 }
 
-/** A directory beside the bundle, for as long as it is made. */
-static int make_beside(struct giving *giving, const char *bundle, struct error_text *error)
+static int make_beside(struct giving *giving, const char *suffix, struct error_text *error)
 {
-    if (!access(bundle, F_OK))
-        return error_set(error, -EEXIST, "%s is there already; remove it, or name another file",
-                         bundle);
-    int n = snprintf(giving->directory, sizeof(giving->directory), "%s.XXXXXX", bundle);
+    int n = snprintf(giving->directory, sizeof(giving->directory), "%s%s.XXXXXX", giving->target,
+                     suffix);
     if (n >= (int)sizeof(giving->directory))
-        return error_set(error, -ENAMETOOLONG, "%.200s...: the path is too long", bundle);
+        return error_set(error, -ENAMETOOLONG, "%.200s...: the path is too long", giving->target);
     if (!mkdtemp(giving->directory))
-        return error_set(error, -errno, "cannot make files beside %s: %s", bundle, strerror(errno));
+        return error_set(error, -errno, "cannot make files for %s: %s", giving->target,
+                         strerror(errno));
     return 0;
 }
 
-static int give_bundle(struct giving *giving, enum client_action action, const char *bundle,
-                       struct error_text *error)
+static int refuse_there(const char *path, struct error_text *error)
+{
+    struct stat status;
+    return lstat(path, &status) < 0
+               ? 0
+               : error_set(error, -EEXIST, "%s is there already; remove it, or name another file",
+                           path);
+}
+
+static bool has_part(const char *directory)
+{
+    char path[4400];
+    bool found = false;
+    for (int part = 0; !found && part < BUNDLE_PART_N; part++) {
+        snprintf(path, sizeof(path), "%s/%s", directory, bundle_name((enum bundle_part)part));
+        found = access(path, F_OK) == 0;
+    }
+    return found;
+}
+
+/** The files of another host, or of the authority, would be lost. */
+static int check_directory(const struct giving *giving, enum client_action action,
+                           struct error_text *error)
+{
+    struct config *config = NULL;
+    char path[4200];
+    bool others = action == CLIENT_ENROLL && has_part(giving->target);
+    if (action != CLIENT_ENROLL) {
+        snprintf(path, sizeof(path), "%.4000s/%s", giving->target,
+                 bundle_name(BUNDLE_CONFIGURATION));
+        others = config_load(&config, path, NULL) == 0 && config->host_id &&
+                 config->host_id != giving->before.host_id;
+        config_free(config);
+    }
+    return others ? error_set(error, -EEXIST,
+                              "%s has the files of another host: name another with --directory",
+                              giving->target)
+                  : 0;
+}
+
+static int prepare_directory(struct giving *giving, enum client_action action,
+                             struct error_text *error)
+{
+    const char *directory = giving->target;
+    giving->made = mkdir(directory, 0700) == 0;
+    if (!giving->made && errno != EEXIST)
+        return error_set(error, -errno, "cannot make the directory %s: %s", directory,
+                         strerror(errno));
+    if (access(directory, W_OK | X_OK) < 0)
+        return error_set(error, -errno, "cannot write to the directory %s: %s", directory,
+                         strerror(errno));
+    int r = check_directory(giving, action, error);
+    return r == 0 ? make_beside(giving, "/.new", error) : r;
+}
+
+static int give_bundle(struct giving *giving, enum client_action action, struct error_text *error)
 {
     const char *host_directory = giving->client->server.directory;
-    int r = make_beside(giving, bundle, error);
+    int r = refuse_there(giving->target, error);
+    if (r == 0)
+        r = make_beside(giving, "", error);
     if (r < 0)
         return r;
     giving->client->server.directory = BUNDLE_DIRECTORY;
-    r = give_now(giving, action, bundle, error);
+    r = give_now(giving, action, error);
     giving->client->server.directory = host_directory;
-    remove_directory(giving);
+    remove_files(giving);
     return r;
 }
 
-static int give_directory(struct giving *giving, enum client_action action, const char *directory,
+static int give_directory(struct giving *giving, enum client_action action,
                           struct error_text *error)
 {
-    char path[4096];
-    int r = prepare_directory(directory, error);
-    if (r < 0)
-        return r;
-    snprintf(giving->directory, sizeof(giving->directory), "%s", directory);
-    r = give_now(giving, action, NULL, error);
-    path_of(giving, KEY_BESIDE, path);
-    unlink(path);
+    int r = prepare_directory(giving, action, error);
+    if (r == 0) {
+        r = give_now(giving, action, error);
+        remove_files(giving);
+    }
+    if (r < 0 && giving->made)
+        rmdir(giving->target);
     return r;
 }
 
@@ -371,6 +512,10 @@ static int give_token(struct giving *giving, enum client_action action, struct e
     struct enrolled there = {0};
     struct token token;
     int r = enrolment_find(giving->connection, giving->name, &there, NULL);
+    if (r == 0 && there.is_half_made && action == CLIENT_ENROLL) {
+        there = (struct enrolled){0};
+        r = -ENOENT;
+    }
     bool is_there = r == 0 && !there.is_revoked && !there.is_retired;
     if (r == 0 && action == CLIENT_ENROLL)
         return error_set(error, -EEXIST,
@@ -382,12 +527,21 @@ static int give_token(struct giving *giving, enum client_action action, struct e
     if (action == CLIENT_ROTATE && !is_there)
         return error_set(error, -ENOENT, "host %s is not enrolled; see `vestige client list`",
                          giving->name);
-    r = token_create(giving->connection, giving->name, is_there ? there.from : giving->from,
-                     there.host_id, client_demand(client), (unsigned)client->minutes, &token,
-                     error);
+    const struct token_terms terms = {.host_id = there.host_id,
+                                      .demand = client_demand(client),
+                                      .minutes = (unsigned)client->minutes,
+                                      .address = client->server.host,
+                                      .port = client->server.port};
+    r = refuse_there(client->token, error);
+    if (r < 0)
+        return r;
+    r = token_create(giving->connection, giving->name, is_there ? there.from : giving->from, &terms,
+                     &token, error);
     if (r == 0)
         r = write_token(giving, &token, there.host_id, error);
     explicit_bzero(token.password, sizeof(token.password));
+    if (r < 0 && token_withdraw(giving->connection, giving->name, NULL) < 0)
+        log_warning("client", "the account of the token could not be dropped");
     if (r == 0)
         printf("take %s to host %s within %" PRIu64 " minutes and run there:"
                " vestiged --enroll %s\nthen, with the fingerprint that it shows:"
@@ -409,6 +563,27 @@ static int look_before(struct giving *giving, enum client_action action, struct 
     return enrolment_find(giving->connection, giving->name, &giving->before, error);
 }
 
+static int give(struct giving *giving, enum client_action action, struct error_text *error)
+{
+    const struct client *client = giving->client;
+    char job[128];
+    int r = look_before(giving, action, error);
+    if (r < 0)
+        return r;
+    snprintf(job, sizeof(job), "client.%.100s", giving->name);
+    r = database_lock_job(giving->connection, job, error);
+    if (r < 0)
+        return r;
+    if (client->token)
+        return give_token(giving, action, error);
+    giving->is_bundle = client->bundle != NULL;
+    giving->target = client->bundle      ? client->bundle
+                     : client->directory ? client->directory
+                                         : giving->name;
+    return giving->is_bundle ? give_bundle(giving, action, error)
+                             : give_directory(giving, action, error);
+}
+
 int client_give(struct client *client, MYSQL *connection, enum client_action action,
                 const char *name, const char *from, struct error_text *error)
 {
@@ -421,13 +596,16 @@ int client_give(struct client *client, MYSQL *connection, enum client_action act
                 : client->server.socket ? "localhost"
                                         : "%",
     };
-    int r = look_before(&giving, action, error);
-    if (r == 0 && client->token)
-        return give_token(&giving, action, error);
-    if (r == 0)
-        r = client->bundle ? give_bundle(&giving, action, client->bundle, error)
-                           : give_directory(&giving, action,
-                                            client->directory ? client->directory : name, error);
+    sigset_t ends, before;
+    sigemptyset(&ends);
+    sigaddset(&ends, SIGINT);
+    sigaddset(&ends, SIGTERM);
+    sigaddset(&ends, SIGHUP);
+    sigprocmask(SIG_BLOCK, &ends, &before);
+    int r = give(&giving, action, error);
+    if (database_run(connection, NULL, "", "DO RELEASE_ALL_LOCKS()") < 0)
+        log_debug("client", "the connection is lost, and with it the lock");
     enrolment_deinit(&giving.enrolment);
+    sigprocmask(SIG_SETMASK, &before, NULL);
     return r;
 }

@@ -1,6 +1,7 @@
 /* The row of `enrolment` gives the number, which gives the account its name. CREATE USER commits by
- * itself, so the row is there first; a failure of what follows takes it back, and after a crash
- * between the two enrolment_renew completes what is missing.
+ * itself, so the row is there first, then the files, then the account, and at last the row gets the
+ * digest of the password. A failure takes all back. A row without the digest is what a crash has
+ * left: the host is enrolled as if there were none, under that number.
  *
  * The server gets the hash of the password and never the password itself, so that no log of
  * statements can have it.
@@ -11,6 +12,7 @@
  */
 #include "reports/client/enrolment.h"
 #include "reports/database/statement.h"
+#include "reports/options/nearest.h"
 
 #include "core/cleanup.h"
 
@@ -19,8 +21,9 @@
 #include <openssl/crypto.h>
 #include <string.h>
 
-#define NAME_MOST 253
-#define LIMITS    "WITH MAX_USER_CONNECTIONS 10 MAX_STATEMENT_TIME 60"
+#define NAME_MOST  253
+#define NAMES_MOST 2000
+#define LIMITS     "WITH MAX_USER_CONNECTIONS 10 MAX_STATEMENT_TIME 60"
 
 #define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
@@ -45,9 +48,13 @@ static int check_word(const char *what, const char *word, const char *allowed, s
     return 0;
 }
 
+/** Names of files are made of it: none is hidden, and none is another directory or an option. */
 int enrolment_check_name(const char *name, struct error_text *error)
 {
-    return check_word("name of a host", name, LETTERS "._-", NAME_MOST, error);
+    int r = check_word("name of a host", name, LETTERS "._-", NAME_MOST, error);
+    if (r == 0 && (*name == '.' || *name == '-'))
+        r = error_set(error, -EINVAL, "%.40s is no name of a host: it begins with %c", name, *name);
+    return r;
 }
 
 int enrolment_check_from(const char *from, struct error_text *error)
@@ -144,6 +151,10 @@ static int set_account(MYSQL *connection, const struct enrolment *enrolment, con
                          " REQUIRE %s %s %s",
                          account, enrolment->hash, demand, limits,
                          state == ACCOUNT_UNLOCK ? "ACCOUNT UNLOCK" : "");
+    snprintf(doing, sizeof(doing),
+             "give the role %s to %s@%s (who gives it must have it with ADMIN"
+             " OPTION)",
+             role, enrolment->user, enrolment->from);
     if (r == 0)
         r = database_run(connection, error, doing, "GRANT `%s` TO %s", role, account);
     if (r == 0)
@@ -156,21 +167,29 @@ static int record(MYSQL *connection, const struct enrolment *enrolment, struct e
 {
     bool has_certificate = enrolment->demand == DEMAND_CERTIFICATE;
     const struct certificate *certificate = &enrolment->certificate;
+    const struct enrolment_terms *terms = enrolment->terms;
     enum statement_kind kind = has_certificate ? STATEMENT_TEXT : STATEMENT_NULL;
     const struct statement_value values[] = {
         {.name = "host",    .kind = STATEMENT_NUMBER,                 .number = enrolment->host_id            },
         {.name = "hash",    .kind = STATEMENT_TEXT,                   .text = slice_text(enrolment->hash)     },
         {.name = "subject", .kind = kind,                             .text = slice_text(certificate->subject)},
         {.name = "serial",  .kind = kind,                             .text = slice_text(certificate->serial) },
+        {.name = "issuer",  .kind = kind,                             .text = slice_text(certificate->issuer) },
         {.name = "until",
          .kind = has_certificate ? STATEMENT_MOMENT : STATEMENT_NULL,
          .us = certificate->until * 1000000                                                                   },
+        {.name = "address",
+         .kind = terms->address ? STATEMENT_TEXT : STATEMENT_NULL,
+         .text = slice_text(terms->address)                                                                   },
+        {.name = "port",    .kind = STATEMENT_NUMBER,                 .number = terms->port                   },
     };
     return statement_do(connection,
                         "UPDATE enrolment SET credential_sha256 = UNHEX(SHA2(:hash, 256)),"
                         " renewed_at = IF(credential_sha256 IS NULL, renewed_at, UTC_TIMESTAMP(6)),"
-                        " certificate_subject = :subject, certificate_serial = :serial,"
-                        " certificate_until = :until, bundle_used_at = NULL,"
+                        " certificate_subject = :subject, certificate_issuer = :issuer,"
+                        " certificate_serial = :serial,"
+                        " certificate_until = :until, server_address = :address,"
+                        " server_port = NULLIF(:port, 0), bundle_used_at = NULL,"
                         " bundle_used_from = NULL, bundle_use = NULL WHERE host_id = :host",
                         values, sizeof(values) / sizeof(values[0]), "record the credential", error);
 }
@@ -179,9 +198,14 @@ static int record(MYSQL *connection, const struct enrolment *enrolment, struct e
 static int give(MYSQL *connection, struct enrolment *enrolment, enum account_state state,
                 struct error_text *error)
 {
+    const struct enrolment_terms *terms = enrolment->terms;
     int r = make_certificate(enrolment, error);
+    if (r == 0 && terms->prepare)
+        r = terms->prepare(terms->who, enrolment, error);
     if (r == 0)
         r = set_account(connection, enrolment, "vestige_agent", state, error);
+    if (r == 0 && terms->deliver)
+        r = terms->deliver(terms->who, enrolment, error);
     return r == 0 ? record(connection, enrolment, error) : r;
 }
 
@@ -193,6 +217,23 @@ static void take_name(struct enrolled *enrolled, const char *at)
     snprintf(enrolled->from, sizeof(enrolled->from), "%s", at ? at + 1 : "");
 }
 
+static int refuse_unknown(MYSQL *connection, const char *name, struct error_text *error)
+{
+    const char *names[NAMES_MOST];
+    size_t n = 0;
+    MYSQL_RES *result AUTO_RESULT = NULL;
+    struct buffer hint CLEANUP(buffer_deinit) = BUFFER_NULL;
+    int r = database_query(connection, &result, error, "look for hosts of a like name",
+                           "SELECT name FROM enrolment ORDER BY host_id LIMIT %d", NAMES_MOST);
+    if (r < 0)
+        return r;
+    for (MYSQL_ROW row; n < NAMES_MOST && (row = mysql_fetch_row(result));)
+        names[n++] = row[0];
+    nearest_append(&hint, name, names, n);
+    return error_set(error, -ENOENT, "host %s is not enrolled%.*s; see `vestige client list`", name,
+                     (int)hint.length, hint.data ? (const char *)hint.data : "");
+}
+
 int enrolment_find(MYSQL *connection, const char *name, struct enrolled *enrolled,
                    struct error_text *error)
 {
@@ -201,20 +242,23 @@ int enrolment_find(MYSQL *connection, const char *name, struct enrolled *enrolle
     if (r == 0)
         r = database_query(connection, &result, error, "look the host up",
                            "SELECT host_id, account, revoked_at IS NOT NULL,"
-                           " retired_at IS NOT NULL, certificate_serial"
+                           " retired_at IS NOT NULL, certificate_serial, server_address,"
+                           " COALESCE(server_port, 0), credential_sha256 IS NULL"
                            " FROM enrolment WHERE name = '%s'",
                            name);
     if (r < 0)
         return r;
     MYSQL_ROW row = mysql_fetch_row(result);
     if (!row)
-        return error_set(error, -ENOENT, "host %s is not enrolled; see `vestige client list`",
-                         name);
+        return refuse_unknown(connection, name, error);
     *enrolled = (struct enrolled){.host_id = strtoull(row[0], NULL, 10),
                                   .is_revoked = row[2][0] == '1',
                                   .is_retired = row[3][0] == '1'};
     take_name(enrolled, strchr(row[1], '@'));
     snprintf(enrolled->serial, sizeof(enrolled->serial), "%s", row[4] ? row[4] : "");
+    snprintf(enrolled->address, sizeof(enrolled->address), "%s", row[5] ? row[5] : "");
+    enrolled->port = (unsigned)strtoul(row[6], NULL, 10);
+    enrolled->is_half_made = row[7][0] == '1';
     return enrolment_check_from(enrolled->from, error);
 }
 
@@ -241,32 +285,64 @@ int enrolment_check_new(MYSQL *connection, const char *name, struct error_text *
     if (r < 0)
         return r;
     r = enrolment_find(connection, name, &there, &reason);
-    if (r == -ENOENT)
+    if (r == -ENOENT || (r == 0 && there.is_half_made && !there.is_revoked && !there.is_retired))
         return 0;
     return r < 0 ? error_set(error, r, "%s", reason.text)
                  : refuse_existing(connection, name, error);
 }
 
-static int insert_row(MYSQL *connection, const char *name, struct enrolment *enrolment,
-                      struct error_text *error)
+static int insert(MYSQL *connection, const char *name, struct enrolment *enrolment,
+                  struct error_text *error)
 {
     int r = database_run(connection, error, "enrol the host",
                          "INSERT INTO enrolment (name, account) VALUES ('%s', '')", name);
-    if (r == -EEXIST)
-        return refuse_existing(connection, name, error);
     if (r < 0)
         return r;
     enrolment->host_id = mysql_insert_id(connection);
     snprintf(enrolment->user, sizeof(enrolment->user), "agent_%" PRIu64, enrolment->host_id);
-    return database_run(connection, error, "enrol the host",
-                        "UPDATE enrolment SET account = '%s@%s' WHERE host_id = %" PRIu64,
-                        enrolment->user, enrolment->from, enrolment->host_id);
+    return 0;
 }
 
-static void remove_row(MYSQL *connection, const struct enrolment *enrolment)
+/** The row of one that was begun and never got its account, or a new one. */
+static int make_row(MYSQL *connection, const char *name, struct enrolment *enrolment,
+                    enum account_state *state, struct error_text *error)
+{
+    struct enrolled there;
+    *state = ACCOUNT_NEW;
+    int r = database_run(connection, error, "enrol the host", "START TRANSACTION");
+    if (r == 0)
+        r = insert(connection, name, enrolment, error);
+    if (r == -EEXIST) {
+        if (enrolment_find(connection, name, &there, NULL) < 0 || !there.is_half_made ||
+            there.is_revoked || there.is_retired)
+            return refuse_existing(connection, name, error);
+        *state = ACCOUNT_MAY_EXIST;
+        enrolment->host_id = there.host_id;
+        snprintf(enrolment->user, sizeof(enrolment->user), "%s", there.user);
+        r = 0;
+    }
+    if (r == 0)
+        r = database_run(connection, error, "enrol the host",
+                         "UPDATE enrolment SET account = '%s@%s' WHERE host_id = %" PRIu64,
+                         enrolment->user, enrolment->from, enrolment->host_id);
+    return r == 0 ? database_run(connection, error, "enrol the host", "COMMIT") : r;
+}
+
+/** What was made of a host that could not be enrolled. */
+static void undo(MYSQL *connection, const struct enrolment *enrolment)
 {
     /* The error that brought us here is the one to tell. */
-    int r = database_run(connection, NULL, "", "DELETE FROM enrolment WHERE host_id = %" PRIu64,
+    int r = database_run(connection, NULL, "", "ROLLBACK");
+    if (!enrolment->host_id)
+        return;
+    if (r == 0)
+        r = database_run(connection, NULL, "", "DROP USER IF EXISTS `%s`@`%s`", enrolment->user,
+                         enrolment->from);
+    if (r == 0)
+        r = database_run(connection, NULL, "", "DELETE FROM host_key WHERE host_id = %" PRIu64,
+                         enrolment->host_id);
+    if (r == 0)
+        r = database_run(connection, NULL, "", "DELETE FROM enrolment WHERE host_id = %" PRIu64,
                          enrolment->host_id);
     (void)r;
 }
@@ -288,13 +364,14 @@ int enrolment_create(MYSQL *connection, const char *name, const char *from,
         r = make_secret(enrolment, error);
     if (r < 0)
         return r;
+    enum account_state state;
     snprintf(enrolment->from, sizeof(enrolment->from), "%s", from);
     enrolment->host_id = 0;
-    r = insert_row(connection, name, enrolment, error);
+    r = make_row(connection, name, enrolment, &state, error);
     if (r == 0)
-        r = give(connection, enrolment, ACCOUNT_NEW, error);
-    if (r < 0 && enrolment->host_id)
-        remove_row(connection, enrolment);
+        r = give(connection, enrolment, state, error);
+    if (r < 0)
+        undo(connection, enrolment);
     return r == 0 ? enrolment_note(connection, enrolment->host_id, name, "enroll", NULL, error) : r;
 }
 

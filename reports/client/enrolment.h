@@ -12,6 +12,8 @@
 /* What the server demands of a connection besides the password. */
 enum enrolment_demand { DEMAND_NOTHING, DEMAND_TLS, DEMAND_CERTIFICATE };
 
+struct enrolment;
+
 /* How a credential is made. All zero: a password made here, and no demand. */
 struct enrolment_terms {
     enum enrolment_demand demand;
@@ -19,6 +21,12 @@ struct enrolment_terms {
     unsigned days;               /* for which a certificate is good */
     struct slice request;        /* of the host, PEM; SLICE_NULL: the key is made here */
     const char *hash;            /* of the host's own password; NULL: it is made here */
+    const char *address;         /* by which the agent reaches the server; NULL: by a socket */
+    unsigned port;
+    /* Called when all is made but the account, and when that is made, too. May be NULL. */
+    int (*prepare)(void *who, const struct enrolment *enrolment, struct error_text *error);
+    int (*deliver)(void *who, const struct enrolment *enrolment, struct error_text *error);
+    void *who;
 };
 
 struct enrolment {
@@ -47,7 +55,7 @@ int enrolment_renew(MYSQL *connection, const char *name, struct enrolment *enrol
 int enrolment_reinstate(MYSQL *connection, const char *name, struct enrolment *enrolment,
                         struct error_text *error) MUST_CHECK;
 /** An account that may read all evidence and change nothing; when there is one of that name it gets
- *  a new password. */
+ *  a new password. `demand` is set by the caller. */
 int enrolment_reader_create(MYSQL *connection, const char *user, const char *from,
                             struct enrolment *enrolment, struct error_text *error) MUST_CHECK;
 
@@ -57,9 +65,12 @@ struct enrolled {
     char user[80], from[80];
     bool is_revoked, is_retired;
     char serial[AUTHORITY_SERIAL_SIZE]; /* of its certificate; empty: it has none */
+    char address[256];                  /* by which its agent reaches the server; empty: a socket */
+    unsigned port;
+    bool is_half_made; /* it was begun, and never got its account */
 };
 
-/** -ENOENT with the text for the user: it was never enrolled. */
+/** -ENOENT with the text for the user, and the nearest names: it was never enrolled. */
 int enrolment_find(MYSQL *connection, const char *name, struct enrolled *enrolled,
                    struct error_text *error) MUST_CHECK;
 /** -EEXIST: the host is enrolled, or was. */

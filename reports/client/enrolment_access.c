@@ -76,6 +76,9 @@ static int lock_account(MYSQL *connection, const struct enrolled *enrolled,
                          "ALTER USER `%s`@`%s` ACCOUNT LOCK", enrolled->user, enrolled->from);
     if (r == 0 && has_role)
         r = database_run(connection, error, "take the role of the host away",
+                         "SET DEFAULT ROLE NONE FOR `%s`@`%s`", enrolled->user, enrolled->from);
+    if (r == 0 && has_role)
+        r = database_run(connection, error, "take the role of the host away",
                          "REVOKE vestige_agent FROM `%s`@`%s`", enrolled->user, enrolled->from);
     if (r == 0 && has_account)
         r = database_run(connection, error, "take the privileges of the host away",

@@ -45,9 +45,25 @@ static void append_account(struct buffer *text, const struct enrolment *enrolmen
         append_path(text, "ssl-cert", server->directory, "agent.pem");
         append_path(text, "ssl-key", server->directory, "agent.key");
     }
+}
+
+/** What Vestige's own programs read; over TCP they verify by themselves. */
+static void append_own(struct buffer *text, const struct enrolment *enrolment,
+                       const struct enrolment_server *server)
+{
+    append_account(text, enrolment, server);
     if (server->allows_cleartext)
         buffer_append_text(text, "# Evidence and password hashes can be read on the way.\n"
                                  "allow-cleartext = 1\n");
+}
+
+/** What any other client reads, which verifies only when told. */
+static void append_client(struct buffer *text, const struct enrolment *enrolment,
+                          const struct enrolment_server *server)
+{
+    append_account(text, enrolment, server);
+    if (!server->socket && !server->allows_cleartext)
+        buffer_append_text(text, "ssl-verify-server-cert\n");
 }
 
 static int check_place(const char *place, struct error_text *error)
@@ -73,11 +89,11 @@ int enrolment_append_options(struct buffer *text, const struct enrolment *enrolm
         buffer_append_text(text, "# The account of a reader; for any MariaDB client:"
                                  " mariadb --defaults-file=THIS_FILE ");
         buffer_printf(text, "%s\n[client]\n", server->database);
-        append_account(text, enrolment, server);
+        append_client(text, enrolment, server);
         buffer_append_text(text, "[mariadb-client]\ninit-command = \"SET time_zone = '+00:00'\"\n");
     }
     buffer_append_text(text, "[vestige]\n");
-    append_account(text, enrolment, server);
+    append_own(text, enrolment, server);
     buffer_printf(text, "database = %s\n", server->database);
     return 0;
 }
@@ -100,7 +116,9 @@ int enrolment_write_options(const char *path, const struct enrolment *enrolment,
 void enrolment_append_configuration(struct buffer *text, const char *name, const char *host_id,
                                     const char *directory)
 {
-    buffer_printf(text, "# Host %s, as `vestige client enroll` made it.\n[agent]\nhost_id = %s\n",
+    /* A line of a configuration has a limit. */
+    buffer_printf(text,
+                  "# Host %.100s, as `vestige client enroll` made it.\n[agent]\nhost_id = %s\n",
                   name, host_id);
     if (directory && strcmp(directory, USUAL_DIRECTORY) != 0)
         buffer_printf(text, "defaults_file = %s/agent.cnf\nsigning_key = %s/signing.key\n",

@@ -47,7 +47,7 @@ int token_sweep(MYSQL *connection, struct error_text *error)
     return r == 0 ? drop_all(connection, expired, error) : r;
 }
 
-static int withdraw(MYSQL *connection, const char *name, struct error_text *error)
+int token_withdraw(MYSQL *connection, const char *name, struct error_text *error)
 {
     MYSQL_RES *older AUTO_RESULT = NULL;
     int r = database_query(connection, &older, error, "look for older tokens",
@@ -57,20 +57,25 @@ static int withdraw(MYSQL *connection, const char *name, struct error_text *erro
     return r == 0 ? drop_all(connection, older, error) : r;
 }
 
-static int insert(MYSQL *connection, const char *name, uint64_t host_id, unsigned minutes,
-                  enum enrolment_demand demand, struct token *token, struct error_text *error)
+static int insert(MYSQL *connection, const char *name, const struct token_terms *terms,
+                  struct token *token, struct error_text *error)
 {
     const struct statement_value values[] = {
-        {.name = "name",    .kind = STATEMENT_TEXT,   .text = slice_text(name)},
-        {.name = "minutes", .kind = STATEMENT_NUMBER, .number = minutes       },
-        {.name = "demand",  .kind = STATEMENT_NUMBER, .number = demand        },
-        {.name = "host",    .kind = STATEMENT_NUMBER, .number = host_id       },
+        {.name = "name",    .kind = STATEMENT_TEXT,                .text = slice_text(name)},
+        {.name = "minutes", .kind = STATEMENT_NUMBER,              .number = terms->minutes},
+        {.name = "demand",  .kind = STATEMENT_NUMBER,              .number = terms->demand },
+        {.name = "host",    .kind = STATEMENT_NUMBER,              .number = terms->host_id},
+        {.name = "address",
+         .kind = terms->address ? STATEMENT_TEXT : STATEMENT_NULL,
+         .text = slice_text(terms->address)                                                },
+        {.name = "port",    .kind = STATEMENT_NUMBER,              .number = terms->port   },
     };
     int r = statement_do(
         connection,
-        "INSERT INTO enrolment_token (name, account, demand, created_by, expires_at, host_id)"
-        " VALUES (:name, '', :demand, CURRENT_USER(),"
-        " UTC_TIMESTAMP(6) + INTERVAL :minutes MINUTE, NULLIF(:host, 0))",
+        "INSERT INTO enrolment_token (name, account, demand, created_by, expires_at, host_id,"
+        " server_address, server_port) VALUES (:name, '', :demand, CURRENT_USER(),"
+        " UTC_TIMESTAMP(6) + INTERVAL :minutes MINUTE, NULLIF(:host, 0), :address,"
+        " NULLIF(:port, 0))",
         values, sizeof(values) / sizeof(values[0]), "make a token", error);
     MYSQL_RES *result AUTO_RESULT = NULL;
     if (r == 0)
@@ -105,9 +110,8 @@ static int make_account(MYSQL *connection, const struct token *token, enum enrol
     return r;
 }
 
-int token_create(MYSQL *connection, const char *name, const char *from, uint64_t host_id,
-                 enum enrolment_demand demand, unsigned minutes, struct token *token,
-                 struct error_text *error)
+int token_create(MYSQL *connection, const char *name, const char *from,
+                 const struct token_terms *terms, struct token *token, struct error_text *error)
 {
     int r = enrolment_check_name(name, error);
     if (r == 0)
@@ -115,14 +119,15 @@ int token_create(MYSQL *connection, const char *name, const char *from, uint64_t
     if (r == 0)
         r = credential_make_password(token->password, error);
     if (r == 0)
-        r = withdraw(connection, name, error);
+        r = token_withdraw(connection, name, error);
     if (r < 0)
         return r;
     snprintf(token->from, sizeof(token->from), "%s", from);
-    r = insert(connection, name, host_id, minutes, demand, token, error);
+    r = insert(connection, name, terms, token, error);
     if (r == 0)
-        r = make_account(connection, token, demand, error);
-    return r == 0 ? enrolment_note(connection, host_id, name, "token", token->user, error) : r;
+        r = make_account(connection, token, terms->demand, error);
+    return r == 0 ? enrolment_note(connection, terms->host_id, name, "token", token->user, error)
+                  : r;
 }
 
 /* ---- what was handed in ---- */
@@ -159,8 +164,9 @@ static int refuse(const char *name, const struct slice *row, struct error_text *
 static int take_request(struct token_request *request, const struct slice *row,
                         struct error_text *error)
 {
-    char id[24], host_id[24];
+    char id[24], host_id[24], port[24];
     take_text(id, sizeof(id), row[0]);
+    take_text(port, sizeof(port), row[12]);
     take_text(host_id, sizeof(host_id), row[8]);
     request->id = strtoull(id, NULL, 10);
     request->host_id = strtoull(host_id, NULL, 10);
@@ -171,6 +177,8 @@ static int take_request(struct token_request *request, const struct slice *row,
     take_text(request->at, sizeof(request->at), row[3]);
     take_text(request->came_from, sizeof(request->came_from), row[4]);
     take_text(request->hash, sizeof(request->hash), row[7]);
+    take_text(request->address, sizeof(request->address), row[11]);
+    request->port = (unsigned)strtoul(port, NULL, 10);
     buffer_append_slice(&request->request, row[5]);
     if (request->request.failed || row[6].length != sizeof(request->public_key))
         return error_set(error, -EBADMSG, "the request of the host is damaged");
@@ -191,7 +199,8 @@ int token_find_request(MYSQL *connection, const char *name, struct token_request
                           "SELECT id, demand, SUBSTRING(account, LOCATE('@', account) + 1),"
                           " requested_at, requested_from, request, public_key, password_hash,"
                           " COALESCE(host_id, 0), expires_at < UTC_TIMESTAMP(6),"
-                          " approved_at IS NOT NULL FROM enrolment_token"
+                          " approved_at IS NOT NULL, COALESCE(server_address, ''),"
+                          " COALESCE(server_port, 0) FROM enrolment_token"
                           " WHERE name = :name AND finished_at IS NULL ORDER BY id DESC LIMIT 1",
                           values, 1, "look for the request of the host", error);
     if (r == 0)

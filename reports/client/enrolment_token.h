@@ -10,11 +10,20 @@ struct token {
     char user[80], from[80], password[PASSWORD_SIZE];
 };
 
-/** A token for the host @p name, good for @p minutes; an older one of that name is withdrawn.
- *  @p host_id: the host is enrolled already; else 0. */
-int token_create(MYSQL *connection, const char *name, const char *from, uint64_t host_id,
-                 enum enrolment_demand demand, unsigned minutes, struct token *token,
+struct token_terms {
+    uint64_t host_id; /* of a host that is enrolled already; else 0 */
+    enum enrolment_demand demand;
+    unsigned minutes;    /* for which it is good */
+    const char *address; /* by which the agent will reach the server; NULL: by a socket */
+    unsigned port;
+};
+
+/** A token for the host @p name; an older one of that name is withdrawn. */
+int token_create(MYSQL *connection, const char *name, const char *from,
+                 const struct token_terms *terms, struct token *token,
                  struct error_text *error) MUST_CHECK;
+/** The tokens of the host are good for nothing any more. */
+int token_withdraw(MYSQL *connection, const char *name, struct error_text *error) MUST_CHECK;
 /** Drop the accounts of tokens that expired, or were used. */
 int token_sweep(MYSQL *connection, struct error_text *error) MUST_CHECK;
 
@@ -22,7 +31,8 @@ int token_sweep(MYSQL *connection, struct error_text *error) MUST_CHECK;
 struct token_request {
     uint64_t id, host_id;
     enum enrolment_demand demand;
-    char from[80], at[40], came_from[256];
+    char from[80], at[40], came_from[256], address[256];
+    unsigned port;
     struct buffer request; /* PKCS #10, PEM */
     uint8_t public_key[32];
     char hash[PASSWORD_HASH_SIZE], fingerprint[FINGERPRINT_SIZE];

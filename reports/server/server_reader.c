@@ -1,21 +1,31 @@
 /* `vestige server reader`: an account for a person, with an option file that any MariaDB client
- * takes. The password is in that file and in no statement. Where the server's plugin server_audit
- * logs the accounts of a list, the new one is put into it. */
+ * takes. The password is in that file and in no statement. Where this command reached the server
+ * over TLS, the account demands it, and the file verifies the server by the same authority. Where
+ * the server's plugin server_audit logs the accounts of a list, the new one is put into it. */
 #include "core/cleanup.h"
 #include "core/log.h"
+#include "core/private_file.h"
+#include "recorder/keys/bundle.h"
 #include "reports/client/enrolment.h"
 #include "reports/command.h"
 #include "reports/server/server.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+
+enum { AUTHORITY_MOST = 1 << 20 };
 
 /** Where the holder of the account finds the server: as this command did. */
 static struct enrolment_server place_of(MYSQL *connection)
 {
     bool by_socket = strstr(mysql_get_host_info(connection), "UNIX socket") != NULL;
-    return (struct enrolment_server){.socket = by_socket ? connection->unix_socket : NULL,
+    bool is_clear = !by_socket && !mysql_get_ssl_cipher(connection);
+    return (struct enrolment_server){.has_authority = !by_socket && !is_clear &&
+                                                      connection->options.ssl_ca != NULL,
+                                     .allows_cleartext = is_clear,
+                                     .socket = by_socket ? connection->unix_socket : NULL,
                                      .host = connection->host,
                                      .port = connection->port,
                                      .database = database_name(connection)};
@@ -50,6 +60,16 @@ static int make_directory(const char *directory, struct error_text *error)
         return 0;
     int r = -errno;
     return error_set(error, r, "%.200s cannot be made: %s", directory, strerror(-r));
+}
+
+/** The authority by which the server was verified, beside the file that names it. */
+static int copy_authority(MYSQL *connection, const char *directory, struct error_text *error)
+{
+    struct buffer text CLEANUP(buffer_deinit) = BUFFER_NULL;
+    char path[4400];
+    snprintf(path, sizeof(path), "%.4000s/%s", directory, bundle_name(BUNDLE_AUTHORITY));
+    int r = private_file_read(connection->options.ssl_ca, AUTHORITY_MOST, &text, error);
+    return r == 0 ? private_file_write(path, buffer_slice(&text), error) : r;
 }
 
 /** The role of an administrator holds that of a reader. */
@@ -115,7 +135,7 @@ int server_reader(const struct server *server, struct error_text *error)
 {
     struct enrolment account AUTO_ENROLMENT = {0};
     MYSQL *connection AUTO_DATABASE = NULL;
-    char path[4096];
+    char path[4400], *real AUTO_FREE = NULL;
     if (server->options.n_arguments != 2)
         return error_set(error, -EINVAL, "write whose account: vestige server reader NAME");
     const char *name = server->options.arguments[1];
@@ -126,6 +146,8 @@ int server_reader(const struct server *server, struct error_text *error)
         return r;
     struct enrolment_server place = place_of(connection);
     const char *from = server->from ? server->from : place.socket ? "localhost" : "%";
+    const char *directory = server->directory ? server->directory : name;
+    account.demand = place.socket || place.allows_cleartext ? DEMAND_NOTHING : DEMAND_TLS;
     r = refuse_others(connection, name, from, error);
     if (r == 0)
         r = enrolment_reader_create(connection, name, from, &account, error);
@@ -134,15 +156,23 @@ int server_reader(const struct server *server, struct error_text *error)
     if (r == 0)
         r = log_account(connection, account.user, error);
     if (r == 0)
-        r = make_directory(server->directory ? server->directory : name, error);
+        r = make_directory(directory, error);
+    if (r == 0 && !(real = realpath(directory, NULL)))
+        r = error_set(error, -errno, "cannot use %.200s: %s", directory, strerror(errno));
+    place.directory = real;
+    if (r == 0 && place.has_authority)
+        r = copy_authority(connection, real, error);
     if (r < 0)
         return r;
-    snprintf(path, sizeof(path), "%s/%s.cnf", server->directory ? server->directory : name, name);
+    snprintf(path, sizeof(path), "%.4000s/%s.cnf", directory, name);
     r = enrolment_write_options(path, &account, &place, error);
     if (r < 0)
         return r;
     printf("account %s@%s with role vestige_%s: %s\nhand the file over in secret; then: vestige "
            "report --defaults-file=%s\n",
            account.user, account.from, server->admin ? "admin" : "reader", path, path);
+    if (place.has_authority)
+        printf("it names %s/%s: hand that over, too, and name there where it is (ssl-ca)\n", real,
+               bundle_name(BUNDLE_AUTHORITY));
     return STATUS_ROWS;
 }

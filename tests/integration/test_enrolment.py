@@ -9,110 +9,18 @@ import shutil
 import stat
 import subprocess
 import sys
-import tempfile
 import threading
 import unittest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(ROOT, "tests", "lib"))
 
-from private_server import Refused, Session
-from tls_server import ADDRESS, TlsServer
+from enrolment_test import FILES, SHUT_OUT, Fleet, TcpSession, public_key, start_server
+from private_server import Refused
+from tls_server import ADDRESS
 from vestige_test import VESTIGED, run, wait_for
 
-SHUT_OUT = (1045, 2006, 2013)  # by the password; or already by the certificate, seen in writing or reading
-
-
-def setUpModule():
-    Fleet.server = TlsServer()
-    unittest.addModuleCleanup(Fleet.server.close)
-
-
-class Fleet(unittest.TestCase):
-    maxDiff = None
-    server = None
-    number = 0
-
-    def setUp(self):
-        Fleet.number += 1
-        self.directory = tempfile.mkdtemp(prefix="vestige-enrolment-")
-        self.addCleanup(shutil.rmtree, self.directory)
-        self.root = self.server.root("vestige")
-        self.addCleanup(self.root.close)
-        self.name = f"host{self.number}"
-
-    def path(self, *names):
-        return os.path.join(self.directory, *names)
-
-    def client(self, *words, check=True):
-        """Over TCP, so with certificates."""
-        return self.server.client(*words, check=check)
-
-    def refused(self, *words, names, by_socket=False):
-        done = self.server.vestige("client", *words, check=False) if by_socket else self.client(*words, check=False)
-        self.assertEqual(done.returncode, 2, done.stdout + done.stderr)
-        for name in names:
-            self.assertIn(name, done.stderr)
-
-    def vestiged(self, *words, status=0, **options):
-        done = run(VESTIGED, *words, check=False, **options)
-        self.assertEqual(done.returncode, status, done.stdout + done.stderr)
-        return done
-
-    def enrolled(self, name=None):
-        return dict(zip(
-            ("host_id", "account", "serial", "subject", "used_from", "revoked", "retired"),
-            self.root.run("SELECT host_id, account, certificate_serial, certificate_subject, bundle_used_from,"
-                          " revoked_at, retired_at FROM enrolment WHERE name = %s", name or self.name)[0]))
-
-    def login(self, directory, **options):
-        """As the agent with these files would."""
-        with open(os.path.join(directory, "agent.cnf")) as file:
-            values = dict(re.findall(r'^([\w-]+) = "?([^"\n]*)"?$', file.read(), re.M))
-        tls = {name: values[f"ssl-{name}"] for name in ("ca", "cert", "key") if f"ssl-{name}" in values}
-        place = {"unix_socket": values["socket"]} if "socket" in values else {
-            "host": values["host"], "port": int(values["port"])}
-        return TcpSession(user=values["user"], password=values["password"], database=values["database"],
-                          **({"ssl": tls} if tls else {}), **place, **options)
-
-    def login_error(self, directory):
-        try:
-            self.login(directory).close()
-        except Refused as refused:
-            return refused.number
-        return 0
-
-    def keys(self, name=None):
-        return self.root.run(
-            "SELECT number, public_key, retired_at IS NOT NULL, revoked_at IS NOT NULL FROM host_key"
-            " WHERE host_id = (SELECT host_id FROM enrolment WHERE name = %s) ORDER BY number", name or self.name)
-
-    def assert_private(self, directory, *names):
-        self.assertEqual(sorted(os.listdir(directory)), sorted(names))
-        for name in names:
-            self.assertEqual(stat.S_IMODE(os.stat(os.path.join(directory, name)).st_mode), 0o600, name)
-
-    def log(self, name=None):
-        return [row[0] for row in self.root.run("SELECT action FROM enrolment_log WHERE name = %s ORDER BY id",
-                                                name or self.name)]
-
-
-class TcpSession(Session):
-    def __init__(self, **options):
-        import pymysql
-        try:
-            self.connection = pymysql.connect(autocommit=True, charset="utf8mb4", **options)
-        except (pymysql.MySQLError, OSError) as error:
-            raise Refused(error) from None
-
-
-FILES = ("agent.cnf", "agent.key", "agent.pem", "ca.pem", "signing.key", "vestiged.conf")
-
-
-def public_key(path):
-    """The 32 bytes at the end of what openssl writes."""
-    return subprocess.run(["openssl", "pkey", "-in", path, "-pubout", "-outform", "DER"], check=True,
-                          capture_output=True, stdin=subprocess.DEVNULL).stdout[-32:]
+setUpModule = start_server
 
 
 class Files(Fleet):
@@ -570,6 +478,23 @@ class Access(Fleet):
     def test_nobody(self):
         for verb in ("rotate", "revoke", "retire", "reinstate"):
             self.refused(verb, "nobody", names=["nobody is not enrolled"])
+            self.refused(verb, self.name + "x", names=[f'did you mean "{self.name}"'])
+
+    def test_rotation_keeps_the_way_to_the_server(self):
+        """By a socket and without a word on it: not less is demanded than before."""
+        self.server.vestige("client", "rotate", self.name, "--ca-directory", self.server.ca, "--directory", self.files,
+                            "--host-directory", self.files)
+        self.assertEqual(self.login_error(self.files), 0)
+        with open(self.path("files", "agent.cnf")) as file:
+            self.assertIn(f'host = "{ADDRESS}"\nport = {self.server.port}\n', file.read())
+        self.assertIn("SUBJECT", self.root.value(f"SHOW CREATE USER agent_{self.host_id}@'%'"))
+        self.refused("rotate", self.name, "--directory", self.path("x"), by_socket=True, names=["make-ca"])
+        self.assertEqual(self.login_error(self.files), 0)
+        process = self.server.vestige("client", "rotate", self.name, "--ca-directory", self.server.ca, "--token",
+                                      self.path("token"))
+        self.assertIn("take", process.stdout)
+        with open(self.path("token")) as file:
+            self.assertIn(f'host = "{ADDRESS}"', file.read())
 
     def test_connections_at_once(self):
         sessions = [self.login(self.files) for _ in range(10)]
@@ -595,9 +520,18 @@ class Access(Fleet):
         self.assertEqual(changed(), ["its password was changed"])
         self.client("rotate", self.name, "--directory", self.files, "--host-directory", self.files)
         self.assertEqual(changed(), [])
-        self.root.run(f"ALTER USER {account} REQUIRE SSL")
-        self.assertEqual(changed(), ["another certificate is demanded"])
-        self.client("rotate", self.name, "--directory", self.files, "--host-directory", self.files)
+        subject = self.enrolled()["subject"]
+        string = self.root.value("SELECT JSON_VALUE(Priv, '$.authentication_string') FROM mysql.global_priv"
+                                 " WHERE User = %s", f"agent_{self.host_id}")
+        for change, what in (("REQUIRE SSL", "another certificate is demanded"),
+                             (f"REQUIRE SUBJECT '{subject}'", "another certificate is demanded"),
+                             (f"REQUIRE SUBJECT '{subject}' AND ISSUER '/CN=x'", "another certificate is demanded"),
+                             (f"IDENTIFIED VIA mysql_native_password USING '{string}' OR unix_socket",
+                              "it logs in another way")):
+            self.root.run(f"ALTER USER {account} {change}")
+            self.assertEqual(changed(), [what], change)
+            self.client("rotate", self.name, "--directory", self.files, "--host-directory", self.files)
+            self.assertEqual(changed(), [], change)
         self.root.run(f"CREATE USER agent_{self.host_id}@'198.18.0.1' IDENTIFIED BY 'x'")
         self.assertEqual(changed(), ["enrolment did not make it"])
         self.root.run(f"DROP USER agent_{self.host_id}@'198.18.0.1'")

@@ -370,6 +370,32 @@ class Cleartext(TlsTest):
                        check=False)
             self.assertEqual(done.returncode, status, done.stderr)
 
+    def test_account_of_a_reader(self):
+        """Made over TCP: the account demands TLS, and its file verifies the server, for any client."""
+        root = self.root()
+        root.run("CREATE USER chief@'%' IDENTIFIED BY 'chief' REQUIRE SSL")
+        root.run("GRANT ALL ON *.* TO chief@'%' WITH GRANT OPTION")
+        root.run("GRANT vestige_reader TO chief@'%' WITH ADMIN OPTION")
+        chief = os.path.join(self.elsewhere, "chief.cnf")
+        with open(chief, "w") as file:
+            file.write(f"[vestige]\nhost={ADDRESS}\nport={self.server.port}\nuser=chief\npassword=chief\n"
+                       f"ssl-ca={self.server.path('ca.pem')}\n")
+        done = run(VESTIGE, "server", "reader", "rita", f"--defaults-file={chief}", "--directory", self.elsewhere)
+        self.assertIn("ca.pem", done.stdout)
+        self.assertIn("REQUIRE SSL", root.value("SHOW CREATE USER rita@'%'"))
+        path = os.path.join(self.elsewhere, "rita.cnf")
+        with open(path) as file:
+            text = file.read()
+        self.assertEqual(text.count(f'ssl-ca = "{self.elsewhere}/ca.pem"'), 2)
+        self.assertEqual(text.count("ssl-verify-server-cert\n"), 1)
+        for authority, status in ((self.server.ca, 0), (self.foreign, 2)):
+            with open(path, "w") as file:
+                file.write(text.replace(f"{self.elsewhere}/ca.pem", f"{authority}/ca.pem"))
+            self.assertEqual(run(VESTIGE, "client", "list", "--format", "csv", f"--defaults-file={path}",
+                                 check=False).returncode, status)
+            done = run("mariadb", f"--defaults-file={path}", "-e", "SELECT 1 FROM vestige.enrolment", check=False)
+            self.assertEqual(done.returncode == 0, status == 0, done.stderr)
+
 
 class Doctor(TlsTest):
     """What is wrong with a host's credential is told before it is too late."""

@@ -58,7 +58,8 @@ def renew_events(data):
     """As if they had been created, and had run, now: none is overdue."""
     size = os.path.getsize(os.path.join(data, "ib_logfile0"))  # else another would be made, here and at the start
     subprocess.run(["mariadbd", "--no-defaults", "--bootstrap", "--user=root", f"--datadir={data}",
-                    f"--innodb-log-file-size={size}", "--innodb-buffer-pool-size=16M"],
+                    f"--tmpdir={os.path.dirname(data)}", f"--innodb-log-file-size={size}",
+                    "--innodb-buffer-pool-size=16M"],
                    input=RENEW, text=True, check=True, capture_output=True, timeout=120)
 
 

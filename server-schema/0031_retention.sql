@@ -542,10 +542,11 @@ CREATE OR REPLACE DEFINER = vestige_maintainer@localhost
   SQL SECURITY DEFINER MODIFIES SQL DATA
 BEGIN
   DECLARE session_n INT UNSIGNED;
-  DECLARE process_day DATE;
+  DECLARE process_day, session_day DATE;
 
   SELECT COALESCE(MAX(first_day), '1000-01-01') INTO process_day FROM vestige_retention_table WHERE name = 'process';
-  SELECT MAX(n) INTO session_n FROM vestige_retention_table WHERE name = 'session';
+  SELECT MAX(n), COALESCE(MAX(first_day), '1000-01-01') INTO session_n, session_day
+    FROM vestige_retention_table WHERE name = 'session';
   FOR t IN (SELECT n, name, horizon, first_day FROM vestige_retention_table) DO
     CASE t.name
     WHEN 'process_change' THEN
@@ -562,8 +563,10 @@ BEGIN
     WHEN 'auth_attempt' THEN
       INSERT IGNORE INTO vestige_keep (n, host_id, id, day, reason, batch, settle_batch, end_batch)
       SELECT t.n, x.host_id, x.id, x.day, 'referred', x.batch, x.settle_batch, x.end_batch
-        FROM (SELECT DISTINCT s.host_id, s.process_id FROM vestige_keep k STRAIGHT_JOIN session s
-                  ON s.host_id = k.host_id AND s.id = k.id AND s.day = k.day WHERE k.n = session_n) leader
+        FROM (SELECT s.host_id, s.process_id FROM vestige_keep k STRAIGHT_JOIN session s
+                  ON s.host_id = k.host_id AND s.id = k.id AND s.day = k.day WHERE k.n = session_n
+               UNION
+              SELECT host_id, process_id FROM session WHERE day >= session_day) leader
         JOIN auth_attempt x ON x.host_id = leader.host_id AND x.process_id = leader.process_id
        WHERE x.day < t.first_day;
     WHEN 'boot' THEN
@@ -571,18 +574,47 @@ BEGIN
       SELECT t.n, x.host_id, x.id, x.day, 'referred', x.batch, x.settle_batch, x.end_batch
         FROM (SELECT DISTINCT p.host_id, p.boot_id FROM vestige_keep k STRAIGHT_JOIN process p
                   ON p.host_id = k.host_id AND p.id = k.id AND p.day = k.day WHERE k.n = process_n) kept
-        JOIN boot x ON x.host_id = kept.host_id AND x.boot_id = kept.boot_id WHERE x.day < t.first_day;
+        JOIN boot x ON x.host_id = kept.host_id AND x.boot_id = kept.boot_id WHERE x.day < t.first_day
+       UNION
+      SELECT t.n, x.host_id, x.id, x.day, 'referred', x.batch, x.settle_batch, x.end_batch FROM boot x
+       WHERE x.day < t.first_day AND x.destroyed_at >= process_day
+         AND EXISTS (SELECT 1 FROM process p WHERE p.host_id = x.host_id AND p.day >= process_day
+                        AND p.id BETWEEN TIMESTAMPDIFF(MICROSECOND, '1970-01-01', x.created_at)
+                                     AND TIMESTAMPDIFF(MICROSECOND, '1970-01-01', x.destroyed_at)
+                        AND p.boot_id = x.boot_id);
     WHEN 'host' THEN
       INSERT IGNORE INTO vestige_keep (n, host_id, id, day, reason, batch, settle_batch, end_batch)
       SELECT t.n, x.host_id, x.id, x.day, 'referred', x.batch, x.settle_batch, x.end_batch
         FROM host x
        WHERE x.day < t.first_day
-         AND EXISTS (SELECT 1 FROM vestige_keep k WHERE k.n = process_n AND k.host_id = x.host_id
-                        AND k.id BETWEEN TIMESTAMPDIFF(MICROSECOND, '1970-01-01', x.created_at)
-                                     AND TIMESTAMPDIFF(MICROSECOND, '1970-01-01', x.destroyed_at));
+         AND (EXISTS (SELECT 1 FROM vestige_keep k WHERE k.n = process_n AND k.host_id = x.host_id
+                         AND k.id BETWEEN TIMESTAMPDIFF(MICROSECOND, '1970-01-01', x.created_at)
+                                      AND TIMESTAMPDIFF(MICROSECOND, '1970-01-01', x.destroyed_at))
+           OR (x.destroyed_at >= process_day
+               AND EXISTS (SELECT 1 FROM process p WHERE p.host_id = x.host_id AND p.day >= process_day
+                              AND p.id BETWEEN TIMESTAMPDIFF(MICROSECOND, '1970-01-01', x.created_at)
+                                           AND TIMESTAMPDIFF(MICROSECOND, '1970-01-01', x.destroyed_at))));
     ELSE DO 0;
     END CASE;
   END FOR;
+END;
+
+-- Sessions that are over, of processes that are kept longer: one that began in the session's life tells.
+-- With one horizon for both there are none.
+CREATE OR REPLACE DEFINER = vestige_maintainer@localhost PROCEDURE vestige_retention_sessions()
+  SQL SECURITY DEFINER MODIFIES SQL DATA
+BEGIN
+  DECLARE process_day DATE;
+
+  SELECT COALESCE(MAX(first_day), '1000-01-01') INTO process_day FROM vestige_retention_table WHERE name = 'process';
+  INSERT IGNORE INTO vestige_keep (n, host_id, id, day, reason, batch, settle_batch, end_batch)
+  SELECT t.n, s.host_id, s.id, s.day, 'referred', s.batch, s.settle_batch, s.end_batch
+    FROM vestige_retention_table t JOIN session s ON s.day < t.first_day AND s.destroyed_at >= process_day
+   WHERE t.name = 'session'
+     AND EXISTS (SELECT 1 FROM process p WHERE p.host_id = s.host_id AND p.day >= process_day
+                    AND p.id BETWEEN TIMESTAMPDIFF(MICROSECOND, '1970-01-01', s.created_at)
+                                 AND TIMESTAMPDIFF(MICROSECOND, '1970-01-01', s.destroyed_at)
+                    AND p.boot_id = s.boot_id AND p.session_id = s.session_id);
 END;
 
 -- All that stays, of all tables. Findings come first: the rows that they name stay with them.
@@ -646,6 +678,7 @@ BEGIN
              WHERE t.name <> 'finding') DO
     CALL vestige_retention_look(p.n, p.place);
   END FOR;
+  CALL vestige_retention_sessions();
   IF process_n IS NOT NULL THEN
     FOR t IN (SELECT c.table_name AS name FROM information_schema.columns c
                JOIN information_schema.partitions p ON p.table_schema = c.table_schema

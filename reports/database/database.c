@@ -147,14 +147,18 @@ static const struct {
      "the account has no right on this database; use one with the role vestige_reader or "
      "vestige_admin"                                                                                               },
     {ER_TABLEACCESS_DENIED_ERROR,        -EACCES,
-     "use an account with the right, as vestige_reader or vestige_admin has"                                       },
+     "use an account with the right: vestige_reader and vestige_admin read all evidence, "
+     "vestige_verifier marks it as verified"                                                                       },
     {ER_COLUMNACCESS_DENIED_ERROR,       -EACCES,
-     "use an account with the right, as vestige_reader or vestige_admin has"                                       },
+     "use an account with the right: vestige_reader and vestige_admin read all evidence, "
+     "vestige_verifier marks it as verified"                                                                       },
     {ER_SPECIFIC_ACCESS_DENIED_ERROR,    -EACCES,       "run it as the server's administrator"                     },
     {ER_PROCACCESS_DENIED_ERROR,         -EACCES,       "use an account with the role vestige_admin"               },
     {ER_BAD_DB_ERROR,                    -ENOENT,
      "set it up with `vestige server init`, or name the right one in the option file (database=)"                  },
-    {ER_NO_SUCH_TABLE,                   -ENOENT,       "set the schema up with `vestige server init`"             },
+    {ER_NO_SUCH_TABLE,                   -ENOENT,
+     "set the schema up with `vestige server init`, or bring an older one up to date with `vestige "
+     "server migrate`"                                                                                             },
     {ER_SP_DOES_NOT_EXIST,               -ENOENT,       "bring the schema up to date with `vestige server migrate`"},
     {ER_CANNOT_USER,                     -EEXIST,       NULL                                                       },
     {ER_DUP_ENTRY,                       -EEXIST,       NULL                                                       },

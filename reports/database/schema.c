@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define COLLATION     "utf8mb4_nopad_bin"
 #define CHECKSUM_SIZE 65 /* SHA-256 in hexadecimal, with its NUL */
 
 /* The server's own event makes more. */
@@ -135,10 +136,28 @@ static int apply_file(MYSQL *connection, const struct embedded_file *file, struc
     return record_file(connection, file, error);
 }
 
+/* Procedures take their text in the character set that the database has when they are made. One
+ * that somebody else made may have any: of names and questions in other letters nothing could be
+ * kept. */
+static int set_character_set(MYSQL *connection, struct error_text *error)
+{
+    MYSQL_RES *result AUTO_RESULT = NULL;
+    int r =
+        database_query(connection, &result, error, "read the character set of the database",
+                       "SELECT 1 FROM information_schema.schemata WHERE schema_name = DATABASE()"
+                       " AND default_collation_name <> '" COLLATION "'");
+    if (r < 0 || !mysql_fetch_row(result))
+        return r;
+    return database_run(connection, error, "set the character set of the database",
+                        "ALTER DATABASE CHARACTER SET utf8mb4 COLLATE " COLLATION);
+}
+
 int schema_apply(MYSQL *connection, unsigned *n_applied, struct error_text *error)
 {
     unsigned version, n = 0;
     int r = schema_check(connection, &version, error);
+    if (r == SCHEMA_OLDER)
+        r = set_character_set(connection, error);
     for (size_t i = 0; r >= 0 && i < schema_files_n; i++)
         if (file_version(&schema_files[i]) > version) {
             r = apply_file(connection, &schema_files[i], error);
@@ -161,7 +180,7 @@ int schema_create_database(MYSQL *connection, struct error_text *error)
         return error_set(error, -EINVAL, "cannot %s: it is no usable name of a database", doing);
     int r = database_run(connection, error, doing,
                          "CREATE DATABASE IF NOT EXISTS `%s`"
-                         " CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin",
+                         " CHARACTER SET utf8mb4 COLLATE " COLLATION,
                          name);
     if (r < 0)
         return r;

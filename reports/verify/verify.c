@@ -5,6 +5,7 @@
 #include "reports/verify/verify_private.h"
 
 #include "core/cleanup.h"
+#include "reports/database/schema.h"
 
 #include <inttypes.h>
 #include <openssl/rand.h>
@@ -432,6 +433,14 @@ static void limit_keys(struct sealing_keys *keys, const struct verify_options *o
     }
 }
 
+/* What a newer program seals this one cannot rebuild, and would call it changed. */
+static int check_schema(MYSQL *mysql, struct error_text *error)
+{
+    unsigned version;
+    int outcome = schema_check(mysql, &version, error);
+    return outcome < 0 ? outcome : 0;
+}
+
 int verify_open(struct verify *verify, struct verify_result *result,
                 const struct verify_options *options, struct error_text *error)
 {
@@ -439,6 +448,8 @@ int verify_open(struct verify *verify, struct verify_result *result,
     *verify = (struct verify){.options = options, .result = result, .last_id = UINT64_MAX};
     pthread_mutex_init(&verify->mutex, NULL);
     int outcome = options->connect(&mysql, options->user, error);
+    if (!outcome)
+        outcome = check_schema(mysql, error);
     if (!outcome)
         outcome = sealing_keys_load(&verify->keys, mysql, error);
     if (!outcome)

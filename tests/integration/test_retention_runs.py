@@ -47,6 +47,34 @@ class RunTest(RetentionTest):
         self.retain(self.today + LATER * DAY)
 
 
+class Needed(RunTest):
+    """Rows that are old by the rule of their own table, and those that say more of what is kept longer."""
+
+    def lived(self, table, **columns):
+        row = self.row(table, **columns)
+        row["destroyed_at"] += datetime.timedelta(hours=1)
+        return row
+
+    def test_processes_that_are_kept_longer(self):
+        shell = self.lived("process", pid=1, boot_id=BOOT, session_id=1)
+        needed = [self.lived("session", boot_id=BOOT, session_id=1, process_id=shell["id"]),
+                  self.lived("boot", boot_id=BOOT), self.lived("host", name="h1"),
+                  self.row("auth_attempt", username="ann", process_id=shell["id"], result="success")]
+        others = [self.lived("session", boot_id=BOOT, session_id=2),
+                  self.lived("boot", boot_id=BOOT.replace("0", "f")), self.row("host", name="before"),
+                  self.row("auth_attempt", username="ann", process_id=1, result="failure")]
+        self.insert([shell, *needed, *others])
+        for tables in (("auth_attempt",), ("session", "boot", "host")):
+            for table in tables:
+                self.root.run("CALL vestige_retention_keep(%s, 2)", table)
+            self.retain(self.today + 4 * DAY)
+            for table in tables:
+                self.assertEqual(self.keys(table), {row.key for row in needed if row.table == table}, table)
+        self.run_later()
+        self.assertEqual({table: self.keys(table) for table in ("process", "session", "boot", "host", "auth_attempt")},
+                         dict.fromkeys(("process", "session", "boot", "host", "auth_attempt"), set()))
+
+
 class Interrupted(RunTest):
     """Rows of three tables, of which a run drops all but the open ones."""
     # Ended only by a KILL, which ends the run with it.

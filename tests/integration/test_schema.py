@@ -276,9 +276,12 @@ class Interrupted(ServerTest):
                     int(name[:4]), name, self.checksums[int(name[:4])])
 
     def expect(self):
-        """What an undisturbed one gives."""
+        """What an undisturbed one gives; here in a database that somebody had made, in another character set."""
         self.fresh()
+        self.root.run("CREATE DATABASE vestige CHARACTER SET latin1")
         self.server.vestige("server", "init")
+        self.assertEqual(self.root.run("SELECT specific_name, parameter_name FROM information_schema.parameters"
+                                       " WHERE specific_schema = 'vestige' AND character_set_name = 'latin1'"), ())
         self.expected = self.description()
         self.checksums = dict(self.root.run("SELECT version, checksum FROM vestige.schema_version"))
 

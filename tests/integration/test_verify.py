@@ -126,6 +126,14 @@ class TestHonest(VerifyTest):
 class TestNamed(VerifyTest):
     """What a table says of one difference; more kinds are in test_tampering.py."""
 
+    def test_newer_schema(self):
+        """What a newer program has sealed this one cannot rebuild; it must not call it changed."""
+        self.session.run("INSERT INTO schema_version (version, name, checksum) VALUES (9999, 'x', 'x')")
+        self.addCleanup(self.session.run, "DELETE FROM schema_version WHERE version = 9999")
+        self.assertIn("of version 9999", self.refused())
+        self.assertIn("of version 9999", self.refused("--arrived"))
+        self.assertEqual(0, self.count("verification_failure"))
+
     def test_table(self):
         self.session.run("UPDATE route SET metric = COALESCE(metric, 0) + 1 WHERE host_id = %s ORDER BY id LIMIT 1", WEB)
         id = self.session.value("SELECT MIN(id) FROM route WHERE host_id = %s", WEB)
@@ -229,6 +237,13 @@ class TestArrived(VerifyTest):
             with session.cursor() as cursor, self.assertRaises(pymysql.MySQLError, msg=sql) as refused:
                 cursor.execute(sql)
             self.assertIn(refused.exception.args[0], (1142, 1143))
+        self.session.run("REVOKE vestige_verifier FROM verifier@localhost")
+        self.session.run("GRANT vestige_reader TO verifier@localhost")
+        self.session.run("SET DEFAULT ROLE vestige_reader FOR verifier@localhost")
+        self.session.run("UPDATE batch SET verified_at = NULL LIMIT 1")
+        done = run(VESTIGE, "verify", "--arrived", f"--defaults-file={options}", check=False)
+        self.assertEqual(2, done.returncode)
+        self.assertIn("vestige_verifier", done.stderr)
 
 
 class TestRetention(VerifyTest):

@@ -240,6 +240,11 @@ def survivors(rows, batches, today, days, holds):
     def expired(row):
         return row.table in horizon and row["day"] < horizon[row.table].date()
 
+    def lived(row, process):
+        """When the process was recorded."""
+        return row["created_at"] <= moment_of(process["id"]) and (
+            row["destroyed_at"] is None or moment_of(process["id"]) <= row["destroyed_at"])
+
     def own_reason(row):
         limit = horizon[row.table]
         arrivals = [batches[row["host_id"], row[which]]["received_at"]
@@ -267,11 +272,10 @@ def survivors(rows, batches, today, days, holds):
             other = processes.get((row["host_id"], row.get(column)))
             if other is not None and other.key not in kept["process"]:
                 waiting.append(other)
-        if not is_old:
-            continue
         for session in rows["session"]:
-            if (session["host_id"], session["boot_id"], session["session_id"]) == (
-                    row["host_id"], row["boot_id"], row["session_id"]) and session.key not in kept["session"]:
+            if ((session["host_id"], session["boot_id"], session["session_id"]) == (
+                    row["host_id"], row["boot_id"], row["session_id"]) and session.key not in kept["session"]
+                    and (is_old or lived(session, row))):
                 kept["session"].add(session.key)
                 leader = processes.get((session["host_id"], session["process_id"]))
                 if leader is not None and leader.key not in kept["process"]:
@@ -285,14 +289,14 @@ def survivors(rows, batches, today, days, holds):
     for (host, process, _), number in newest.items():
         if (host, process) in kept["process"]:
             kept["process_change"].add((host, number))
-    leaders = {(s["host_id"], s["process_id"]) for s in rows["session"] if s.key in kept["session"] and expired(s)}
+    leaders = {(s["host_id"], s["process_id"]) for s in rows["session"] if s.key in kept["session"]}
     kept["auth_attempt"] |= {a.key for a in rows["auth_attempt"] if (a["host_id"], a["process_id"]) in leaders}
-    old = [p for p in rows["process"] if p.key in kept["process"] and expired(p)]
-    boots = {(p["host_id"], p["boot_id"]) for p in old}
-    kept["boot"] |= {b.key for b in rows["boot"] if (b["host_id"], b["boot_id"]) in boots}
+    stay = [p for p in rows["process"] if p.key in kept["process"]]
+    for boot in rows["boot"]:
+        if any((p["host_id"], p["boot_id"]) == (boot["host_id"], boot["boot_id"])
+               and (expired(p) or lived(boot, p)) for p in stay):
+            kept["boot"].add(boot.key)
     for host in rows["host"]:
-        if expired(host) and host["destroyed_at"] and any(
-                p["host_id"] == host["host_id"] and host["created_at"] <= moment_of(p["id"]) <= host["destroyed_at"]
-                for p in old):
+        if any(p["host_id"] == host["host_id"] and lived(host, p) for p in stay):
             kept["host"].add(host.key)
     return {table: [row for row in rows[table] if row.key in kept[table]] for table in rows}

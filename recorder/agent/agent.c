@@ -72,6 +72,7 @@ struct agent {
     struct agent_sync *sync;
     struct recording_writer *recording;
     uint64_t unaudited_before_ns;
+    bool unaudited_noted;   /* for the runs after this one; else there was no room for it */
     uint64_t start_boot_ns; /* the clocks by which the tracker began, and a replay begins */
     int64_t start_real_ns;
     _Atomic int64_t
@@ -151,6 +152,11 @@ static void on_sync_done(void *user, uint64_t token)
 static void on_checkpoint(void *user, bool begin)
 {
     journal_checkpoint(((struct agent *)user)->journal, begin);
+}
+
+static bool on_checkpoint_due(void *user)
+{
+    return journal_checkpoint_due(((struct agent *)user)->journal);
 }
 
 static void on_restored_line(void *user, enum verb verb, enum table_id table, uint64_t id,
@@ -295,8 +301,8 @@ static int open_sources(struct agent *agent, struct error_text *error)
     cursors_parse(&before, agent->recovery.cursors);
     options.wtmp_cursor = before.wtmp;
     options.btmp_cursor = before.btmp;
-    agent->unaudited_before_ns =
-        unaudited_before(agent->config->state_directory, agent->host.boot_id);
+    agent->unaudited_before_ns = unaudited_before(agent->config->state_directory,
+                                                  agent->host.boot_id, &agent->unaudited_noted);
     return agent_sources_open(&agent->sources, agent->config, &options, error);
 }
 
@@ -361,6 +367,7 @@ static int start_tracker(struct agent *agent, struct error_text *error)
         .ask_devices = agent->sources.udev ? on_ask_devices : NULL,
         .sync_done = on_sync_done,
         .checkpoint = on_checkpoint,
+        .checkpoint_due = on_checkpoint_due,
     };
     options.sources = agent_sources_all(&options.n_sources);
     int result = tracker_new(&agent->tracker, &options);
@@ -368,7 +375,7 @@ static int start_tracker(struct agent *agent, struct error_text *error)
         return error_set(error, result, "out of memory");
     struct tracker_recovery recovery = {.cursors = agent->recovery.cursors,
                                         .last_time_us = agent->recovery.last_time_us,
-                                        .births_after_mark = agent->recovery.lines_after_mark};
+                                        .births_after_mark = agent->recovery.births_after_mark};
     if (tracker_begin(agent->tracker, &recovery) == TIMELINE_STEP_SEEN)
         log_warning("clock",
                     "the wall clock is implausible (before 2026, or over an hour away from "
@@ -468,17 +475,14 @@ static void append_status(void *user, struct buffer *out)
     struct shipper_status shipper = {0};
     journal_get_status(agent->journal, &journal);
     shipper_get_status(agent->shipper, &shipper);
-    uint64_t now_us = (uint64_t)clock_real_ns() / 1000;
-    uint64_t lag_us = shipper.n_waiting && journal.oldest_us && now_us > journal.oldest_us
-                          ? now_us - journal.oldest_us
-                          : 0;
     buffer_printf(out, "host_id %" PRIu64 "\npid %d\nboot_id %s\nseccomp %s\n",
                   agent->config->host_id, (int)getpid(), agent->host.boot_id,
                   SYSTEM_CALLS_SANITIZED ? "off" : agent->config->seccomp);
     buffer_printf(out,
                   "lag_ms %" PRIu64 "\nbatches_waiting %" PRIu64 "\nlast_shipped %" PRIu64
                   "\nserver_connected %d\n",
-                  lag_us / 1000, shipper.n_waiting, shipper.last_shipped, shipper.connected);
+                  journal.oldest_age_us / 1000, shipper.n_waiting, shipper.last_shipped,
+                  shipper.connected);
     buffer_printf(out,
                   "journal_bytes %" PRIu64 "\njournal_limit_bytes %" PRIu64
                   "\njournal_full %d\nlast_batch %" PRIu64 "\n",
@@ -671,12 +675,15 @@ static bool makes_progress(const struct agent *agent)
     return idle < STUCK_NS && journal_writes_for_ns(agent->journal) < STUCK_NS;
 }
 
-/* Every second: the server's clock for the tracker, life for the watchdog, now and then the host.
- */
+/* Every second: the server's clock for the tracker, life for the watchdog, now and then the host;
+ * what the disk had no room for. */
 static void second_tick(struct agent *agent)
 {
     if (agent->seconds++ % HOST_LOOK_S == 0)
         look_at_host(agent);
+    if (!agent->unaudited_noted)
+        agent->unaudited_noted = unaudited_note(agent->config->state_directory, agent->host.boot_id,
+                                                agent->unaudited_before_ns);
 
     struct shipper_status status;
     shipper_get_status(agent->shipper, &status);

@@ -43,6 +43,7 @@ struct journal {
     struct journal_shelf *shelf;
     pthread_t thread;
     bool started;
+    uint64_t resumed; /* the batch of a crash that was not sealed at the start; 0: none */
 
     /* the tracker's thread only */
     struct checkpoint checkpoint; /* while it is active, lines go to it */
@@ -108,11 +109,17 @@ static uint64_t disk_bytes(struct journal *journal)
            journal_chunk_bytes(&journal->pending);
 }
 
-/* Once full, it stays so until an eighth is free: else lines would come and go one by one. */
+/* Once full, it stays so until an eighth is free: else lines would come and go one by one. The
+ * thread is woken to see whether a checkpoint would make room. */
 static bool has_room(struct journal *journal, size_t length)
 {
     uint64_t used = disk_bytes(journal) + length, limit = journal->options.limit_bytes;
-    journal->full = used > (journal->full ? limit - limit / 8 : limit);
+    bool was_full = journal->full;
+    journal->full = used > (was_full ? limit - limit / 8 : limit);
+    if (journal->full && !was_full) {
+        journal->urgent = true;
+        pthread_cond_signal(&journal->wake);
+    }
     return !journal->full;
 }
 
@@ -400,6 +407,15 @@ static bool is_withheld(struct journal *journal, size_t length)
     return journal->withheld;
 }
 
+/* What a start could not do, before all else. */
+static int catch_up(struct journal *journal)
+{
+    int error = journal_directory_make(journal->directory, NULL);
+    if (!error && open_batch_resumed(journal->batch))
+        error = seal(journal);
+    return error;
+}
+
 /* Write and seal up to the end of the next batch, or of the chunk. */
 static int write_segment(struct journal *journal)
 {
@@ -506,12 +522,17 @@ static int finish_checkpoint(struct journal *journal)
     return error;
 }
 
+/* Much was sealed; or lines are refused, and what is shipped could go. */
 static void update_due(struct journal *journal)
 {
     struct journal_shelf_status status;
     journal_shelf_get_status(journal->shelf, &status);
+    pthread_mutex_lock(&journal->lock);
+    bool is_short = journal->full || journal->error[0];
+    pthread_mutex_unlock(&journal->lock);
     bool due = status.last - earlier(status.covered, status.last) >= DUE_BATCHES ||
-               status.uncovered_bytes >= DUE_BYTES;
+               status.uncovered_bytes >= DUE_BYTES ||
+               (is_short && journal_shelf_has_shipped(journal->shelf));
     atomic_store_explicit(&journal->due, due, memory_order_relaxed);
 }
 
@@ -577,7 +598,9 @@ static void *run(void *user)
         journal->last_round = journal->stop;
         pthread_mutex_unlock(&journal->lock);
         atomic_store(&journal->writes_since_ns, monotonic_ns());
-        error = write_chunk(journal);
+        error = catch_up(journal);
+        if (!error)
+            error = write_chunk(journal);
         if (!error)
             error = finish_checkpoint(journal);
         update_due(journal);
@@ -635,18 +658,21 @@ static int open_all(struct journal *journal, const struct journal_options *optio
     int result = journal_directory_open(&journal->directory, options->directory, error);
     if (!result)
         result = journal_shelf_new(&journal->shelf, journal->directory, error);
+    if (!result && open_batch_new(&journal->batch, journal->directory, &journal->chain) != 0)
+        result = error_set(error, -ENOMEM, "journal %s: out of memory", options->directory);
     if (!result)
-        result =
-            journal_start(journal->directory, journal->shelf, &journal->chain, recovery, error);
+        result = journal_start(journal->directory, journal->shelf, &journal->chain, journal->batch,
+                               recovery, error);
     if (result)
         return result;
     if (journal->options.limit_bytes == 0)
         journal->options.limit_bytes = journal_directory_default_limit(journal->directory);
-    journal->next_batch = journal->chain.last + 1;
+    journal->resumed = open_batch_resumed(journal->batch);
+    journal->open_bytes = open_batch_bytes(journal->batch);
+    journal->next_batch = (journal->resumed ? journal->resumed : journal->chain.last) + 1;
+    journal->urgent = journal->resumed || !journal_directory_is_made(journal->directory);
     update_due(journal);
-    result = open_batch_new(&journal->batch, journal->directory, &journal->chain);
-    if (!result)
-        result = start_thread(journal);
+    result = start_thread(journal);
     return result ? error_set(error, result, "journal %s: cannot start: %s", options->directory,
                               strerror(-result))
                   : 0;
@@ -697,14 +723,14 @@ struct journal *journal_free(struct journal *journal)
     return NULL;
 }
 
-static uint64_t first_time_us(struct journal *journal, uint64_t batch)
+static uint64_t age_us(struct journal *journal, uint64_t batch)
 {
     struct batch_reader *reader;
     if (!batch || sealed_batch_open(journal->directory, batch, &reader, NULL) != 0)
         return 0;
-    uint64_t first_us = batch_reader_header(reader)->first_us;
+    uint64_t first_us = batch_reader_header(reader)->first_us, now = now_us(journal);
     batch_reader_free(reader);
-    return first_us;
+    return now > first_us ? now - first_us : 0;
 }
 
 void journal_get_status(struct journal *journal, struct journal_status *status)
@@ -716,7 +742,7 @@ void journal_get_status(struct journal *journal, struct journal_status *status)
         .first_batch = shelf.first_unshipped,
         .last_batch = shelf.last,
         .n_batches = shelf.n_unshipped,
-        .oldest_us = first_time_us(journal, shelf.first_unshipped),
+        .oldest_age_us = age_us(journal, shelf.first_unshipped),
     };
     pthread_mutex_lock(&journal->lock);
     if (journal->full)
@@ -735,7 +761,10 @@ uint64_t journal_writes_for_ns(const struct journal *journal)
 
 int journal_shipped(struct journal *journal, uint64_t batch)
 {
-    return journal_shelf_shipped(journal->shelf, batch);
+    int error = journal_shelf_shipped(journal->shelf, batch);
+    if (!error)
+        update_due(journal);
+    return error;
 }
 
 uint64_t journal_next_to_ship(struct journal *journal)
@@ -755,5 +784,6 @@ void journal_batch_path(const struct journal *journal, uint64_t batch, char path
 int journal_restore(struct journal *journal, journal_line_handler handler, void *user,
                     struct error_text *error)
 {
-    return journal_restore_lines(journal->directory, journal->shelf, handler, user, error);
+    return journal_restore_lines(journal->directory, journal->shelf, journal->resumed, handler,
+                                 user, error);
 }

@@ -38,6 +38,8 @@ enum {
 };
 
 static const uint64_t checkpoint_ns = UINT64_C(10000000000);
+/* When the journal asks for one. */
+static const uint64_t checkpoint_least_ns = UINT64_C(1000000000);
 static const uint64_t mark_ns = UINT64_C(40000000);
 
 /* An incoming connection waits so long for who accepts it, and a row so long for names. */
@@ -87,7 +89,7 @@ struct tracker {
     const struct source_ops *ops[SOURCE_N];
     struct pending_sync syncs[TOKENS_MOST];
     size_t n_syncs;
-    uint64_t next_checkpoint_ns, last_mark_ns;
+    uint64_t next_checkpoint_ns, next_hurried_ns, last_mark_ns;
     struct buffer mark;
     uint32_t audit_serial;
     _Atomic int64_t server_boot_ns; /* the server's clock minus our boot clock */
@@ -687,12 +689,19 @@ static void write_mark(struct tracker *t, bool clean)
     t->last_mark_ns = t->timeline.now_boot_ns;
 }
 
+static bool is_checkpoint_due(const struct tracker *t)
+{
+    const struct tracker_options *o = &t->options;
+    uint64_t now = t->timeline.now_boot_ns;
+    return now >= t->next_checkpoint_ns ||
+           (now >= t->next_hurried_ns && o->checkpoint_due && o->checkpoint_due(o->user));
+}
+
 static void checkpoint(struct tracker *t)
 {
     uint64_t now = t->timeline.now_boot_ns;
     /* Before the first full scan, rows of an earlier run are not yet taken up. */
-    if (!t->options.checkpoint || now < t->next_checkpoint_ns ||
-        !processes_last_scan_ns(t->processes))
+    if (!t->options.checkpoint || !is_checkpoint_due(t) || !processes_last_scan_ns(t->processes))
         return;
     size_t n_rows = processes_living(t->processes) + endpoints_living(t->endpoints) +
                     networks_rows(t->networks) + files_rows(t->files) + accounts_rows(t->accounts) +
@@ -700,6 +709,7 @@ static void checkpoint(struct tracker *t)
                     sessions_rows(t->sessions);
     t->next_checkpoint_ns =
         now + checkpoint_ns + n_rows * 10000000 + host_names_open_rows(t->host_names) * 1000000;
+    t->next_hurried_ns = now + checkpoint_least_ns + n_rows * 100000;
     t->options.checkpoint(t->options.user, true);
     processes_checkpoint(t->processes);
     endpoints_checkpoint(t->endpoints);

@@ -161,8 +161,8 @@ static int open_sources(struct agent *agent, struct error_text *error)
     cursors_parse(&before, agent->recovery.cursors);
     options.wtmp_cursor = before.wtmp;
     options.btmp_cursor = before.btmp;
-    agent->unaudited_before_ns =
-        unaudited_before(agent->config->state_directory, agent->host.boot_id);
+    agent->unaudited_before_ns = unaudited_before(agent->config->state_directory,
+                                                  agent->host.boot_id, &agent->unaudited_noted);
     return agent_sources_open(&agent->sources, agent->config, &options, error);
 }
 
@@ -215,12 +215,15 @@ static bool makes_progress(const struct agent *agent)
     return idle < STUCK_NS && journal_writes_for_ns(agent->journal) < STUCK_NS;
 }
 
-/* Every second: the server's clock for the tracker, life for the watchdog, now and then the host.
- */
+/* Every second: the server's clock for the tracker, life for the watchdog, now and then the host;
+ * what the disk had no room for. */
 static void second_tick(struct agent *agent)
 {
     if (agent->seconds++ % HOST_LOOK_S == 0)
         agent_host_look(agent);
+    if (!agent->unaudited_noted)
+        agent->unaudited_noted = unaudited_note(agent->config->state_directory, agent->host.boot_id,
+                                                agent->unaudited_before_ns);
 
     struct shipper_status status;
     shipper_get_status(agent->shipper, &status);

@@ -33,17 +33,14 @@ static void append_status(void *user, struct buffer *out)
     struct shipper_status shipper = {0};
     journal_get_status(agent->journal, &journal);
     shipper_get_status(agent->shipper, &shipper);
-    uint64_t now_us = (uint64_t)clock_real_ns() / 1000;
-    uint64_t lag_us = shipper.n_waiting && journal.oldest_us && now_us > journal.oldest_us
-                          ? now_us - journal.oldest_us
-                          : 0;
     buffer_printf(out, "host_id %" PRIu64 "\npid %d\nboot_id %s\nseccomp %s\n",
                   agent->config->host_id, (int)getpid(), agent->host.boot_id,
                   SYSTEM_CALLS_SANITIZED ? "off" : agent->config->seccomp);
     buffer_printf(out,
                   "lag_ms %" PRIu64 "\nbatches_waiting %" PRIu64 "\nlast_shipped %" PRIu64
                   "\nserver_connected %d\n",
-                  lag_us / 1000, shipper.n_waiting, shipper.last_shipped, shipper.connected);
+                  journal.oldest_age_us / 1000, shipper.n_waiting, shipper.last_shipped,
+                  shipper.connected);
     buffer_printf(out,
                   "journal_bytes %" PRIu64 "\njournal_limit_bytes %" PRIu64
                   "\njournal_full %d\nlast_batch %" PRIu64 "\n",

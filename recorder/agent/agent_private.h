@@ -40,6 +40,7 @@ struct agent {
     struct agent_sync *sync;
     struct recording_writer *recording;
     uint64_t unaudited_before_ns;
+    bool unaudited_noted; /* for the runs after this one; else there was no room for it */
     _Atomic int64_t
         clock_offset_ns; /* the tracker's real time minus boot time; INT64_MIN: not set */
     pthread_t tracker_thread;

@@ -71,6 +71,11 @@ static void on_checkpoint(void *user, bool begin)
     journal_checkpoint(((struct agent *)user)->journal, begin);
 }
 
+static bool on_checkpoint_due(void *user)
+{
+    return journal_checkpoint_due(((struct agent *)user)->journal);
+}
+
 static void on_restored_line(void *user, enum verb verb, enum table_id table, uint64_t id,
                              const struct slice *values, size_t n_values)
 {
@@ -135,6 +140,7 @@ static struct tracker_options make_options(struct agent *agent)
         .ask_devices = agent->sources.udev ? on_ask_devices : NULL,
         .sync_done = on_sync_done,
         .checkpoint = on_checkpoint,
+        .checkpoint_due = on_checkpoint_due,
     };
     options.sources = agent_sources_all(&options.n_sources);
     return options;
@@ -145,7 +151,7 @@ static int restore(struct agent *agent, struct error_text *error)
 {
     struct tracker_recovery recovery = {.cursors = agent->recovery.cursors,
                                         .last_time_us = agent->recovery.last_time_us,
-                                        .births_after_mark = agent->recovery.lines_after_mark};
+                                        .births_after_mark = agent->recovery.births_after_mark};
     if (tracker_begin(agent->tracker, &recovery) == TIMELINE_STEP_SEEN)
         log_warning("clock",
                     "the wall clock is implausible (before 2026, or over an hour away from "

@@ -18,7 +18,14 @@
 #include <sys/un.h>
 #include <time.h>
 
-enum { REQUEST_MOST = 64, CLIENT_MS = 5000, ANSWER_MOST = 1 << 20, BACKLOG = 64, PAUSE_MS = 100 };
+enum {
+    REQUEST_MOST = 64,
+    CLIENT_MS = 5000,
+    ANSWER_MOST = 1 << 20,
+    BACKLOG = 64,
+    PAUSE_MS = 100,
+    ROOM_MS = 1000 /* between two attempts to make the socket on a full disk */
+};
 
 enum stage { STAGE_FREE, STAGE_REQUEST, STAGE_SYNC, STAGE_ANSWER };
 
@@ -41,8 +48,9 @@ struct control {
     char path[sizeof(((struct sockaddr_un *)NULL)->sun_path)];
     dev_t device; /* of the socket file, so that only our own is removed */
     ino_t inode;
+    atomic_bool listens; /* path, device, inode and listener are set */
     int listener, wake;
-    int64_t pause_until_ms; /* no connection is accepted before: out of descriptors */
+    int64_t pause_until_ms; /* no connection is accepted before: out of descriptors, or of room */
     pthread_t thread;
     bool started;
     atomic_bool stopped;
@@ -218,6 +226,84 @@ static void send_answer(struct connection *connection)
     connection_close(connection);
 }
 
+/* --- the socket --------------------------------------------------------------------------------
+ */
+
+static bool somebody_listens(const struct sockaddr_un *address)
+{
+    AUTO_CLOSE int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int r = fd < 0 ? -1 : connect(fd, (const struct sockaddr *)address, sizeof(*address));
+    return r == 0 || (errno != ECONNREFUSED && errno != ENOENT); /* in doubt: yes */
+}
+
+static int remove_stale(const char *path, const struct sockaddr_un *address,
+                        struct error_text *error)
+{
+    struct stat status;
+    if (lstat(path, &status) < 0)
+        return errno == ENOENT ? 0 : error_set(error, -errno, "%s: %s", path, strerror(errno));
+    if (!S_ISSOCK(status.st_mode))
+        return error_set(error, -EEXIST, "%s is in the way and is no socket; remove it", path);
+    if (somebody_listens(address))
+        return error_set(error, -EADDRINUSE,
+                         "another vestiged answers on %s; stop it, or choose "
+                         "another state directory",
+                         path);
+    if (unlink(path) < 0 && errno != ENOENT)
+        return error_set(error, -errno, "cannot remove the old %s: %s", path, strerror(errno));
+    return 0;
+}
+
+int control_check_path(const char *path, struct error_text *error)
+{
+    size_t most = sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1;
+    if (strlen(path) <= most)
+        return 0;
+    return error_set(error, -ENAMETOOLONG,
+                     "%s: longer than a socket's name may be (%zu bytes); choose a shorter state "
+                     "directory",
+                     path, most);
+}
+
+/* fchmod before bind(2) decides the mode of the file, so that it is never open to others. */
+static int make_socket(struct control *control, struct error_text *error)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct stat status;
+    const char *path = control->path;
+    memcpy(address.sun_path, path, strlen(path) + 1);
+    int r = remove_stale(path, &address, error);
+    if (r < 0)
+        return r;
+    AUTO_CLOSE int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (listener < 0 || fchmod(listener, 0600) < 0 ||
+        bind(listener, (const struct sockaddr *)&address, sizeof(address)) < 0)
+        return error_set(error, -errno, "cannot make the socket %s: %s", path, strerror(errno));
+    if (listen(listener, BACKLOG) < 0 || lstat(path, &status) < 0)
+        return error_set(error, -errno, "cannot listen on %s: %s", path, strerror(errno));
+    control->device = status.st_dev;
+    control->inode = status.st_ino;
+    control->listener = listener;
+    listener = -1;
+    atomic_store(&control->listens, true);
+    return 0;
+}
+
+static bool is_no_room(int error)
+{
+    return error == -ENOSPC || error == -EDQUOT;
+}
+
+/* A name needs room on the disk; who asks meanwhile finds nobody. */
+static void try_again(struct control *control)
+{
+    struct error_text error = ERROR_TEXT_NULL;
+    int r = make_socket(control, &error);
+    if (r == 0)
+        log_notice("control", "there is room for %s: answering", control->path);
+    control->pause_until_ms = r < 0 ? now_ms() + ROOM_MS : 0;
+}
+
 /* --- the loop ----------------------------------------------------------------------------------
  */
 
@@ -302,6 +388,8 @@ static void turn(struct control *control)
         fds[i] = watch(&control->connections[i]);
     if (control->pause_until_ms && now_ms() >= control->pause_until_ms)
         control->pause_until_ms = 0;
+    if (!control->pause_until_ms && control->listener < 0)
+        try_again(control);
     bool listen_now = !control->pause_until_ms && free_connection(control);
     fds[LISTENER] = (struct pollfd){.fd = listen_now ? control->listener : -1, .events = POLLIN};
     fds[WAKE] = (struct pollfd){.fd = control->wake, .events = POLLIN};
@@ -326,66 +414,14 @@ static void *loop(void *user)
     return NULL;
 }
 
-/* --- the socket --------------------------------------------------------------------------------
- */
-
-static bool somebody_listens(const struct sockaddr_un *address)
+static int listen_or_wait(struct control *control, const char *path, struct error_text *error)
 {
-    AUTO_CLOSE int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    int r = fd < 0 ? -1 : connect(fd, (const struct sockaddr *)address, sizeof(*address));
-    return r == 0 || (errno != ECONNREFUSED && errno != ENOENT); /* in doubt: yes */
-}
-
-static int remove_stale(const char *path, const struct sockaddr_un *address,
-                        struct error_text *error)
-{
-    struct stat status;
-    if (lstat(path, &status) < 0)
-        return errno == ENOENT ? 0 : error_set(error, -errno, "%s: %s", path, strerror(errno));
-    if (!S_ISSOCK(status.st_mode))
-        return error_set(error, -EEXIST, "%s is in the way and is no socket; remove it", path);
-    if (somebody_listens(address))
-        return error_set(error, -EADDRINUSE,
-                         "another vestiged answers on %s; stop it, or choose "
-                         "another state directory",
-                         path);
-    if (unlink(path) < 0 && errno != ENOENT)
-        return error_set(error, -errno, "cannot remove the old %s: %s", path, strerror(errno));
-    return 0;
-}
-
-int control_check_path(const char *path, struct error_text *error)
-{
-    size_t most = sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1;
-    if (strlen(path) <= most)
-        return 0;
-    return error_set(error, -ENAMETOOLONG,
-                     "%s: longer than a socket's name may be (%zu bytes); choose a shorter state "
-                     "directory",
-                     path, most);
-}
-
-/* fchmod before bind(2) decides the mode of the file, so that it is never open to others. */
-static int listen_at(struct control *control, const char *path, struct error_text *error)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    struct stat status;
-    int r = control_check_path(path, error);
-    if (r < 0)
-        return r;
-    memcpy(address.sun_path, path, strlen(path) + 1);
-    r = remove_stale(path, &address, error);
-    if (r < 0)
-        return r;
-    control->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (control->listener < 0 || fchmod(control->listener, 0600) < 0 ||
-        bind(control->listener, (const struct sockaddr *)&address, sizeof(address)) < 0)
-        return error_set(error, -errno, "cannot make the socket %s: %s", path, strerror(errno));
     memcpy(control->path, path, strlen(path) + 1);
-    if (listen(control->listener, BACKLOG) < 0 || lstat(path, &status) < 0)
-        return error_set(error, -errno, "cannot listen on %s: %s", path, strerror(errno));
-    control->device = status.st_dev;
-    control->inode = status.st_ino;
+    int r = make_socket(control, error);
+    if (!is_no_room(r))
+        return r;
+    log_warning("control", "%s; nobody can ask this agent until there is room", error->text);
+    control->pause_until_ms = now_ms() + ROOM_MS;
     return 0;
 }
 
@@ -402,7 +438,9 @@ int control_start(struct control **controlp, const char *path, const struct cont
     control->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     int r = control->wake < 0 ? error_set(error, -errno, "eventfd: %s", strerror(errno)) : 0;
     if (r == 0)
-        r = listen_at(control, path, error);
+        r = control_check_path(path, error);
+    if (r == 0)
+        r = listen_or_wait(control, path, error);
     if (r == 0) {
         r = thread_start(&control->thread, loop, control);
         if (r < 0)
@@ -435,7 +473,7 @@ static void close_connections(struct control *control)
 static void remove_socket(const struct control *control)
 {
     struct stat status;
-    if (control->path[0] && lstat(control->path, &status) == 0 &&
+    if (atomic_load(&control->listens) && lstat(control->path, &status) == 0 &&
         status.st_dev == control->device && status.st_ino == control->inode)
         unlink(control->path);
 }
@@ -449,6 +487,7 @@ struct control *control_free(struct control *control)
         atomic_store(&control->stopped, true);
         wake(control);
         pthread_join(control->thread, NULL);
+        remove_socket(control); /* it may have been made just now */
         close_connections(control);
     }
     cleanup_close(&control->listener);

@@ -32,7 +32,8 @@ struct control_ops {
 
 /** Whether @p path can be a socket's name. */
 int control_check_path(const char *path, struct error_text *error) MUST_CHECK;
-/** Make the socket and start the thread. -EADDRINUSE: somebody answers there already; -EEXIST:
+/** Make the socket and start the thread; without room for the socket it is made when there is some.
+ * -EADDRINUSE: somebody answers there already; -EEXIST:
  * there is something at @p path that is no socket. A socket that nobody listens on is replaced. @p
  * ops is copied. */
 int control_start(struct control **controlp, const char *path, const struct control_ops *ops,

@@ -5,6 +5,7 @@
 
 #include "core/cleanup.h"
 #include "core/gulp.h"
+#include "core/private_file.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -46,20 +47,32 @@ static bool audit_is_off(void)
     return !error && status.enabled == 0;
 }
 
-uint64_t unaudited_before(const char *state_directory, const char *boot_id)
+static void note_path(char path[PATH_BYTES], const char *state_directory)
+{
+    snprintf(path, PATH_BYTES, "%s/audit_first", state_directory);
+}
+
+bool unaudited_note(const char *state_directory, const char *boot_id, uint64_t before_ns)
+{
+    char path[PATH_BYTES], text[80];
+    note_path(path, state_directory);
+    snprintf(text, sizeof(text), "%s %" PRIu64 "\n", boot_id, before_ns);
+    return private_file_write(path, slice_text(text), NULL) == 0;
+}
+
+uint64_t unaudited_before(const char *state_directory, const char *boot_id, bool *noted)
 {
     char path[PATH_BYTES];
     uint64_t before_ns = 0;
+    *noted = true;
     if (booted_with_audit())
         return 0;
-    snprintf(path, sizeof(path), "%s/audit_first", state_directory);
+    note_path(path, state_directory);
     if (read_note(path, boot_id, &before_ns))
         return before_ns;
     if (!audit_is_off())
         return 0;
-    FILE *stream AUTO_FCLOSE = fopen(path, "we");
     before_ns = clock_boot_ns();
-    if (stream)
-        fprintf(stream, "%s %" PRIu64 "\n", boot_id, before_ns);
+    *noted = unaudited_note(state_directory, boot_id, before_ns);
     return before_ns;
 }

@@ -40,7 +40,7 @@ static int open_connection(struct ship_connection *connection, const char *optio
                            struct error_text *error)
 {
     struct ship_error reason = SHIP_ERROR_NULL;
-    if (ship_connection_open(connection, options, 0, &reason) == SHIP_OK)
+    if (ship_connection_open(connection, options, 0, false, &reason) == SHIP_OK)
         return 0;
     return error_set(error, code_of(reason.number), "%s", reason.text.text);
 }

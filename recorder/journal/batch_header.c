@@ -308,13 +308,24 @@ int batch_mark_parse(struct batch_mark *mark, struct slice line)
     return 0;
 }
 
-bool batch_line_is_birth(enum verb verb, enum table_id table, struct slice raw)
+/* The value at this place, behind verb, table and id. */
+static bool find_value(struct slice raw, unsigned column, struct slice *value)
 {
-    if (verb != VERB_INSERT || table != TABLE_PROCESS)
-        return false;
-    struct slice field;
-    for (int i = 0; i < 3 + PROCESS_PREVIOUS_ID; i++)
-        if (!cut(&raw, &field))
+    for (unsigned i = 0; i < 3 + column; i++)
+        if (!cut(&raw, value))
             return false;
-    return cut(&raw, &field) && slice_is(field, "\\N");
+    return cut(&raw, value);
+}
+
+uint64_t batch_line_births(enum verb verb, enum table_id table, struct slice raw)
+{
+    struct slice value;
+    uint64_t n = 0;
+    if (verb != VERB_INSERT)
+        return 0;
+    if (table == TABLE_PROCESS)
+        return find_value(raw, PROCESS_PREVIOUS_ID, &value) && slice_is(value, "\\N");
+    if (table != TABLE_GAP || !find_value(raw, GAP_UNIT, &value) || !slice_is(value, "process"))
+        return 0;
+    return find_value(raw, GAP_COUNT, &value) && batch_parse_u64(value, &n) ? n : 0;
 }

@@ -22,7 +22,7 @@ struct batch_header {
     uint64_t first_us, last_us; /* microseconds since 1970; see journal.md */
     uint64_t n_lines;
     bool recovered;  /* sealed by a start after a crash */
-    uint64_t births; /* process births after the mark of `cursors` */
+    uint64_t births; /* of processes, in rows or counted, after the mark of `cursors` */
     char cursors[BATCH_CURSORS_SIZE];
     uint8_t previous_hash[BATCH_HASH_SIZE]; /* zeros: the first of its chain */
     uint8_t hash[BATCH_HASH_SIZE];          /* as stored in the file; see batch_reader_check */
@@ -55,7 +55,9 @@ void batch_mark_print(struct buffer *to, const struct batch_mark *mark);
 int batch_mark_parse(struct batch_mark *mark, struct slice line) MUST_CHECK;
 /** Whether @p cursors can stand in a header: short enough, no control character. */
 bool batch_cursors_valid(struct slice cursors);
-/** Whether the line is the birth of a process: an insert with previous_id NULL. */
-bool batch_line_is_birth(enum verb verb, enum table_id table, struct slice raw);
+/** How many births of processes the line accounts for: one by an insert of a process with
+ *  previous_id NULL, and what a gap counts in processes. A restart must count none of them again.
+ */
+uint64_t batch_line_births(enum verb verb, enum table_id table, struct slice raw);
 /** A decimal number without sign or leading zeros that fits. */
 bool batch_parse_u64(struct slice text, uint64_t *value);

@@ -272,7 +272,7 @@ static void follow_open(struct batch_reader *reader, const struct batch_line *li
 {
     struct batch_header *header = &reader->header;
     header->n_lines++;
-    header->births += batch_line_is_birth(line->verb, line->table, line->raw);
+    header->births += batch_line_births(line->verb, line->table, line->raw);
     reader->closed = false;
     if (line->verb != VERB_INSERT)
         return;

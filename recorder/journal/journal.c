@@ -25,11 +25,17 @@ static uint64_t disk_bytes(struct journal *journal)
            journal_chunk_bytes(&journal->pending);
 }
 
-/* Once full, it stays so until an eighth is free: else lines would come and go one by one. */
+/* Once full, it stays so until an eighth is free: else lines would come and go one by one. The
+ * thread is woken to see whether a checkpoint would make room. */
 static bool has_room(struct journal *journal, size_t length)
 {
     uint64_t used = disk_bytes(journal) + length, limit = journal->options.limit_bytes;
-    journal->full = used > (journal->full ? limit - limit / 8 : limit);
+    bool was_full = journal->full;
+    journal->full = used > (was_full ? limit - limit / 8 : limit);
+    if (journal->full && !was_full) {
+        journal->urgent = true;
+        pthread_cond_signal(&journal->wake);
+    }
     return !journal->full;
 }
 
@@ -233,18 +239,21 @@ static int open_all(struct journal *journal, const struct journal_options *optio
     int result = journal_directory_open(&journal->directory, options->directory, error);
     if (!result)
         result = journal_shelf_new(&journal->shelf, journal->directory, error);
+    if (!result && open_batch_new(&journal->batch, journal->directory, &journal->chain) != 0)
+        result = error_set(error, -ENOMEM, "journal %s: out of memory", options->directory);
     if (!result)
-        result =
-            journal_start(journal->directory, journal->shelf, &journal->chain, recovery, error);
+        result = journal_start(journal->directory, journal->shelf, &journal->chain, journal->batch,
+                               recovery, error);
     if (result)
         return result;
     if (journal->options.limit_bytes == 0)
         journal->options.limit_bytes = journal_directory_default_limit(journal->directory);
-    journal->next_batch = journal->chain.last + 1;
+    journal->resumed = open_batch_resumed(journal->batch);
+    journal->open_bytes = open_batch_bytes(journal->batch);
+    journal->next_batch = (journal->resumed ? journal->resumed : journal->chain.last) + 1;
+    journal->urgent = journal->resumed || !journal_directory_is_made(journal->directory);
     journal_update_due(journal);
-    result = open_batch_new(&journal->batch, journal->directory, &journal->chain);
-    if (!result)
-        result = journal_start_thread(journal);
+    result = journal_start_thread(journal);
     return result ? error_set(error, result, "journal %s: cannot start: %s", options->directory,
                               strerror(-result))
                   : 0;
@@ -295,14 +304,14 @@ struct journal *journal_free(struct journal *journal)
     return NULL;
 }
 
-static uint64_t first_time_us(struct journal *journal, uint64_t batch)
+static uint64_t age_us(struct journal *journal, uint64_t batch)
 {
     struct batch_reader *reader;
     if (!batch || sealed_batch_open(journal->directory, batch, &reader, NULL) != 0)
         return 0;
-    uint64_t first_us = batch_reader_header(reader)->first_us;
+    uint64_t first_us = batch_reader_header(reader)->first_us, now = journal_now_us(journal);
     batch_reader_free(reader);
-    return first_us;
+    return now > first_us ? now - first_us : 0;
 }
 
 void journal_get_status(struct journal *journal, struct journal_status *status)
@@ -314,7 +323,7 @@ void journal_get_status(struct journal *journal, struct journal_status *status)
         .first_batch = shelf.first_unshipped,
         .last_batch = shelf.last,
         .n_batches = shelf.n_unshipped,
-        .oldest_us = first_time_us(journal, shelf.first_unshipped),
+        .oldest_age_us = age_us(journal, shelf.first_unshipped),
     };
     pthread_mutex_lock(&journal->lock);
     if (journal->full)
@@ -333,7 +342,10 @@ uint64_t journal_writes_for_ns(const struct journal *journal)
 
 int journal_shipped(struct journal *journal, uint64_t batch)
 {
-    return journal_shelf_shipped(journal->shelf, batch);
+    int error = journal_shelf_shipped(journal->shelf, batch);
+    if (!error)
+        journal_update_due(journal);
+    return error;
 }
 
 uint64_t journal_next_to_ship(struct journal *journal)
@@ -353,5 +365,6 @@ void journal_batch_path(const struct journal *journal, uint64_t batch, char path
 int journal_restore(struct journal *journal, journal_line_handler handler, void *user,
                     struct error_text *error)
 {
-    return journal_restore_lines(journal->directory, journal->shelf, handler, user, error);
+    return journal_restore_lines(journal->directory, journal->shelf, journal->resumed, handler,
+                                 user, error);
 }

@@ -24,8 +24,8 @@ struct journal_options {
     size_t buffer_bytes;       /* lines in memory that are not yet in the file; 0: 8 MiB */
     unsigned seal_after_ms;    /* after a batch's first line; 0: 1000 */
     struct counters *counters; /* lines written and refused, batches sealed; may be NULL */
-    /** Real time in microseconds since 1970, for the times of headers and marks; called on the
-     *  thread that appends and marks, and in journal_free. NULL: CLOCK_REALTIME. */
+    /** Real time in microseconds since 1970, for the times of headers and marks, and the age of
+     * what waits; called on any thread. NULL: CLOCK_REALTIME. */
     uint64_t (*now_us)(void *user);
     void *now_user;
     /** Called on the journal's thread after each sealed batch; may be NULL. */
@@ -35,10 +35,10 @@ struct journal_options {
 
 /** What was found at opening: an open batch of a crashed agent is sealed as it is. */
 struct journal_recovery {
-    char cursors[1024];        /* the last mark that was written, sealed or open; "" if none ever */
-    uint64_t last_time_us;     /* real time (microseconds) of the last line or mark; 0: none */
-    uint64_t lines_after_mark; /* INSERT lines of TABLE_PROCESS with previous_id NULL after it */
-    bool crashed;              /* there was an open batch, so nobody closed the journal */
+    char cursors[1024];    /* the last mark that was written, sealed or open; "" if none ever */
+    uint64_t last_time_us; /* real time (microseconds) of the last line or mark; 0: none */
+    uint64_t births_after_mark; /* process lines with previous_id NULL, and what gaps count */
+    bool crashed;               /* there was an open batch, so nobody closed the journal */
 };
 
 /** Returns 0; -EBUSY: another agent has it; -EPERM, -EACCES, -EROFS, -ENOSPC ...: @p error says
@@ -63,7 +63,7 @@ struct journal_status {
     uint64_t bytes, limit_bytes;
     uint64_t first_batch, last_batch; /* first not shipped (0: none), last sealed (0: none) */
     uint64_t n_batches;               /* sealed, not shipped */
-    uint64_t oldest_us;               /* first time of first_batch; 0: none */
+    uint64_t oldest_age_us;           /* how long ago first_batch began, by now_us; 0: none */
     bool full;                        /* lines are refused */
     char error[256];                  /* why nothing can be written now; "" when all is well */
 };
@@ -81,8 +81,8 @@ uint64_t journal_writes_for_ns(const struct journal *journal);
  *  are not shipped. Called on the tracker's thread, which then appends an insert line for each open
  *  row. @p begin true starts, false ends and makes it durable (in the journal's thread). */
 void journal_checkpoint(struct journal *journal, bool begin);
-/** Whether so much was sealed since the last checkpoint (300 batches or 64 MiB) that it is time
- *  for one. Cheap; any thread. */
+/** Whether it is time for one: so much was sealed since the last (300 batches or 64 MiB), or lines
+ * are refused and batches that are shipped could be deleted. Cheap; any thread. */
 bool journal_checkpoint_due(const struct journal *journal);
 
 typedef void (*journal_line_handler)(void *user, enum verb verb, enum table_id table, uint64_t id,

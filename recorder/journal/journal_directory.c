@@ -1,13 +1,16 @@
 /* All files are reached through one descriptor of the directory, so that a renamed or replaced
- * path cannot split a journal in two. The lock is on a file that is never removed. */
+ * path cannot split a journal in two. The lock is on the directory, which needs no room, and on a
+ * file that is never removed: it tells a person who has it, and older versions know no other. */
 #include "recorder/journal/journal_directory.h"
 
 #include "core/cleanup.h"
+#include "core/log.h"
 
 #include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <stdatomic.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -15,7 +18,8 @@
 
 struct journal_directory {
     char *path;
-    int fd, lock;
+    atomic_int fd; /* -1: there was no room to make it yet */
+    int lock;
 };
 
 static const char *const suffixes[] = {
@@ -78,19 +82,19 @@ static struct journal_directory *directory_new(const char *path)
     return directory->path ? directory : journal_directory_free(directory);
 }
 
-static int open_directory(struct journal_directory *directory, struct error_text *error)
+static int open_directory(const struct journal_directory *directory, struct error_text *error)
 {
-    directory->fd = open(directory->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (directory->fd >= 0)
-        return 0;
+    int fd = open(directory->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0)
+        return fd;
     return error_set(error, -errno, "journal %s: cannot open: %s", directory->path,
                      strerror(errno));
 }
 
-static int check_owner(const struct journal_directory *directory, struct error_text *error)
+static int check_owner(const struct journal_directory *directory, int fd, struct error_text *error)
 {
     struct stat status;
-    if (fstat(directory->fd, &status) != 0)
+    if (fstat(fd, &status) != 0)
         return error_set(error, -errno, "journal %s: %s", directory->path, strerror(errno));
     if (status.st_uid != geteuid())
         return error_set(error, -EPERM,
@@ -116,28 +120,45 @@ static int name_holder(const struct journal_directory *directory, struct error_t
                      directory->path);
 }
 
-static int lock(struct journal_directory *directory, struct error_text *error)
+static bool is_no_room(int error)
 {
-    directory->lock =
-        openat(directory->fd, JOURNAL_LOCK, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (directory->lock < 0)
-        return error_set(error, -errno, "journal %s: not writable: %s", directory->path,
-                         strerror(errno));
+    return error == -ENOSPC || error == -EDQUOT;
+}
+
+static int lock_file(int fd)
+{
     int result;
     do
-        result = flock(directory->lock, LOCK_EX | LOCK_NB);
+        result = flock(fd, LOCK_EX | LOCK_NB);
     while (result != 0 && errno == EINTR);
-    if (result != 0 && errno == EWOULDBLOCK)
-        return name_holder(directory, error);
-    if (result != 0)
-        return error_set(error, -errno, "journal %s: cannot lock: %s", directory->path,
-                         strerror(errno));
+    return result == 0 ? 0 : -errno;
+}
+
+/* The number only helps a person. */
+static void write_holder(int lock)
+{
     char text[32];
     int length = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
-    /* The number only helps a person; a full disk must not keep the agent from starting. */
-    if (ftruncate(directory->lock, 0) != 0 ||
-        pwrite(directory->lock, text, (size_t)length, 0) != length)
-        return 0;
+    if (ftruncate(lock, 0) != 0 || pwrite(lock, text, (size_t)length, 0) != length)
+        log_debug("journal", "the lock does not say who has it: %s", strerror(errno));
+}
+
+/* Not every filesystem locks directories, and a full one may have no room for the file. */
+static int lock(struct journal_directory *directory, int fd, struct error_text *error)
+{
+    directory->lock = openat(fd, JOURNAL_LOCK, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (directory->lock < 0 && !is_no_room(-errno))
+        return error_set(error, -errno, "journal %s: not writable: %s", directory->path,
+                         strerror(errno));
+    int by_directory = lock_file(fd);
+    int by_file = directory->lock < 0 ? by_directory : lock_file(directory->lock);
+    if (by_directory == -EWOULDBLOCK || by_file == -EWOULDBLOCK)
+        return name_holder(directory, error);
+    if (by_file)
+        return error_set(error, by_file, "journal %s: cannot lock: %s", directory->path,
+                         strerror(-by_file));
+    if (directory->lock >= 0)
+        write_holder(directory->lock);
     return 0;
 }
 
@@ -147,29 +168,52 @@ int journal_directory_open_read_only(struct journal_directory **directoryp, cons
     struct journal_directory *directory = directory_new(path);
     if (!directory)
         return error_set(error, -ENOMEM, "journal %s: out of memory", path);
-    int result = open_directory(directory, error);
-    if (result) {
+    int fd = open_directory(directory, error);
+    directory->fd = fd < 0 ? -1 : fd;
+    if (fd < 0) {
         journal_directory_free(directory);
-        return result;
+        return fd;
     }
     *directoryp = directory;
+    return 0;
+}
+
+bool journal_directory_is_made(const struct journal_directory *directory)
+{
+    return directory->fd >= 0;
+}
+
+int journal_directory_make(struct journal_directory *directory, struct error_text *error)
+{
+    if (journal_directory_is_made(directory))
+        return 0;
+    if (mkdir(directory->path, 0700) != 0 && errno != EEXIST)
+        return error_set(error, -errno, "journal %s: cannot make the directory: %s",
+                         directory->path, strerror(errno));
+    int fd = open_directory(directory, error);
+    if (fd < 0)
+        return fd;
+    int result = check_owner(directory, fd, error);
+    if (!result)
+        result = lock(directory, fd, error);
+    if (result) {
+        cleanup_close(&directory->lock);
+        directory->lock = -1;
+        close(fd);
+        return result;
+    }
+    directory->fd = fd;
     return 0;
 }
 
 int journal_directory_open(struct journal_directory **directoryp, const char *path,
                            struct error_text *error)
 {
-    struct journal_directory *directory;
-    if (mkdir(path, 0700) != 0 && errno != EEXIST)
-        return error_set(error, -errno, "journal %s: cannot make the directory: %s", path,
-                         strerror(errno));
-    int result = journal_directory_open_read_only(&directory, path, error);
-    if (result)
-        return result;
-    result = check_owner(directory, error);
-    if (!result)
-        result = lock(directory, error);
-    if (result) {
+    struct journal_directory *directory = directory_new(path);
+    if (!directory)
+        return error_set(error, -ENOMEM, "journal %s: out of memory", path);
+    int result = journal_directory_make(directory, error);
+    if (result && !is_no_room(result)) {
         journal_directory_free(directory);
         return result;
     }
@@ -187,11 +231,23 @@ int journal_directory_fd(const struct journal_directory *directory)
     return directory->fd;
 }
 
+/* While there is no directory it is that of the one above. */
+static int look_at_filesystem(const struct journal_directory *directory, struct statvfs *status)
+{
+    if (journal_directory_is_made(directory))
+        return fstatvfs(directory->fd, status) == 0 ? 0 : -errno;
+    char above[PATH_MAX];
+    const char *slash = strrchr(directory->path, '/');
+    snprintf(above, sizeof(above), "%.*s/", slash ? (int)(slash - directory->path) : 1,
+             slash ? directory->path : ".");
+    return statvfs(above, status) == 0 ? 0 : -errno;
+}
+
 uint64_t journal_directory_default_limit(const struct journal_directory *directory)
 {
     const uint64_t most = UINT64_C(8) << 30;
     struct statvfs status;
-    if (fstatvfs(directory->fd, &status) != 0)
+    if (look_at_filesystem(directory, &status) != 0)
         return most;
     uint64_t tenth = (uint64_t)status.f_blocks / 10 * status.f_frsize;
     return tenth < most ? tenth : most;
@@ -202,8 +258,9 @@ int journal_directory_room(const struct journal_directory *directory, uint64_t *
 {
     const uint64_t most = UINT64_C(16) << 20;
     struct statvfs status;
-    if (fstatvfs(directory->fd, &status) != 0)
-        return -errno;
+    int result = look_at_filesystem(directory, &status);
+    if (result)
+        return result;
     uint64_t part = (uint64_t)status.f_blocks / 16 * status.f_frsize;
     *free_bytes = (uint64_t)status.f_bavail * status.f_frsize;
     *reserve = part < most ? part : most;
@@ -221,6 +278,8 @@ uint64_t journal_directory_bytes(const struct journal_directory *directory, cons
 int journal_directory_walk(struct journal_directory *directory, journal_directory_visitor visitor,
                            void *user)
 {
+    if (!journal_directory_is_made(directory))
+        return 0;
     int fd = openat(directory->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *stream = fd < 0 ? NULL : fdopendir(fd);
     if (!stream) {

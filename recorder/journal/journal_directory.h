@@ -29,9 +29,15 @@ enum journal_file journal_file_parse(const char *name, uint64_t *batch);
 
 struct journal_directory;
 
-/** Make the directory if it is missing, check that it is ours alone, and lock it. */
+/** Make the directory if it is missing, check that it is ours alone, and lock it. Also 0 when it is
+ *  missing and there is no room for it: then there are no files, and none can be made before
+ *  journal_directory_make has made it. */
 int journal_directory_open(struct journal_directory **directoryp, const char *path,
                            struct error_text *error) MUST_CHECK;
+/** Make it when it could not be made before; 0: it is there. One thread at a time. */
+int journal_directory_make(struct journal_directory *directory,
+                           struct error_text *error) MUST_CHECK;
+bool journal_directory_is_made(const struct journal_directory *directory);
 /** The same for reading: no lock, nothing is made or checked. */
 int journal_directory_open_read_only(struct journal_directory **directoryp, const char *path,
                                      struct error_text *error) MUST_CHECK;

@@ -15,6 +15,7 @@ struct journal {
     struct journal_shelf *shelf;
     pthread_t thread;
     bool started;
+    uint64_t resumed; /* the batch of a crash that was not sealed at the start; 0: none */
 
     /* the tracker's thread only */
     struct checkpoint checkpoint; /* while it is active, lines go to it */

@@ -32,8 +32,20 @@ static int give_file(struct batch_reader *reader, int result, journal_line_handl
     return 0;
 }
 
+/* The name changes when it is sealed, and the open file stays readable. */
+static int open_resumed(struct journal_directory *directory, uint64_t batch,
+                        struct batch_reader **readerp, struct error_text *error)
+{
+    char name[JOURNAL_NAME_SIZE], path[4096];
+    journal_file_name(name, JOURNAL_FILE_OPEN, batch);
+    snprintf(path, sizeof(path), "%s/%s", journal_directory_path(directory), name);
+    int result = batch_reader_open(readerp, path, error);
+    return result == -ENOENT ? sealed_batch_open(directory, batch, readerp, error) : result;
+}
+
 int journal_restore_lines(struct journal_directory *directory, struct journal_shelf *shelf,
-                          journal_line_handler handler, void *user, struct error_text *error)
+                          uint64_t resumed, journal_line_handler handler, void *user,
+                          struct error_text *error)
 {
     struct journal_shelf_status status;
     struct error_text text;
@@ -50,6 +62,10 @@ int journal_restore_lines(struct journal_directory *directory, struct journal_sh
         first = status.covered + 1;
     for (uint64_t batch = first; !result && batch && batch <= status.last; batch++) {
         result = sealed_batch_open(directory, batch, &reader, error);
+        result = give_file(reader, result, handler, user, error);
+    }
+    if (!result && resumed > status.last) {
+        result = open_resumed(directory, resumed, &reader, error);
         result = give_file(reader, result, handler, user, error);
     }
     return result;

@@ -1,10 +1,10 @@
 /* The newest header that can be read says where the chain stands; the checkpoint's header stands
- * in when batches were taken away by hand. Open batches follow, normally one or none. */
+ * in when batches were taken away by hand. Open batches follow, normally one or none; one that the
+ * disk does not take now is left to the journal's thread. */
 #include "recorder/journal/journal_start.h"
 
 #include "core/log.h"
 #include "recorder/journal/batch_reader.h"
-#include "recorder/journal/batch_writer.h"
 #include "recorder/journal/sealed_batch.h"
 
 #include <stdio.h>
@@ -13,6 +13,7 @@ struct start {
     struct journal_directory *directory;
     struct journal_shelf *shelf;
     struct batch_chain *chain;
+    struct open_batch *batch;
     struct journal_recovery *recovery;
     struct error_text *error;
 };
@@ -101,14 +102,18 @@ static int take_newest(struct start *start)
     return result;
 }
 
-static int smallest_open(void *user, const char *name, enum journal_file file, uint64_t batch,
-                         uint64_t bytes)
+struct search {
+    uint64_t above, found;
+};
+
+static int find_open(void *user, const char *name, enum journal_file file, uint64_t batch,
+                     uint64_t bytes)
 {
-    uint64_t *smallest = user;
+    struct search *search = user;
     (void)name;
     (void)bytes;
-    if (file == JOURNAL_FILE_OPEN && batch < *smallest)
-        *smallest = batch;
+    if (file == JOURNAL_FILE_OPEN && batch > search->above && batch < search->found)
+        search->found = batch;
     return 0;
 }
 
@@ -155,11 +160,18 @@ static int seal(struct start *start, struct batch_writer *writer, struct batch_h
     return 0;
 }
 
+/* A disk that is full, or fails, and may have room again or work again. */
+static bool may_pass(int error)
+{
+    return error == -ENOSPC || error == -EDQUOT || error == -EIO;
+}
+
 /* Seal the lines of an open batch, up to the first that is damaged. */
 static int recover_lines(struct start *start, struct batch_reader *reader,
-                         struct batch_writer *writer)
+                         struct batch_writer **writerp)
 {
     struct error_text text = ERROR_TEXT_NULL;
+    struct batch_writer *writer = *writerp;
     int damage = batch_writer_add_all(writer, reader, &text);
     if (damage && damage != -EBADMSG)
         return error_set(start->error, damage, "%s", text.text);
@@ -176,6 +188,8 @@ static int recover_lines(struct start *start, struct batch_reader *reader,
     if (batch_writer_lines(writer) == 0)
         return damage ? set_aside(start, batch) : 0;
     int result = seal(start, writer, &header);
+    if (may_pass(result))
+        return open_batch_resume(start->batch, writerp, &header, damage != 0) == 0 ? 0 : result;
     if (result)
         return result;
     return damage ? set_aside(start, batch) : remove_open(start, batch);
@@ -202,44 +216,48 @@ static int recover_file(struct start *start, uint64_t batch)
     if (!result && batch_writer_new(&writer) != 0)
         result = error_set(start->error, -ENOMEM, "journal: out of memory");
     if (!result) {
-        result = recover_lines(start, reader, writer);
+        result = recover_lines(start, reader, &writer);
         batch_writer_free(writer);
     }
     batch_reader_free(reader);
     return result;
 }
 
-/* A file that stays (marks alone, next to be written) ends the walk. */
+/* In order. One that is resumed has to be sealed before another. */
 static int recover(struct start *start)
 {
     for (uint64_t former = 0;;) {
-        uint64_t batch = UINT64_MAX;
-        int result = journal_directory_walk(start->directory, smallest_open, &batch);
-        if (result || batch == UINT64_MAX || batch == former)
+        struct search search = {.above = former, .found = UINT64_MAX};
+        int result = journal_directory_walk(start->directory, find_open, &search);
+        if (result || search.found == UINT64_MAX)
             return result;
-        if (batch <= start->chain->last) {
+        if (open_batch_resumed(start->batch))
+            return error_set(start->error, -ENOSPC,
+                             "journal %s: two batches of crashes cannot be sealed: make room",
+                             journal_directory_path(start->directory));
+        if (search.found <= start->chain->last) {
             start->recovery->crashed = true;
-            result = remove_open(start, batch);
+            result = remove_open(start, search.found);
         } else {
-            result = recover_file(start, batch);
+            result = recover_file(start, search.found);
         }
         if (result)
             return result;
-        former = batch;
+        former = search.found;
     }
 }
 
 int journal_start(struct journal_directory *directory, struct journal_shelf *shelf,
-                  struct batch_chain *chain, struct journal_recovery *recovery,
-                  struct error_text *error)
+                  struct batch_chain *chain, struct open_batch *batch,
+                  struct journal_recovery *recovery, struct error_text *error)
 {
-    struct start start = {directory, shelf, chain, recovery, error};
+    struct start start = {directory, shelf, chain, batch, recovery, error};
     int result = take_checkpoint(&start);
     if (!result)
         result = take_newest(&start);
     if (!result)
         result = recover(&start);
     memcpy(recovery->cursors, chain->mark.cursors, sizeof(recovery->cursors));
-    recovery->lines_after_mark = chain->mark.births;
+    recovery->births_after_mark = chain->mark.births;
     return result;
 }

@@ -117,6 +117,15 @@ static bool is_withheld(struct journal *journal, size_t length)
     return journal->withheld;
 }
 
+/* What a start could not do, before all else. */
+static int catch_up(struct journal *journal)
+{
+    int error = journal_directory_make(journal->directory, NULL);
+    if (!error && open_batch_resumed(journal->batch))
+        error = seal(journal);
+    return error;
+}
+
 /* Write and seal up to the end of the next batch, or of the chunk. */
 static int write_segment(struct journal *journal)
 {
@@ -184,12 +193,17 @@ static int finish_checkpoint(struct journal *journal)
     return error;
 }
 
+/* Much was sealed; or lines are refused, and what is shipped could go. */
 void journal_update_due(struct journal *journal)
 {
     struct journal_shelf_status status;
     journal_shelf_get_status(journal->shelf, &status);
+    pthread_mutex_lock(&journal->lock);
+    bool is_short = journal->full || journal->error[0];
+    pthread_mutex_unlock(&journal->lock);
     bool due = status.last - earlier(status.covered, status.last) >= DUE_BATCHES ||
-               status.uncovered_bytes >= DUE_BYTES;
+               status.uncovered_bytes >= DUE_BYTES ||
+               (is_short && journal_shelf_has_shipped(journal->shelf));
     atomic_store_explicit(&journal->due, due, memory_order_relaxed);
 }
 
@@ -255,7 +269,9 @@ static void *run(void *user)
         journal->last_round = journal->stop;
         pthread_mutex_unlock(&journal->lock);
         atomic_store(&journal->writes_since_ns, journal_monotonic_ns());
-        error = write_chunk(journal);
+        error = catch_up(journal);
+        if (!error)
+            error = write_chunk(journal);
         if (!error)
             error = finish_checkpoint(journal);
         journal_update_due(journal);

@@ -4,7 +4,6 @@
 
 #include "core/cleanup.h"
 #include "core/log.h"
-#include "recorder/journal/batch_writer.h"
 
 #include <fcntl.h>
 #include <sys/uio.h>
@@ -16,6 +15,7 @@ struct open_batch {
     struct batch_chain *chain;
     struct batch_writer *writer;
     bool writer_failed;         /* lines are missing in it: the file has them */
+    bool resumed, damaged;      /* of a crash, and to be sealed as it is */
     struct batch_header header; /* of the batch that is open */
     int fd;                     /* -1: no file yet */
     uint64_t size;
@@ -58,6 +58,31 @@ size_t open_batch_lines(const struct open_batch *batch)
 uint64_t open_batch_bytes(const struct open_batch *batch)
 {
     return batch->fd < 0 ? 0 : batch->size;
+}
+
+int open_batch_resume(struct open_batch *batch, struct batch_writer **writerp,
+                      const struct batch_header *header, bool damaged)
+{
+    char name[JOURNAL_NAME_SIZE];
+    journal_file_name(name, JOURNAL_FILE_OPEN, header->batch);
+    int fd =
+        openat(journal_directory_fd(batch->directory), name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        return -errno;
+    batch->fd = fd;
+    batch->size = journal_directory_bytes(batch->directory, name);
+    batch->header = *header;
+    batch_writer_free(batch->writer);
+    batch->writer = *writerp;
+    *writerp = NULL;
+    batch->resumed = true;
+    batch->damaged = damaged;
+    return 0;
+}
+
+uint64_t open_batch_resumed(const struct open_batch *batch)
+{
+    return batch->resumed ? batch->header.batch : 0;
 }
 
 /* Write all pieces at the end of the file, or nothing. */
@@ -161,7 +186,7 @@ static void follow_line(struct open_batch *batch, const struct journal_entry *en
     enum verb verb = (enum verb)entry->verb;
     enum table_id table = (enum table_id)entry->table;
     header->n_lines++;
-    batch->chain->mark.births += batch_line_is_birth(verb, table, line);
+    batch->chain->mark.births += batch_line_births(verb, table, line);
     if (verb != VERB_INSERT)
         return;
     if (entry->id < header->first_us)
@@ -265,11 +290,23 @@ static void end_header(struct open_batch *batch)
     memcpy(header->cursors, batch->chain->mark.cursors, sizeof(header->cursors));
 }
 
+/* What cannot be removed now, the next start removes: its number is sealed. */
+static void drop_file(struct open_batch *batch)
+{
+    char name[JOURNAL_NAME_SIZE], aside[JOURNAL_NAME_SIZE];
+    uint64_t ignored;
+    journal_file_name(name, JOURNAL_FILE_OPEN, batch->header.batch);
+    journal_file_name(aside, JOURNAL_FILE_DAMAGED, batch->header.batch);
+    int error = batch->damaged ? journal_directory_rename(batch->directory, name, aside)
+                               : journal_directory_remove(batch->directory, name, &ignored);
+    if (error)
+        log_warning("journal", "cannot remove %s: %s", name, strerror(-error));
+}
+
 int open_batch_seal(struct open_batch *batch, uint64_t *bytes)
 {
     char name[JOURNAL_NAME_SIZE];
     struct slice pieces[2];
-    uint64_t ignored;
     int error = batch->writer_failed ? read_again(batch) : 0;
     if (error)
         return error;
@@ -285,11 +322,8 @@ int open_batch_seal(struct open_batch *batch, uint64_t *bytes)
     batch_writer_clear(batch->writer);
     close(batch->fd);
     batch->fd = -1;
-    journal_file_name(name, JOURNAL_FILE_OPEN, batch->header.batch);
-    /* What cannot be removed now, the next start removes: its number is sealed. */
-    error = journal_directory_remove(batch->directory, name, &ignored);
-    if (error)
-        log_warning("journal", "cannot remove %s: %s", name, strerror(-error));
+    drop_file(batch);
+    batch->resumed = batch->damaged = false;
     return 0;
 }
 

@@ -4,6 +4,7 @@
  * made of. Belongs to the journal's thread.
  */
 #include "recorder/journal/batch_header.h"
+#include "recorder/journal/batch_writer.h"
 #include "recorder/journal/journal_chunk.h"
 #include "recorder/journal/journal_directory.h"
 
@@ -25,6 +26,14 @@ int open_batch_new(struct open_batch **batchp, struct journal_directory *directo
                    struct batch_chain *chain) MUST_CHECK;
 /** Closes the file and leaves it. */
 struct open_batch *open_batch_free(struct open_batch *batch);
+
+/** Go on from a batch of a crash that could not be sealed: its file is there, its lines are in
+ *  *@p writerp, which is taken over. Nothing can be written before open_batch_seal has sealed it.
+ *  @p damaged: of the file's end something could not be read, so it is kept beside. */
+int open_batch_resume(struct open_batch *batch, struct batch_writer **writerp,
+                      const struct batch_header *header, bool damaged) MUST_CHECK;
+/** The number of the batch that was resumed and is not sealed yet; 0: none. */
+uint64_t open_batch_resumed(const struct open_batch *batch);
 
 /** Write the entries [from, to) of a chunk, which all belong to this batch, whose text begins at
  *  @p offset, and the chunk's mark when it stands at one of them or at @p to. Returns 0, or a

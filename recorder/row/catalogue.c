@@ -96,6 +96,8 @@ static const struct column gap_columns[] = {
     BIRTH("count"), BIRTH("count_at_least"), BIRTH("count_at_most"), BIRTH("detail"), END_COMMON,
 };
 
+_Static_assert(N_ELEMENTS(gap_columns) == GAP_COLUMN_N, "catalogue.h names the positions");
+
 static const struct column endpoint_columns[] = {
     BIRTH_COMMON,         BIRTH("process_id"),  BIRTH("pid"),
     BIRTH("pid_source"),  BIRTH("application"), BIRTH("uid"),

@@ -116,6 +116,23 @@ enum process_column {
     PROCESS_COLUMN_N
 };
 
+/* Likewise of TABLE_GAP. */
+enum gap_column {
+    GAP_CREATED_AT,
+    GAP_SEEN_BY,
+    GAP_BOOT_ID,
+    GAP_SOURCE,
+    GAP_CAUSE,
+    GAP_UNIT,
+    GAP_COUNT,
+    GAP_COUNT_AT_LEAST,
+    GAP_COUNT_AT_MOST,
+    GAP_DETAIL,
+    GAP_DESTROYED_AT,
+    GAP_END_CAUSE,
+    GAP_COLUMN_N
+};
+
 /* Likewise of TABLE_ENDPOINT. */
 enum endpoint_column {
     ENDPOINT_CREATED_AT,

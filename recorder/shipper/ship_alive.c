@@ -51,14 +51,6 @@ static void set_due(struct ship_alive *alive)
         now_ms() + alive->every_ms - (int64_t)(any_number() % (alive->every_ms / 6 + 1));
 }
 
-static uint64_t age_us(uint64_t oldest_us)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    uint64_t now_us = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-    return oldest_us && now_us > oldest_us ? now_us - oldest_us : 0;
-}
-
 static void bind_text(MYSQL_BIND *bind, const char *text)
 {
     bind->buffer_type = MYSQL_TYPE_STRING;
@@ -83,7 +75,7 @@ static enum ship_answer execute(struct ship_alive *alive, struct ship_connection
                           state->batches_waiting,
                           state->journal_bytes,
                           state->journal_limit_bytes,
-                          age_us(state->oldest_us),
+                          state->waiting_us,
                           state->journal_full,
                           state->gaps};
     int64_t offset = ship_connection_offset(connection->server_boot_us);

@@ -18,9 +18,9 @@ struct ship_alive {
 /** What a sign of life tells. */
 struct ship_alive_state {
     uint64_t batches_waiting, journal_bytes, journal_limit_bytes;
-    uint64_t oldest_us; /* first time of the first batch that waits; 0: none does */
-    uint64_t gaps;      /* written by this run */
-    bool journal_full;
+    uint64_t waiting_us; /* how long the first batch that waits does; 0: none does */
+    uint64_t gaps;       /* written by this run */
+    bool journal_full;   /* or it cannot be written */
 };
 
 void ship_alive_init(struct ship_alive *alive, const char *boot_id, unsigned every_ms);

@@ -237,15 +237,17 @@ static void read_option_file(MYSQL *mysql, const char *defaults_file)
     mysql_real_connect(mysql, "localhost", "nobody", "-", NULL, 1, "/", CLIENT_REMEMBER_OPTIONS);
 }
 
-static void set_fixed_options(MYSQL *mysql, bool is_clear)
+static void set_fixed_options(MYSQL *mysql, const struct ship_connection *connection)
 {
     unsigned local_infile = 0;
     my_bool yes = 1, no = 0;
     if (over_tcp(mysql))
-        mysql_options(mysql, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, is_clear ? &no : &yes);
+        mysql_options(mysql, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, connection->is_clear ? &no : &yes);
     mysql_options(mysql, MYSQL_OPT_LOCAL_INFILE, &local_infile);
     mysql_options(mysql, MYSQL_OPT_RECONNECT, &no);
     mysql_options(mysql, MYSQL_SET_CHARSET_NAME, "utf8mb4");
+    if (connection->is_compressed)
+        mysql_options(mysql, MYSQL_OPT_COMPRESS, NULL);
 }
 
 /** A server that refuses a certificate ends the connection, and mostly its reason is lost. What can
@@ -315,7 +317,7 @@ static enum ship_answer connect_to_server(struct ship_connection *connection,
 {
     MYSQL *mysql = connection->mysql;
     const char *database = mysql->options.db ? NULL : "vestige";
-    set_fixed_options(mysql, connection->is_clear);
+    set_fixed_options(mysql, connection);
     if (!mysql_real_connect(mysql, NULL, NULL, NULL, database, 0, NULL,
                             CLIENT_REMEMBER_OPTIONS | CLIENT_FOUND_ROWS)) {
         describe_failure(connection, error);
@@ -327,9 +329,10 @@ static enum ship_answer connect_to_server(struct ship_connection *connection,
 }
 
 enum ship_answer ship_connection_open(struct ship_connection *connection, const char *defaults_file,
-                                      unsigned schema_version, struct ship_error *error)
+                                      unsigned schema_version, bool compressed,
+                                      struct ship_error *error)
 {
-    *connection = (struct ship_connection){0};
+    *connection = (struct ship_connection){.is_compressed = compressed};
     enum ship_answer answer = check_readable(defaults_file, error);
     if (answer != SHIP_OK)
         return answer;

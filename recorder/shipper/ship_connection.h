@@ -19,14 +19,17 @@ struct ship_connection {
     int64_t server_boot_us;
     uint64_t clock_read_ms; /* boot clock: when that was measured */
     bool is_clear;          /* over TCP without TLS, as the option file allows */
+    bool is_compressed;
 };
 
 /** Connect as the option file's group [vestige] says. Over TCP the server's certificate is always
  *  verified, whatever the file says, unless it has `allow-cleartext`; LOCAL INFILE and reconnecting
  *  are always off.
- *  @p schema_version is the one the program is made for, 0: do not look. */
+ *  @p schema_version is the one the program is made for, 0: do not look. @p compressed: send less,
+ *  for more of both sides' CPU. */
 enum ship_answer ship_connection_open(struct ship_connection *connection, const char *defaults_file,
-                                      unsigned schema_version, struct ship_error *error);
+                                      unsigned schema_version, bool compressed,
+                                      struct ship_error *error);
 void ship_connection_close(struct ship_connection *connection);
 
 /** One statement without a result. */

@@ -4,10 +4,15 @@
  * the batch is in; the next attempt finds out by the seal, and what had been counted is kept until
  * then. Lost connections are not made again here: who calls waits, so that a fleet whose server is
  * restarted does not come back all at once.
+ *
+ * The server ends transactions of agents that are older than half a minute. A burst that a thin
+ * line does not carry in that time would be sent again for ever, and hold up all behind it: when a
+ * connection was lost after seconds of sending, the next ones are compressed.
  */
 #include "recorder/shipper/ship_delivery.h"
 
 #include "core/cleanup.h"
+#include "core/log.h"
 
 #include <inttypes.h>
 #include <mysqld_error.h>
@@ -20,6 +25,7 @@
 #define ATTEMPTS    5  /* at one batch, after deadlocks */
 #define ATTEMPT_MS  20 /* at most this times the number of the attempt, between two */
 #define CLOCK_MS    30000
+#define SLOW_MS     5000
 #define READINGS    10 /* of a file that the disk does not give, before it is passed over */
 #define MILLISECOND 1000000L
 
@@ -92,7 +98,7 @@ enum ship_delivery_outcome ship_delivery_connect(struct ship_delivery *delivery,
         return SHIP_UNDELIVERED;
     }
     if (ship_connection_open(&delivery->connection, delivery->defaults_file,
-                             delivery->schema_version, error) != SHIP_OK)
+                             delivery->schema_version, delivery->is_slow, error) != SHIP_OK)
         return SHIP_UNDELIVERED;
     set_socket(delivery, (int)mysql_get_socket(delivery->connection.mysql));
     if (ship_statement_new(&delivery->statements, &delivery->connection, delivery->host_id) == 0)
@@ -131,6 +137,25 @@ static bool may_repeat(enum ship_answer answer, const struct ship_error *error, 
     return true;
 }
 
+static uint64_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)(now.tv_nsec / MILLISECOND);
+}
+
+static void note_loss(struct ship_delivery *delivery, uint64_t number, uint64_t began_ms)
+{
+    uint64_t took_ms = now_ms() - began_ms;
+    if (took_ms < SLOW_MS || delivery->is_slow)
+        return;
+    delivery->is_slow = true;
+    log_notice("shipper",
+               "the connection was lost after %" PRIu64 " s of batch %" PRIu64
+               ": what is sent is compressed from now on",
+               took_ms / 1000, number);
+}
+
 static void settle_uncertainty(struct ship_delivery *delivery, uint64_t number,
                                struct ship_receipt *receipt)
 {
@@ -148,6 +173,7 @@ static enum ship_delivery_outcome transmit(struct ship_delivery *delivery, uint6
                                            struct ship_receipt *receipt, struct ship_error *error)
 {
     for (unsigned attempt = 1;; attempt++) {
+        uint64_t began_ms = now_ms();
         enum ship_answer answer =
             ship_connection_freshen(&delivery->connection, delivery->clock_ms, error);
         if (answer == SHIP_OK)
@@ -164,7 +190,10 @@ static enum ship_delivery_outcome transmit(struct ship_delivery *delivery, uint6
         if (may_repeat(answer, error, attempt))
             continue;
         ship_delivery_disconnect(delivery);
-        return answer == SHIP_LOST ? SHIP_CUT_OFF : SHIP_UNDELIVERED;
+        if (answer != SHIP_LOST)
+            return SHIP_UNDELIVERED;
+        note_loss(delivery, number, began_ms);
+        return SHIP_CUT_OFF;
     }
 }
 

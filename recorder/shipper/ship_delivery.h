@@ -33,6 +33,7 @@ struct ship_delivery {
     unsigned n_unread;  /* so often */
     uint64_t uncertain; /* batch whose COMMIT was not answered, 0: none */
     struct ship_result uncertain_result;
+    bool is_slow;         /* the line takes so long for a batch that it is compressed */
     pthread_mutex_t lock; /* of what follows, which ship_delivery_abort touches */
     int socket;
     bool aborted;

@@ -327,9 +327,9 @@ static bool give_sign_of_life(struct shipper *shipper, struct ship_error *error)
         .batches_waiting = journal.n_batches,
         .journal_bytes = journal.bytes,
         .journal_limit_bytes = journal.limit_bytes,
-        .oldest_us = journal.oldest_us,
+        .waiting_us = journal.oldest_age_us,
         .gaps = counter_get(shipper->options.counters, COUNTER_GAPS),
-        .journal_full = journal.full,
+        .journal_full = journal.full || journal.error[0],
     };
     if (ship_alive_send(&shipper->alive, &shipper->delivery.connection, &state, error) ==
         SHIP_LOST) {

@@ -9,6 +9,9 @@
 static const uint64_t checkpoint_ns = UINT64_C(10000000000);
 static const uint64_t checkpoint_row_ns = UINT64_C(10000000);
 static const uint64_t checkpoint_name_ns = UINT64_C(1000000);
+/* When the journal asks for one. */
+static const uint64_t hurried_ns = UINT64_C(1000000000);
+static const uint64_t hurried_row_ns = UINT64_C(100000);
 static const uint64_t mark_ns = UINT64_C(40000000);
 
 /* How long a sync waits for files that are read. */
@@ -165,12 +168,19 @@ static void write_mark(struct tracker *t, bool clean)
     t->last_mark_ns = t->timeline.now_boot_ns;
 }
 
+static bool is_checkpoint_due(const struct tracker *t)
+{
+    const struct tracker_options *o = &t->options;
+    uint64_t now = t->timeline.now_boot_ns;
+    return now >= t->next_checkpoint_ns ||
+           (now >= t->next_hurried_ns && o->checkpoint_due && o->checkpoint_due(o->user));
+}
+
 static void checkpoint(struct tracker *t)
 {
     uint64_t now = t->timeline.now_boot_ns;
     /* Before the first full scan, rows of an earlier run are not yet taken up. */
-    if (!t->options.checkpoint || now < t->next_checkpoint_ns ||
-        !processes_last_scan_ns(t->processes))
+    if (!t->options.checkpoint || !is_checkpoint_due(t) || !processes_last_scan_ns(t->processes))
         return;
     size_t n_rows = processes_living(t->processes) + endpoints_living(t->endpoints) +
                     networks_rows(t->networks) + files_rows(t->files) + accounts_rows(t->accounts) +
@@ -178,6 +188,7 @@ static void checkpoint(struct tracker *t)
                     sessions_rows(t->sessions);
     t->next_checkpoint_ns = now + checkpoint_ns + n_rows * checkpoint_row_ns +
                             host_names_open_rows(t->host_names) * checkpoint_name_ns;
+    t->next_hurried_ns = now + hurried_ns + n_rows * hurried_row_ns;
     t->options.checkpoint(t->options.user, true);
     processes_checkpoint(t->processes);
     endpoints_checkpoint(t->endpoints);

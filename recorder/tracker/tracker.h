@@ -46,6 +46,7 @@ struct tracker_options {
     void (*sync_done)(void *user,
                       uint64_t token);          /* all that was seen before the mark is appended */
     void (*checkpoint)(void *user, bool begin); /* lines between are a checkpoint's */
+    bool (*checkpoint_due)(void *user);         /* it is wanted soon; may be NULL */
 };
 
 int tracker_new(struct tracker **trackerp, const struct tracker_options *options) MUST_CHECK;

@@ -49,7 +49,7 @@ struct tracker {
     const struct source_ops *ops[SOURCE_N];
     struct pending_sync syncs[TOKENS_MOST];
     size_t n_syncs;
-    uint64_t next_checkpoint_ns, last_mark_ns;
+    uint64_t next_checkpoint_ns, next_hurried_ns, last_mark_ns;
     struct buffer mark;
     uint32_t audit_serial;
     _Atomic int64_t server_boot_ns; /* the server's clock minus our boot clock */

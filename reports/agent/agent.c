@@ -20,6 +20,7 @@ static int from_configuration(struct agent *agent, const char *configuration,
     snprintf(agent->state_directory, sizeof(agent->state_directory), "%s", config->state_directory);
     snprintf(agent->signing_key, sizeof(agent->signing_key), "%s", config->signing_key);
     snprintf(agent->option_file, sizeof(agent->option_file), "%s", config->defaults_file);
+    agent->expected = config->host_id != 0;
     config_free(config);
     return 0;
 }
@@ -33,6 +34,7 @@ int agent_find(struct agent *agent, const struct options *options, const char *c
     if (state && strlen(state) + sizeof("/agent") > sizeof(agent->state_directory))
         return error_set(error, -ENAMETOOLONG, "--state %.200s...: the path is too long", state);
     int outcome = 0;
+    agent->expected = false;
     if (state) {
         snprintf(agent->state_directory, sizeof(agent->state_directory), "%.240s/agent", state);
         snprintf(agent->signing_key, sizeof(agent->signing_key), "%.240s/signing.key", state);

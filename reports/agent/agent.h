@@ -10,6 +10,7 @@ struct agent {
     char signing_key[256];
     char option_file[256];
     char socket[300];
+    bool expected; /* this host is enrolled: an agent should run here */
 };
 
 /** Where the agent is: in the standalone instance of --state, else where the file @p configuration

@@ -81,7 +81,12 @@ static int ask_agent(struct status *status)
         return outcome;
     outcome = agent_status(&agent, AGENT_TIMEOUT_MS, add_agent_value, status, &reason);
     bool none = outcome == -ENOENT || outcome == -ECONNREFUSED;
-    if (outcome)
+    if (none && agent.expected)
+        add(status, FINDING_WRONG, "agent", "not running here", agent.socket,
+            "this host is enrolled and nobody records it: systemctl start vestiged. If it runs, "
+            "its "
+            "log says why nobody can ask it");
+    else if (outcome)
         add(status, none ? FINDING_NOTE : FINDING_WRONG, "agent",
             none ? "not running here" : "no answer", agent.socket, reason.text);
     return 0;

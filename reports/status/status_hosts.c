@@ -101,7 +101,7 @@ static unsigned problems_of(const struct status_host *host)
     problems |= !host->heard_at ? PROBLEM_NEVER : 0;
     problems |= host->heard_at && host->silent_s > host->silent_limit_s ? PROBLEM_SILENT : 0;
     problems |= host->journal_full ? PROBLEM_FULL : 0;
-    problems |= host->lag_s > LAG_LIMIT_S ? PROBLEM_BEHIND : 0;
+    problems |= host->lag_s > LAG_LIMIT_S && !(problems & PROBLEM_SILENT) ? PROBLEM_BEHIND : 0;
     problems |= host->has_offset && llabs(host->offset_us) > host->offset_limit_ms * 1000
                     ? PROBLEM_CLOCK
                     : 0;
@@ -141,8 +141,10 @@ static void take_times(struct status_host *host, MYSQL_ROW row)
     host->silent_s = by_batch ? host->batch_silent_s : host->seen_s;
     host->silent_limit_s = database_i64(row[C_SILENT_LIMIT]);
     host->batch_lag_s = real(row[C_BATCH_LAG]);
-    /* What the agent says of its journal is newer than its last batch, unless that came since. */
-    host->lag_s = host->seen_at && host->seen_s <= host->silent_limit_s
+    /* What the agent says of its journal is newer than its last batch, unless that came since. What
+     * a silent host has recorded since it was heard is not here. */
+    host->lag_s = host->silent_s > host->silent_limit_s ? (double)host->silent_s
+                  : host->seen_at && host->seen_s <= host->silent_limit_s
                       ? (double)database_i64(row[C_WAITING_US]) / 1e6
                       : host->batch_lag_s;
 }
@@ -261,23 +263,29 @@ static void tell_signs(struct telling *telling)
     char value[200], from[300];
     snprintf(from, sizeof(from), "%s, from %.255s", host->seen_at, host->address);
     add(telling, PROBLEM_SILENT, "sign of life", from,
-        "its agent, its network or the host is gone");
+        "its agent, its network or the host is gone: see vestige status on that host. If it is "
+        "gone "
+        "for good, retire or revoke it");
     snprintf(value, sizeof(value), "%" PRIu64 " batches, %.1f s, %.1f of %.0f MiB", host->waiting,
              host->lag_s, (double)host->journal_bytes / 1048576,
              (double)host->journal_limit_bytes / 1048576);
     add(telling, PROBLEM_FULL | PROBLEM_BEHIND, "waiting in its journal", value,
-        host->journal_full ? "its journal is full: what it sees now is lost, and counted in gaps"
-                           : "see vestige status on that host why it does not ship");
+        host->journal_full
+            ? "its journal is full, or its disk takes nothing: what does not fit into "
+              "memory is lost, and counted in gaps"
+            : "see vestige status on that host why it does not ship");
     findings_add(telling->findings, FINDING_OK, telling->part, "agent", host->version, NULL);
 }
 
 static void tell_batch(struct telling *telling)
 {
     const struct status_host *host = telling->host;
-    char value[80];
-    add(telling, host->seen_at ? 0 : PROBLEM_SILENT, "last batch", host->batch_at,
-        "nothing for over 15 minutes: is its agent running? If the host is gone for good, retire "
-        "or revoke it");
+    char value[80], advice[160];
+    snprintf(advice, sizeof(advice),
+             "nothing for over %" PRId64 " minutes: is its agent running? If the host is gone for "
+             "good, retire or revoke it",
+             host->silent_limit_s / 60);
+    add(telling, host->seen_at ? 0 : PROBLEM_SILENT, "last batch", host->batch_at, advice);
     snprintf(value, sizeof(value), "%.1f s", host->batch_lag_s);
     add(telling, host->seen_at ? 0 : PROBLEM_BEHIND, "lag of the last batch", value,
         "it arrived late: see vestige status on that host");

@@ -72,7 +72,7 @@ class Full(DiskTest):
     def test_somebody_fills_it(self):
         self.mount("-t", "tmpfs", "-o", "size=24m", "none")
         self.load.start("--rate", 2000, "--buffer", 262144, *QUICK)
-        time.sleep(0.5)
+        self.wait_for_status("a batch is shipped", lambda status: status.batches_shipped)
         self.fill()
         self.wait_for_error("No space left on device")
         wait_for(lambda: self.load.status().lines_refused > 1000, 30, "lines are refused")
@@ -136,7 +136,7 @@ class ReadOnly(DiskTest):
         run("umount", str(self.disk))
         run("mount", device, str(self.disk))
         self.load.start("--rate", 2000, *QUICK)
-        time.sleep(0.5)
+        self.wait_for_status("it ships", lambda status: status.batches_shipped)
         self.assertGreater(self.assert_exact(), 1000)
 
     def test_the_block_device_fails(self):
@@ -152,7 +152,7 @@ class ReadOnly(DiskTest):
         self.load.start("--rate", 1000, "--limit", 1 << 30, *QUICK)
         wait_for(lambda: self.load.status().waiting >= 2, 20, "batches wait")
         self.load.command("rate", 0)
-        time.sleep(1.5)  # all is sealed
+        wait_for(lambda: not list(self.load.journal.glob("*.open")), 20, "all is sealed")
         run("sync", "-f", str(self.disk))
         # What files of before have left has no room either. A loop device calls half a write a whole
         # one, so a block is a page of its file: each is written or refused.
@@ -162,8 +162,9 @@ class ReadOnly(DiskTest):
                 filler.write(bytes(4096))
         self.load.command("rate", 1000)
         self.wait_for_error("cannot be written")
-        time.sleep(2)
-        self.wait_for_error("cannot be written")
+        made = self.load.made()
+        wait_for(lambda: self.load.made() > made + 2000, 20, "more is made than is sealed at once")
+        self.assertIn("cannot be written", self.error())
         os.unlink(backing / "filler")
         self.wait_for_no_error()
         wait_for(lambda: self.load.status().waiting >= 4, 20, "more batches wait")
@@ -173,7 +174,7 @@ class ReadOnly(DiskTest):
         run("mount", "-o", "errors=continue", device, str(self.disk))
         SERVER.start()
         self.load.start("--rate", 1000, *QUICK)
-        time.sleep(0.5)
+        self.wait_for_status("it ships", lambda status: status.batches_shipped)
         self.assertEqual(0, self.assert_exact())
 
 

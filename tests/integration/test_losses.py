@@ -3,6 +3,7 @@
 import contextlib
 import os
 import random
+import shutil
 import signal
 import subprocess
 import time
@@ -27,13 +28,12 @@ class LossTest(VestigeTest):
             except ProcessLookupError:
                 pass
 
-    def stopped(self, pid, seconds, n):
-        """A storm while this process is stopped for some time."""
-        storm = subprocess.Popen(actor_command("storm", n, self.tag), stdout=subprocess.DEVNULL)
+    def stopped(self, pid, n):
+        """A storm while this process is stopped. Its pid."""
         os.kill(pid, signal.SIGSTOP)
-        time.sleep(seconds)
-        os.kill(pid, signal.SIGCONT)
+        storm = subprocess.Popen(actor_command("storm", n, self.tag), stdout=subprocess.DEVNULL)
         self.assertEqual(0, storm.wait(300))
+        os.kill(pid, signal.SIGCONT)
         return storm.pid
 
     def test_nothing_lost(self):
@@ -76,20 +76,20 @@ class LossTest(VestigeTest):
         return {(gap["source"], gap["cause"]) for gap in accounts.gaps() if gap["unit"] == unit}
 
     def test_stopped_agent(self):
-        """5 s without the agent fit into the buffers: nothing is lost."""
+        """4000 execs without the agent fit into the buffers: nothing is lost."""
         self.restart()
         with Accounts(self) as accounts:
-            spawner = self.stopped(self.vestige.agent_pid, 5, 6000)
+            spawner = self.stopped(self.vestige.agent_pid, 4000)
         accounts.assert_exact()
         self.assertEqual(0, accounts.counted())
-        self.assertEqual(6000, self.children(spawner))
+        self.assertEqual(4000, self.children(spawner))
 
     def test_tiny_receive_buffer(self):
         """The kernel's sockets hold less than comes. The connector numbers its messages, so that the
         lost processes are counted; taskstats does not."""
         self.restart(reader={"receive_buffer_kib": 256})
         with Accounts(self) as accounts, accounts.unheard():
-            self.stopped(self.vestige.agent_pid, 5, 5000)
+            self.stopped(self.vestige.agent_pid, 5000)
         accounts.assert_exact()
         self.assertGreater(accounts.counted(), 1000)
         gap = self.only([gap for gap in accounts.gaps() if gap["unit"] == "process"], "processes")
@@ -104,7 +104,7 @@ class LossTest(VestigeTest):
             self.assert_span(gap)
 
     def assert_span(self, gap):
-        """A second of the storm at least: it was stopped for five."""
+        """A second of the storm at least."""
         self.assertGreaterEqual((gap["destroyed_at"] - gap["created_at"]).total_seconds(), 1,
                                 brief([gap]))
 
@@ -156,6 +156,11 @@ class LossTest(VestigeTest):
         self.vestige.sync()
         return sum(int(gap["count"]) for gap in self.gaps() if gap["unit"] == "record")
 
+    def stored(self):
+        """Rows of the storm."""
+        return self.vestige.value(f"SELECT COUNT(*) FROM process WHERE id >= {self.since} AND arguments "
+                                  "LIKE %s", self.tag + "-%")
+
     def children(self, spawner):
         row = self.only(self.processes("pid = %s AND arguments LIKE 'storm %%'", spawner), "a storm")
         return self.vestige.value(
@@ -167,7 +172,7 @@ class LossTest(VestigeTest):
         arguments that is not counted as an event or a record."""
         self.restart(reader={"receive_buffer_kib": 256})
         with Accounts(self) as accounts, accounts.unheard():
-            self.stopped(self.vestige.agent_pid, 3, 3000)
+            self.stopped(self.vestige.agent_pid, 3000)
         accounts.assert_exact()
         silent = self.silent(accounts)
         self.assertGreater(silent, 0)
@@ -183,13 +188,55 @@ class LossTest(VestigeTest):
         with Accounts(self) as accounts:
             storm = subprocess.Popen(actor_command("storm", 12000, self.tag),
                                      stdout=subprocess.DEVNULL)
-            time.sleep(3)
+            wait_for(lambda: self.stored() >= 1000, 30, "1000 rows of the storm")
             with accounts.unheard():
                 self.vestige.kill_agent()
             self.assertEqual(0, storm.wait(300))
         accounts.assert_exact()
         self.assertGreater(accounts.counted(), 0)
         self.assertEqual({("agent", "killed")}, self.kinds(accounts, "process"))
+
+    def test_start_on_a_full_disk(self):
+        """kill -9 in the middle of a storm, while the agent's disk is full: the next one starts and holds in
+        memory what it hears. When there is room all is stored or counted."""
+        self.state_on_a_small_disk()
+        self.restart(journal={"limit_mib": 3})
+        filler = self.vestige.path("agent", "filler")
+        with Accounts(self) as accounts:
+            storm = subprocess.Popen(actor_command("storm", 8000, self.tag), stdout=subprocess.DEVNULL)
+            wait_for(lambda: self.stored() >= 1000, 30, "1000 rows of the storm")
+            with open(filler, "wb", 0) as stream, contextlib.suppress(OSError):
+                while True:
+                    stream.write(bytes(4096))
+            wait_for(lambda: "No space left" in self.vestige.status().get("journal_error", ""), 20,
+                     "the disk is found to be full")
+            with accounts.unheard():
+                self.vestige.kill_agent()
+            self.assertEqual(0, storm.wait(300))
+            self.assertIn("No space left on device", self.vestige.status()["journal_error"])
+            os.unlink(filler)
+        accounts.assert_exact(60)
+        self.assertGreater(accounts.counted(), 0)
+        self.assertEqual({("agent", "killed")}, self.kinds(accounts, "process"))
+        self.assertNotIn("journal_error", self.vestige.status())
+
+    def state_on_a_small_disk(self):
+        """Until the end of the test; what is in it comes along, and goes back."""
+        state, aside = self.vestige.path("agent"), self.vestige.path("aside")
+        self.vestige.stop()
+        self.addCleanup(self.vestige.start)
+        run("cp", "-a", state, aside)
+        run("mount", "-t", "tmpfs", "-o", "size=4m", "none", state)
+        run("cp", "-a", aside + "/.", state)
+        shutil.rmtree(aside)
+
+        def put_back():
+            self.vestige.stop()
+            run("cp", "-a", state, aside)
+            run("umount", state)
+            shutil.rmtree(state)
+            os.rename(aside, state)
+        self.addCleanup(put_back)
 
     def test_killed_at_random(self):
         """kill -9 of agent and database in turn, at any moment of a storm. VESTIGE_SEED has a failure

@@ -108,9 +108,9 @@ class TestAccounting(VestigeTest):
         path = os.path.join(self.directory, "acct")
         open(path, "w").close()
         with process_accounting(path):
-            first = self.marker()
+            first = self.marker(path)
             self.mixed_load()
-            last = self.marker()
+            last = self.marker(path)
         self.vestige.sync()
         records = accounting_records(path)
         between = self.between_markers(records, first, last)
@@ -189,12 +189,21 @@ class TestAccounting(VestigeTest):
                       "leader-first", "leader-first-exit"):
             self.assertGreater(children[actor], 0, actor)
 
-    def marker(self):
+    @staticmethod
+    def wait_for_quiet(path):
+        """Nothing has ended for a while. Somebody else's may: not for ever."""
+        deadline, size, since = time.monotonic() + 1, -1, 0
+        while (now := time.monotonic()) < deadline and now - since < 4 * EDGE.total_seconds():
+            if os.path.getsize(path) != size:
+                size, since = os.path.getsize(path), now
+            time.sleep(0.01)
+
+    def marker(self, path):
         """A process at whose end nothing else of the test ends."""
-        time.sleep(0.5)
+        self.wait_for_quiet(path)
         with subprocess.Popen(actor_command("show", self.tag), stdout=subprocess.DEVNULL) as shown:
             shown.wait()
-        time.sleep(0.5)
+        self.wait_for_quiet(path)
         return shown.pid
 
     def marker_row(self, pid):

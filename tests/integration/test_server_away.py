@@ -135,7 +135,8 @@ class Fleet(AwayTest):
         self.assert_spread(connections, "killed connections")
         SERVER.stop()
         self.all_at_once(loads)
-        time.sleep(2)
+        wait_for(lambda: all(load.status().ship_failures > 0 for load in loads), 30,
+                 "all have failed to connect", 0.2)
         SERVER.start()
         connections = Connections()
         wait_for(lambda: connections.open == self.N, 40, "all are connected after the restart")
@@ -163,6 +164,25 @@ class Slow(AwayTest):
         self.assertLess(load.memory_kib(), memory + 4096)
         self.assertLess(load.memory_kib(), 65536)
         relay.rate, relay.delay = None, 0
+        self.assertEqual(0, self.assert_exact(load))
+
+
+    def test_a_burst_over_a_thin_line(self):
+        """It takes longer than a transaction of an agent may: it is compressed, and arrives. (The server's
+        limit is 30 s.)"""
+        load = self.load()
+        relay = SlowRelay(load.directory / "relay", SERVER.socket, rate=250000)
+        self.addCleanup(relay.close)
+        load.write_defaults(socket=relay.address)
+        load.start(*QUICK)
+        load.command("batches", 1, 10000)
+        wait_for(lambda: load.status().waiting, 20, "it is sealed")
+
+        def is_stored():
+            SERVER.query("CALL vestige_reap_transactions(6)")
+            return load.status().waiting == 0
+        wait_for(is_stored, 60, "the burst is stored", 0.5)
+        self.assertIn("compressed from now on", load.log_text())
         self.assertEqual(0, self.assert_exact(load))
 
 

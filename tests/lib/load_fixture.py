@@ -105,6 +105,7 @@ class Load(Tool):
             assert not self.server.value(
                 f"SELECT COUNT(*) FROM process WHERE {where} AND id BETWEEN %s AND %s",
                 FIRST_ID + begin * STEP, FIRST_ID + end * STEP), f"{detail} are stored and counted as lost"
+            assert gone.isdisjoint(range(begin, end + 1)), f"{detail} are counted twice"
             gone.update(range(begin, end + 1))
         rejected = self.server.query(f"SELECT table_name, message, LEFT(text, 80) FROM rejected WHERE {where}")
         assert not rejected, rejected

@@ -162,7 +162,7 @@ static void open_journal(struct load *load)
         exit(2);
     }
     load->sink = journal_sink(load->journal);
-    uint64_t known = recovery.lines_after_mark, last = load->counted->rows;
+    uint64_t known = recovery.births_after_mark, last = load->counted->rows;
     if (recovery.cursors[0])
         known += strtoull(recovery.cursors + strlen("rows="), NULL, 10);
     if (known < last)

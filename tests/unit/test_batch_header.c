@@ -184,6 +184,26 @@ static void test_marks(void **state)
     assert_false(batch_cursors_valid(slice_text("a\nb")));
 }
 
+static void make_gap(struct line *line, enum verb verb, const char *unit, const char *count)
+{
+    line_begin(line, verb, TABLE_GAP, 1);
+    while (line->n_values < line->n_expected) {
+        if (line->n_values == GAP_COUNT && !count)
+            line_null(line);
+        else
+            line_word(line, line->n_values == GAP_UNIT    ? unit
+                            : line->n_values == GAP_COUNT ? count
+                                                          : "v");
+    }
+    assert_int_equal(line_finish(line), 0);
+}
+
+static uint64_t births(const struct line *line)
+{
+    struct slice raw = slice_of(line->text.data, line->text.length - 1);
+    return batch_line_births(line->verb, line->table, raw);
+}
+
 static void test_births(void **state)
 {
     (void)state;
@@ -191,19 +211,30 @@ static void test_births(void **state)
     static const struct {
         enum verb verb;
         enum table_id table;
-        uint64_t id;
-        bool birth;
+        uint64_t id, births;
     } cases[] = {
-        {VERB_INSERT, TABLE_PROCESS, 1, true },
-        {VERB_INSERT, TABLE_PROCESS, 2, false}, /* has a previous_id */
-        {VERB_SETTLE, TABLE_PROCESS, 1, false},
-        {VERB_END,    TABLE_PROCESS, 1, false},
-        {VERB_INSERT, TABLE_GAP,     1, false},
+        {VERB_INSERT, TABLE_PROCESS,  1, 1},
+        {VERB_INSERT, TABLE_PROCESS,  2, 0}, /* has a previous_id */
+        {VERB_SETTLE, TABLE_PROCESS,  1, 0},
+        {VERB_END,    TABLE_PROCESS,  1, 0},
+        {VERB_INSERT, TABLE_ENDPOINT, 1, 0},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         make_line(&line, cases[i].verb, cases[i].table, cases[i].id, slice_text("t"));
-        struct slice raw = slice_of(line.text.data, line.text.length - 1);
-        assert_int_equal(batch_line_is_birth(line.verb, line.table, raw), cases[i].birth);
+        assert_int_equal(births(&line), cases[i].births);
+    }
+    static const struct {
+        const char *unit, *count;
+        uint64_t births;
+    } gaps[] = {
+        {"process", "97", 97},
+        {"process", NULL, 0 },
+        {"row",     "97", 0 },
+        {"event",   "97", 0 },
+    };
+    for (size_t i = 0; i < sizeof(gaps) / sizeof(gaps[0]); i++) {
+        make_gap(&line, VERB_INSERT, gaps[i].unit, gaps[i].count);
+        assert_int_equal(births(&line), gaps[i].births);
     }
     line_deinit(&line);
 }

@@ -7,10 +7,12 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -357,6 +359,32 @@ static void test_no_agent(void **state)
     expect(f, "status", -ENOENT, expected);
 }
 
+/* Without an inode for the socket it starts, says so, and answers as soon as there is one. */
+static void test_no_room_for_the_socket(void **state)
+{
+    struct fixture *f = *state;
+    struct stat found;
+    char filler[96];
+    if (unshare(CLONE_NEWNS) < 0)
+        skip();
+    assert_int_equal(mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+    assert_int_equal(mount("tmpfs", f->directory, "tmpfs", 0, "nr_inodes=2"), 0);
+    snprintf(filler, sizeof(filler), "%s/filler", f->directory);
+    assert_int_equal(mknod(filler, S_IFREG | 0600, 0), 0);
+    start(f);
+    assert_int_equal(stat(f->path, &found), -1);
+    assert_int_equal(unlink(filler), 0);
+    for (int i = 0; i < ASK_MS && stat(f->path, &found) < 0; i++)
+        poll(NULL, 0, 1);
+    expect(f, "status", CONTROL_OK, "facts 17\nlag_s 0\n");
+    f->control = control_free(f->control);
+    assert_int_equal(stat(f->path, &found), -1);
+    assert_int_equal(mknod(filler, S_IFREG | 0600, 0), 0);
+    start(f);
+    f->control = control_free(f->control); /* also before there was room */
+    assert_int_equal(umount2(f->directory, MNT_DETACH), 0);
+}
+
 static void *answer_nonsense(void *user)
 {
     int listener = *(const int *)user;
@@ -405,6 +433,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_the_path_is_taken, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_other_users, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_no_agent, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_no_room_for_the_socket, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_something_else_answers, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -237,7 +237,14 @@ static void test_shipping(void **state)
     assert_int_equal(status.first_batch, 1);
     assert_int_equal(status.last_batch, 3);
     assert_int_equal(status.n_batches, 3);
-    assert_int_equal(status.oldest_us, TEST_TIME);
+    assert_int_equal(status.oldest_age_us, 0); /* its clock stands */
+    test->now_us = TEST_TIME + 23;
+    journal_get_status(test->journal, &status);
+    assert_int_equal(status.oldest_age_us, 23);
+    test->now_us = TEST_TIME - 23; /* it was set back */
+    journal_get_status(test->journal, &status);
+    assert_int_equal(status.oldest_age_us, 0);
+    test->now_us = TEST_TIME;
     assert_false(status.full);
     assert_string_equal(status.error, "");
     assert_true(status.bytes > 0 && status.bytes < 1024 * 1024);

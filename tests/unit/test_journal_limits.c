@@ -1,10 +1,12 @@
 // links: vestige_journal
 /* Full journals, full buffers, disks that refuse, and directories that are not ours. */
+#include "core/cleanup.h"
 #include "journal_test.h"
 
 #include <pwd.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -295,6 +297,209 @@ static void test_full_filesystem(void **state)
     assert_int_equal(umount2(test->directory, MNT_DETACH), 0);
 }
 
+/* All is shipped, and kept until a checkpoint: a full journal asks for one, and then has room. */
+static void test_full_of_what_is_shipped(void **state)
+{
+    struct journal_test *test = *state;
+    test->options.limit_bytes = 256 * 1024;
+    journal_test_open(test);
+    uint64_t n = fill(test, -ENOSPC);
+    journal_test_seal(test);
+    assert_false(journal_checkpoint_due(test->journal));
+    uint64_t last = 0;
+    for (uint64_t batch; (batch = journal_next_to_ship(test->journal)) != 0; last = batch)
+        assert_int_equal(journal_shipped(test->journal, batch), 0);
+    assert_true(last > 1 && n > 100);
+    assert_int_equal(append_noise(test, n), -ENOSPC);
+    assert_true(journal_checkpoint_due(test->journal));
+    journal_checkpoint(test->journal, true);
+    journal_checkpoint(test->journal, false);
+    WAIT_FOR(append_noise(test, n) == 0);
+    WAIT_FOR(!journal_checkpoint_due(test->journal));
+}
+
+/* It is full when all was shipped before. */
+static void test_full_behind_what_is_shipped(void **state)
+{
+    struct journal_test *test = *state;
+    test->options.limit_bytes = 256 * 1024;
+    journal_test_open(test);
+    for (uint64_t n = 0; n < 2; n++) {
+        append_noise(test, n);
+        assert_int_equal(journal_shipped(test->journal, journal_test_seal(test)), 0);
+    }
+    assert_false(journal_checkpoint_due(test->journal));
+    fill(test, -ENOSPC);
+    WAIT_FOR(journal_checkpoint_due(test->journal));
+}
+
+static void mount_small(const char *directory, const char *options)
+{
+    assert_int_equal(mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+    assert_int_equal(mount("tmpfs", directory, "tmpfs", 0, options), 0);
+}
+
+static void fill_disk(const char *path)
+{
+    AUTO_CLOSE int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    char block[4096] = {0};
+    while (write(fd, block, sizeof(block)) > 0)
+        continue;
+}
+
+/* Batch 1 is sealed; batch 2 has a mark and 3 births, and its run was killed. */
+static void leave_crash(struct journal_test *test)
+{
+    char path[256];
+    struct buffer bytes = BUFFER_NULL;
+    journal_test_open(test);
+    journal_test_insert(test, TEST_TIME + 1);
+    journal_test_seal(test);
+    journal_test_mark(test, "a=1");
+    for (uint64_t i = 3; i < 9; i += 2)
+        journal_test_insert(test, TEST_TIME + i);
+    file_path(test, JOURNAL_FILE_OPEN, 2, path);
+    do {
+        buffer_deinit(&bytes);
+        if (access(path, F_OK) == 0)
+            bytes = file_read(path);
+        buffer_append_byte(&bytes, 0);
+    } while (!strstr((char *)bytes.data, "1700000000000007"));
+    journal_test_close(test);
+    file_write(path, slice_of(bytes.data, bytes.length - 1));
+    buffer_deinit(&bytes);
+    file_path(test, JOURNAL_FILE_SEALED, 2, path);
+    assert_int_equal(unlink(path), 0);
+}
+
+static void count_line(void *user, enum verb verb, enum table_id table, uint64_t id,
+                       const struct slice *values, size_t n_values)
+{
+    (void)verb;
+    (void)table;
+    (void)id;
+    (void)values;
+    (void)n_values;
+    ++*(size_t *)user;
+}
+
+static void assert_restored(struct journal_test *test, size_t expected)
+{
+    struct error_text error;
+    size_t n = 0;
+    assert_int_equal(journal_restore(test->journal, count_line, &n, &error), 0);
+    assert_int_equal(n, expected);
+}
+
+static void wait_for_disk(struct journal_test *test, bool is_full)
+{
+    struct journal_status status;
+    WAIT_FOR((journal_get_status(test->journal, &status), (status.error[0] != 0) == is_full));
+}
+
+/* The batch of a crash waits for room, all others behind it; nothing of it is lost or there twice,
+ * whether this run gets room or ends before. */
+static void test_start_on_a_full_filesystem(void **state)
+{
+    struct journal_test *test = *state;
+    char filler[256];
+    need_mounts();
+    mount_small(test->directory, "size=256k,mode=700");
+    leave_crash(test);
+    snprintf(filler, sizeof(filler), "%s/filler", test->directory);
+    fill_disk(filler);
+    for (int run = 0; run < 3; run++) {
+        journal_test_open(test);
+        assert_true(test->recovery.crashed);
+        assert_string_equal(test->recovery.cursors, "a=1");
+        assert_int_equal(test->recovery.births_after_mark, 3);
+        assert_restored(test, 4);
+        wait_for_disk(test, true);
+        assert_true(file_exists(test, JOURNAL_FILE_OPEN, 2));
+        assert_int_equal(journal_next_to_ship(test->journal), 1);
+        journal_test_insert(test, TEST_TIME + 11);
+        if (run == 2)
+            assert_int_equal(unlink(filler), 0);
+        else
+            journal_test_close(test); /* its line is lost with it */
+    }
+    assert_int_equal(journal_test_seal(test), 3);
+    wait_for_disk(test, false);
+    journal_test_close(test);
+    assert_int_equal(journal_test_count(test, 1, 3), 5);
+    struct batch_reader *reader = batch_open(test, JOURNAL_FILE_SEALED, 2);
+    assert_true(batch_reader_header(reader)->recovered);
+    assert_int_equal(batch_reader_header(reader)->births, 3);
+    batch_reader_free(reader);
+    assert_false(file_exists(test, JOURNAL_FILE_OPEN, 2));
+    journal_test_open(test);
+    assert_restored(test, 5);
+    journal_test_close(test);
+    assert_int_equal(umount2(test->directory, MNT_DETACH), 0);
+}
+
+/* The end of it that could not be read is kept, as at any other start. */
+static void test_damage_on_a_full_filesystem(void **state)
+{
+    struct journal_test *test = *state;
+    char filler[256], path[256];
+    need_mounts();
+    mount_small(test->directory, "size=256k,mode=700");
+    leave_crash(test);
+    file_path(test, JOURNAL_FILE_OPEN, 2, path);
+    struct buffer bytes = file_read(path);
+    buffer_append_text(&bytes, "no line\n");
+    file_write(path, buffer_slice(&bytes));
+    buffer_deinit(&bytes);
+    snprintf(filler, sizeof(filler), "%s/filler", test->directory);
+    fill_disk(filler);
+    journal_test_open(test);
+    wait_for_disk(test, true);
+    assert_int_equal(unlink(filler), 0);
+    wait_for_disk(test, false);
+    journal_test_close(test);
+    assert_int_equal(journal_test_count(test, 1, 2), 4);
+    assert_false(file_exists(test, JOURNAL_FILE_OPEN, 2));
+    assert_true(file_exists(test, JOURNAL_FILE_DAMAGED, 2));
+    assert_int_equal(umount2(test->directory, MNT_DETACH), 0);
+}
+
+static bool is_locked(const char *directory)
+{
+    AUTO_CLOSE int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+}
+
+/* No inode is left for the directory, then for nothing but the directory. */
+static void test_start_without_inodes(void **state)
+{
+    struct journal_test *test = *state;
+    struct journal_status status;
+    char directory[128], filler[128];
+    need_mounts();
+    mount_small(test->directory, "size=16m,nr_inodes=2,mode=700");
+    snprintf(directory, sizeof(directory), "%s/journal", test->directory);
+    snprintf(filler, sizeof(filler), "%s/filler", test->directory);
+    file_write(filler, slice_text("x"));
+    test->options.directory = directory;
+    test->options.limit_bytes = 0;
+    journal_test_open(test);
+    wait_for_disk(test, true);
+    journal_get_status(test->journal, &status);
+    assert_int_equal(status.limit_bytes, (16u << 20) / 4096 / 10 * 4096);
+    journal_test_insert(test, TEST_TIME + 1);
+    assert_int_equal(unlink(filler), 0); /* room for the directory alone */
+    WAIT_FOR(is_locked(directory));
+    expect_open_error(test, directory, -EBUSY, "in use by another agent");
+    wait_for_disk(test, true);
+    assert_int_equal(mount("tmpfs", test->directory, "tmpfs", MS_REMOUNT, "nr_inodes=100"), 0);
+    assert_int_equal(journal_test_seal(test), 1);
+    wait_for_disk(test, false);
+    journal_test_close(test);
+    assert_int_equal(umount2(test->directory, MNT_DETACH), 0);
+    test->options.directory = test->directory;
+}
+
 static void test_buffer_full(void **state)
 {
     struct journal_test *test = *state;
@@ -370,12 +575,23 @@ static void test_bad_directories(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_full_and_room_again),   TEST(test_limit_counts_what_was_there),
-        TEST(test_default_limit),         TEST(test_disk_refuses),
-        TEST(test_disk_refuses_the_seal), TEST(test_stop_with_a_disk_that_refuses),
-        TEST(test_buffer_full),           TEST(test_line_too_long),
-        TEST(test_second_opener),         TEST(test_bad_directories),
-        TEST(test_full_filesystem),       TEST(test_own_filesystem),
+        TEST(test_full_and_room_again),
+        TEST(test_limit_counts_what_was_there),
+        TEST(test_default_limit),
+        TEST(test_disk_refuses),
+        TEST(test_disk_refuses_the_seal),
+        TEST(test_stop_with_a_disk_that_refuses),
+        TEST(test_buffer_full),
+        TEST(test_line_too_long),
+        TEST(test_second_opener),
+        TEST(test_bad_directories),
+        TEST(test_full_filesystem),
+        TEST(test_own_filesystem),
+        TEST(test_full_of_what_is_shipped),
+        TEST(test_full_behind_what_is_shipped),
+        TEST(test_start_on_a_full_filesystem),
+        TEST(test_damage_on_a_full_filesystem),
+        TEST(test_start_without_inodes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

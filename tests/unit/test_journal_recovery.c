@@ -93,7 +93,7 @@ static void test_every_truncation_of_an_open_file(void **state)
         journal_test_open(test);
         assert_true(test->recovery.crashed);
         assert_string_equal(test->recovery.cursors, expected.cursors);
-        assert_int_equal(test->recovery.lines_after_mark, expected.births);
+        assert_int_equal(test->recovery.births_after_mark, expected.births);
         assert_int_equal(test->recovery.last_time_us, expected.time_us);
         journal_test_insert(test, TEST_TIME + 99);
         journal_test_close(test);
@@ -123,7 +123,7 @@ static void test_crash_twice(void **state)
     journal_test_open(test);
     assert_false(test->recovery.crashed);
     assert_string_equal(test->recovery.cursors, "b=2");
-    assert_int_equal(test->recovery.lines_after_mark, 2);
+    assert_int_equal(test->recovery.births_after_mark, 2);
     journal_test_close(test);
     /* a third run dies with one more birth and no mark of its own */
     journal_test_open(test);
@@ -144,7 +144,7 @@ static void test_crash_twice(void **state)
     journal_test_open(test);
     assert_true(test->recovery.crashed);
     assert_string_equal(test->recovery.cursors, "b=2");
-    assert_int_equal(test->recovery.lines_after_mark, 3);
+    assert_int_equal(test->recovery.births_after_mark, 3);
     buffer_deinit(&bytes);
     buffer_deinit(&third);
 }
@@ -159,7 +159,7 @@ static void test_sealed_and_open(void **state)
     file_write(path, buffer_slice(&bytes));
     journal_test_open(test);
     assert_true(test->recovery.crashed);
-    assert_int_equal(test->recovery.lines_after_mark, 2);
+    assert_int_equal(test->recovery.births_after_mark, 2);
     assert_int_equal(access(path, F_OK), -1);
     journal_test_close(test);
     assert_int_equal(journal_test_count(test, 1, 2), 6);
@@ -177,7 +177,7 @@ static void test_damage_in_the_middle(void **state)
     journal_test_open(test);
     assert_true(test->recovery.crashed);
     assert_non_null(strstr(journal_test_log, "the lines before it are kept"));
-    assert_int_equal(test->recovery.lines_after_mark, 2);
+    assert_int_equal(test->recovery.births_after_mark, 2);
     assert_true(file_exists(test, JOURNAL_FILE_DAMAGED, 2));
     journal_test_close(test);
     assert_int_equal(journal_test_count(test, 1, 2), 2);
@@ -225,7 +225,7 @@ static void test_marks_alone(void **state)
         journal_test_open(test);
         assert_int_equal(test->recovery.crashed, again == 0);
         assert_string_equal(test->recovery.cursors, "m=2");
-        assert_int_equal(test->recovery.lines_after_mark, 0);
+        assert_int_equal(test->recovery.births_after_mark, 0);
         journal_test_close(test); /* in order, this time */
     }
     journal_test_open(test);
@@ -234,7 +234,7 @@ static void test_marks_alone(void **state)
     assert_int_equal(journal_test_count(test, 1, 2), 2);
     journal_test_open(test);
     assert_string_equal(test->recovery.cursors, "m=2");
-    assert_int_equal(test->recovery.lines_after_mark, 1);
+    assert_int_equal(test->recovery.births_after_mark, 1);
     buffer_deinit(&crash);
 }
 
@@ -327,7 +327,7 @@ static void test_damaged_newest(void **state)
     journal_test_open(test);
     assert_non_null(strstr(journal_test_log, path));
     assert_string_equal(test->recovery.cursors, "a=1");
-    assert_int_equal(test->recovery.lines_after_mark, 1);
+    assert_int_equal(test->recovery.births_after_mark, 1);
     journal_test_insert(test, TEST_TIME + 5);
     test->sealed = 0;
     assert_int_equal(journal_test_seal(test), 3);

@@ -217,7 +217,7 @@ static void test_upgrade(void **state)
     journal_test_open(test);
     assert_true(test->recovery.crashed);
     assert_string_equal(test->recovery.cursors, "cpu0=9 audit=99");
-    assert_int_equal(test->recovery.lines_after_mark, 4);
+    assert_int_equal(test->recovery.births_after_mark, 4);
     assert_int_equal(journal_restore(test->journal, count_restored, &n, NULL), 0);
     assert_int_equal(n, 2 + 9 + 8); /* the checkpoint's, and the batches after it */
     make_checkpoint(test, 3);       /* of the new form, over a batch of the old one */

@@ -13,8 +13,6 @@
 
 #define MS UINT64_C(1000000)
 
-enum gap_column { GAP_CREATED, GAP_SOURCE = 3, GAP_CAUSE, GAP_UNIT, GAP_COUNT, GAP_DESTROYED = 10 };
-
 struct world {
     struct row_sink_memory memory;
     struct counters counters;
@@ -156,8 +154,8 @@ static void test_arguments_over_the_bound(void **state)
     assert_value(line, GAP_CAUSE, "arguments_dropped");
     assert_value(line, GAP_UNIT, "record");
     assert_value(line, GAP_COUNT, "1");
-    assert_value(line, GAP_CREATED, "2026-05-28 20:26:41.020000");
-    assert_value(line, GAP_DESTROYED, "2026-05-28 20:26:41.040000");
+    assert_value(line, GAP_CREATED_AT, "2026-05-28 20:26:41.020000");
+    assert_value(line, GAP_DESTROYED_AT, "2026-05-28 20:26:41.040000");
 }
 
 /* Without a connector nobody counts the births while no agent ran: a gap of unknown size, as soon
@@ -179,8 +177,95 @@ static void test_not_running_without_a_connector(void **state)
     assert_value(line, GAP_CAUSE, "not_running");
     assert_value(line, GAP_UNIT, "process");
     assert_value(line, GAP_COUNT, "\\N");
-    assert_value(line, GAP_CREATED, "2026-05-28 20:26:35.000000");
-    assert_value(line, GAP_DESTROYED, "2026-05-28 20:26:40.000000");
+    assert_value(line, GAP_CREATED_AT, "2026-05-28 20:26:35.000000");
+    assert_value(line, GAP_DESTROYED_AT, "2026-05-28 20:26:40.000000");
+}
+
+/* What a killed run was told, heard of `n` more births, and what a run after it would compare with.
+ */
+static struct processes_state state_after(struct world *w, const struct cursors *before,
+                                          uint64_t births_after_mark, uint32_t n)
+{
+    struct processes_state state;
+    loss_init(&w->loss, &w->output, w->processes, true);
+    loss_expect(&w->loss, before, births_after_mark);
+    for (uint32_t pid = 100; pid < 100 + n; pid++)
+        give(w, (struct fact){
+                    .kind = FACT_FORK, .fork = {{1, 1}, {pid, pid}}
+        });
+    processes_get_state(w->processes, &state);
+    loss_state(&w->loss, &state);
+    return state;
+}
+
+/* Killed before it could count what the run before had lost: its mark goes on from that one's. */
+static void test_state_while_an_earlier_loss_is_open(void **state)
+{
+    struct world *w = *state;
+    struct processes_state own;
+    const struct cursors before = {
+        .at_ns = w->now - 5000 * MS,
+        .processes = {.forks = 1000, .unstored = 11, .threads = 53},
+        .known = true
+    };
+    struct processes_state after = state_after(w, &before, 4, 23);
+    processes_get_state(w->processes, &own);
+    assert_int_equal(own.forks, 0); /* its own total is not known yet */
+    assert_int_equal(own.unstored, 23);
+    assert_int_equal(after.forks, 1000 + 23);
+    assert_int_equal(after.unstored, 23 + 11 - 4);
+    assert_int_equal(after.threads, 53);
+    assert_false(loss_settled(&w->loss));
+
+    /* a second mark behind more births, of which the first look at /proc finds one that was unheard
+     */
+    give(w, (struct fact){.kind = FACT_PROC_SCAN, .proc_scan = {.begin = true}});
+    give(w, (struct fact){
+                .kind = FACT_PROC_PROCESS,
+                .proc_process = {.pid = 77, .n_threads = 3, .comm = slice_text("found")}
+    });
+    give(w, (struct fact){.kind = FACT_PROC_SCAN, .proc_scan = {.begin = false}});
+    assert_int_equal(processes_found(w->processes), 3);
+    processes_get_state(w->processes, &own);
+    after = own;
+    loss_state(&w->loss, &after);
+    assert_int_equal(after.unstored, own.unstored + 11 - 4 - 3);
+}
+
+/* More was stored behind the mark than it knew of: the difference is negative, modulo 2^64. */
+static void test_state_may_be_negative(void **state)
+{
+    const struct cursors before = {.processes = {.forks = 1000}, .known = true};
+    struct processes_state after = state_after(*state, &before, 97, 0);
+    assert_int_equal((int64_t)after.unstored, -97);
+}
+
+/* An earlier run that did not know the kernel's total leaves nothing to compare with. */
+static void test_state_without_a_total(void **state)
+{
+    const struct cursors before = {.processes = {.unstored = 5}, .known = true};
+    assert_int_equal(state_after(*state, &before, 0, 23).forks, 0);
+}
+
+/* What the journal refused and no gap names yet is in no row. */
+static void test_state_of_what_was_refused(void **state)
+{
+    struct world *w = *state;
+    struct processes_state before, after;
+    processes_get_state(w->processes, &before);
+    for (int i = 0; i < 23; i++)
+        row_output_refused(&w->output, true, -ENOSPC);
+    assert_false(loss_settled(&w->loss));
+    processes_get_state(w->processes, &after);
+    loss_state(&w->loss, &after);
+    assert_int_equal(after.unstored, before.unstored + 23);
+    tick(w, 20);
+    struct slice line = last_gap(w);
+    assert_value(line, GAP_CAUSE, "journal_full");
+    assert_value(line, GAP_COUNT, "23");
+    processes_get_state(w->processes, &after);
+    assert_int_equal(after.unstored, before.unstored);
+    assert_true(loss_settled(&w->loss));
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -188,9 +273,10 @@ static void test_not_running_without_a_connector(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_each_kind_is_described),
-        TEST(test_arguments_over_the_bound),
-        TEST(test_not_running_without_a_connector),
+        TEST(test_each_kind_is_described),          TEST(test_arguments_over_the_bound),
+        TEST(test_not_running_without_a_connector), TEST(test_state_while_an_earlier_loss_is_open),
+        TEST(test_state_may_be_negative),           TEST(test_state_without_a_total),
+        TEST(test_state_of_what_was_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,13 +15,13 @@
 
 #define HOUR_NS INT64_C(3600000000000)
 
-enum { GAP_SOURCE = 3, GAP_CAUSE, GAP_UNIT, GAP_COUNT, GAP_DETAIL = 9 };
-
 struct host {
     struct kernel kernel;
     struct row_sink_memory memory;
     struct counters counters;
     struct tracker *tracker;
+    unsigned n_checkpoints;
+    bool checkpoint_due;
 };
 
 static const uint64_t boot_start = UINT64_C(1000000) * MS;
@@ -34,6 +34,16 @@ static void turn(struct host *host, uint64_t after_ms)
     struct gulp *gulp = kernel_gulp(&host->kernel);
     tracker_gulp(host->tracker, gulp);
     gulp_free(gulp);
+}
+
+static void on_checkpoint(void *user, bool begin)
+{
+    ((struct host *)user)->n_checkpoints += begin;
+}
+
+static bool on_checkpoint_due(void *user)
+{
+    return ((struct host *)user)->checkpoint_due;
 }
 
 static struct host *host_new(int64_t real_ns)
@@ -49,7 +59,10 @@ static struct host *host_new(int64_t real_ns)
                                       .late_mib = 1,
                                       .connector_active = true,
                                       .taskstats_active = true,
-                                      .audit_active = true};
+                                      .audit_active = true,
+                                      .user = host,
+                                      .checkpoint = on_checkpoint,
+                                      .checkpoint_due = on_checkpoint_due};
     options.sources = agent_sources_all(&options.n_sources);
     assert_int_equal(tracker_new(&host->tracker, &options), 0);
     struct tracker_recovery recovery = {.cursors = ""};
@@ -363,6 +376,27 @@ static void test_arguments_over_the_bound_are_a_gap(void **state)
     assert_true(slice_is(value(host, row_of(host, 300), PROCESS_ARGV0), "sh"));
 }
 
+/* Each ten seconds or so; each second when the journal asks for it, because it is full. */
+static void test_checkpoints(void **state)
+{
+    struct host *host = *state;
+    assert_int_equal(host->n_checkpoints, 1);
+    turn(host, 5000);
+    assert_int_equal(host->n_checkpoints, 1);
+    host->checkpoint_due = true;
+    turn(host, 20);
+    assert_int_equal(host->n_checkpoints, 2);
+    turn(host, 900);
+    assert_int_equal(host->n_checkpoints, 2);
+    turn(host, 200);
+    assert_int_equal(host->n_checkpoints, 3);
+    host->checkpoint_due = false;
+    turn(host, 2000);
+    assert_int_equal(host->n_checkpoints, 3);
+    turn(host, 10000);
+    assert_int_equal(host->n_checkpoints, 4);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -374,6 +408,7 @@ int main(void)
         TEST(test_a_step_that_the_server_confirms),
         cmocka_unit_test_teardown(test_start_in_1970, teardown),
         TEST(test_arguments_over_the_bound_are_a_gap),
+        TEST(test_checkpoints),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -719,6 +719,12 @@ BEGIN
     ' AND k.day = x.day WHERE x.day < ? GROUP BY x.day, x.host_id') USING row_bytes, t_day;
 END;
 
+-- A refused line lived after this, however late it arrived.
+CREATE OR REPLACE DEFINER = vestige_maintainer@localhost
+  FUNCTION vestige_batch_begin(of_host INT UNSIGNED, of_batch BIGINT UNSIGNED) RETURNS DATETIME(6)
+  SQL SECURITY DEFINER READS SQL DATA
+  RETURN (SELECT COALESCE(MIN(first_time), '1970-01-01') FROM batch WHERE host_id = of_host AND batch = of_batch);
+
 -- What is behind the horizon of the table that keeps longest: refused lines, runs, notifications.
 -- The runs of this job stay.
 CREATE OR REPLACE DEFINER = vestige_maintainer@localhost
@@ -731,7 +737,7 @@ BEGIN
     FROM (SELECT r.received_at, r.host_id, LENGTH(r.text) AS n_bytes,
                  EXISTS (SELECT 1 FROM hold h WHERE h.released_at IS NULL
                             AND (h.host_id IS NULL OR h.host_id = r.host_id)
-                            AND (h.until IS NULL OR r.received_at <= h.until + INTERVAL 1 DAY)
+                            AND (h.until IS NULL OR vestige_batch_begin(r.host_id, r.batch) <= h.until)
                             AND (h.since IS NULL OR r.received_at >= h.since)) AS is_held
             FROM rejected r WHERE r.received_at < horizon) x
    GROUP BY DATE(x.received_at), x.host_id;
@@ -950,7 +956,7 @@ BEGIN
        WHERE received_at >= d.day AND received_at < LEAST(d.day + INTERVAL 1 DAY, horizon) AND host_id = d.host_id
          AND NOT EXISTS (SELECT 1 FROM hold h WHERE h.released_at IS NULL
                             AND (h.host_id IS NULL OR h.host_id = rejected.host_id)
-                            AND (h.until IS NULL OR rejected.received_at <= h.until + INTERVAL 1 DAY)
+                            AND (h.until IS NULL OR vestige_batch_begin(rejected.host_id, rejected.batch) <= h.until)
                             AND (h.since IS NULL OR rejected.received_at >= h.since));
     WHEN 'maintenance_run' THEN
       DELETE FROM maintenance_run WHERE name <> 'retention' AND started_at >= d.day

@@ -26,6 +26,7 @@ struct retained_day {
     _Atomic uint64_t n_listed, n_found; /* what the seals have, and what there is, between */
     _Atomic uint64_t n_rows, n_late; /* rows of that day; those sealed in what came after the run */
     _Atomic uint64_t n_refused;      /* refused rows of that day that there are */
+    _Atomic uint64_t n_named;        /* rows of that day that were told to be missing */
 };
 
 struct retained;

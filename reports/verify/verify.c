@@ -293,9 +293,10 @@ static bool has_kept(const struct verify *verify, const struct retained_day *day
         (options->has_host && day->host_id != options->host_id) ||
         retained_find(verify->retained, day->table, day->host_id, day->day) != day)
         return true; /* not all rows were read, or they are counted for all hosts together */
-    if (day->n_rows < day->n_kept)
+    uint64_t n_rows = day->n_rows + day->n_named;
+    if (n_rows < day->n_kept)
         return false;
-    return day->n_rows + day->n_refused + retained_n_refused(verify->retained, day->host_id) >=
+    return n_rows + day->n_refused + retained_n_refused(verify->retained, day->host_id) >=
            day->n_kept + day->n_late;
 }
 

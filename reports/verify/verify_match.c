@@ -263,6 +263,18 @@ static int match_unit(struct worker *worker, size_t i)
 
 /* --- a round --- */
 
+/* A row that is told to be missing is not missing a second time from those that retention kept. */
+static void count_named(const struct verify *verify, const struct line_difference *told)
+{
+    const struct line_key *line = &told->line;
+    if (line->verb != VERB_INSERT || told->row_exists || told->refused)
+        return;
+    struct retained_day *day =
+        retained_find(verify->retained, line->table, line->host_id, day_of_id(line->id));
+    if (day)
+        day->n_named++;
+}
+
 /* A seal of somebody else can have any lines, and must not hide those that are the host's. */
 static void tell_missing(const struct verify *verify)
 {
@@ -278,8 +290,10 @@ static void tell_missing(const struct verify *verify)
                                        .kind = LINE_MISSING,
                                        .refused = matcher->entries[i].refused,
                                        .row_exists = matcher->entries[i].row_exists};
-        if (!matcher->entries[i].found)
-            differences_add_line(verify->result->differences, &told);
+        if (matcher->entries[i].found)
+            continue;
+        differences_add_line(verify->result->differences, &told);
+        count_named(verify, &told);
     }
 }
 

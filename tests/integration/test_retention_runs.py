@@ -74,6 +74,20 @@ class Needed(RunTest):
         self.assertEqual({table: self.keys(table) for table in ("process", "session", "boot", "host", "auth_attempt")},
                          dict.fromkeys(("process", "session", "boot", "host", "auth_attempt"), set()))
 
+    def test_refused_line_that_came_late(self):
+        """It lived when its batch was made, not when that arrived."""
+        for batch, days_before in ((1, 5), (2, 0)):
+            self.root.run("INSERT INTO batch (host_id, batch, hash, previous_hash, format, boot_id, first_time, last_time,"
+                          " n_lines, recovered, received_at) VALUES (1, %s, 'a', '', 2, UUID(), %s, %s, 1, 0, %s)", batch,
+                          self.noon - days_before * DAY, self.noon, self.noon)
+            self.root.run("INSERT INTO rejected (host_id, batch, line, table_name, text, error, message, received_at)"
+                          " VALUES (1, %s, 1, 'gap', 'x', 1406, 'x', %s)", batch, self.noon)
+        self.root.run("CALL vestige_hold_add(1, NULL, NULL, %s, %s, 'because', NULL, @id)", self.noon - 6 * DAY,
+                      self.noon - 4 * DAY)
+        self.run_later()
+        self.assertEqual(self.root.run("SELECT batch FROM rejected"), ((1,),))
+        self.root.run("CALL vestige_hold_release(@id, @n)")
+
 
 class Interrupted(RunTest):
     """Rows of three tables, of which a run drops all but the open ones."""

@@ -514,12 +514,26 @@ class Status(WatchTest):
             self.alive(host=host, journal_full=int(host == 3))
         self.root.run("UPDATE host_state SET seen_at = UTC_TIMESTAMP(6) - INTERVAL 16 MINUTE WHERE host_id = 1")
         self.root.run("UPDATE host_state SET cloned_at = UTC_TIMESTAMP(6) WHERE host_id = 2")
-        self.assertEqual({row["host"]: row["state"] for row in self.host_rows(status=1)},
+        rows = {row["host"]: row for row in self.host_rows(status=1)}
+        self.assertEqual({host: row["state"] for host, row in rows.items()},
                          {"web": "silent", "mail": "cloned", "db": "journal full"})
+        # what a silent host has recorded since is not here
+        self.assertTrue(960 <= rows["web"]["lag_s"] < 1000, rows["web"])
         rows = self.rows(status=1)
         self.assertEqual(rows["host web", "sign of life"]["level"], "wrong")
         self.assertEqual(rows["host mail", "two machines"]["level"], "wrong")
         self.assertEqual(rows["host db", "waiting in its journal"]["level"], "wrong")
+
+    def test_no_agent_on_a_host_that_has_one(self):
+        """Whoever asks on it does not hear that all is well."""
+        path = os.path.join(self.server.directory, "vestiged.conf")
+        for host in (1, 2, 3):
+            self.alive(host=host)
+        for host_id, level, status in ((0, "note", 0), (7, "wrong", 1)):
+            with open(path, "w", encoding="ascii") as stream:
+                stream.write(f"[agent]\nhost_id = {host_id}\nstate_directory = /nonexistent\n")
+            rows = self.rows("--config", path, status=status)
+            self.assertEqual(rows["agent", "not running here"]["level"], level)
 
     def test_retired_hosts_come_last(self):
         for host in (1, 2, 3):

@@ -174,7 +174,7 @@ class Schema(ServerTest):
                                            " WHERE table_schema = 'vestige'"):
             definers.setdefault(definer, []).append(view)
         self.assertEqual(set(definers), {"vestige_owner@localhost", "vestige_registrar@localhost"})
-        self.assertEqual(definers["vestige_registrar@localhost"], ["changed_credential"])
+        self.assertEqual(definers["vestige_registrar@localhost"], ["changed_credential", "reader_account"])
         definers = {row[0] for row in self.root.run(
             "SELECT definer FROM information_schema.routines WHERE routine_schema = 'vestige' UNION"
             " SELECT definer FROM information_schema.events WHERE event_schema = 'vestige'")}

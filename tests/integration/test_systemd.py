@@ -257,6 +257,7 @@ class Jobs(Units):
 
 MANAGER = """
 set -e
+umask 0 # process 1 has this, so that a service of another user can say that it is ready
 for group in $CGROUPS; do echo $$ > "$group/cgroup.procs"; done
 mount --make-rprivate /
 mount --bind "$1/state" /var/lib/vestige
@@ -318,7 +319,8 @@ class WithAudit(unittest.TestCase):
         self.addCleanup(self.end)
 
     def end(self):
-        self.manager.terminate()
+        self.systemctl("stop", "vestiged", check=False)
+        self.manager.send_signal(signal.SIGRTMIN + 24)  # exit at once
         self.manager.wait(60)
         wait_for(lambda: all(not self.members(group) for group in self.groups), 60, "its processes end")
         for group in self.groups:

@@ -383,6 +383,33 @@ static void print_socket_state(struct tool *tool, const struct fact_socket_state
     print_description(tool, &state->socket);
 }
 
+static void print_socket_fact(struct tool *tool, const struct fact *fact)
+{
+    switch (fact->kind) {
+    case FACT_SOCKET_CALL:
+        print_socket_call(tool, &fact->socket_call);
+        break;
+    case FACT_SOCKET_STATE:
+        print_socket_state(tool, &fact->socket_state);
+        break;
+    case FACT_BPF_LOST:
+        printf("BPF_LOST events=%" PRIu64, fact->bpf_lost.events);
+        break;
+    case FACT_SOCKET:
+        print_socket(tool, &fact->socket);
+        break;
+    case FACT_SOCKET_SCAN:
+        print_socket_scan(&fact->socket_scan);
+        break;
+    case FACT_SOCKET_OWNER:
+        printf("SOCKET_OWNER inode=%" PRIu64 " pid=%u descriptor=%d", fact->socket_owner.inode,
+               fact->socket_owner.pid, fact->socket_owner.descriptor);
+        break;
+    default:
+        printf(fact->kind == FACT_OVERRUN ? "OVERRUN" : "UNKNOWN");
+    }
+}
+
 static void print_other_fact(struct tool *tool, const struct fact *fact)
 {
     switch (fact->kind) {
@@ -420,25 +447,6 @@ static void print_other_fact(struct tool *tool, const struct fact *fact)
         printf("USER_NAME uid=%u origin=%d name=%s", fact->user_name.uid, fact->user_name.origin,
                evidence(tool, fact->user_name.name));
         break;
-    case FACT_SOCKET_CALL:
-        print_socket_call(tool, &fact->socket_call);
-        break;
-    case FACT_SOCKET_STATE:
-        print_socket_state(tool, &fact->socket_state);
-        break;
-    case FACT_BPF_LOST:
-        printf("BPF_LOST events=%" PRIu64, fact->bpf_lost.events);
-        break;
-    case FACT_SOCKET:
-        print_socket(tool, &fact->socket);
-        break;
-    case FACT_SOCKET_SCAN:
-        print_socket_scan(&fact->socket_scan);
-        break;
-    case FACT_SOCKET_OWNER:
-        printf("SOCKET_OWNER inode=%" PRIu64 " pid=%u descriptor=%d", fact->socket_owner.inode,
-               fact->socket_owner.pid, fact->socket_owner.descriptor);
-        break;
     case FACT_HOST_NAME:
         print_host_name(tool, &fact->host_name);
         break;
@@ -447,7 +455,7 @@ static void print_other_fact(struct tool *tool, const struct fact *fact)
         printf(" detail=%s", evidence(tool, fact->note.detail));
         break;
     default:
-        printf(fact->kind == FACT_OVERRUN ? "OVERRUN" : "UNKNOWN");
+        print_socket_fact(tool, fact);
     }
 }
 

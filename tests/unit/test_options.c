@@ -37,9 +37,10 @@ static struct error_text error;
 
 static int parse(const struct command_line *line, const char *words)
 {
-    static char copy[512];
-    char *argv[WORDS_MOST + 1] = {NULL}, *rest = NULL;
+    static char copy[512], *argv[WORDS_MOST + 1]; /* options.arguments are of it */
+    char *rest = NULL;
     int argc = 0;
+    memset(argv, 0, sizeof(argv));
     snprintf(copy, sizeof(copy), "%s", words);
     for (char *word = strtok_r(copy, "|", &rest); word && argc < WORDS_MOST;
          word = strtok_r(NULL, "|", &rest))

@@ -6,6 +6,7 @@
 #include "core/cleanup.h"
 #include "core/gulp.h"
 
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -26,9 +27,19 @@ static bool booted_with_audit(void)
     return false;
 }
 
+/* A pipe that somebody put in its place is not waited for. */
+static FILE *open_note(const char *path, int flags, const char *mode)
+{
+    int fd = open(path, flags | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC, 0600);
+    FILE *stream = fd < 0 ? NULL : fdopen(fd, mode);
+    if (!stream && fd >= 0)
+        close(fd);
+    return stream;
+}
+
 static bool read_note(const char *path, const char *boot_id, uint64_t *before_ns)
 {
-    FILE *stream AUTO_FCLOSE = fopen(path, "re");
+    FILE *stream AUTO_FCLOSE = open_note(path, O_RDONLY, "r");
     char noted[40];
     return stream && fscanf(stream, "%39s %" SCNu64, noted, before_ns) == 2 &&
            !strcmp(noted, boot_id);
@@ -57,7 +68,7 @@ uint64_t unaudited_before(const char *state_directory, const char *boot_id)
         return before_ns;
     if (!audit_is_off())
         return 0;
-    FILE *stream AUTO_FCLOSE = fopen(path, "we");
+    FILE *stream AUTO_FCLOSE = open_note(path, O_WRONLY | O_CREAT | O_TRUNC, "w");
     before_ns = clock_boot_ns();
     if (stream)
         fprintf(stream, "%s %" PRIu64 "\n", boot_id, before_ns);

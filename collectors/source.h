@@ -44,6 +44,7 @@ struct source_options {
     const char *audit_mode;        /* "auto" or "guest" */
     uint32_t audit_backlog_limit;  /* as owner; 0: leave it */
     int audit_guard;               /* channel of audit_guard.h; 0: there is none */
+    uint32_t guard_pid;            /* of the process at its other end */
     uint32_t proc_interval_ms;     /* 0: 250 */
     uint32_t proc_full_interval_s; /* 0: 10 */
     bool proc_on_request;          /* the first scan waits for a request, at most a second */

@@ -23,8 +23,9 @@ enum fact_kind {
     /* audit */
     FACT_AUDIT_EXEC,
     FACT_AUDIT_LOGIN,
-    FACT_AUDIT_HOLE, /* serials that never came */
-    FACT_AUDIT_LOST, /* the kernel's own counter went up */
+    FACT_AUDIT_HOLE,  /* serials that never came */
+    FACT_AUDIT_LOST,  /* the kernel's own counter went up */
+    FACT_AUDIT_RULES, /* rules of ours had been deleted, some time since */
     /* /proc */
     FACT_PROC_PROCESS, /* a living process */
     FACT_PROC_SCAN,    /* a full scan began or ended */
@@ -143,6 +144,10 @@ struct fact_audit_login {
 
 struct fact_audit_hole {
     uint32_t first, last; /* serials missing, inclusive */
+};
+
+struct fact_audit_rules {
+    uint64_t since_ns; /* when they were last known to be there */
 };
 
 struct fact_audit_lost {
@@ -288,8 +293,10 @@ enum kernel_event_kind {
     KERNEL_IO_URING_SETUP,
     KERNEL_KEXEC_LOAD,
     KERNEL_CLOCK_SET,
-    KERNEL_SIGNAL,     /* to the agent; real_ms is -1: the fact's time is exact */
-    KERNEL_CLOCK_STEP, /* no call: the wall clock jumped */
+    KERNEL_AUDIT_CHANGE, /* audit's rules or settings, by somebody else */
+    KERNEL_TAMPER,       /* somebody reached for the agent; likewise */
+    KERNEL_SIGNAL,       /* to the agent; real_ms is -1: the fact's time is exact */
+    KERNEL_CLOCK_STEP,   /* no call: the wall clock jumped */
     KERNEL_EVENT_N
 };
 
@@ -586,6 +593,7 @@ struct fact {
         struct fact_audit_login audit_login;
         struct fact_audit_hole audit_hole;
         struct fact_audit_lost audit_lost;
+        struct fact_audit_rules audit_rules;
         struct fact_proc_process proc_process;
         struct fact_proc_scan proc_scan;
         struct fact_fork_total fork_total;

@@ -41,7 +41,7 @@ static int debug_wanted(const char *subsystem)
 
 /* Names that others gave may stand in a message: no control character of theirs reaches a terminal,
  * the second set (U+0080 to U+009F) neither. */
-static void make_safe(char *text)
+void log_make_safe(char *text)
 {
     for (unsigned char *c = (unsigned char *)text; *c; c++) {
         if (c[0] == 0xc2 && c[1] >= 0x80 && c[1] <= 0x9f)
@@ -63,7 +63,7 @@ void log_message(enum log_level level, const char *subsystem, const char *format
     va_start(arguments, format);
     vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
-    make_safe(text);
+    log_make_safe(text);
     if (sink) {
         sink(sink_user, level, subsystem, text);
         return;

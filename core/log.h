@@ -19,6 +19,11 @@ void log_register(log_function function, void *user);
 void log_set_program(const char *name);
 void log_message(enum log_level level, const char *subsystem, const char *format, ...) PRINTF(3, 4);
 
+/** Make a text that others gave fit for a terminal, and for one line: control characters become
+ * `?`.
+ */
+void log_make_safe(char *text);
+
 #define log_error(subsystem, ...)   log_message(LOG_LEVEL_ERROR, subsystem, __VA_ARGS__)
 #define log_warning(subsystem, ...) log_message(LOG_LEVEL_WARNING, subsystem, __VA_ARGS__)
 #define log_notice(subsystem, ...)  log_message(LOG_LEVEL_NOTICE, subsystem, __VA_ARGS__)

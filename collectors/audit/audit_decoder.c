@@ -14,7 +14,8 @@
 #include <linux/audit.h>
 #include <stdlib.h>
 
-#define STALE_NS 1000000000ull /* a note comes when records were lost: wait no longer for them */
+#define STALE_NS       1000000000ull /* a note comes when records were lost: wait no longer for them */
+#define MILLISECOND_NS 1000000ull
 
 struct audit_decoder {
     struct audit_event_set *events;
@@ -188,6 +189,15 @@ static void decode_note(struct audit_decoder *self, const struct message *messag
         audit_event_set_expire(self->events, message->boot_ns - STALE_NS, handler, user);
     if (note_number(message->bytes, "last_serial", &number)) {
         audit_serial_resume(&self->serials, number);
+    } else if (note_number(message->bytes, "rules_deleted", &number)) {
+        const uint64_t span_ns = number * MILLISECOND_NS;
+        const struct fact fact = {.kind = FACT_AUDIT_RULES,
+                                  .source = SOURCE_AUDIT,
+                                  .boot_ns = message->boot_ns,
+                                  .audit_rules = {.since_ns = message->boot_ns > span_ns
+                                                                  ? message->boot_ns - span_ns
+                                                                  : 0}};
+        handler(user, &fact);
     } else if (note_number(message->bytes, "lost", &number) && number > 0) {
         const struct fact fact = {.kind = FACT_AUDIT_LOST,
                                   .source = SOURCE_AUDIT,

@@ -1,8 +1,8 @@
 #pragma once
 /*
  * Audit messages to facts: FACT_AUDIT_EXEC, FACT_AUDIT_LOGIN, FACT_AUDIT_SOCKET, FACT_AUDIT_USER,
- * FACT_KERNEL_EVENT, FACT_KERNEL_TARGET, FACT_AUDIT_HOLE, FACT_AUDIT_LOST, FACT_OVERRUN, FACT_NOTE.
- * Pure: the same messages give the same facts.
+ * FACT_KERNEL_EVENT, FACT_KERNEL_TARGET, FACT_AUDIT_HOLE, FACT_AUDIT_LOST, FACT_AUDIT_RULES,
+ * FACT_OVERRUN, FACT_NOTE. Pure: the same messages give the same facts.
  *
  * An exec goes out with its CWD record. In FACT_AUDIT_HOLE `first` and `last` are modulo 2^32.
  *

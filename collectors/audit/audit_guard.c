@@ -140,8 +140,9 @@ static void keep(struct guard *guard, int fd)
 static void write_words(const struct guard *guard)
 {
     AUTO_CLOSE int directory = open(guard->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    unlinkat(directory, AUDIT_GUARD_WORDS_FILE ".tmp", 0);
     AUTO_CLOSE int fd = openat(directory, AUDIT_GUARD_WORDS_FILE ".tmp",
-                               O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+                               O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0 || write(fd, guard->words, AUDIT_GUARD_WORDS_SIZE) != AUDIT_GUARD_WORDS_SIZE ||
         fsync(fd) < 0 ||
         renameat(directory, AUDIT_GUARD_WORDS_FILE ".tmp", directory, AUDIT_GUARD_WORDS_FILE) < 0)

@@ -1,8 +1,10 @@
 /*
  * The SYSCALL record says who, which call and with which numbers; what it was done to stands in
  * other records of the event. Which of them is the last cannot be told, so nothing waits here: each
- * becomes a fact, and the recorder puts them together. Only BPF comes before SYSCALL, and CWD is
- * needed for a PATH that is relative: these are kept in a small table, by the serial.
+ * becomes a fact, and the recorder puts them together. Only BPF and CONFIG_CHANGE come before
+ * SYSCALL, and CWD is needed for a PATH that is relative: these are kept in a small table, by the
+ * serial. Whoever changes audit does so by a message to the kernel: its SYSCALL record is of the
+ * call that sent it, and is made although no rule asks for it.
  *
  * Pointers among the arguments say nothing. The paths are those that the caller gave, as its own
  * root sees them; one below a directory descriptor stays relative, because no record says of which
@@ -25,6 +27,8 @@ enum { CALLS_MOST = 64, DIRECTORY_MOST = 4096, COMM_MOST = 64 };
 struct kernel_call {
     bool open;               /* SYSCALL has come, more may */
     bool loaded;             /* BPF has come: `program` */
+    bool changed;            /* CONFIG_CHANGE has come: `change` */
+    bool refused;            /* what it was about was refused */
     bool named;              /* a PATH has been taken */
     bool moves;              /* a second PATH may be another path of the caller */
     bool alone;              /* it is not, so that the first is where something is mounted */
@@ -32,6 +36,7 @@ struct kernel_call {
     uint32_t serial, program;
     enum kernel_event_kind kind;
     struct buffer directory; /* CWD */
+    struct buffer change;    /* what of audit was changed */
 };
 
 struct audit_kernel_set {
@@ -53,8 +58,10 @@ int audit_kernel_set_new(struct audit_kernel_set **setp)
 
 struct audit_kernel_set *audit_kernel_set_free(struct audit_kernel_set *set)
 {
-    for (size_t i = 0; set && i < CALLS_MOST; i++)
+    for (size_t i = 0; set && i < CALLS_MOST; i++) {
         buffer_deinit(&set->calls[i].directory);
+        buffer_deinit(&set->calls[i].change);
+    }
     free(set);
     return NULL;
 }
@@ -67,10 +74,12 @@ static struct kernel_call *place(struct audit_kernel_set *set, uint32_t serial)
 static struct kernel_call *begin(struct audit_kernel_set *set, uint32_t serial)
 {
     struct kernel_call *call = place(set, serial);
-    if (call->serial == serial && call->loaded)
+    if (call->serial == serial && (call->loaded || call->changed))
         return call;
     buffer_clear(&call->directory);
-    *call = (struct kernel_call){.serial = serial, .directory = call->directory};
+    buffer_clear(&call->change);
+    *call = (struct kernel_call){
+        .serial = serial, .directory = call->directory, .change = call->change};
     return call;
 }
 
@@ -254,6 +263,23 @@ static void give_event(struct kernel_call *call, struct call_fields *fields, uin
     handler(user, &fact);
 }
 
+static bool has_changed(struct audit_kernel_set *set, uint32_t serial)
+{
+    const struct kernel_call *call = place(set, serial);
+    return call->serial == serial && call->changed;
+}
+
+/* How the sending of the message ended says nothing. */
+static void give_change(struct kernel_call *call, struct call_fields *fields, uint64_t boot_ns,
+                        fact_handler handler, void *user)
+{
+    fields->event.kind = KERNEL_AUDIT_CHANGE;
+    fields->event.known = true;
+    fields->event.success = !call->refused;
+    give_event(call, fields, boot_ns, &call->change, handler, user);
+    call->changed = false;
+}
+
 static int add_syscall(struct audit_kernel_set *set, const struct audit_record *record,
                        uint64_t boot_ns, fact_handler handler, void *user)
 {
@@ -270,13 +296,18 @@ static int add_syscall(struct audit_kernel_set *set, const struct audit_record *
         if (!take_field(&fields, &field))
             return -EBADMSG;
     enum audit_kernel_call which = audit_kernel_call_find(fields.arch, fields.number);
-    if (which == AUDIT_KERNEL_CALL_N)
+    bool changed = has_changed(set, record->serial);
+    if (which == AUDIT_KERNEL_CALL_N && !changed)
         return AUDIT_KERNEL_SET_OTHER;
     while (audit_field_next(&rest, &field))
         if (!take_field(&fields, &field))
             return -EBADMSG;
     if (fields.event.pid == 0)
         return -EBADMSG;
+    if (changed) {
+        give_change(place(set, record->serial), &fields, boot_ns, handler, user);
+        return AUDIT_KERNEL_SET_TAKEN;
+    }
     struct buffer target CLEANUP(buffer_deinit) = BUFFER_NULL;
     fields.event.kind = describe(which, &fields, &target);
     if (fields.event.kind == KERNEL_EVENT_N)
@@ -346,6 +377,53 @@ static int add_bpf(struct audit_kernel_set *set, const struct audit_record *reco
     call->loaded = true;
     call->program = program;
     return 0;
+}
+
+/* Who did it stands in the call's own record. */
+static bool is_about_sender(const struct audit_field *field)
+{
+    return slice_is(field->name, "auid") || slice_is(field->name, "ses") ||
+           slice_is(field->name, "subj");
+}
+
+/* "remove_rule key=mine list=4", "set audit_enabled=0 old=1". */
+static int describe_change(struct kernel_call *call, struct slice fields)
+{
+    struct audit_field field;
+    struct buffer *to = &call->change;
+    if (to->length)
+        buffer_append_text(to, "; ");
+    while (audit_field_next(&fields, &field)) {
+        uint32_t result;
+        if (slice_is(field.name, "res")) {
+            call->refused |= audit_field_u32(&field, &result) && result == 0;
+            continue;
+        }
+        if (is_about_sender(&field))
+            continue;
+        if (!slice_is(field.name, "op")) {
+            buffer_append_slice(to, field.name);
+            buffer_append_byte(to, '=');
+        }
+        int r = slice_is(field.name, "key") ? audit_field_text(&field, to) : AUDIT_TEXT_UNKNOWN;
+        if (r < 0)
+            return r;
+        if (r == AUDIT_TEXT_UNKNOWN)
+            buffer_append_slice(to, field.value);
+        buffer_append_byte(to, ' ');
+    }
+    return 0;
+}
+
+static int add_change(struct audit_kernel_set *set, const struct audit_record *record)
+{
+    struct kernel_call *call = begin(set, record->serial);
+    call->changed = true;
+    int r = describe_change(call, record->fields);
+    while (call->change.length && call->change.data[call->change.length - 1] == ' ')
+        call->change.length--;
+    cut(&call->change, KERNEL_TARGET_MOST);
+    return r;
 }
 
 static int describe_module(const struct audit_record *record, struct buffer *to)
@@ -501,6 +579,8 @@ int audit_kernel_set_add(struct audit_kernel_set *set, const struct audit_record
         return add_syscall(set, record, boot_ns, handler, user);
     if (record->type == AUDIT_BPF)
         return add_bpf(set, record);
+    if (record->type == AUDIT_CONFIG_CHANGE)
+        return add_change(set, record);
     struct kernel_call *call = place(set, record->serial);
     if (!call->open || call->serial != record->serial)
         return 0;

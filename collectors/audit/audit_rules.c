@@ -51,6 +51,15 @@ bool audit_rule_is_task_never(const struct audit_rule_data *rule)
     return (rule->flags & LIST_MASK) == AUDIT_FILTER_TASK && rule->action == AUDIT_NEVER;
 }
 
+bool audit_rule_suppresses(const struct audit_rule_data *rule)
+{
+    uint32_t list = rule->flags & LIST_MASK;
+    if (list == AUDIT_FILTER_EXCLUDE)
+        return true;
+    return rule->action == AUDIT_NEVER &&
+           (list == AUDIT_FILTER_TASK || list == AUDIT_FILTER_EXIT || list == AUDIT_FILTER_USER);
+}
+
 bool audit_rule_is_exit(const struct audit_rule_data *rule)
 {
     return (rule->flags & LIST_MASK) == AUDIT_FILTER_EXIT;

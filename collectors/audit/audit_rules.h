@@ -25,6 +25,9 @@ bool audit_rule_equal(const struct audit_rule_data *a, const struct audit_rule_d
 bool audit_rule_is_keyed(const struct audit_rule_data *rule);
 /** Whether the rule keeps tasks from ever having an audit context (`-a task,never`). */
 bool audit_rule_is_task_never(const struct audit_rule_data *rule);
+/** Whether the rule is there so that records are not made: a type of them, or those of some calls
+ * or tasks. */
+bool audit_rule_suppresses(const struct audit_rule_data *rule);
 /** Whether the rule stands in the list that is looked through at the end of a system call. */
 bool audit_rule_is_exit(const struct audit_rule_data *rule);
 

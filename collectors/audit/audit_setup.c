@@ -125,6 +125,14 @@ static int move_rules(struct audit_rules *to, const struct audit_rules *from)
     return r;
 }
 
+static void count_suppressing(struct audit_setup *self, const struct audit_rules *now)
+{
+    self->n_suppressing = 0;
+    for (size_t i = 0; i < now->n; i++)
+        self->n_suppressing += audit_rule_suppresses(now->list[i]) &&
+                               !audit_rules_contain(&self->state.added_rules, now->list[i]);
+}
+
 /* Rules of an earlier run stay "added by us"; of the wanted ones those that were not there are. */
 static int plan_rules(struct audit_setup *self, const struct audit_rules *wanted)
 {
@@ -137,6 +145,8 @@ static int plan_rules(struct audit_setup *self, const struct audit_rules *wanted
                                    audit_rule_size(wanted->list[i]));
     if (r == 0 && !self->changed)
         r = move_rules(&self->state.former_rules, &now);
+    if (r == 0)
+        count_suppressing(self, &now);
     audit_rules_deinit(&now);
     return r;
 }
@@ -307,12 +317,16 @@ int audit_setup_repair(struct audit_setup *self)
         return 0;
     struct audit_rules now = AUDIT_RULES_NULL;
     int n = 0, r = audit_control_list_rules(&self->control, &now);
+    self->n_missing = 0;
+    if (r == 0)
+        count_suppressing(self, &now);
     for (size_t i = 0; r == 0 && i < self->state.added_rules.n; i++) {
         const struct audit_rule_data *rule = self->state.added_rules.list[i];
         if (audit_rules_contain(&now, rule))
             continue;
         r = audit_control_add_rule(&self->control, rule);
         n += r == 0;
+        self->n_missing += r == 0;
         if (r == -EEXIST) /* this kernel lists it in another form; each trial makes a record */
             self->cannot_repair = true;
     }

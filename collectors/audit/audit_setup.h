@@ -18,10 +18,12 @@ struct audit_setup {
     bool wants_paths;       /* PATH records are made */
     uint32_t backlog_limit; /* as owner, at least; 0: leave it */
     struct audit_state state;
-    bool changed;       /* there is something to undo: `state` is valid */
-    bool cannot_repair; /* rules are not recognised in the list of the kernel */
-    size_t n_keyed;     /* of our keyed rules that the kernel has */
-    int *held;          /* the socket of a registered process that is gone; NULL: none */
+    bool changed;         /* there is something to undo: `state` is valid */
+    bool cannot_repair;   /* rules are not recognised in the list of the kernel */
+    size_t n_missing;     /* rules that the last audit_setup_repair had to put back */
+    size_t n_suppressing; /* rules of others by which records are not made, when last looked */
+    size_t n_keyed;       /* of our keyed rules that the kernel has */
+    int *held;            /* the socket of a registered process that is gone; NULL: none */
 };
 
 /** Opens the control socket and takes over a state file of this boot. */

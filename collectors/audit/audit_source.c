@@ -25,7 +25,9 @@
 
 #define MESSAGE_SIZE     16384 /* bytes; a path of 4,096 in hexadecimal, and what stands around it */
 #define READLOG_GROUP    (1u << (AUDIT_NLGRP_READLOG - 1))
+#define OTHERS_SIZE      80
 #define SECOND_NS        1000000000ull
+#define MILLISECOND_NS   1000000ull
 #define CHECK_ACTIVE_NS  (5 * SECOND_NS)
 #define CHECK_IDLE_NS    (60 * SECOND_NS)
 #define CHECK_CHANGE_NS  (SECOND_NS / 5)  /* after a record of changed configuration */
@@ -50,6 +52,8 @@ struct audit {
     uint64_t next_check_ns, next_repair_ns;
     uint64_t n_records, n_records_checked;
     uint32_t lost_seen, lost_pending;
+    uint64_t rules_seen_ns;    /* all of ours were there */
+    uint32_t rules_deleted_ms; /* not yet told: for so long some may not have been; 0: none */
     bool lost_known, configuration_changed, note_pending;
     bool guarded; /* the guard holds the owner's socket */
     char note[512];
@@ -87,19 +91,31 @@ static void read_name(uint32_t pid, char name[32])
             *at = '?';
 }
 
+/* What they leave out looks like what never happened. */
+static void name_suppressing(const struct audit *self, char text[OTHERS_SIZE])
+{
+    text[0] = 0;
+    if (self->setup.n_suppressing)
+        snprintf(text, OTHERS_SIZE, "; %zu rules of others keep records from being made",
+                 self->setup.n_suppressing);
+}
+
 static void note_owner(struct audit *self)
 {
+    char others[OTHERS_SIZE];
+    name_suppressing(self, others);
     set_note(self,
              "%s\texcluded %sPROCTITLE EOE BPRM_FCAPS; %zu rules; backlog %u; receive buffer "
-             "%zu bytes%s",
+             "%zu bytes%s%s",
              self->locked ? "owner-immutable" : "owner", self->setup.wants_paths ? "" : "PATH ",
              self->setup.n_keyed, self->setup.state.set_backlog_limit, self->owner.receive_buffer,
-             self->owner.buffer_is_small ? ", less than asked for" : "");
+             self->owner.buffer_is_small ? ", less than asked for" : "", others);
 }
 
 static void note_guest(struct audit *self, const struct audit_status *status)
 {
-    char owner[64] = "nobody", name[32];
+    char owner[64] = "nobody", name[32], others[OTHERS_SIZE];
+    name_suppressing(self, others);
     if (status->pid) {
         read_name(status->pid, name);
         snprintf(owner, sizeof(owner), "%s (pid %u)", name, status->pid);
@@ -107,10 +123,10 @@ static void note_guest(struct audit *self, const struct audit_status *status)
     if (status->enabled == 0)
         set_note(self, "off\taudit is disabled (enabled 0); owner %s", owner);
     else
-        set_note(self, "%s\towner %s; %zu rules of ours; receive buffer %zu bytes%s",
+        set_note(self, "%s\towner %s; %zu rules of ours; receive buffer %zu bytes%s%s",
                  self->locked ? "guest-immutable" : "guest", owner, self->setup.n_keyed,
                  self->guest.receive_buffer,
-                 self->guest.buffer_is_small ? ", less than asked for" : "");
+                 self->guest.buffer_is_small ? ", less than asked for" : "", others);
 }
 
 static int flush_notes(struct audit *self, struct gulp *gulp)
@@ -126,6 +142,13 @@ static int flush_notes(struct audit *self, struct gulp *gulp)
         r = gulp_add(gulp, SOURCE_AUDIT, MESSAGE_NOTE, clock_boot_ns(), slice_text(text));
         if (r == 0)
             self->lost_pending = 0;
+    }
+    if (r == 0 && self->rules_deleted_ms) {
+        char text[48];
+        snprintf(text, sizeof(text), "rules_deleted=%u", self->rules_deleted_ms);
+        r = gulp_add(gulp, SOURCE_AUDIT, MESSAGE_NOTE, clock_boot_ns(), slice_text(text));
+        if (r == 0)
+            self->rules_deleted_ms = 0;
     }
     return r;
 }
@@ -382,6 +405,14 @@ static void handle_status(struct audit *self, const struct audit_status *status,
         check_yielding(self, status, now_ns);
 }
 
+static void note_rules(struct audit *self, uint64_t now_ns)
+{
+    uint64_t span_ms = (now_ns - self->rules_seen_ns) / MILLISECOND_NS + 1;
+    if (self->setup.n_missing)
+        self->rules_deleted_ms = span_ms < UINT32_MAX ? (uint32_t)span_ms : UINT32_MAX;
+    self->rules_seen_ns = now_ns;
+}
+
 /* Another program that loads its rules often deletes all rules first. */
 static void repair_rules(struct audit *self, uint64_t now_ns)
 {
@@ -392,6 +423,8 @@ static void repair_rules(struct audit *self, uint64_t now_ns)
     if (self->locked || self->mode == MODE_YIELDING)
         return;
     int n = audit_setup_repair(&self->setup);
+    if (n >= 0)
+        note_rules(self, now_ns);
     if (n > 0)
         log_notice("audit",
                    "%d rules of ours had been deleted, or stood before those of others, and are "
@@ -551,7 +584,8 @@ static int audit_open(struct source **sourcep, const struct source_options *opti
         return r;
     }
     self->next_check_ns = clock_boot_ns() + check_interval(self, true);
-    self->next_repair_ns = clock_boot_ns() + CHECK_IDLE_NS;
+    self->rules_seen_ns = clock_boot_ns();
+    self->next_repair_ns = self->rules_seen_ns + CHECK_IDLE_NS;
     *sourcep = (struct source *)self;
     return 0;
 }

@@ -80,10 +80,12 @@ static int write_all(int fd, struct slice bytes)
     return 0;
 }
 
+/* What somebody put in the file's place, a pipe for one, is not waited for. */
 static int write_file(int directory, struct slice text)
 {
+    unlinkat(directory, NEW_NAME, 0);
     AUTO_CLOSE int fd =
-        openat(directory, NEW_NAME, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+        openat(directory, NEW_NAME, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return -errno;
     int r = write_all(fd, text);
@@ -206,7 +208,7 @@ int audit_state_load(struct audit_state *self, const char *directory)
     AUTO_CLOSE int fd = open_directory(directory);
     if (fd < 0)
         return fd;
-    int file_fd = openat(fd, FILE_NAME, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    int file_fd = openat(fd, FILE_NAME, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
     if (file_fd < 0)
         return -errno;
     AUTO_FCLOSE FILE *file = fdopen(file_fd, "r");

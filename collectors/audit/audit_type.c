@@ -18,7 +18,7 @@ static const struct type_row kernel_types[] = {
     ROW(PATH, KERNEL),
     ROW(IPC, SKIP),
     ROW(SOCKETCALL, SKIP),
-    ROW(CONFIG_CHANGE, SKIP),
+    ROW(CONFIG_CHANGE, KERNEL),
     ROW(SOCKADDR, SOCKET),
     ROW(CWD, EXEC),
     ROW(EXECVE, EXEC),

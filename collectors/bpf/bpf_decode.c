@@ -52,7 +52,7 @@ static int read_record(struct slice bytes, struct bpf_record *record)
     if (reader.failed || reader.left || record->magic != BPF_RECORD_MAGIC ||
         record->version != BPF_RECORD_VERSION || record->size != bytes.length)
         return -EBADMSG;
-    if (record->kind == BPF_RECORD_SIGNAL)
+    if (record->kind == BPF_RECORD_SIGNAL || record->kind == BPF_RECORD_MOVED)
         return record->unused || record->error < 0 ? -EBADMSG : 0;
     if (record->kind >= BPF_RECORD_KIND_N || record->unused || record->error < 0 ||
         (record->family != AF_INET && record->family != AF_INET6) || !is_state(record->old_state) ||
@@ -107,7 +107,30 @@ static struct socket_description description_of(const struct bpf_record *record)
     };
 }
 
-/* SIGKILL to pid 123, by the kernel. */
+static void give_done(const struct bpf_record *record, enum kernel_event_kind kind,
+                      struct slice target, fact_handler handler, void *user)
+{
+    struct fact fact = {
+        .kind = FACT_KERNEL_EVENT, .source = SOURCE_BPF, .boot_ns = record->boot_ns};
+    fact.kernel_event = (struct fact_kernel_event){
+        .kind = kind,
+        .real_ms = -1,
+        .known = true,
+        .success = true,
+        .pid = record->pid,
+        .uid = record->uid,
+        .login_uid = record->login_uid,
+        .comm = slice_of(record->comm, strnlen(record->comm, sizeof(record->comm))),
+        .target = target};
+    handler(user, &fact);
+}
+
+static const char *whose(const struct bpf_record *record)
+{
+    return record->interface ? "the guard of vestiged" : "vestiged";
+}
+
+/* SIGKILL to vestiged, pid 123, by the kernel. */
 static int decode_signal(const struct bpf_record *record, fact_handler handler, void *user)
 {
     char target[80];
@@ -118,21 +141,20 @@ static int decode_signal(const struct bpf_record *record, fact_handler handler, 
         snprintf(word, sizeof(word), "SIG%s", name);
     else
         snprintf(word, sizeof(word), "signal %d", number);
-    int length = snprintf(target, sizeof(target), "%s to vestiged, pid %" PRIu32 "%s", word,
-                          (uint32_t)record->cookie, record->error ? ", by the kernel" : "");
-    struct fact fact = {
-        .kind = FACT_KERNEL_EVENT, .source = SOURCE_BPF, .boot_ns = record->boot_ns};
-    fact.kernel_event = (struct fact_kernel_event){
-        .kind = KERNEL_SIGNAL,
-        .real_ms = -1,
-        .known = true,
-        .success = true,
-        .pid = record->pid,
-        .uid = record->uid,
-        .login_uid = record->login_uid,
-        .comm = slice_of(record->comm, strnlen(record->comm, sizeof(record->comm))),
-        .target = slice_of(target, (size_t)length)};
-    handler(user, &fact);
+    int length =
+        snprintf(target, sizeof(target), "%s to %s, pid %" PRIu32 "%s", word, whose(record),
+                 (uint32_t)record->cookie, record->error ? ", by the kernel" : "");
+    give_done(record, KERNEL_SIGNAL, slice_of(target, (size_t)length), handler, user);
+    return 0;
+}
+
+/* control group of vestiged, pid 123 */
+static int decode_moved(const struct bpf_record *record, fact_handler handler, void *user)
+{
+    char target[80];
+    int length = snprintf(target, sizeof(target), "control group of %s, pid %" PRIu32,
+                          whose(record), (uint32_t)record->cookie);
+    give_done(record, KERNEL_TAMPER, slice_of(target, (size_t)length), handler, user);
     return 0;
 }
 
@@ -149,6 +171,8 @@ static int decode_record(const struct message *message, fact_handler handler, vo
         return r;
     if (record.kind == BPF_RECORD_SIGNAL)
         return decode_signal(&record, handler, user);
+    if (record.kind == BPF_RECORD_MOVED)
+        return decode_moved(&record, handler, user);
     struct fact fact = {.source = SOURCE_BPF, .boot_ns = record.boot_ns};
     if (record.kind == BPF_RECORD_STATE) {
         fact.kind = FACT_SOCKET_STATE;

@@ -22,7 +22,8 @@
 #define STATE         "state_"
 #define DATAGRAM      "datagram_"
 #define SIGNAL        "signal_"
-#define PROGRAMS_MOST 16
+#define AGENT         "agent_"
+#define PROGRAMS_MOST 24
 
 static const struct accept_hook {
     const char *program, *name;
@@ -37,6 +38,7 @@ static const struct accept_hook {
 
 struct bpf_programs {
     size_t ring_size;
+    uint32_t guard_pid;
     int cgroup_fd; /* a negative errno: there is none */
     size_t accept_hook;
     const char *datagram_name;
@@ -113,7 +115,7 @@ static bool is_chosen(const struct bpf_programs *self, const struct bpf_program 
     const char *name = bpf_program__name(program);
     return is_of(program, DATAGRAM)
                ? self->cgroup_fd >= 0
-               : is_of(program, STATE) || is_of(program, SIGNAL) ||
+               : is_of(program, STATE) || is_of(program, SIGNAL) || is_of(program, AGENT) ||
                      strcmp(name, accept_hooks[self->accept_hook].program) == 0;
 }
 
@@ -156,6 +158,7 @@ static int map_memory(struct bpf_programs *self)
         return -errno;
     self->signals = signals;
     self->signals->agent_pid = (unsigned)getpid();
+    self->signals->guard_pid = self->guard_pid;
     self->signals->size = sizeof(*self->signals);
     return 0;
 }
@@ -197,13 +200,15 @@ static int load_best(struct bpf_programs *self)
     return r;
 }
 
-int bpf_programs_new(struct bpf_programs **programsp, size_t ring_size, struct error_text *error)
+int bpf_programs_new(struct bpf_programs **programsp, size_t ring_size, uint32_t guard_pid,
+                     struct error_text *error)
 {
     struct bpf_programs *self = calloc(1, sizeof(*self));
     if (!self)
         return error_set(error, -ENOMEM, "bpf: out of memory");
     libbpf_set_print((libbpf_print_fn_t)print_debug);
     self->ring_size = ring_size;
+    self->guard_pid = guard_pid;
     self->datagram_name = "cgroup";
     self->cgroup_fd = cgroup_root_open();
     if (self->cgroup_fd < 0)

@@ -20,7 +20,9 @@ enum bpf_record_kind {
     BPF_RECORD_RECEIVE,
     BPF_RECORD_STATE,
     BPF_RECORD_SIGNAL, /* to the agent: `cookie` is its pid, `inode` the number of the signal,
-                          `error` 1 when the kernel sent it; nothing of a socket */
+                          `error` 1 when the kernel sent it, `interface` 1 when it is the guard's;
+                          nothing of a socket */
+    BPF_RECORD_MOVED,  /* likewise, to another control group; `inode` and `error` are 0 */
     BPF_RECORD_KIND_N
 };
 
@@ -62,8 +64,9 @@ struct bpf_counts {
     unsigned long long lost; /* records that the ring had no room for */
 };
 
-/* The last signals that were sent to the agent, in memory that programs, agent and guard share.
- * When the agent is killed the guard writes it down, and the next agent reads it. */
+/* The last signals that were sent to the agent and its guard, and who else reached for them, in
+ * memory that programs, agent and guard share. When the agent is killed the guard writes it down,
+ * and the next agent reads it. */
 struct bpf_signals {
     unsigned long long n;     /* how many there were; the newest is records[(n - 1) % MOST] */
     unsigned long long taken; /* how many the agent has read */
@@ -71,7 +74,8 @@ struct bpf_signals {
     unsigned int size;        /* BPF_SIGNALS_SIZE: it is one of these */
     char boot_id[40];
     struct bpf_record records[BPF_SIGNALS_MOST]; /* bytes_sent: 1 of the first one, when complete */
-    unsigned char unused[BPF_SIGNALS_SIZE - 64 - 144 * BPF_SIGNALS_MOST];
+    unsigned int guard_pid;                      /* likewise; 0: there is none */
+    unsigned char unused[BPF_SIGNALS_SIZE - 68 - 144 * BPF_SIGNALS_MOST];
 };
 
 _Static_assert(sizeof(struct bpf_signals) == BPF_SIGNALS_SIZE, "the guard knows the size");

@@ -87,6 +87,8 @@ int bpf_signals_drain(struct bpf_signal_list *list, struct gulp *gulp, uint64_t 
     unsigned long long n = __atomic_load_n(&shared->n, __ATOMIC_ACQUIRE);
     while (shared->taken != n) {
         unsigned long long next = first_of(shared);
+        list->n_overwritten += next - shared->taken;
+        shared->taken = next;
         if (!copy_record(shared, next, &record))
             return 0;
         if (add(gulp, &record, now_ns) < 0)

@@ -1,7 +1,8 @@
 #pragma once
 /*
- * The signals that were sent to the agent. Those of the agent before, which it could not read any
- * more because it was killed, are in a file of the state directory, written by the guard.
+ * The signals that were sent to agent and guard, and their moves. Those of the agent
+ * before, which it could not read any more because it was killed, are in a file of the state
+ * directory, written by the guard.
  */
 #include "collectors/bpf/bpf_record.h"
 #include "collectors/source.h"
@@ -12,6 +13,7 @@ struct bpf_signal_list {
     struct bpf_signals *shared;                 /* with the programs */
     struct bpf_record before[BPF_SIGNALS_MOST]; /* of the agent before */
     size_t n_before, n_before_taken;
+    uint64_t n_overwritten; /* before they were read */
 };
 
 /** @p shared stays the programs'. Takes the file of @p state_directory (NULL: none) and removes it.

@@ -32,7 +32,7 @@ struct bpf_collector {
     struct bpf_signal_list signals;
     struct counters *counters;
     bool noted;
-    uint64_t lost_seen, missed_seen; /* reported already */
+    uint64_t lost_seen, missed_seen, overwritten_seen; /* reported already */
     uint64_t next_missed_check_ns;
     struct bpf_record left_over; /* read from the ring, and in no gulp yet */
     size_t left_over_size;       /* 0: there is none */
@@ -108,7 +108,9 @@ static int add_losses(struct bpf_collector *self)
 {
     char text[32];
     uint64_t lost = bpf_programs_lost(self->programs), n_missed = missed(self);
-    uint64_t n = lost - self->lost_seen + n_missed - self->missed_seen;
+    uint64_t n_overwritten = self->signals.n_overwritten;
+    uint64_t n = lost - self->lost_seen + n_missed - self->missed_seen + n_overwritten -
+                 self->overwritten_seen;
     size_t used = self->gulp->used;
     if (n == 0)
         return 0;
@@ -123,6 +125,7 @@ static int add_losses(struct bpf_collector *self)
     counter_add(self->counters, COUNTER_RECEIVE_OVERRUNS, 1);
     self->lost_seen = lost;
     self->missed_seen = n_missed;
+    self->overwritten_seen = n_overwritten;
     return 0;
 }
 
@@ -179,7 +182,7 @@ static int bpf_open(struct source **sourcep, const struct source_options *option
         return error_set(error, -ENOMEM, "bpf: out of memory");
     self->counters = options->counters;
     self->ring_size = ring_size_for(options->receive_buffer);
-    int r = bpf_programs_new(&self->programs, self->ring_size, error);
+    int r = bpf_programs_new(&self->programs, self->ring_size, options->guard_pid, error);
     if (r == 0) {
         self->ring = ring_buffer__new(bpf_programs_ring(self->programs), take_record, self, NULL);
         if (!self->ring)

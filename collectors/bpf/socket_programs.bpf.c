@@ -385,31 +385,59 @@ static __always_inline bool is_quiet_signal(int number, __u32 from, __u32 to)
     return number == 17 || number == 23 || number == 28 || (number >= 32 && from == to);
 }
 
-/* Signals to the agent. Of the kernel's own ones the sender is whoever was running: with SIGKILL,
- * who made memory short. */
-SEC("tp_btf/signal_generate")
-int BPF_PROG(signal_to_agent, int number, struct kernel_siginfo *info, struct task_struct *task)
+/* Where what is done to agent or guard is written down; NULL: @p pid is neither. */
+static __always_inline struct bpf_signals *signals_of(__u32 pid)
 {
-    __u32 zero = 0, from = bpf_get_current_pid_tgid() >> 32;
+    __u32 zero = 0;
     struct bpf_signals *all = bpf_map_lookup_elem(&signals, &zero);
-    if (!all || (__u32)task->tgid != all->agent_pid || is_quiet_signal(number, from, task->tgid))
-        return 0;
+    return all && (pid == all->agent_pid || pid == all->guard_pid) ? all : NULL;
+}
+
+static __always_inline void write_down(struct bpf_signals *all, enum bpf_record_kind kind,
+                                       __u32 pid, __u64 what, int error)
+{
     __u64 nth = __sync_fetch_and_add(&all->n, 1);
     struct bpf_record *record = &all->records[nth % BPF_SIGNALS_MOST];
-    int code = 0;
-    if ((unsigned long)info > 1)
-        bpf_core_read(&code, sizeof(code), &info->si_code);
     record->magic = BPF_RECORD_MAGIC;
     record->version = BPF_RECORD_VERSION;
     record->size = sizeof(*record);
     record->boot_ns = bpf_ktime_get_boot_ns();
-    record->kind = BPF_RECORD_SIGNAL;
-    record->cookie = task->tgid;
-    record->inode = number;
-    record->error = (unsigned long)info == 1 || code > 0;
+    record->kind = kind;
+    record->cookie = pid;
+    record->inode = what;
+    record->error = error;
+    record->interface = pid != all->agent_pid;
     record->bytes_received = UNKNOWN;
     set_process(record);
     record->bytes_sent = nth + 1;
+}
+
+/* Of the kernel's own signals the sender is whoever was running: with SIGKILL, who made memory
+ * short.
+ */
+SEC("tp_btf/signal_generate")
+int BPF_PROG(signal_to_agent, int number, struct kernel_siginfo *info, struct task_struct *task)
+{
+    __u32 from = bpf_get_current_pid_tgid() >> 32;
+    struct bpf_signals *all = signals_of(task->tgid);
+    int code = 0;
+    if (!all || is_quiet_signal(number, from, task->tgid))
+        return 0;
+    if ((unsigned long)info > 1)
+        bpf_core_read(&code, sizeof(code), &info->si_code);
+    write_down(all, BPF_RECORD_SIGNAL, task->tgid, number, (unsigned long)info == 1 || code > 0);
+    return 0;
+}
+
+/* Into one that is frozen, or has little of the processors. Of a process with threads it is told
+ * once.
+ */
+SEC("tp_btf/cgroup_attach_task")
+int BPF_PROG(agent_moved, void *cgroup, const char *path, struct task_struct *task)
+{
+    struct bpf_signals *all = signals_of(task->tgid);
+    if (all)
+        write_down(all, BPF_RECORD_MOVED, task->tgid, 0, 0);
     return 0;
 }
 

@@ -133,6 +133,7 @@ static int open_sources(struct agent *agent, struct error_text *error)
         .kernel_event_paths = strcmp(agent->config->kernel_events_paths, "off") != 0,
         .audit_backlog_limit = agent->config->audit_backlog_limit,
         .audit_guard = agent->guard.channel,
+        .guard_pid = (uint32_t)agent->guard.pid,
         .proc_interval_ms = agent->config->proc_interval_ms,
         .proc_on_request = true,
         .proc_full_interval_s = agent->config->proc_full_interval_s,

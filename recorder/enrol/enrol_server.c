@@ -56,11 +56,10 @@ static int statement_error(MYSQL_STMT *statement, struct error_text *error)
 static int call(struct ship_connection *connection, const char *sql, const char *const *words,
                 size_t n_words, struct error_text *error)
 {
-    MYSQL_STMT *statement CLEANUP(cleanup_statement) = mysql_stmt_init(connection->mysql);
+    MYSQL_STMT *statement CLEANUP(cleanup_statement) = NULL;
+    struct ship_error reason = SHIP_ERROR_NULL;
     MYSQL_BIND values[WORDS_MOST] = {0};
     unsigned long lengths[WORDS_MOST];
-    if (!statement)
-        return error_set(error, -ENOMEM, "out of memory");
     for (size_t i = 0; i < n_words && i < WORDS_MOST; i++) {
         char *text = NULL;
         memcpy(&text, &words[i], sizeof(text)); /* the library only reads it */
@@ -70,8 +69,10 @@ static int call(struct ship_connection *connection, const char *sql, const char 
                                  .buffer_length = lengths[i],
                                  .length = &lengths[i]};
     }
-    if (mysql_stmt_prepare(statement, sql, strlen(sql)) ||
-        mysql_stmt_bind_param(statement, values) || mysql_stmt_execute(statement))
+    if (ship_connection_prepare(connection, slice_text(sql), &statement, &reason) != SHIP_OK)
+        return error_set(error, code_of(reason.number), "the server refuses: %.400s",
+                         reason.text.text);
+    if (mysql_stmt_bind_param(statement, values) || mysql_stmt_execute(statement))
         return statement_error(statement, error);
     while (mysql_stmt_next_result(statement) == 0)
         ;

@@ -333,12 +333,11 @@ int journal_directory_save(struct journal_directory *directory, const char *name
 {
     char temporary[JOURNAL_NAME_SIZE + 4];
     snprintf(temporary, sizeof(temporary), "%s.tmp", name);
-    int fd = openat(directory->fd, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
-                    0600);
-    if (fd < 0)
-        return -errno;
-    int error = write_pieces(fd, pieces);
-    if (close(fd) != 0 && !error)
+    /* a pipe in its place is not waited for, and is away at the next attempt */
+    int fd = openat(directory->fd, temporary,
+                    O_WRONLY | O_CREAT | O_TRUNC | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int error = fd < 0 ? -errno : write_pieces(fd, pieces);
+    if (fd >= 0 && close(fd) != 0 && !error)
         error = -errno;
     if (!error && renameat(directory->fd, temporary, directory->fd, name) != 0)
         error = -errno;

@@ -157,8 +157,9 @@ static int create(struct open_batch *batch, uint64_t first_us)
     journal_file_name(name, JOURNAL_FILE_OPEN, batch->header.batch);
     snprintf(temporary, sizeof(temporary), "%s.tmp", name);
     int directory = journal_directory_fd(batch->directory);
-    int fd =
-        openat(directory, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    /* a pipe in its place is not waited for, and is away at the next attempt */
+    int fd = openat(directory, temporary,
+                    O_WRONLY | O_CREAT | O_TRUNC | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW, 0600);
     int error = text.failed ? -ENOMEM : fd < 0 ? -errno : 0;
     struct iovec all = piece(text.data, text.length);
     if (!error)

@@ -131,10 +131,18 @@ static const char *kind_name(enum kernel_event_kind kind)
         [KERNEL_IO_URING_SETUP] = "io_uring_setup",
         [KERNEL_KEXEC_LOAD] = "kexec_load",
         [KERNEL_CLOCK_SET] = "clock_set",
+        [KERNEL_AUDIT_CHANGE] = "audit_change",
+        [KERNEL_TAMPER] = "tamper",
         [KERNEL_SIGNAL] = "signal",
         [KERNEL_CLOCK_STEP] = "clock_step",
     };
     return names[kind];
+}
+
+/* What BPF tells of, with an exact time and no serial. */
+static bool is_to_agent(enum kernel_event_kind kind)
+{
+    return kind == KERNEL_SIGNAL || kind == KERNEL_TAMPER;
 }
 
 static void append_id64(struct line *line, uint64_t value)
@@ -183,7 +191,7 @@ static void write_row(struct kernel_events *events, const struct kernel_event *e
     line_begin(line, VERB_INSERT, TABLE_KERNEL_EVENT, timeline_id(output->timeline));
     line_time(line, at_us);
     row_output_seen_by(output, what->kind == KERNEL_CLOCK_STEP ? SEEN_BY_AGENT
-                               : what->kind == KERNEL_SIGNAL   ? SEEN_BY_BPF
+                               : is_to_agent(what->kind)       ? SEEN_BY_BPF
                                                                : SEEN_BY_AUDIT);
     append_id64(line, process_id);
     append_id64(line, what->pid);
@@ -205,7 +213,7 @@ static void finish(struct kernel_events *events, struct kernel_event *event)
     struct actor actor = {0};
     bool known = find_actor(events, event, &actor);
     bool own = known && actor.own;
-    if (!own || event->what.kind == KERNEL_SIGNAL)
+    if (!own || is_to_agent(event->what.kind))
         write_row(events, event, actor.process_id);
     forget(events, event);
 }
@@ -234,6 +242,8 @@ static bool is_unlimited(const struct fact_kernel_event *what)
     case KERNEL_KEXEC_LOAD:
     case KERNEL_BPF_LOAD:
     case KERNEL_CLOCK_SET:
+    case KERNEL_AUDIT_CHANGE:
+    case KERNEL_TAMPER:
     case KERNEL_SIGNAL:
         return what->known && what->success;
     default:
@@ -318,7 +328,7 @@ static void wait_for_proof(struct kernel_events *events, struct kernel_event *ev
 static uint64_t called_ns(const struct kernel_events *events, const struct fact *fact)
 {
     int64_t real_ns;
-    if (fact->kernel_event.kind == KERNEL_SIGNAL)
+    if (is_to_agent(fact->kernel_event.kind))
         return fact->boot_ns;
     if (__builtin_mul_overflow(fact->kernel_event.real_ms, INT64_C(1000000), &real_ns))
         return fact->boot_ns;
@@ -359,7 +369,7 @@ static void on_target(struct kernel_events *events, const struct fact_kernel_tar
         if (n++ == LOOK_BACK)
             break;
         if (event->what.serial == target->serial && event->what.kind != KERNEL_CLOCK_STEP &&
-            event->what.kind != KERNEL_SIGNAL) {
+            !is_to_agent(event->what.kind)) {
             add_target(events, event, target->target, target->further);
             return;
         }

@@ -5,6 +5,7 @@
  */
 #include "recorder/shipper/ship_alive.h"
 
+#include "core/cleanup.h"
 #include "core/log.h"
 
 #include <string.h>
@@ -18,6 +19,8 @@ static const char sql[] = "UPDATE host_alive SET boot_id = ?, agent_version = ?,
                           " journal_limit_bytes = ?, waiting_us = ?, journal_full = ?, gaps = ?,"
                           " server_offset_us = ?";
 enum { N_PARAMETERS = 11 };
+
+DEFINE_CLEANUP(cleanup_statement, MYSQL_STMT, mysql_stmt_close);
 
 static int64_t now_ms(void)
 {
@@ -66,9 +69,9 @@ static void bind_number(MYSQL_BIND *bind, void *number, bool is_unsigned)
 }
 
 static enum ship_answer execute(struct ship_alive *alive, struct ship_connection *connection,
-                                const struct ship_alive_state *state, MYSQL_STMT *statement,
-                                struct ship_error *error)
+                                const struct ship_alive_state *state, struct ship_error *error)
 {
+    MYSQL_STMT *statement CLEANUP(cleanup_statement) = NULL;
     MYSQL_BIND binds[N_PARAMETERS] = {0};
     uint64_t numbers[] = {alive->run,
                           ++alive->beat,
@@ -84,12 +87,13 @@ static enum ship_answer execute(struct ship_alive *alive, struct ship_connection
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
         bind_number(&binds[2 + i], &numbers[i], true);
     bind_number(&binds[N_PARAMETERS - 1], &offset, false);
-    if (mysql_stmt_prepare(statement, sql, sizeof(sql) - 1) == 0 &&
-        mysql_stmt_bind_param(statement, binds) == 0 && mysql_stmt_execute(statement) == 0)
-        return SHIP_OK;
-    error->number = mysql_stmt_errno(statement);
-    error_set(&error->text, 0, "%s (error %u)", mysql_stmt_error(statement), error->number);
-    return ship_error_classify(error->number);
+    enum ship_answer answer =
+        ship_connection_prepare(connection, slice_text(sql), &statement, error);
+    if (answer != SHIP_OK)
+        return answer;
+    return mysql_stmt_bind_param(statement, binds) != 0 || mysql_stmt_execute(statement) != 0
+               ? ship_connection_statement_error(statement, error)
+               : SHIP_OK;
 }
 
 static void tell_refusal(struct ship_alive *alive, const struct ship_error *error)
@@ -107,11 +111,7 @@ enum ship_answer ship_alive_send(struct ship_alive *alive, struct ship_connectio
     set_due(alive);
     if (answer != SHIP_OK)
         return answer == SHIP_LOST ? SHIP_LOST : SHIP_OK;
-    MYSQL_STMT *statement = mysql_stmt_init(connection->mysql);
-    if (!statement)
-        return SHIP_OK;
-    answer = execute(alive, connection, state, statement, error);
-    mysql_stmt_close(statement);
+    answer = execute(alive, connection, state, error);
     if (answer == SHIP_OK)
         alive->refused = false;
     else if (answer != SHIP_LOST)

@@ -10,6 +10,7 @@
 #include "core/option_file.h"
 #include "core/private_file.h"
 #include "recorder/keys/credential.h"
+#include "recorder/shipper/ship_limit.h"
 
 #include <errmsg.h>
 #include <fcntl.h>
@@ -24,6 +25,8 @@
 #define WAIT_TIMEOUT     "180" /* seconds; an idle connection is tried more often */
 #define CLOCK_READINGS   3
 #define CERTIFICATE_MOST (1 << 20)
+#define CLOCK_MOST       INT64_C(7258118400000000) /* microseconds: the year 2200 */
+#define WARNING_COLUMNS  3
 #define SQL_MODE                                                                                   \
     "STRICT_TRANS_TABLES,STRICT_ALL_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,"                          \
     "ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
@@ -56,8 +59,8 @@ DEFINE_CLEANUP(cleanup_result, MYSQL_RES, mysql_free_result);
 enum ship_answer ship_connection_error(struct ship_connection *connection, struct ship_error *error)
 {
     unsigned number = mysql_errno(connection->mysql);
-    error_set(&error->text, 0, "%s (error %u)%s", mysql_error(connection->mysql), number,
-              ship_error_advice(number));
+    error_set(&error->text, 0, "%s (error %u)%s%s", mysql_error(connection->mysql), number,
+              ship_error_advice(number), ship_limit_words());
     error->number = number;
     return number
                ? ship_error_classify(number)
@@ -72,14 +75,70 @@ enum ship_answer ship_connection_run(struct ship_connection *connection, const c
     return SHIP_OK;
 }
 
+enum ship_answer ship_connection_statement_error(MYSQL_STMT *statement, struct ship_error *error)
+{
+    unsigned number = mysql_stmt_errno(statement);
+    error_set(&error->text, 0, "%s (error %u)%s%s", mysql_stmt_error(statement), number,
+              ship_error_advice(number), ship_limit_words());
+    error->number = number;
+    return number ? ship_error_classify(number)
+                  : ship_error_set(error, SHIP_FAILED, "a statement failed without an error");
+}
+
+static unsigned long count_parameters(struct slice sql)
+{
+    unsigned long n = 0;
+    for (size_t i = 0; i < sql.length; i++)
+        n += sql.data[i] == '?';
+    return n;
+}
+
+static enum ship_answer check_prepared(MYSQL_STMT *statement, struct slice sql,
+                                       struct ship_error *error)
+{
+    if (mysql_stmt_param_count(statement) == count_parameters(sql) &&
+        mysql_stmt_field_count(statement) == 0)
+        return SHIP_OK;
+    return ship_error_set(error, SHIP_FAILED,
+                          "the server takes a statement of %lu parameters for one of %lu, with %u "
+                          "columns: it is no MariaDB, or something between changes what it says",
+                          count_parameters(sql), mysql_stmt_param_count(statement),
+                          mysql_stmt_field_count(statement));
+}
+
+enum ship_answer ship_connection_prepare(struct ship_connection *connection, struct slice sql,
+                                         MYSQL_STMT **statementp, struct ship_error *error)
+{
+    MYSQL_STMT *statement = mysql_stmt_init(connection->mysql);
+    if (!statement)
+        return ship_error_set(error, SHIP_FAILED, "not enough memory for a statement");
+    enum ship_answer answer = mysql_stmt_prepare(statement, (const char *)sql.data, sql.length) != 0
+                                  ? ship_connection_statement_error(statement, error)
+                                  : check_prepared(statement, sql, error);
+    if (answer != SHIP_OK) {
+        mysql_stmt_close(statement);
+        return answer;
+    }
+    *statementp = statement;
+    return SHIP_OK;
+}
+
+/** What has another number of columns is no answer to the question, and is not looked into. */
 static enum ship_answer fetch(struct ship_connection *connection, const char *sql,
-                              MYSQL_RES **resultp, struct ship_error *error)
+                              unsigned n_columns, MYSQL_RES **resultp, struct ship_error *error)
 {
     enum ship_answer answer = ship_connection_run(connection, sql, error);
     if (answer != SHIP_OK)
         return answer;
     *resultp = mysql_store_result(connection->mysql);
-    return *resultp ? SHIP_OK : ship_connection_error(connection, error);
+    if (!*resultp)
+        return ship_connection_error(connection, error);
+    if (mysql_num_fields(*resultp) == n_columns)
+        return SHIP_OK;
+    return ship_error_set(error, SHIP_FAILED,
+                          "the server answers with %u columns and not %u: it is no MariaDB, or "
+                          "something between changes what it says",
+                          mysql_num_fields(*resultp), n_columns);
 }
 
 /** The first column of the first row as a number; false when there is none. */
@@ -95,7 +154,7 @@ static bool fetch_number(MYSQL_RES *result, int64_t *value)
 static enum ship_answer read_back(struct ship_connection *connection, struct ship_error *error)
 {
     MYSQL_RES *result AUTO_RESULT = NULL;
-    enum ship_answer answer = fetch(connection, read_session, &result, error);
+    enum ship_answer answer = fetch(connection, read_session, WANTED_N + 1, &result, error);
     if (answer != SHIP_OK)
         return answer;
     MYSQL_ROW row = mysql_fetch_row(result);
@@ -131,12 +190,14 @@ static enum ship_answer measure_clock(struct ship_connection *connection, struct
         MYSQL_RES *result AUTO_RESULT = NULL;
         int64_t before = now_us(CLOCK_BOOTTIME), server;
         enum ship_answer answer =
-            fetch(connection, "SELECT CAST(UNIX_TIMESTAMP(SYSDATE(6)) * 1000000 AS SIGNED)",
+            fetch(connection, "SELECT CAST(UNIX_TIMESTAMP(SYSDATE(6)) * 1000000 AS SIGNED)", 1,
                   &result, error);
         if (answer != SHIP_OK)
             return answer;
         int64_t round_trip = now_us(CLOCK_BOOTTIME) - before;
-        if (fetch_number(result, &server) && round_trip < shortest) {
+        if (!fetch_number(result, &server) || server <= 0 || server > CLOCK_MOST)
+            return ship_error_set(error, SHIP_FAILED, "the server does not say what time it is");
+        if (round_trip < shortest) {
             shortest = round_trip;
             connection->server_boot_us = server - (before + round_trip / 2);
         }
@@ -169,7 +230,7 @@ static enum ship_answer ask_number(struct ship_connection *connection, const cha
 {
     MYSQL_RES *result AUTO_RESULT = NULL;
     *value = otherwise;
-    enum ship_answer answer = fetch(connection, sql, &result, error);
+    enum ship_answer answer = fetch(connection, sql, 1, &result, error);
     if (answer == SHIP_OK && !fetch_number(result, value))
         *value = otherwise;
     return answer == SHIP_LOST ? SHIP_LOST : SHIP_OK;
@@ -286,6 +347,9 @@ static void describe_failure(struct ship_connection *connection, struct ship_err
               mysql->options.user ? mysql->options.user : "", mysql_error(mysql), error->number,
               ship_error_advice(error->number));
     append_certificate(mysql, error->text.text, sizeof(error->text.text));
+    size_t length = strlen(error->text.text);
+    snprintf(error->text.text + length, sizeof(error->text.text) - length, "%s",
+             ship_limit_words());
 }
 
 /** An unreadable file is silently left out by the library. */
@@ -318,6 +382,7 @@ static enum ship_answer connect_to_server(struct ship_connection *connection,
     MYSQL *mysql = connection->mysql;
     const char *database = mysql->options.db ? NULL : "vestige";
     set_fixed_options(mysql, connection);
+    ship_limit_watch(mysql);
     if (!mysql_real_connect(mysql, NULL, NULL, NULL, database, 0, NULL,
                             CLIENT_REMEMBER_OPTIONS | CLIENT_FOUND_ROWS)) {
         describe_failure(connection, error);
@@ -355,6 +420,7 @@ void ship_connection_close(struct ship_connection *connection)
     if (connection->mysql)
         mysql_close(connection->mysql);
     connection->mysql = NULL;
+    ship_limit_watch(NULL);
 }
 
 size_t ship_connection_bad_row(struct ship_connection *connection)
@@ -364,7 +430,7 @@ size_t ship_connection_bad_row(struct ship_connection *connection)
     int64_t row = 0;
     if (ship_connection_run(connection, "GET DIAGNOSTICS CONDITION 1 @vestige_row = ROW_NUMBER",
                             &ignored) ||
-        fetch(connection, "SELECT @vestige_row", &result, &ignored))
+        fetch(connection, "SELECT @vestige_row", 1, &result, &ignored))
         return 0;
     return fetch_number(result, &row) && row > 0 ? (size_t)row : 0;
 }
@@ -373,7 +439,7 @@ enum ship_answer ship_connection_warnings(struct ship_connection *connection,
                                           struct ship_error *error)
 {
     MYSQL_RES *result AUTO_RESULT = NULL;
-    enum ship_answer answer = fetch(connection, "SHOW WARNINGS", &result, error);
+    enum ship_answer answer = fetch(connection, "SHOW WARNINGS", WARNING_COLUMNS, &result, error);
     if (answer != SHIP_OK)
         return answer;
     for (MYSQL_ROW row = mysql_fetch_row(result); row; row = mysql_fetch_row(result)) {

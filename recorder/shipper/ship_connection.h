@@ -4,6 +4,7 @@
  * by one thread. After an answer other than SHIP_OK or SHIP_ROW_REFUSED it has to be closed, or its
  * transaction rolled back.
  */
+#include "core/slice.h"
 #include "recorder/shipper/ship_error.h"
 
 #include <mysql.h>
@@ -35,6 +36,12 @@ void ship_connection_close(struct ship_connection *connection);
 /** One statement without a result. */
 enum ship_answer ship_connection_run(struct ship_connection *connection, const char *sql,
                                      struct ship_error *error);
+/** Prepare one statement without a result: *@p statementp. Each `?` of @p sql is a parameter: a
+ * server that counts them differently would have the library read and write past what is bound. */
+enum ship_answer ship_connection_prepare(struct ship_connection *connection, struct slice sql,
+                                         MYSQL_STMT **statementp, struct ship_error *error);
+/** Take over the error of a prepared statement; returns what it means. */
+enum ship_answer ship_connection_statement_error(MYSQL_STMT *statement, struct ship_error *error);
 /** Whether the server still answers; also measures its clock again. */
 enum ship_answer ship_connection_ping(struct ship_connection *connection, struct ship_error *error);
 /** Measure the server's clock again when that was longer ago than @p age_ms. */

@@ -96,32 +96,15 @@ void ship_statement_text(struct buffer *to, enum table_id table, enum verb verb,
         update_text(to, catalogue_table(table), verb, host_id);
 }
 
-static enum ship_answer statement_error(MYSQL_STMT *statement, struct ship_error *error)
-{
-    unsigned number = mysql_stmt_errno(statement);
-    error_set(&error->text, 0, "%s (error %u)%s", mysql_stmt_error(statement), number,
-              ship_error_advice(number));
-    error->number = number;
-    return number ? ship_error_classify(number)
-                  : ship_error_set(error, SHIP_FAILED, "a statement failed without an error");
-}
-
 /** Prepare @p text into *@p statementp, unless that was done before. */
 static enum ship_answer prepare(struct ship_statements *statements, struct slice text,
                                 MYSQL_STMT **statementp, struct ship_error *error)
 {
     if (*statementp)
         return SHIP_OK;
-    MYSQL_STMT *statement = mysql_stmt_init(statements->connection->mysql);
-    if (!statement)
-        return ship_error_set(error, SHIP_FAILED, "not enough memory for a statement");
-    if (mysql_stmt_prepare(statement, (const char *)text.data, text.length) != 0) {
-        enum ship_answer answer = statement_error(statement, error);
-        mysql_stmt_close(statement);
-        return answer == SHIP_ROW_REFUSED ? SHIP_FAILED : answer;
-    }
-    *statementp = statement;
-    return SHIP_OK;
+    enum ship_answer answer =
+        ship_connection_prepare(statements->connection, text, statementp, error);
+    return answer == SHIP_ROW_REFUSED ? SHIP_FAILED : answer;
 }
 
 static void bind_bytes(MYSQL_BIND *bind, struct slice bytes)
@@ -258,7 +241,7 @@ enum ship_answer ship_statement_execute(struct ship_statements *statements,
     mysql_stmt_attr_set(statement, STMT_ATTR_CB_PARAM, (const void *)(uintptr_t)bind_row);
     mysql_stmt_attr_set(statement, STMT_ATTR_ARRAY_SIZE, &size);
     if (mysql_stmt_bind_param(statement, params) != 0 || mysql_stmt_execute(statement) != 0)
-        return statement_error(statement, error);
+        return ship_connection_statement_error(statement, error);
     *affected = mysql_stmt_affected_rows(statement);
     return mysql_warning_count(statements->connection->mysql)
                ? ship_connection_warnings(statements->connection, error)
@@ -281,7 +264,7 @@ static enum ship_answer execute_single(MYSQL_STMT *statement, MYSQL_BIND *params
                                        struct ship_error *error)
 {
     if (mysql_stmt_bind_param(statement, params) != 0 || mysql_stmt_execute(statement) != 0)
-        return statement_error(statement, error);
+        return ship_connection_statement_error(statement, error);
     return SHIP_OK;
 }
 

@@ -26,6 +26,7 @@
 #define RETRY_MOST  30000
 #define ALIVE_MS    60000
 #define IDLE_MS     30000 /* then the connection is tried, so that status tells the truth */
+#define ABORT_MS    6000  /* to end in, of what is being waited for */
 #define PATH_SIZE   4096
 #define NANOSECONDS 1000000000L
 #define MILLISECOND 1000000L
@@ -84,6 +85,7 @@ static unsigned any_number(void)
 static void set_error(struct shipper *shipper, const struct ship_error *error, bool connecting)
 {
     memcpy(shipper->status.error, error->text.text, sizeof(shipper->status.error));
+    log_make_safe(shipper->status.error); /* a server's words could be lines of the status */
     shipper->status.connected = ship_delivery_connected(&shipper->delivery);
     shipper->connecting_failed = connecting;
 }
@@ -92,8 +94,10 @@ static void set_error(struct shipper *shipper, const struct ship_error *error, b
 static void show_failure(struct shipper *shipper, const struct ship_error *error, bool connecting)
 {
     pthread_mutex_lock(&shipper->lock);
-    bool known = strcmp(shipper->status.error, error->text.text) == 0;
+    char before[sizeof(shipper->status.error)];
+    memcpy(before, shipper->status.error, sizeof(before));
     set_error(shipper, error, connecting);
+    bool known = strcmp(before, shipper->status.error) == 0;
     shipper->failure_told = true;
     pthread_mutex_unlock(&shipper->lock);
     counter_add(shipper->options.counters, COUNTER_SHIP_FAILURES, 1);
@@ -351,6 +355,14 @@ static bool begin_attempt(struct shipper *shipper)
     return go_on;
 }
 
+static bool is_aborting(struct shipper *shipper)
+{
+    pthread_mutex_lock(&shipper->lock);
+    bool aborting = shipper->aborting;
+    pthread_mutex_unlock(&shipper->lock);
+    return aborting;
+}
+
 /** One attempt at one thing. Returns whether to go on. */
 static bool step(struct shipper *shipper)
 {
@@ -361,6 +373,8 @@ static bool step(struct shipper *shipper)
         if (ship_delivery_connect(&shipper->delivery, &error) != SHIP_DELIVERED)
             return fail(shipper, &error, true);
         show_connection(shipper);
+        if (is_aborting(shipper))
+            return false;
     }
     if (!give_sign_of_life(shipper, &error))
         return fail(shipper, &error, true);
@@ -479,21 +493,42 @@ int shipper_start(struct shipper **shipperp, const struct shipper_options *optio
     return 0;
 }
 
+static bool finishes_in(struct shipper *shipper, unsigned ms)
+{
+    struct timespec deadline = deadline_in(ms);
+    pthread_mutex_lock(&shipper->lock);
+    while (!shipper->finished && wait_until(shipper, &deadline))
+        ;
+    bool finished = shipper->finished;
+    pthread_mutex_unlock(&shipper->lock);
+    return finished;
+}
+
+static void set_stopping(struct shipper *shipper, bool aborting)
+{
+    pthread_mutex_lock(&shipper->lock);
+    shipper->stopping = true;
+    shipper->aborting = aborting;
+    pthread_cond_broadcast(&shipper->changed);
+    pthread_mutex_unlock(&shipper->lock);
+}
+
+/** Nobody can end a connection that is being made: a server that trickles its greeting could keep
+ *  the agent from ending. It is left to the end of the process, and touches no journal any more. */
 struct shipper *shipper_free(struct shipper *shipper, unsigned grace_ms)
 {
     if (!shipper)
         return NULL;
-    struct timespec deadline = deadline_in(grace_ms);
-    pthread_mutex_lock(&shipper->lock);
-    shipper->stopping = true;
-    pthread_cond_broadcast(&shipper->changed);
-    while (!shipper->finished && wait_until(shipper, &deadline))
-        ;
-    shipper->aborting = true;
-    bool finished = shipper->finished;
-    pthread_mutex_unlock(&shipper->lock);
+    set_stopping(shipper, false);
+    bool finished = finishes_in(shipper, grace_ms);
+    set_stopping(shipper, true);
     if (!finished)
         ship_delivery_abort(&shipper->delivery);
+    if (!finishes_in(shipper, ABORT_MS)) {
+        log_warning(SUBSYSTEM, "a connection that is being made to the server is not waited for");
+        pthread_detach(shipper->thread);
+        return NULL;
+    }
     pthread_join(shipper->thread, NULL);
     release(shipper);
     return NULL;

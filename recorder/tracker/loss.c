@@ -20,6 +20,7 @@ void loss_init(struct loss *loss, struct row_output *output, struct processes *p
         [LOSS_AUDIT_OVERRUN] = {.source = "audit",     .cause = "overrun",           .unit = "event" },
         [LOSS_AUDIT_EVENTS] = {.source = "audit",     .cause = "missing_serials",   .unit = "event" },
         [LOSS_AUDIT_RECORDS] = {.source = "audit",     .cause = "kernel_backlog",    .unit = "record"},
+        [LOSS_AUDIT_RULES] = {.source = "audit",     .cause = "rules_deleted",     .unit = "event" },
         [LOSS_SERVER_ROWS] = {.source = "server",    .cause = "rejected",          .unit = "row"   },
         [LOSS_RTNETLINK_EVENTS] = {.source = "rtnetlink", .cause = "overrun",           .unit = "event" },
         [LOSS_NETWORK_ROWS] = {.source = "rtnetlink", .cause = "memory_bound",      .unit = "row"   },
@@ -144,6 +145,10 @@ int loss_fact(struct loss *loss, const struct fact *fact)
     case FACT_AUDIT_LOST:
         gap_gather(&loss->gatherers[LOSS_AUDIT_RECORDS], since, now_ns(loss),
                    fact->audit_lost.records);
+        return LOSS_NOTED;
+    case FACT_AUDIT_RULES:
+        gap_gather(&loss->gatherers[LOSS_AUDIT_RULES], fact->audit_rules.since_ns, now_ns(loss),
+                   GAP_UNKNOWN);
         return LOSS_NOTED;
     case FACT_BPF_LOST:
         gap_gather(&loss->gatherers[LOSS_BPF_EVENTS], heard_ns(loss, SOURCE_BPF), now_ns(loss),

@@ -15,6 +15,7 @@ enum loss_kind {
     LOSS_AUDIT_OVERRUN,
     LOSS_AUDIT_EVENTS,
     LOSS_AUDIT_RECORDS,
+    LOSS_AUDIT_RULES, /* that were deleted by others */
     LOSS_SERVER_ROWS,
     LOSS_ARGUMENTS, /* of execs, over the bound of memory */
     LOSS_RTNETLINK_EVENTS,
@@ -65,7 +66,8 @@ void loss_clock_step(struct loss *loss);
 void loss_rows(struct loss *loss, enum loss_kind kind, uint64_t n);
 
 enum { LOSS_NOTED = 0, LOSS_SCAN_WANTED = 1, LOSS_SOCKET_SCAN_WANTED = 2 };
-/** FACT_SEQUENCE, FACT_OVERRUN, FACT_AUDIT_HOLE, FACT_AUDIT_LOST, FACT_BPF_LOST, FACT_AUDIT_EXEC
+/** FACT_SEQUENCE, FACT_OVERRUN, FACT_AUDIT_HOLE, FACT_AUDIT_LOST, FACT_AUDIT_RULES, FACT_BPF_LOST,
+ *  FACT_AUDIT_EXEC
  * (others are ignored). LOSS_SCAN_WANTED: a full scan of /proc is needed to count it;
  *  LOSS_SOCKET_SCAN_WANTED: a dump of all sockets, to know what still exists. */
 int loss_fact(struct loss *loss, const struct fact *fact);

@@ -102,6 +102,7 @@ static void on_fact(void *user, const struct fact *fact)
     case FACT_OVERRUN:
     case FACT_AUDIT_HOLE:
     case FACT_AUDIT_LOST:
+    case FACT_AUDIT_RULES:
     case FACT_BPF_LOST:
         on_loss(t, fact);
         break;

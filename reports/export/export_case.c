@@ -297,6 +297,15 @@ static int write_texts(struct bundle *bundle)
     return outcome;
 }
 
+/* They become the name of a file, and the server may be a liar. */
+static bool is_number(struct slice text)
+{
+    for (size_t i = 0; i < text.length; i++)
+        if (text.data[i] < '0' || text.data[i] > '9')
+            return false;
+    return text.length > 0 && text.length < 21;
+}
+
 /* keys/HOST-NUMBER.pem, as openssl reads it: the fixed beginning of such a key, and its bytes. */
 static int write_key(struct bundle *bundle, const struct slice *values)
 {
@@ -304,8 +313,8 @@ static int write_key(struct bundle *bundle, const struct slice *values)
                                           0x2b, 0x65, 0x70, 0x03, 0x21, 0x00};
     unsigned char base64[80];
     char name[100], text[200];
-    if (values[2].length != KEY_SIZE)
-        return error_set(bundle->error, -EIO, "the server gives a key of the wrong size");
+    if (values[2].length != KEY_SIZE || !is_number(values[0]) || !is_number(values[1]))
+        return error_set(bundle->error, -EIO, "the server gives a key of the wrong size or name");
     memcpy(bytes + 12, values[2].data, KEY_SIZE);
     EVP_EncodeBlock(base64, bytes, sizeof(bytes));
     snprintf(name, sizeof(name), "keys/%.*s-%.*s.pem", (int)values[0].length,

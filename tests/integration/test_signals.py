@@ -1,10 +1,14 @@
-"""Whoever stops, continues or kills the agent is in the record: also the one who killed it at once."""
+"""Whoever stops, continues or kills the agent is in the record: also the one who killed it at once. So
+is who moves it to another control group, and who changes audit."""
 
 import os
 import subprocess
+import sys
 import time
 
-from vestige_test import VestigeTest, main, wait_for
+from vestige_test import VestigeTest, audit_rules, main, processes_named, run, wait_for
+
+CGROUPS = "/sys/fs/cgroup/unified"
 
 
 class TestSignals(VestigeTest):
@@ -65,6 +69,105 @@ class TestSignals(VestigeTest):
         self.vestige.disconnect()
         self.vestige.start()
         self.assert_sender(self.rows("SIGTERM")[-1], ender, agent)
+
+    def test_moved_to_another_control_group(self):
+        group = os.path.join(CGROUPS, f"vestige-test-{os.getpid()}")
+        if not os.path.exists(os.path.join(CGROUPS, "cgroup.procs")):
+            self.skipTest("there is no cgroup2 at " + CGROUPS)
+        os.mkdir(group)
+        self.addCleanup(os.rmdir, group)
+        agent = self.vestige.agent_pid
+        move = "open('{}/cgroup.procs', 'w').write('{}')"
+        pids = [self.run_python(move.format(place, agent)) for place in (group, CGROUPS)]
+        self.vestige.sync()
+        rows = self.vestige.query("SELECT * FROM kernel_event WHERE kind = 'tamper' AND target LIKE"
+                                  " 'control group %%' ORDER BY id")
+        self.assertEqual([(pid, f"control group of vestiged, pid {agent}") for pid in pids],
+                         [(row["pid"], row["target"]) for row in rows])
+
+    def test_the_guard_is_sent_signals(self):
+        guard = self.guard()
+        stopper, continuer = self.sender("STOP", guard), self.sender("CONT", guard)
+        self.vestige.sync()
+        rows = self.vestige.query("SELECT * FROM kernel_event WHERE kind = 'signal' AND target LIKE"
+                                  " '%%the guard of vestiged%%' ORDER BY id")
+        self.assertEqual([(stopper, f"SIGSTOP to the guard of vestiged, pid {guard}"),
+                          (continuer, f"SIGCONT to the guard of vestiged, pid {guard}")],
+                         [(row["pid"], row["target"]) for row in rows])
+
+    def guard(self):
+        number, = processes_named("vestige-guard", self.vestige.agent_pid)
+        return number
+
+    def run_python(self, code):
+        process = subprocess.Popen([sys.executable, "-c", code],
+                                   stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        error = process.communicate(timeout=60)[1]
+        self.assertEqual(0, process.returncode, error)
+        return process.pid
+
+
+class TestAudit(VestigeTest):
+    """Who makes audit deaf is in the record, and so is for how long it may have been."""
+
+    def change(self, *words):
+        process = subprocess.Popen(["auditctl", *words], stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.DEVNULL)
+        self.assertEqual(0, process.wait(60))
+        return process.pid
+
+    def targets(self, pid):
+        self.vestige.sync()
+        rows = self.vestige.query("SELECT * FROM kernel_event WHERE kind = 'audit_change' AND pid = %s"
+                                  " ORDER BY id", pid)
+        for row in rows:
+            self.assert_row(row, application="auditctl", uid=0, seen_by="audit", result="success")
+        return [row["target"] for row in rows]
+
+    def coverage(self):
+        self.vestige.sync()
+        return self.vestige.query("SELECT mode, detail FROM coverage WHERE source = 'audit'"
+                                  " AND destroyed_at IS NULL")[0]
+
+    def gaps(self):
+        return self.vestige.query("SELECT * FROM gap WHERE cause = 'rules_deleted'")
+
+    def test_rules_deleted(self):
+        rules = audit_rules()
+        n_keyed = rules.count("key=vestige")
+        self.assertGreater(n_keyed, 5)
+        targets = self.targets(self.change("-D"))
+        wait_for(lambda: audit_rules() == rules, 20, "the rules are back")
+        # Without a rule for calls, those that delete the rest (exclusions) have no record.
+        self.assertEqual(["remove_rule key=vestige list=4"] * n_keyed, targets[:n_keyed], targets)
+        self.assertEqual(set(), set(targets[n_keyed:]) - {"remove_rule key=(null) list=5"})
+        wait_for(lambda: self.vestige.sync() or self.gaps(), 20, "the gap is told")
+        gap, = self.gaps()
+        self.assert_row(gap, source="audit", unit="event", count=None)
+        self.assertLess(gap["created_at"], gap["destroyed_at"])
+
+    def test_disabled(self):
+        self.addCleanup(run, "auditctl", "-e", "1")
+        self.assertEqual(["set audit_enabled=0 old=1"], self.targets(self.change("-e", "0")))
+
+        def mode():
+            return self.coverage()["mode"]
+        wait_for(lambda: mode() == "off", 20, "coverage says so")
+        self.change("-e", "1")  # whose record has no call: audit was off when it began
+        wait_for(lambda: mode() == "owner", 20, "coverage says so")
+
+    def test_records_suppressed(self):
+        rule = ("exclude", "always", "-F", "msgtype=CWD")
+        pid = self.change("-a", ",".join(rule[:2]), *rule[2:])
+        self.addCleanup(subprocess.run, ["auditctl", "-d", ",".join(rule[:2]), *rule[2:]],
+                        stderr=subprocess.DEVNULL)
+        self.assertEqual(["add_rule key=(null) list=5"], self.targets(pid))
+
+        def detail():
+            return self.coverage()["detail"]
+        wait_for(lambda: "1 rules of others keep records from being made" in detail(), 20, "it is told")
+        self.change("-d", ",".join(rule[:2]), *rule[2:])
+        wait_for(lambda: "of others" not in detail(), 20, "it is told")
 
 
 def state_of(pid):

@@ -79,6 +79,9 @@ static void take_fact(void *user, const struct fact *fact)
     case FACT_AUDIT_LOST:
         printf("LOST records=%u\n", fact->audit_lost.records);
         break;
+    case FACT_AUDIT_RULES:
+        printf("RULES since_ns=%" PRIu64 "\n", fact->audit_rules.since_ns);
+        break;
     case FACT_NOTE:
         printf("NOTE %.*s: %.*s\n", (int)fact->note.mode.length, (const char *)fact->note.mode.data,
                (int)fact->note.detail.length, (const char *)fact->note.detail.data);

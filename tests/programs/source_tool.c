@@ -433,6 +433,9 @@ static void print_other_fact(struct tool *tool, const struct fact *fact)
     case FACT_AUDIT_LOST:
         printf("AUDIT_LOST records=%u", fact->audit_lost.records);
         break;
+    case FACT_AUDIT_RULES:
+        printf("AUDIT_RULES since_ns=%" PRIu64 "", fact->audit_rules.since_ns);
+        break;
     case FACT_PROC_PROCESS:
         print_process(tool, &fact->proc_process);
         break;

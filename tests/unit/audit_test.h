@@ -84,6 +84,10 @@ static inline void audit_test_fact(void *user, const struct fact *fact)
     case FACT_AUDIT_LOST:
         buffer_printf(&test->facts, "lost %u\n", fact->audit_lost.records);
         break;
+    case FACT_AUDIT_RULES:
+        buffer_printf(&test->facts, "rules %llu ms\n",
+                      (unsigned long long)(fact->boot_ns - fact->audit_rules.since_ns) / 1000000);
+        break;
     case FACT_AUDIT_LOGIN:
         buffer_printf(&test->facts, "login pid=%u %u->%u session %u->%u\n", fact->audit_login.pid,
                       fact->audit_login.old_login_uid, fact->audit_login.login_uid,

@@ -249,6 +249,51 @@ static void test_others(void **state)
     expect_event(test, 3, KERNEL_IO_URING_SETUP, "unknown comm=tool target=8 entries");
 }
 
+/* Audit changed by a message: the change comes first, then the call that sent it, whatever it is.
+ */
+static void test_changes_of_audit(void **state)
+{
+    struct audit_test *test = *state;
+    const char *send = "arch=c000003e syscall=44 success=yes exit=60 a0=3 a1=7f a2=3c a3=0";
+    accept_record(test, AUDIT_CONFIG_CHANGE, 1,
+                  "auid=1000 ses=3 subj=unconfined op=remove_rule key=\"vestige\" list=4 res=1");
+    audit_test_expect(test, "");
+    accept_call(test, 1, send);
+    expect_event(test, 1, KERNEL_AUDIT_CHANGE,
+                 "success comm=tool target=remove_rule key=vestige list=4");
+    accept_record(test, AUDIT_CONFIG_CHANGE, 2,
+                  "op=set audit_enabled=0 old=1 auid=1000 ses=3 res=1");
+    accept_record(test, AUDIT_CONFIG_CHANGE, 2,
+                  "auid=1000 ses=3 op=add_rule key=6120 list=5 res=0");
+    accept_call(test, 2, send);
+    expect_event(test, 2, KERNEL_AUDIT_CHANGE,
+                 "failure comm=tool target=set audit_enabled=0 old=1; add_rule key=a  list=5");
+    accept_record(test, AUDIT_CONFIG_CHANGE, 3,
+                  "auid=1000 ses=3 op=add_rule key=(null) list=5 res=1");
+    accept_call(test, 4, send);
+    accept_call(test, 3, send);
+    accept_call(test, 3, send);
+    expect_event(test, 3, KERNEL_AUDIT_CHANGE,
+                 "success comm=tool target=add_rule key=(null) list=5");
+}
+
+/* What somebody adds to what audit holds for us, by many records and a long one. */
+static void test_a_change_without_an_end(void **state)
+{
+    struct audit_test *test = *state;
+    char fields[5200];
+    int length = snprintf(fields, sizeof(fields), "op=add_rule key=");
+    for (; length < 5000; length += 2)
+        memcpy(fields + length, "41", 3);
+    for (int i = 0; i < 97; i++)
+        accept_record(test, AUDIT_CONFIG_CHANGE, 5, fields);
+    accept_call(test, 5, "arch=c000003e syscall=44 success=yes exit=60 a0=3 a1=7f a2=3c a3=0");
+    assert_true(test->facts.length > KERNEL_TARGET_MOST);
+    assert_true(test->facts.length < KERNEL_TARGET_MOST + 200);
+    assert_string_equal((char *)test->facts.data + test->facts.length - 4, "...\n");
+    buffer_clear(&test->facts);
+}
+
 /* Records of calls that nobody asked about, twice, broken, too long: no row, and never a crash. */
 static void test_hostile(void **state)
 {
@@ -354,6 +399,7 @@ static void test_rules(void **state)
         const struct audit_rule_data *rule = rules.list[i];
         assert_true(audit_rule_is_keyed(rule));
         assert_true(audit_rule_is_exit(rule));
+        assert_false(audit_rule_suppresses(rule));
         assert_false(has_call(rule, 59));
         assert_int_equal(rule->fields[0], AUDIT_ARCH);
         assert_int_equal(rule->field_count, i % AUDIT_KERNEL_FILTER_N ? 3 : 2);
@@ -371,6 +417,28 @@ static void test_rules(void **state)
     audit_rules_deinit(&rules);
 }
 
+static void test_suppressing_rules(void **state)
+{
+    static const struct {
+        uint32_t list, action;
+        bool suppresses;
+    } rules[] = {
+        {AUDIT_FILTER_EXCLUDE,                     AUDIT_ALWAYS, true },
+        {AUDIT_FILTER_EXCLUDE,                     AUDIT_NEVER,  true }, /* the older form */
+        {AUDIT_FILTER_TASK,                        AUDIT_NEVER,  true },
+        {AUDIT_FILTER_EXIT,                        AUDIT_NEVER,  true },
+        {AUDIT_FILTER_EXIT | AUDIT_FILTER_PREPEND, AUDIT_NEVER,  true },
+        {AUDIT_FILTER_EXIT,                        AUDIT_ALWAYS, false},
+        {AUDIT_FILTER_USER,                        AUDIT_NEVER,  true },
+        {AUDIT_FILTER_FS,                          AUDIT_NEVER,  false},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
+        const struct audit_rule_data rule = {.flags = rules[i].list, .action = rules[i].action};
+        assert_int_equal(audit_rule_suppresses(&rule), rules[i].suppresses);
+    }
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, audit_test_setup, audit_test_teardown)
@@ -385,10 +453,13 @@ int main(void)
         TEST(test_bpf),
         TEST(test_clock),
         TEST(test_others),
+        TEST(test_changes_of_audit),
+        TEST(test_a_change_without_an_end),
         TEST(test_hostile),
         TEST(test_long_targets),
         TEST(test_bounded),
         cmocka_unit_test(test_rules),
+        cmocka_unit_test(test_suppressing_rules),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -32,6 +32,8 @@ struct world {
     pid_t other; /* another daemon; 0: none */
     int guard;   /* channel; 0: none */
     char mode[32], detail[256];
+    unsigned n_deletions;      /* of rules, as it was told */
+    uint64_t deletion_span_ns; /* of the last */
     unsigned n_warnings;
     char warning[512]; /* the last */
 };
@@ -96,6 +98,10 @@ static int try_open(struct world *w, const char *mode, const char *rules)
 static void take_fact(void *user, const struct fact *fact)
 {
     struct world *w = user;
+    if (fact->kind == FACT_AUDIT_RULES) {
+        w->n_deletions++;
+        w->deletion_span_ns = fact->boot_ns - fact->audit_rules.since_ns;
+    }
     if (fact->kind != FACT_NOTE)
         return;
     snprintf(w->mode, sizeof(w->mode), "%.*s", (int)fact->note.mode.length,
@@ -476,10 +482,17 @@ static void test_deleted_rules_come_back(void **state)
     struct world *w = *state;
     other_owns(w);
     begin(w, "guest");
+    pass(w, 60000); /* all are there */
+    pass(w, 4000);
     assert_int_equal(fake_audit_delete_rules(), 0);
     pass(w, 2000);
+    drain(w);
     assert_int_equal(w->audit->n_rules, GUEST_RULES);
     assert_int_equal(fake_audit_count_rules(AUDIT_RULES_KEY), GUEST_RULES);
+    assert_int_equal(w->n_deletions, 1);
+    assert_in_range(w->deletion_span_ns, 1000000000, 64500000000);
+    pass(w, 200000);
+    assert_int_equal(w->n_deletions, 1);
     end(w);
     assert_int_equal(w->audit->n_rules, 0);
 }

@@ -344,6 +344,38 @@ static void test_signals(void **state)
     }
 }
 
+static void test_the_guard(void **state)
+{
+    struct bpf_record record = {.magic = BPF_RECORD_MAGIC,
+                                .version = BPF_RECORD_VERSION,
+                                .size = sizeof(record),
+                                .kind = BPF_RECORD_SIGNAL,
+                                .cookie = 4712,
+                                .inode = 19,
+                                .interface = 1,
+                                .pid = 12};
+    struct facts facts;
+    (void)state;
+    assert_int_equal(decode(MESSAGE_DATA, &record, sizeof(record), &facts), 0);
+    assert_string_equal(facts.target, "SIGSTOP to the guard of vestiged, pid 4712");
+}
+
+static void test_moved(void **state)
+{
+    struct bpf_record record = {.magic = BPF_RECORD_MAGIC,
+                                .version = BPF_RECORD_VERSION,
+                                .size = sizeof(record),
+                                .kind = BPF_RECORD_MOVED,
+                                .cookie = 4711,
+                                .pid = 12};
+    struct facts facts;
+    (void)state;
+    assert_int_equal(decode(MESSAGE_DATA, &record, sizeof(record), &facts), 0);
+    assert_int_equal(facts.fact[0].kernel_event.kind, KERNEL_TAMPER);
+    assert_int_equal(facts.fact[0].kernel_event.pid, 12);
+    assert_string_equal(facts.target, "control group of vestiged, pid 4711");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -351,7 +383,8 @@ int main(void)
         cmocka_unit_test(test_addresses),     cmocka_unit_test(test_name_without_an_end),
         cmocka_unit_test(test_other_lengths), cmocka_unit_test(test_other_numbers),
         cmocka_unit_test(test_losses),        cmocka_unit_test(test_other_messages),
-        cmocka_unit_test(test_signals),
+        cmocka_unit_test(test_signals),       cmocka_unit_test(test_the_guard),
+        cmocka_unit_test(test_moved),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

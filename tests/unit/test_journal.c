@@ -54,6 +54,29 @@ static void test_lines_come_back(void **state)
     assert_false(file_exists(test, JOURNAL_FILE_OPEN, 1));
 }
 
+static void put_pipe(struct journal_test *test, enum journal_file file)
+{
+    char name[JOURNAL_NAME_SIZE], path[256];
+    journal_file_name(name, file, 1);
+    snprintf(path, sizeof(path), "%s/%s.tmp", test->directory, name);
+    assert_int_equal(mkfifo(path, 0600), 0);
+}
+
+/* Nobody reads them: opening one to write would never return. */
+static void test_pipes_in_place_of_files(void **state)
+{
+    struct journal_test *test = *state;
+    journal_test_open(test);
+    put_pipe(test, JOURNAL_FILE_OPEN);
+    put_pipe(test, JOURNAL_FILE_SEALED);
+    alarm(60);
+    while (journal_test_append(test, VERB_INSERT, TABLE_PROCESS, TEST_TIME, "a") == -ENXIO)
+        continue;
+    journal_seal_request(test->journal);
+    WAIT_FOR(file_exists(test, JOURNAL_FILE_SEALED, 1));
+    alarm(0);
+}
+
 static size_t lines_in(const char *path)
 {
     struct batch_reader *reader;
@@ -273,6 +296,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_lines_come_back),
+        TEST(test_pipes_in_place_of_files),
         TEST(test_open_file_holds_lines_and_mark),
         TEST(test_seal_by_lines),
         TEST(test_seal_by_bytes),

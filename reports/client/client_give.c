@@ -23,6 +23,8 @@
 
 #define PACKED "bundle"
 
+enum { LOCK_TRIES = 15 };
+
 struct giving {
     struct client *client;
     MYSQL *connection;
@@ -563,15 +565,24 @@ static int look_before(struct giving *giving, enum client_action action, struct 
     return enrolment_find(giving->connection, giving->name, &giving->before, error);
 }
 
+/** Another one who gives something to the same host is waited for, some seconds at a time. */
+static int lock_host(const struct giving *giving, struct error_text *error)
+{
+    char job[128];
+    int r = -EBUSY;
+    snprintf(job, sizeof(job), "client.%.100s", giving->name);
+    for (int i = 0; i < LOCK_TRIES && r == -EBUSY; i++)
+        r = database_lock_job(giving->connection, job, error);
+    return r;
+}
+
 static int give(struct giving *giving, enum client_action action, struct error_text *error)
 {
     const struct client *client = giving->client;
-    char job[128];
     int r = look_before(giving, action, error);
     if (r < 0)
         return r;
-    snprintf(job, sizeof(job), "client.%.100s", giving->name);
-    r = database_lock_job(giving->connection, job, error);
+    r = lock_host(giving, error);
     if (r < 0)
         return r;
     if (client->token)

@@ -130,7 +130,7 @@ static char *demand_text(MYSQL *connection, const struct enrolment *enrolment)
 enum account_state { ACCOUNT_NEW, ACCOUNT_MAY_EXIST, ACCOUNT_UNLOCK };
 
 /** Make the account, or give the one that is there our password, and its only role. */
-static int set_account(MYSQL *connection, const struct enrolment *enrolment, const char *role,
+static int set_account(MYSQL *connection, struct enrolment *enrolment, const char *role,
                        enum account_state state, struct error_text *error)
 {
     char account[200], doing[300];
@@ -145,6 +145,7 @@ static int set_account(MYSQL *connection, const struct enrolment *enrolment, con
                          " REQUIRE %s %s",
                          state == ACCOUNT_NEW ? "" : "IF NOT EXISTS", account, enrolment->hash,
                          demand, limits);
+    enrolment->has_account = r == 0;
     if (r == 0 && state != ACCOUNT_NEW)
         r = database_run(connection, error, doing,
                          "ALTER USER %s IDENTIFIED VIA mysql_native_password USING '%s'"
@@ -335,7 +336,7 @@ static void undo(MYSQL *connection, const struct enrolment *enrolment)
     int r = database_run(connection, NULL, "", "ROLLBACK");
     if (!enrolment->host_id)
         return;
-    if (r == 0)
+    if (r == 0 && enrolment->has_account)
         r = database_run(connection, NULL, "", "DROP USER IF EXISTS `%s`@`%s`", enrolment->user,
                          enrolment->from);
     if (r == 0)

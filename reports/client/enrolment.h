@@ -37,6 +37,7 @@ struct enrolment {
     char password[64]; /* fresh; it is in no statement that the server could log. Empty: the host
                           has made it */
     char hash[PASSWORD_HASH_SIZE];
+    bool has_account; /* it is made, and not somebody else's of that name */
     enum enrolment_demand demand;
     struct certificate certificate; /* DEMAND_CERTIFICATE */
     struct buffer key;              /* its key; empty: the host has it */

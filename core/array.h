@@ -1,6 +1,6 @@
 #pragma once
-/* Arrays: how many items one has, and those that grow, `items` of which `n` are used and `size` have
- * room. */
+/* Arrays: how many items one has, and those that grow, `items` of which `n` are used and `size`
+ * have room. */
 #include "core/error.h"
 
 #include <stdlib.h>
@@ -25,6 +25,6 @@ static inline int array_grow(void *itemsp, size_t n, size_t *size, size_t item_s
     return 0;
 }
 
-/** Make room for one item behind the @p n that are used; all three are lvalues. Returns 0, or -ENOMEM
- *  with everything as it was. */
+/** Make room for one item behind the @p n that are used; all three are lvalues. Returns 0, or
+ * -ENOMEM with everything as it was. */
 #define ARRAY_GROW(items, n, size) array_grow(&(items), (n), &(size), sizeof(*(items)))

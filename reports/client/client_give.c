@@ -380,8 +380,9 @@ static int give_token(struct giving *giving, enum client_action action, struct e
     if (action == CLIENT_REINSTATE)
         return error_set(error, -EINVAL, "reinstate gives files or a bundle, no token");
     if (action == CLIENT_ROTATE && !is_there)
-        return error_set(error, -ENOENT, "host %s is not enrolled; see `vestige client list`",
-                         giving->name);
+        return error_set(error, -ENOENT,
+                         "host %s may not connect: `vestige client reinstate %s` lets it in again",
+                         giving->name, giving->name);
     r = token_create(giving->connection, giving->name, is_there ? there.from : giving->from,
                      there.host_id, client_demand(client), (unsigned)client->minutes, &token,
                      error);

@@ -11,6 +11,7 @@
  */
 #include "reports/client/enrolment.h"
 #include "reports/database/statement.h"
+#include "reports/options/nearest.h"
 
 #include "core/cleanup.h"
 
@@ -19,8 +20,9 @@
 #include <openssl/crypto.h>
 #include <string.h>
 
-#define NAME_MOST 253
-#define LIMITS    "WITH MAX_USER_CONNECTIONS 10 MAX_STATEMENT_TIME 60"
+#define NAME_MOST    253
+#define NEAREST_MOST 2000 /* names among which a near one is looked for */
+#define LIMITS       "WITH MAX_USER_CONNECTIONS 10 MAX_STATEMENT_TIME 60"
 
 #define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
@@ -193,8 +195,9 @@ static void take_name(struct enrolled *enrolled, const char *at)
     snprintf(enrolled->from, sizeof(enrolled->from), "%s", at ? at + 1 : "");
 }
 
-int enrolment_find(MYSQL *connection, const char *name, struct enrolled *enrolled,
-                   struct error_text *error)
+/** -ENOENT, without a text: there is none. */
+static int find_row(MYSQL *connection, const char *name, struct enrolled *enrolled,
+                    struct error_text *error)
 {
     MYSQL_RES *result AUTO_RESULT = NULL;
     int r = enrolment_check_name(name, error);
@@ -208,14 +211,39 @@ int enrolment_find(MYSQL *connection, const char *name, struct enrolled *enrolle
         return r;
     MYSQL_ROW row = mysql_fetch_row(result);
     if (!row)
-        return error_set(error, -ENOENT, "host %s is not enrolled; see `vestige client list`",
-                         name);
+        return -ENOENT;
     *enrolled = (struct enrolled){.host_id = strtoull(row[0], NULL, 10),
                                   .is_revoked = row[2][0] == '1',
                                   .is_retired = row[3][0] == '1'};
     take_name(enrolled, strchr(row[1], '@'));
     snprintf(enrolled->serial, sizeof(enrolled->serial), "%s", row[4] ? row[4] : "");
     return enrolment_check_from(enrolled->from, error);
+}
+
+static int refuse_unknown(MYSQL *connection, const char *name, struct error_text *error)
+{
+    MYSQL_RES *result AUTO_RESULT = NULL;
+    const char *names[NEAREST_MOST];
+    struct buffer hint = {.limit = 256};
+    size_t n = 0;
+    int r = database_query(connection, &result, error, "look the host up",
+                           "SELECT name FROM enrolment ORDER BY name LIMIT %d", NEAREST_MOST);
+    if (r < 0)
+        return r;
+    for (MYSQL_ROW row; n < NEAREST_MOST && (row = mysql_fetch_row(result));)
+        names[n++] = row[0];
+    nearest_append(&hint, name, names, n);
+    error_set(error, 0, "host %s is not enrolled%.*s (see `vestige client list`)", name,
+              (int)hint.length, hint.data ? (const char *)hint.data : "");
+    buffer_deinit(&hint);
+    return -ENOENT;
+}
+
+int enrolment_find(MYSQL *connection, const char *name, struct enrolled *enrolled,
+                   struct error_text *error)
+{
+    int r = find_row(connection, name, enrolled, error);
+    return r == -ENOENT && error ? refuse_unknown(connection, name, error) : r;
 }
 
 static int refuse_existing(MYSQL *connection, const char *name, struct error_text *error)
@@ -236,15 +264,8 @@ static int refuse_existing(MYSQL *connection, const char *name, struct error_tex
 int enrolment_check_new(MYSQL *connection, const char *name, struct error_text *error)
 {
     struct enrolled there;
-    struct error_text reason = ERROR_TEXT_NULL;
-    int r = enrolment_check_name(name, error);
-    if (r < 0)
-        return r;
-    r = enrolment_find(connection, name, &there, &reason);
-    if (r == -ENOENT)
-        return 0;
-    return r < 0 ? error_set(error, r, "%s", reason.text)
-                 : refuse_existing(connection, name, error);
+    int r = find_row(connection, name, &there, error);
+    return r == -ENOENT ? 0 : r < 0 ? r : refuse_existing(connection, name, error);
 }
 
 static int insert_row(MYSQL *connection, const char *name, struct enrolment *enrolment,

@@ -74,6 +74,9 @@ int enrolment_append_options(struct buffer *text, const struct enrolment *enrolm
                                  " mariadb --defaults-file=THIS_FILE ");
         buffer_printf(text, "%s\n[client]\n", server->database);
         append_account(text, enrolment, server);
+        if (server->has_authority)
+            buffer_append_text(text,
+                               "ssl-verify-server-cert\n"); /* mariadb(1) does not by itself */
         buffer_append_text(text, "[mariadb-client]\ninit-command = \"SET time_zone = '+00:00'\"\n");
     }
     buffer_append_text(text, "[vestige]\n");

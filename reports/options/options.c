@@ -12,6 +12,7 @@
 
 #define N_ELEMENTS(array) (sizeof(array) / sizeof((array)[0]))
 #define OPTIONS_MAX       40
+#define ACTIONS_MAX       16
 #define NAME_COLUMN       28
 
 struct parse {
@@ -202,8 +203,8 @@ static int refuse_unknown(const struct parse *parse, const struct long_options *
         snprintf(name, sizeof(name), "%.*s", (int)strcspn(word, "="), word);
         nearest_append(&hint, name, all->names, all->n);
     }
-    error_set(parse->error, 0, "unknown option %.80s%.*s; see vestige %.*s --help", word,
-              (int)hint.length, hint.data ? (const char *)hint.data : "",
+    error_set(parse->error, 0, "unknown option %.80s%.*s%s see vestige %.*s --help", word,
+              (int)hint.length, hint.data ? (const char *)hint.data : "", hint.length ? "" : ";",
               (int)strcspn(parse->line->words, " "), parse->line->words);
     buffer_deinit(&hint);
     return -EINVAL;
@@ -211,8 +212,10 @@ static int refuse_unknown(const struct parse *parse, const struct long_options *
 
 static int keep_code(struct parse *parse, int code, const char *value)
 {
-    if (code >= CODE_OWN)
+    if (code >= CODE_OWN) {
+        parse->options->given_own |= UINT64_C(1) << (code - CODE_OWN);
         return keep_own(parse, &parse->line->own[code - CODE_OWN], value);
+    }
     if (code >= CODE_COMMON)
         return common[code - CODE_COMMON].keep(parse, value);
     for (size_t i = 0; i < N_ELEMENTS(common); i++)
@@ -298,4 +301,37 @@ int options_parse(struct options *options, const struct command_line *line, int 
     options->n_arguments = (size_t)(argc - optind);
     outcome = check_arguments(&parse);
     return outcome ? outcome : parse_times(&parse);
+}
+
+int options_find_action(const char *command, const char *word, const void *table, size_t n,
+                        size_t size, size_t *found, struct error_text *error)
+{
+    const char *names[ACTIONS_MAX];
+    struct buffer hint = {.limit = 256};
+    n = n < ACTIONS_MAX ? n : ACTIONS_MAX;
+    for (size_t i = 0; i < n; i++) {
+        memcpy(&names[i], (const char *)table + i * size, sizeof(names[i]));
+        if (!strcmp(word, names[i])) {
+            *found = i;
+            return 0;
+        }
+    }
+    nearest_append(&hint, word, names, n);
+    error_set(error, 0, "there is no `vestige %s %.60s`%.*s (see vestige %s --help)", command, word,
+              (int)hint.length, hint.data ? (const char *)hint.data : "", command);
+    buffer_deinit(&hint);
+    return -EINVAL;
+}
+
+int options_check_own(const struct options *options, const struct command_line *line,
+                      const char *action, const char *taken, struct error_text *error)
+{
+    char word[64];
+    for (size_t i = 0; i < line->n_own; i++) {
+        snprintf(word, sizeof(word), " %s ", line->own[i].name);
+        if (options->given_own >> i & 1 && !strstr(taken, word))
+            return error_set(error, -EINVAL, "vestige %s %s does not take --%s", options->words[0],
+                             action, line->own[i].name);
+    }
+    return 0;
 }

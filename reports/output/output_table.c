@@ -1,8 +1,8 @@
 /* libsmartcols lays out what it has been given, so rows are given to it in portions: a long answer
  * is printed as several tables, each with its header, and memory stays bounded. Our own escapes
  * are made before, and the backslash is declared safe so that they are not escaped again. Where the
- * wide columns would get too little of a terminal to be read, each row is printed as lines of its
- * own, one a column. */
+ * wide columns would get too little of a terminal to be read, the last columns are left out if they
+ * may be, else each row is printed as lines of its own, one a column. */
 #include "output_writer.h"
 #include "reports/output/safe_text.h"
 
@@ -18,6 +18,7 @@ struct table_state {
     struct libscols_table *table;
     size_t rows, bytes;
     size_t *widest;  /* cell of each column in this portion */
+    size_t n_shown;  /* columns; those behind are left out of all that follows */
     bool as_records; /* once a portion was, all that follow are */
     bool has_record; /* one was printed, so that the next needs a line between */
 };
@@ -37,6 +38,7 @@ static int table_begin(struct output *output)
     if (!state)
         return -ENOMEM;
     output->state = state;
+    state->n_shown = output->n_columns;
     state->table = scols_new_table();
     state->widest = calloc(output->n_columns + 1, sizeof(*state->widest));
     if (!state->table || !state->widest)
@@ -57,10 +59,13 @@ static int fold_wide_columns(struct output *output)
 {
     struct table_state *state = output->state;
     for (size_t i = 0; !output->keep_lines && i < output->n_columns; i++) {
-        if (output->columns[i].kind == OUTPUT_NUMBER)
+        bool is_hidden = i >= state->n_shown;
+        if (output->columns[i].kind == OUTPUT_NUMBER && !is_hidden)
             continue;
         struct libscols_column *column = scols_table_get_column(state->table, i);
-        int error = scols_column_set_flags(column, state->widest[i] > NARROW ? SCOLS_FL_WRAP : 0);
+        int error = scols_column_set_flags(column, is_hidden                   ? SCOLS_FL_HIDDEN
+                                                   : state->widest[i] > NARROW ? SCOLS_FL_WRAP
+                                                                               : 0);
         if (error)
             return error;
         state->widest[i] = 0;
@@ -68,12 +73,13 @@ static int fold_wide_columns(struct output *output)
     return 0;
 }
 
-/* Whether the columns fit into the terminal, with the wide ones folded to what can be read. */
-static bool fits(const struct output *output)
+/* Whether the first n columns fit into the terminal, with the wide ones folded to what can be read.
+ */
+static bool fits(const struct output *output, size_t n)
 {
     const struct table_state *state = output->state;
     size_t needed = 0, n_folded = 0;
-    for (size_t i = 0; i < output->n_columns; i++) {
+    for (size_t i = 0; i < n; i++) {
         size_t header = strlen(output->columns[i].name);
         bool folds = output->columns[i].kind != OUTPUT_NUMBER && state->widest[i] > NARROW;
         size_t cell = state->widest[i] > header ? state->widest[i] : header;
@@ -82,6 +88,18 @@ static bool fits(const struct output *output)
     }
     needed += n_folded * (n_folded > 1 ? FOLDED_SHARE : FOLDED_LEAST);
     return needed <= scols_table_get_termwidth(state->table) + 1;
+}
+
+static bool make_fit(struct output *output)
+{
+    struct table_state *state = output->state;
+    size_t n = state->n_shown, least = output->least_columns ? output->least_columns : n;
+    while (n > least && !fits(output, n))
+        n--;
+    if (!fits(output, n))
+        return false;
+    state->n_shown = n;
+    return true;
 }
 
 /* One row; what its cells hold was made safe for a terminal when they were set. */
@@ -125,12 +143,25 @@ static int print_portion(struct output *output)
     struct table_state *state = output->state;
     if (state->rows == 0)
         return 0;
-    if (output->terminal && !output->keep_lines && !fits(output))
+    if (output->terminal && !output->keep_lines && !make_fit(output))
         state->as_records = true;
     int error = state->as_records ? print_records(output) : print_table(output);
     scols_table_remove_lines(state->table);
     state->rows = state->bytes = 0;
     return error ? error : output_stream_error(output);
+}
+
+static int end_table(struct output *output)
+{
+    struct table_state *state = output->state;
+    int error = print_portion(output);
+    if (error || state->as_records || state->n_shown == output->n_columns)
+        return error;
+    fputs("Too narrow for ", output->stream);
+    for (size_t i = state->n_shown; i < output->n_columns; i++)
+        fprintf(output->stream, "%s%s", i > state->n_shown ? ", " : "", output->columns[i].name);
+    fputs(": see --format json\n", output->stream);
+    return output_stream_error(output);
 }
 
 static int set_cell(struct output *output, struct libscols_line *line, size_t column,
@@ -178,5 +209,4 @@ static void table_deinit(struct output *output)
     output->state = NULL;
 }
 
-const struct output_writer output_writer_table = {table_begin, table_row, print_portion,
-                                                  table_deinit};
+const struct output_writer output_writer_table = {table_begin, table_row, end_table, table_deinit};

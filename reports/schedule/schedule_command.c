@@ -439,33 +439,39 @@ static int run_schedule(struct schedule *schedule)
 
 /* --- the command --- */
 
+static const struct action {
+    const char *name;
+    size_t least, most;
+    const char *usage;
+    int (*run)(struct schedule *schedule);
+} actions[] = {
+    {"add",    2, QUESTION_PARAMETERS_MAX + 2,
+     "vestige schedule add NAME [PARAMETER=VALUE ...] --every MINUTES",      add            },
+    {"list",   1, 1,                           "vestige schedule list",      list           },
+    {"remove", 2, 2,                           "vestige schedule remove ID", remove_schedule},
+    {"run",    2, 2,                           "vestige schedule run ID",    run_schedule   },
+};
+
 static int dispatch(struct schedule *schedule)
 {
-    static const struct {
-        const char *name;
-        size_t least, most;
-        int (*run)(struct schedule *schedule);
-    } actions[] = {
-        {"add",    2, QUESTION_PARAMETERS_MAX + 2, add            },
-        {"list",   1, 1,                           list           },
-        {"remove", 2, 2,                           remove_schedule},
-        {"run",    2, 2,                           run_schedule   },
-    };
     const struct options *options = &schedule->options;
-    bool adds = !strcmp(options->arguments[0], "add");
-    if (!adds && (options->on || options->login_user || options->has_since || options->has_until ||
-                  schedule->every_minutes || schedule->window_hours || schedule->directory))
+    size_t found = 0;
+    int outcome =
+        options_find_action("schedule", options->arguments[0], actions, N_ELEMENTS(actions),
+                            sizeof(actions[0]), &found, schedule->error);
+    const struct action *action = &actions[found];
+    if (outcome)
+        return outcome;
+    if (action->run != add &&
+        (options->on || options->login_user || options->has_since || options->has_until ||
+         schedule->every_minutes || schedule->window_hours || schedule->directory))
         return error_set(
             schedule->error, -EINVAL,
             "--every, --window, --on, --login-user, --since and --directory are for `add`; leave "
             "them out");
-    for (size_t i = 0; i < N_ELEMENTS(actions); i++)
-        if (!strcmp(options->arguments[0], actions[i].name) &&
-            options->n_arguments >= actions[i].least && options->n_arguments <= actions[i].most)
-            return actions[i].run(schedule);
-    return error_set(schedule->error, -EINVAL,
-                     "write `vestige schedule add NAME [PARAMETER=VALUE ...] --every MINUTES`, "
-                     "`list`, `remove ID` or `run ID`");
+    if (options->n_arguments < action->least || options->n_arguments > action->most)
+        return error_set(schedule->error, -EINVAL, "write `%s`", action->usage);
+    return action->run(schedule);
 }
 
 int schedule_command(int argc, char **argv)

@@ -225,7 +225,8 @@ static int dry_run(struct retention *retention)
     const struct server_question question = {.mysql = retention->mysql,
                                              .options = &retention->options,
                                              .sql = sql,
-                                             .doing = "read what would go"};
+                                             .doing = "read what would go",
+                                             .least_columns = 5};
     uint64_t n_rows = 0;
     char text[400] = "";
     int outcome = ask_plan(retention);

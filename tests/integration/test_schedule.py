@@ -734,7 +734,7 @@ class Commands(ScheduleTest):
         self.assertRegex(self.refuse("many", "perl", *every), r"at more than 64 places")
         done = self.schedule("run", "one", status=2)
         self.assertIn('"one" is no number of a schedule', done.stderr)
-        self.assertIn("write `vestige schedule add", self.schedule("ad", "ran", status=2).stderr)
+        self.assertIn('there is no `vestige schedule ad`; did you mean "add"?', self.schedule("ad", "ran", status=2).stderr)
         self.assertIn("for `add`", self.schedule("list", "--on", "web", status=2).stderr)
 
     def test_event_scheduler_off(self):

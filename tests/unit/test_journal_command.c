@@ -279,7 +279,7 @@ static void test_cannot(void **state)
     assert_non_null(strstr(answer.text, "/nonexistent/journal"));
     RUN(&answer, test, WORD("burn"));
     assert_int_equal(answer.status, 2);
-    assert_non_null(strstr(answer.text, "burn is none of list, show, check"));
+    assert_non_null(strstr(answer.text, "there is no `vestige journal burn`"));
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, journal_test_setup, journal_test_teardown)

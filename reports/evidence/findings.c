@@ -83,6 +83,8 @@ int findings_print(const struct findings *findings, enum output_format format,
             .name = layout.texts[i] == FINDING_TEXTS ? "level" : titles[layout.texts[i]]};
     int error = output_new(&output, format, stdout, columns, layout.n);
     if (!error)
+        output_head_columns(output, level_at + 1);
+    if (!error)
         error = print_rows(findings, &layout, output);
     output_free(output);
     return error;

@@ -57,6 +57,11 @@ void output_least_columns(struct output *output, size_t n)
     output->least_columns = n;
 }
 
+void output_head_columns(struct output *output, size_t n)
+{
+    output->head_columns = n;
+}
+
 static int begin_once(struct output *output)
 {
     if (output->begun)

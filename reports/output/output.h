@@ -36,6 +36,9 @@ void output_keep_lines(struct output *output);
  * to
  *  @p n of them, which a line below it says: each row is a line then. */
 void output_least_columns(struct output *output, size_t n);
+/** Where rows are broken into lines, the first @p n columns and, if there is room, the next one are
+ * one line; what else a row has is a line each below it. */
+void output_head_columns(struct output *output, size_t n);
 /** One row of n_columns values; SLICE_NULL is NULL. Returns 0, -ENOMEM, or the stream's error. */
 int output_row(struct output *output, const struct slice *values) MUST_CHECK;
 /** End of the rows: complete the document and flush. Returns 0 or the stream's error. */

@@ -102,6 +102,12 @@ static bool make_fit(struct output *output)
     return true;
 }
 
+static const char *cell_text(struct libscols_line *line, size_t i)
+{
+    const char *text = scols_cell_get_data(scols_line_get_cell(line, i));
+    return text ? text : "";
+}
+
 /* One row; what its cells hold was made safe for a terminal when they were set. */
 static void print_record(struct output *output, struct libscols_line *line, int name_width)
 {
@@ -110,17 +116,49 @@ static void print_record(struct output *output, struct libscols_line *line, int 
         fputc('\n', output->stream);
     state->has_record = true;
     for (size_t i = 0; i < output->n_columns; i++) {
-        const char *text = scols_cell_get_data(scols_line_get_cell(line, i));
-        bool is_empty = !text || !*text;
+        const char *text = cell_text(line, i);
+        bool is_empty = !*text;
         fprintf(output->stream, "%-*s%s%s\n", is_empty ? 0 : name_width, output->columns[i].name,
                 is_empty ? "" : " ", is_empty ? "" : text);
     }
+}
+
+/* "agent  journal_full  wrong  yes", and below it what there is more to say. */
+static void print_brief(struct output *output, struct libscols_line *line)
+{
+    struct table_state *state = output->state;
+    size_t width = 0, next = output->head_columns;
+    for (size_t i = 0; i < output->head_columns; i++) {
+        const char *text = cell_text(line, i);
+        bool is_last = i + 1 == output->head_columns && !*cell_text(line, next);
+        fprintf(output->stream, "%-*s%s", is_last ? 0 : (int)state->widest[i], text,
+                is_last ? "" : " ");
+        width += state->widest[i] + 1;
+    }
+    if (*cell_text(line, next) &&
+        width + strlen(cell_text(line, next)) <= scols_table_get_termwidth(state->table))
+        fputs(cell_text(line, next++), output->stream);
+    fputc('\n', output->stream);
+    for (; next < output->n_columns; next++)
+        if (*cell_text(line, next))
+            fprintf(output->stream, "    %s: %s\n", output->columns[next].name,
+                    cell_text(line, next));
+}
+
+static int print_all_brief(struct output *output)
+{
+    struct table_state *state = output->state;
+    for (size_t i = 0; i < state->rows; i++)
+        print_brief(output, scols_table_get_line(state->table, i));
+    return 0;
 }
 
 static int print_records(struct output *output)
 {
     struct table_state *state = output->state;
     int name_width = 0;
+    if (output->head_columns && output->head_columns < output->n_columns)
+        return print_all_brief(output);
     for (size_t i = 0; i < output->n_columns; i++) {
         int width = (int)strlen(output->columns[i].name);
         name_width = width > name_width ? width : name_width;

@@ -21,6 +21,7 @@ struct output {
     bool begun;
     bool keep_lines;      /* a table is not folded */
     size_t least_columns; /* of a table that does not fit; 0: all */
+    size_t head_columns;  /* of a row that is broken into lines; 0: each is a line */
     void *state;          /* the format's own */
 };
 

@@ -171,6 +171,37 @@ static void test_too_few(void **state)
     refuse(&needs, "needs", "usage: vestige needs SQL");
 }
 
+/* An option that the action does not take is refused, given or not with its default. */
+static void test_options_of_actions(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        int number;
+    } actions[] = {
+        {"begin", 1},
+        {"end",   2}
+    };
+    size_t found = 7;
+    error = (struct error_text)ERROR_TEXT_NULL;
+    assert_int_equal(
+        options_find_action("test", "end", actions, 2, sizeof(actions[0]), &found, &error), 0);
+    assert_int_equal(found, 1);
+    assert_int_equal(
+        options_find_action("test", "edn", actions, 2, sizeof(actions[0]), &found, &error),
+        -EINVAL);
+    assert_string_equal(error.text,
+                        "there is no `vestige test edn`; did you mean \"end\"? (see vestige"
+                        " test --help)");
+    assert_int_equal(parse(&everything, "test|--number|3|--text|x"), OPTIONS_READ);
+    assert_int_equal(options_check_own(&options, &everything, "end", " number text ", &error), 0);
+    assert_int_equal(options_check_own(&options, &everything, "end", " num number ", &error),
+                     -EINVAL);
+    assert_string_equal(error.text, "vestige test end does not take --text");
+    assert_int_equal(parse(&everything, "test"), OPTIONS_READ);
+    assert_int_equal(options_check_own(&options, &everything, "end", "", &error), 0);
+}
+
 static void expect_nearest(const char *word, const char *expected)
 {
     static const char *const names[] = {"standalone", "server", "status",
@@ -206,6 +237,7 @@ int main(void)
         cmocka_unit_test(test_mistakes),
         cmocka_unit_test(test_groups),
         cmocka_unit_test(test_too_few),
+        cmocka_unit_test(test_options_of_actions),
         cmocka_unit_test(test_nearest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -330,8 +330,9 @@ int options_check_own(const struct options *options, const struct command_line *
     for (size_t i = 0; i < line->n_own; i++) {
         snprintf(word, sizeof(word), " %s ", line->own[i].name);
         if (options->given_own >> i & 1 && !strstr(taken, word))
-            return error_set(error, -EINVAL, "vestige %s %s does not take --%s", options->words[0],
-                             action, line->own[i].name);
+            return error_set(error, -EINVAL, "vestige %.*s %s does not take --%s",
+                             (int)strcspn(line->words, " "), line->words, action,
+                             line->own[i].name);
     }
     return 0;
 }

@@ -22,6 +22,7 @@ static void run(struct answer *answer, int argc, char **argv)
     if (child == 0) {
         dup2(fileno(file), STDOUT_FILENO);
         dup2(fileno(file), STDERR_FILENO);
+        log_register(NULL, NULL); /* as in the program, to standard error */
         setenv("TZ", "UTC", 1);
         int status = journal_command(argc, argv);
         fflush(NULL);

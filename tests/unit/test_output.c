@@ -244,9 +244,9 @@ static void test_columns_that_may_be_left_out(void **state)
     (void)state;
     const struct slice values[] = {TEXT("1"), TEXT("0123456789"), TEXT("012345678"),
                                    TEXT("2"), SLICE_NULL,         SLICE_NULL};
-    expect_shaped(22, 1, 0, values, 2,
+    expect_shaped(23, 1, 0, values, 2,
                   "id text       more\r\n 1 0123456789 012345678\r\n 2            \r\n");
-    expect_shaped(21, 1, 0, values, 2,
+    expect_shaped(22, 1, 0, values, 2,
                   "id text\r\n 1 0123456789\r\n 2 \r\nToo narrow for more: see --format json\r\n");
     expect_shaped(12, 1, 0, values, 1,
                   "id\r\n 1\r\nToo narrow for text, more: see --format json\r\n");
@@ -261,7 +261,7 @@ static void test_rows_in_brief(void **state)
                                    TEXT("3"),  TEXT("012"),        SLICE_NULL};
     expect_shaped(13, 0, 1, values, 3,
                   "1  0123456789\r\n    more: 012345678\r\n20\r\n    more: x\r\n3  012\r\n");
-    expect_shaped(12, 0, 1, values, 1, "1 \r\n    text: 0123456789\r\n    more: 012345678\r\n");
+    expect_shaped(11, 0, 1, values, 1, "1 \r\n    text: 0123456789\r\n    more: 012345678\r\n");
 }
 
 static void test_stream_errors_are_told(void **state)

@@ -9,11 +9,14 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 #define N_ELEMENTS(array) (sizeof(array) / sizeof((array)[0]))
 #define OPTIONS_MAX       40
 #define ACTIONS_MAX       16
 #define NAME_COLUMN       28
+#define INDENT_ROOM       20 /* of a terminal that is too narrow for it text stays as it is */
 
 struct parse {
     struct options *options;
@@ -133,26 +136,77 @@ static int keep_own(struct parse *parse, const struct option_own *own, const cha
     return -EINVAL;
 }
 
-static void print_option(char letter, const char *name, const char *value, const char *help)
+/* Columns of the terminal; 0: it is none, and lines stay as they are. */
+static size_t terminal_width(void)
+{
+    struct winsize size = {0};
+    if (!isatty(STDOUT_FILENO) || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0)
+        return 0;
+    return size.ws_col;
+}
+
+/* An option stays behind the word before it: no line of a help that is none begins with one. */
+static size_t word_length(const char *text)
+{
+    size_t length = strcspn(text, " \n");
+    while (text[length] == ' ' && text[length + 1] == '-')
+        length += 1 + strcspn(text + length + 1, " \n");
+    return length;
+}
+
+/* Words from column @p at on, in lines that begin at @p indent. */
+static void print_words(const char *text, size_t at, size_t indent, size_t width)
+{
+    if (width <= indent + INDENT_ROOM) {
+        printf("%s\n", text);
+        return;
+    }
+    for (bool first = true; *text; first = false) {
+        size_t length = word_length(text);
+        if (!first && at + 1 + length > width) {
+            printf("\n%*s", (int)indent, "");
+            at = indent;
+        } else if (!first) {
+            putchar(' ');
+            at++;
+        }
+        printf("%.*s", (int)length, text);
+        at += length;
+        text += length;
+        text += strspn(text, " \n");
+    }
+    putchar('\n');
+}
+
+static void print_option(char letter, const char *name, const char *value, const char *help,
+                         size_t width)
 {
     char left[64];
-    snprintf(left, sizeof(left), "%s%c%s--%s%s%s", letter ? "-" : " ", letter ? letter : ' ',
-             letter ? ", " : "  ", name, value ? " " : "", value ? value : "");
-    if (strlen(left) > NAME_COLUMN)
-        printf("  %s\n  %-*s %s\n", left, NAME_COLUMN, "", help);
+    int length =
+        snprintf(left, sizeof(left), "%s%c%s--%s%s%s", letter ? "-" : " ", letter ? letter : ' ',
+                 letter ? ", " : "  ", name, value ? " " : "", value ? value : "");
+    if (length > NAME_COLUMN)
+        printf("  %s\n  %-*s ", left, NAME_COLUMN, "");
     else
-        printf("  %-*s %s\n", NAME_COLUMN, left, help);
+        printf("  %-*s ", NAME_COLUMN, left);
+    print_words(help, NAME_COLUMN + 3, NAME_COLUMN + 3, width);
 }
 
 static void print_help(const struct command_line *line)
 {
-    printf("Usage: vestige %s [options]\n\n%s\n\nOptions:\n", line->words, line->summary);
+    char usage[300];
+    size_t width = terminal_width();
+    snprintf(usage, sizeof(usage), "Usage: vestige %s [options]", line->words);
+    print_words(usage, 0, strlen("Usage: "), width);
+    putchar('\n');
+    print_words(line->summary, 0, 0, width);
+    printf("\nOptions:\n");
     for (size_t i = 0; i < line->n_own; i++)
-        print_option(0, line->own[i].name, line->own[i].value, line->own[i].help);
+        print_option(0, line->own[i].name, line->own[i].value, line->own[i].help, width);
     for (size_t i = 0; i < N_ELEMENTS(common); i++)
         if (is_taken(line, &common[i]))
-            print_option(common[i].letter, common[i].name, common[i].value, common[i].help);
-    print_option(0, "help", NULL, "show this");
+            print_option(common[i].letter, common[i].name, common[i].value, common[i].help, width);
+    print_option(0, "help", NULL, "show this", width);
 }
 
 enum { CODE_HELP = 1000, CODE_COMMON = 2000, CODE_OWN = 3000 };

@@ -17,6 +17,7 @@
 #define MINUTES_MOST      (366 * 24 * 60)
 #define HOURS_MOST        (10 * 366 * 24)
 #define WORD_MOST         200
+#define LIST_LEAST        4
 #define HOUR_US           UINT64_C(3600000000)
 
 struct schedule {
@@ -185,6 +186,27 @@ static int store(struct addition *addition, int64_t *id)
     return outcome ? outcome : ask_number(schedule, "SELECT @vestige_added", id);
 }
 
+/* Both would find everything, and tell of it twice. */
+static int warn_of_the_same(struct schedule *schedule, int64_t id)
+{
+    char sql[500];
+    int64_t other = 0;
+    snprintf(sql, sizeof(sql),
+             "SELECT MIN(s.id) FROM schedule s JOIN schedule n ON n.id = %" PRId64
+             " WHERE s.id <> n.id AND s.removed_at IS NULL AND s.every_minutes > 0 AND s.question ="
+             " n.question AND s.question_sql = n.question_sql AND s.parameters = n.parameters"
+             " AND s.host_id <=> n.host_id",
+             id);
+    int outcome = ask_number(schedule, sql, &other);
+    if (!outcome && other)
+        log_warning("schedule",
+                    "schedule %" PRId64
+                    " asks the same already: remove one of them, vestige schedule"
+                    " remove %" PRId64,
+                    other, id);
+    return outcome;
+}
+
 static int add_question(struct addition *addition)
 {
     struct schedule *schedule = addition->schedule;
@@ -206,7 +228,8 @@ static int add_question(struct addition *addition)
            schedule->every_minutes == 1 ? "" : "s");
     if (!schedule->options.has_since)
         printf("What is in the database already is left alone; --since TIME goes back to it\n");
-    return warn_of_scheduler(schedule);
+    outcome = warn_of_the_same(schedule, id);
+    return outcome ? outcome : warn_of_scheduler(schedule);
 }
 
 static int add(struct schedule *schedule)
@@ -245,8 +268,9 @@ static int write_error(struct schedule *schedule, int outcome)
                    : 0;
 }
 
+/* `least`: see answer_least_columns(). */
 static int show(struct schedule *schedule, const char *sql, const struct statement_value *values,
-                size_t n_values, uint64_t *n_rows)
+                size_t n_values, size_t least, uint64_t *n_rows)
 {
     struct statement *statement AUTO_STATEMENT = NULL;
     struct answer *answer AUTO_ANSWER = NULL;
@@ -258,6 +282,7 @@ static int show(struct schedule *schedule, const char *sql, const struct stateme
     if (answer_new(&answer, &schedule->options, statement_fields(statement),
                    statement_n_columns(statement)))
         return error_set(schedule->error, -ENOMEM, "out of memory");
+    answer_least_columns(answer, least);
     while ((outcome = statement_next(statement, &row, schedule->error)) == STATEMENT_ROW) {
         outcome = write_error(schedule, answer_row(answer, row));
         if (outcome)
@@ -294,7 +319,7 @@ static int list(struct schedule *schedule)
     int64_t n_schedules = 0;
     int outcome = evidence_connect(&schedule->mysql, &schedule->options, schedule->error);
     if (!outcome)
-        outcome = show(schedule, sql, NULL, 0, &n_rows);
+        outcome = show(schedule, sql, NULL, 0, LIST_LEAST, &n_rows);
     if (!outcome)
         outcome = ask_number(schedule,
                              "SELECT COUNT(*) FROM schedule WHERE removed_at IS NULL"
@@ -431,7 +456,7 @@ static int run_schedule(struct schedule *schedule)
                             id.number);
     run.number = (uint64_t)number;
     if (!outcome)
-        outcome = show(schedule, found, &run, 1, &n_rows);
+        outcome = show(schedule, found, &run, 1, 0, &n_rows);
     if (!outcome)
         outcome = tell_run(schedule, &run);
     return outcome ? outcome : n_rows ? STATUS_ROWS : STATUS_NO_ROWS;

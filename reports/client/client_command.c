@@ -244,10 +244,10 @@ static int list(struct client *client, struct error_text *error)
     return mysql_num_rows(result) ? STATUS_ROWS : STATUS_NO_ROWS;
 }
 
-/* What each action takes besides the options that mean the same everywhere. */
-#define GIVEN                                                                                      \
-    " directory bundle token expires address host-directory ca-directory days"                     \
-    " without-certificate allow-cleartext "
+/* What each action takes besides the options that mean the same everywhere. What says where the
+ * fleet is may be given to all, so that the same words serve for all. */
+#define PLACE " address host-directory ca-directory "
+#define GIVEN PLACE " directory bundle token expires days without-certificate allow-cleartext "
 
 static const struct action {
     const char *name;
@@ -255,13 +255,13 @@ static const struct action {
     const char *taken;
     int (*run)(struct client *client, struct error_text *error);
 } actions[] = {
-    {"enroll",    1, 2, GIVEN " from from-file ",          enroll     },
-    {"approve",   2, 2, " fingerprint ca-directory days ", approve    },
-    {"rotate",    2, 2, GIVEN " signing-key ",             rotate     },
-    {"revoke",    2, 2, " key-stolen ca-directory ",       revoke_host},
-    {"retire",    2, 2, " ca-directory ",                  retire_host},
-    {"reinstate", 2, 2, GIVEN,                             reinstate  },
-    {"list",      1, 1, "",                                list       },
+    {"enroll",    1, 2, GIVEN " from from-file ",   enroll     },
+    {"approve",   2, 2, PLACE " fingerprint days ", approve    },
+    {"rotate",    2, 2, GIVEN " signing-key ",      rotate     },
+    {"revoke",    2, 2, PLACE " key-stolen ",       revoke_host},
+    {"retire",    2, 2, PLACE,                      retire_host},
+    {"reinstate", 2, 2, GIVEN,                      reinstate  },
+    {"list",      1, 1, PLACE,                      list       },
 };
 
 static int run(struct client *client, const struct command_line *line, struct error_text *error)

@@ -143,6 +143,21 @@ static int set_variables(MYSQL *mysql, const struct options *options,
     return outcome;
 }
 
+/* Whoever is the server's administrator could change evidence by a slip: a question reads only. The
+ * log of readers is written afterwards. */
+static int ask(struct query *query, const char *sql, uint64_t *n_rows)
+{
+    static const char doing[] = "let the question read only";
+    int outcome =
+        database_run(query->mysql, query->error, doing, "SET SESSION TRANSACTION READ ONLY");
+    if (!outcome)
+        outcome = answer(query, sql);
+    *n_rows = query_deinit(query);
+    int restored = database_run(query->mysql, outcome ? NULL : query->error, doing,
+                                "SET SESSION TRANSACTION READ WRITE");
+    return outcome ? outcome : restored;
+}
+
 static int run(const struct options *options, uint64_t *n_rows, struct error_text *error)
 {
     MYSQL *mysql AUTO_DATABASE = NULL;
@@ -158,8 +173,7 @@ static int run(const struct options *options, uint64_t *n_rows, struct error_tex
         outcome = set_variables(mysql, options, &window, error);
     if (!outcome) {
         struct query query = {.options = options, .mysql = mysql, .error = error};
-        outcome = answer(&query, sql);
-        *n_rows = query_deinit(&query);
+        outcome = ask(&query, sql, n_rows);
     }
     if (!outcome)
         outcome =
@@ -173,7 +187,8 @@ int query_command(int argc, char **argv)
     static const struct command_line line = {
         .words = "query SQL",
         .summary =
-            "Ask the evidence in SQL and print the rows. The SQL may use @since, @until, "
+            "Ask the evidence in SQL and print the rows; nothing is changed. The SQL may use "
+            "@since, @until, "
             "@host_id and\n@login_uid, which hold what the options of these names say (else "
             "NULL). The last line\nsays how complete the evidence is. Exit status: 0 rows, 1 "
             "no rows, 2 error.",

@@ -4,6 +4,7 @@
 #include "reports/command.h"
 #include "reports/database/host_key.h"
 #include "reports/database/schema.h"
+#include "reports/options/time_words.h"
 #include "reports/output/output.h"
 
 #include "core/cleanup.h"
@@ -152,18 +153,69 @@ static int retire_host(struct client *client, struct error_text *error)
     return close_access(client, ENROLMENT_RETIRED, error);
 }
 
-static int write_rows(MYSQL_RES *result, struct output *output)
+/* In the order of list_sql. */
+static const struct output_column list_columns[LIST_COLUMNS] = {
+    {"host_id",           OUTPUT_NUMBER, NULL   },
+    {"name",              OUTPUT_TEXT,   NULL   },
+    {"account",           OUTPUT_TEXT,   NULL   },
+    {"created_at",        OUTPUT_TEXT,   NULL   },
+    {"state",             OUTPUT_TEXT,   NULL   },
+    {"revoked_at",        OUTPUT_TEXT,   NULL   },
+    {"retired_at",        OUTPUT_TEXT,   NULL   },
+    {"last_batch_at",     OUTPUT_TEXT,   "never"},
+    {"certificate_until", OUTPUT_TEXT,   NULL   },
+    {"key_fingerprint",   OUTPUT_TEXT,   NULL   },
+    {"used_at",           OUTPUT_TEXT,   NULL   },
+    {"used_from",         OUTPUT_TEXT,   NULL   },
+};
+
+/* What people look for stands first, and a line is a host: the rest goes where there is no room. */
+static const unsigned list_for_people[LIST_COLUMNS] = {0, 1, 4, 7, 8, 9, 10, 11, 3, 5, 6, 2};
+enum { LIST_LEAST = 3 };
+
+/* Moments in the zone asked for, and in a table to the second. */
+static struct slice list_value(const MYSQL_FIELD *field, struct slice value, bool is_table,
+                               char moment[TIME_TEXT_SIZE])
 {
+    if (slice_is_null(value) || field->type != MYSQL_TYPE_DATETIME ||
+        !time_words_convert(moment, value))
+        return value;
+    return slice_of(moment, is_table ? strcspn(moment, ".") : strlen(moment));
+}
+
+static int write_rows(MYSQL_RES *result, struct output *output, bool is_table)
+{
+    const MYSQL_FIELD *fields = mysql_fetch_fields(result);
+    char moments[LIST_COLUMNS][TIME_TEXT_SIZE];
     int r = 0;
     for (MYSQL_ROW row = mysql_fetch_row(result); r == 0 && row; row = mysql_fetch_row(result)) {
         struct slice values[LIST_COLUMNS];
-        unsigned n = mysql_num_fields(result);
         unsigned long *lengths = mysql_fetch_lengths(result);
-        for (unsigned i = 0; i < n && i < N_ELEMENTS(values); i++)
-            values[i] = row[i] ? slice_of(row[i], lengths[i]) : SLICE_NULL;
+        for (unsigned i = 0; i < LIST_COLUMNS; i++) {
+            unsigned from = is_table ? list_for_people[i] : i;
+            values[i] = list_value(&fields[from],
+                                   row[from] ? slice_of(row[from], lengths[from]) : SLICE_NULL,
+                                   is_table, moments[i]);
+        }
         r = output_row(output, values);
     }
     return r == 0 ? output_finish(output) : r;
+}
+
+static int write_list(MYSQL_RES *result, enum output_format format)
+{
+    bool is_table = format == OUTPUT_TABLE;
+    struct output_column columns[LIST_COLUMNS];
+    struct output *output = NULL;
+    for (unsigned i = 0; i < LIST_COLUMNS; i++)
+        columns[i] = list_columns[is_table ? list_for_people[i] : i];
+    int r = output_new(&output, format, stdout, columns, LIST_COLUMNS);
+    if (r == 0) {
+        output_least_columns(output, LIST_LEAST);
+        r = write_rows(result, output, is_table);
+    }
+    output_free(output);
+    return r;
 }
 
 static const char list_sql[] =
@@ -186,60 +238,59 @@ static const char list_sql[] =
 
 static int list(struct client *client, struct error_text *error)
 {
-    static const struct output_column columns[LIST_COLUMNS] = {
-        {"host_id",           OUTPUT_NUMBER, NULL   },
-        {"name",              OUTPUT_TEXT,   NULL   },
-        {"account",           OUTPUT_TEXT,   NULL   },
-        {"created_at",        OUTPUT_TEXT,   NULL   },
-        {"state",             OUTPUT_TEXT,   NULL   },
-        {"revoked_at",        OUTPUT_TEXT,   NULL   },
-        {"retired_at",        OUTPUT_TEXT,   NULL   },
-        {"last_batch_at",     OUTPUT_TEXT,   "never"},
-        {"certificate_until", OUTPUT_TEXT,   NULL   },
-        {"key_fingerprint",   OUTPUT_TEXT,   NULL   },
-        {"used_at",           OUTPUT_TEXT,   NULL   },
-        {"used_from",         OUTPUT_TEXT,   NULL   },
-    };
     MYSQL *connection AUTO_DATABASE = NULL;
     MYSQL_RES *result AUTO_RESULT = NULL;
-    struct output *output = NULL;
     int r = open_database(client, &connection, error);
     if (r == 0)
         r = database_query(connection, &result, error, "list the hosts", "%s", list_sql);
     if (r < 0)
         return r;
-    r = output_new(&output, client->options.format, stdout, columns, N_ELEMENTS(columns));
-    if (r == 0)
-        r = write_rows(result, output);
-    output_free(output);
+    r = write_list(result, client->options.format);
     if (r < 0)
         return error_set(error, r, "cannot write the answer: %s", strerror(-r));
+    if (!mysql_num_rows(result))
+        fprintf(output_remarks(client->options.format),
+                "0 hosts: vestige client enroll HOST makes one\n");
     return mysql_num_rows(result) ? STATUS_ROWS : STATUS_NO_ROWS;
 }
 
-static int run(struct client *client, struct error_text *error)
+/* What each action takes besides the options that mean the same everywhere. What says where the
+ * fleet is may be given to all, so that the same words serve for all. */
+#define PLACE " address host-directory ca-directory "
+#define GIVEN PLACE " directory bundle token expires days without-certificate allow-cleartext "
+
+static const struct action {
+    const char *name;
+    size_t least, most;
+    const char *taken;
+    int (*run)(struct client *client, struct error_text *error);
+} actions[] = {
+    {"enroll",    1, 2, GIVEN " from from-file ",   enroll     },
+    {"approve",   2, 2, PLACE " fingerprint days ", approve    },
+    {"rotate",    2, 2, GIVEN " signing-key ",      rotate     },
+    {"revoke",    2, 2, PLACE " key-stolen ",       revoke_host},
+    {"retire",    2, 2, PLACE,                      retire_host},
+    {"reinstate", 2, 2, GIVEN,                      reinstate  },
+    {"list",      1, 1, PLACE,                      list       },
+};
+
+static int run(struct client *client, const struct command_line *line, struct error_text *error)
 {
-    static const struct {
-        const char *name;
-        size_t least, most;
-        int (*run)(struct client *client, struct error_text *error);
-    } actions[] = {
-        {"enroll",    1, 2, enroll     },
-        {"approve",   2, 2, approve    },
-        {"rotate",    2, 2, rotate     },
-        {"revoke",    2, 2, revoke_host},
-        {"retire",    2, 2, retire_host},
-        {"reinstate", 2, 2, reinstate  },
-        {"list",      1, 1, list       }
-    };
-    for (size_t i = 0; i < N_ELEMENTS(actions); i++)
-        if (!strcmp(client->options.arguments[0], actions[i].name) &&
-            client->options.n_arguments >= actions[i].least &&
-            client->options.n_arguments <= actions[i].most)
-            return actions[i].run(client, error);
-    return error_set(error, -EINVAL,
-                     "write `vestige client enroll HOST`, approve, rotate, revoke, retire or"
-                     " reinstate HOST, or `vestige client list`");
+    const struct options *options = &client->options;
+    size_t found = 0;
+    int r = options_find_action("client", options->arguments[0], actions, N_ELEMENTS(actions),
+                                sizeof(actions[0]), &found, error);
+    const struct action *action = &actions[found];
+    if (r == 0)
+        r = options_check_own(options, line, action->name, action->taken, error);
+    if (r < 0)
+        return r;
+    if (options->n_arguments < action->least)
+        return error_set(error, -EINVAL, "name the host: vestige client %s HOST", action->name);
+    if (options->n_arguments > action->most)
+        return error_set(error, -EINVAL, "\"%.60s\" is one word too many: vestige client %s",
+                         options->arguments[action->most], action->name);
+    return action->run(client, error);
 }
 
 static const char summary[] =
@@ -301,7 +352,7 @@ int client_command(int argc, char **argv)
     if (r == OPTIONS_HELP_SHOWN)
         return STATUS_ROWS;
     if (r == OPTIONS_READ)
-        r = run(&client, &error);
+        r = run(&client, &line, &error);
     authority_free(client.authority);
     return command_end("client", r, &error);
 }

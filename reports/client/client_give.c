@@ -527,8 +527,9 @@ static int give_token(struct giving *giving, enum client_action action, struct e
     if (action == CLIENT_REINSTATE)
         return error_set(error, -EINVAL, "reinstate gives files or a bundle, no token");
     if (action == CLIENT_ROTATE && !is_there)
-        return error_set(error, -ENOENT, "host %s is not enrolled; see `vestige client list`",
-                         giving->name);
+        return error_set(error, -ENOENT,
+                         "host %s may not connect: `vestige client reinstate %s` lets it in again",
+                         giving->name, giving->name);
     const struct token_terms terms = {.host_id = there.host_id,
                                       .demand = client_demand(client),
                                       .minutes = (unsigned)client->minutes,

@@ -22,7 +22,7 @@
 #include <string.h>
 
 #define NAME_MOST  253
-#define NAMES_MOST 2000
+#define NAMES_MOST 2000 /* names among which a near one is looked for */
 #define LIMITS     "WITH MAX_USER_CONNECTIONS 10 MAX_STATEMENT_TIME 60"
 
 #define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"

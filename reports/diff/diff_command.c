@@ -306,15 +306,27 @@ static int tell_unwatched(struct diff *diff, struct side *side)
     return outcome;
 }
 
+/* Which of two hosts a line is about, it says at its end. */
+static int tell_of(const struct diff *diff, struct side *side)
+{
+    struct buffer line = BUFFER_NULL;
+    int outcome = inquiry_completeness(&side->inquiry, &line);
+    if (!outcome)
+        fprintf(output_remarks(diff->options->format), "%.*s (host %s)\n", (int)line.length,
+                (const char *)line.data, side->host);
+    buffer_deinit(&line);
+    return outcome;
+}
+
 static int tell_completeness(struct diff *diff)
 {
     struct side *before = &diff->sides[BEFORE], *after = &diff->sides[AFTER];
     inquiry_window(&before->inquiry, before->at_us, after->at_us);
     inquiry_window(&after->inquiry, before->at_us, after->at_us);
-    int outcome = inquiry_tell_completeness(&before->inquiry);
-    if (!outcome && !is_one_host(diff))
-        outcome = inquiry_tell_completeness(&after->inquiry);
-    return outcome;
+    if (is_one_host(diff))
+        return inquiry_tell_completeness(&before->inquiry);
+    int outcome = tell_of(diff, before);
+    return outcome ? outcome : tell_of(diff, after);
 }
 
 static int compare(struct diff *diff)

@@ -113,6 +113,11 @@ int answer_new(struct answer **answerp, const struct options *options, const MYS
     return 0;
 }
 
+void answer_least_columns(struct answer *answer, size_t n)
+{
+    output_least_columns(answer->output, n);
+}
+
 static struct slice show(struct answer *answer, unsigned i, struct slice value)
 {
     const MYSQL_FIELD *field = &answer->fields[i];

@@ -14,6 +14,8 @@ struct answer;
  * Returns 0 or -ENOMEM. */
 int answer_new(struct answer **answerp, const struct options *options, const MYSQL_FIELD *fields,
                unsigned n_fields) MUST_CHECK;
+/** See output_least_columns(). */
+void answer_least_columns(struct answer *answer, size_t n);
 /** One row of the server's text form. Returns 0 or the error of output_row(). */
 int answer_row(struct answer *answer, const struct slice *values) MUST_CHECK;
 int answer_finish(struct answer *answer) MUST_CHECK;

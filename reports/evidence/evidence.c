@@ -10,7 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NAMES_MOST 2000
+#define NAMES_MOST  2000
+#define HOSTS_SHOWN 20
 
 struct evidence_window evidence_window_of(const struct options *options)
 {
@@ -135,6 +136,58 @@ int evidence_find_host(MYSQL *mysql, const char *word, uint64_t *host_id, struct
     if (outcome == -ENOENT)
         return refuse_name(mysql, "host", word, "SELECT name FROM enrolment ORDER BY name", error);
     return outcome;
+}
+
+static int find_hosts(MYSQL *mysql, const char *where, MYSQL_RES **resultp,
+                      struct error_text *error)
+{
+    return database_query(mysql, resultp, error, "find the host",
+                          "SELECT e.host_id, e.name FROM enrolment e %s ORDER BY e.name", where);
+}
+
+int evidence_hosts(MYSQL *mysql, uint64_t process_row, MYSQL_RES **resultp,
+                   struct error_text *error)
+{
+    char where[200];
+    int outcome = find_hosts(mysql, "", resultp, error);
+    if (outcome || !process_row || mysql_num_rows(*resultp) < 2)
+        return outcome;
+    mysql_free_result(*resultp);
+    *resultp = NULL;
+    snprintf(where, sizeof(where),
+             "WHERE EXISTS (SELECT 1 FROM process p WHERE p.host_id = e.host_id"
+             " AND p.id = %llu AND p.day = DATE('1970-01-01' + INTERVAL %llu SECOND))",
+             (unsigned long long)process_row, (unsigned long long)process_row / 1000000);
+    return find_hosts(mysql, where, resultp, error);
+}
+
+static int refuse_many_hosts(MYSQL_RES *hosts, struct error_text *error)
+{
+    struct buffer names = {.limit = 300};
+    unsigned long long n = mysql_num_rows(hosts);
+    size_t shown = 0;
+    for (MYSQL_ROW row; shown < HOSTS_SHOWN && (row = mysql_fetch_row(hosts)); shown++)
+        buffer_printf(&names, "%s%s", shown ? ", " : "", row[1]);
+    error_set(error, 0, "the evidence is of %llu hosts; say which with --on: %.*s%s", n,
+              (int)names.length, (const char *)names.data, shown < n ? " ..." : "");
+    buffer_deinit(&names);
+    return -EINVAL;
+}
+
+int evidence_one_host(MYSQL_RES *hosts, uint64_t process_row, uint64_t *host_id,
+                      struct error_text *error)
+{
+    if (mysql_num_rows(hosts) > 1)
+        return refuse_many_hosts(hosts, error);
+    MYSQL_ROW row = mysql_fetch_row(hosts);
+    if (!row && process_row)
+        return error_set(error, -ENOENT, "there is no process row %llu on any host",
+                         (unsigned long long)process_row);
+    if (!row)
+        return error_set(error, -ENOENT, "the evidence is of no host: none is enrolled");
+    *host_id = strtoull(row[0], NULL, 10);
+    mysql_data_seek(hosts, 0);
+    return 0;
 }
 
 /* Names that login users have: those of accounts, and one of each login uid that did something,

@@ -30,6 +30,14 @@ struct evidence_window evidence_window_of(const struct options *options);
 /** The host of --on (name or number). The error names the nearest ones. */
 int evidence_find_host(MYSQL *mysql, const char *word, uint64_t *host_id,
                        struct error_text *error) MUST_CHECK;
+/** Number and name of each host, by name; of those only that have this row of process, if it is not
+ *  0. */
+int evidence_hosts(MYSQL *mysql, uint64_t process_row, MYSQL_RES **resultp,
+                   struct error_text *error) MUST_CHECK;
+/** The one of them that a question about one host is about; several or none are an error that says
+ *  what to give. */
+int evidence_one_host(MYSQL_RES *hosts, uint64_t process_row, uint64_t *host_id,
+                      struct error_text *error) MUST_CHECK;
 /** The login uid of --login-user (name, number; `unset` gives *is_set false), on the host of --on,
  * NULL: on any. A name with several numbers there is refused, a number that others have there
  * warned of. */

@@ -175,34 +175,52 @@ static int tell_holes(struct question *question, struct buffer *line, unsigned l
 /*
  * The row of what is watched stays open when an agent ends, because it may go on; that it is silent
  * is seen only by what arrived. A host of which nothing came for the last minute of the window may
- * be idle or unwatched: the answer says since when. The newest batch is the last one of the key;
+ * be idle or unwatched: the answer says since when, or that nothing ever came. A host that was
+ * revoked goes on living and is no exception; of one that was retired silence is expected, from
+ * then on, unless it is the one that is asked about. The newest batch is the last one of the key;
  * MAX() in a subquery would read them all.
  */
-static int tell_silence(struct question *question, struct buffer *line,
-                        unsigned long long *n_silent)
+static void append_silence(struct question *question)
 {
     const struct evidence_window *window = question->window;
     struct buffer *sql = &question->sql;
-    MYSQL_RES *result AUTO_RESULT = NULL;
-    buffer_append_text(sql, "SELECT e.name, (SELECT b.last_time FROM batch b WHERE b.host_id ="
-                            " e.host_id ORDER BY b.batch DESC LIMIT 1) AS last_ FROM enrolment e"
-                            " WHERE e.retired_at IS NULL AND e.revoked_at IS NULL");
-    if (window->has_host)
-        buffer_printf(sql, " AND e.host_id = %llu", (unsigned long long)window->host_id);
-    buffer_append_text(sql, " HAVING last_ < LEAST(UTC_TIMESTAMP(6), ");
+    buffer_append_text(sql, "SELECT name, last_ FROM (SELECT e.host_id, e.name, e.created_at,"
+                            " (SELECT b.last_time FROM batch b WHERE b.host_id = e.host_id"
+                            " ORDER BY b.batch DESC LIMIT 1) AS last_, LEAST(UTC_TIMESTAMP(6), ");
     append_bound(question, window->has_until, window->until_us, "UTC_TIMESTAMP(6)");
-    buffer_append_text(sql, ") - INTERVAL 60 SECOND ORDER BY last_");
+    if (window->has_host) {
+        buffer_printf(sql, ") AS until_ FROM enrolment e WHERE e.host_id = %llu",
+                      (unsigned long long)window->host_id);
+    } else {
+        buffer_append_text(sql, ", COALESCE(e.retired_at, UTC_TIMESTAMP(6))) AS until_"
+                                " FROM enrolment e WHERE e.retired_at IS NULL OR e.retired_at > ");
+        append_bound(question, window->has_since, window->since_us, "'1970-01-01'");
+    }
+    buffer_append_text(sql, ") h WHERE last_ < until_ - INTERVAL 60 SECOND OR last_ IS NULL"
+                            " AND created_at < until_ - INTERVAL 60 SECOND AND NOT EXISTS"
+                            " (SELECT 1 FROM coverage c WHERE c.host_id = h.host_id)"
+                            " ORDER BY last_ IS NULL, last_, name");
+}
+
+static int tell_silence(struct question *question, struct buffer *line,
+                        unsigned long long *n_silent)
+{
+    MYSQL_RES *result AUTO_RESULT = NULL;
+    append_silence(question);
     int error = ask(question, &result);
     if (error)
         return error;
     *n_silent = mysql_num_rows(result);
     MYSQL_ROW row = mysql_fetch_row(result);
     char moment[TIME_TEXT_SIZE];
-    if (row && time_words_convert(moment, slice_text(row[1]))) {
+    if (!row)
+        return 0;
+    if (row[1] && time_words_convert(moment, slice_text(row[1])))
         buffer_printf(line, ", nothing from host %s after %s", row[0], moment);
-        if (*n_silent > 1)
-            buffer_printf(line, " and from %llu more", *n_silent - 1);
-    }
+    else
+        buffer_printf(line, ", nothing ever from host %s", row[0]);
+    if (*n_silent > 1)
+        buffer_printf(line, " and from %llu more", *n_silent - 1);
     return 0;
 }
 

@@ -38,13 +38,16 @@ struct layout {
     size_t n;
 };
 
-static struct layout lay_out(const struct findings *findings, size_t level_at)
+/* A table has no column that is empty; programs find the same keys each time. */
+static struct layout lay_out(const struct findings *findings, enum output_format format,
+                             size_t level_at)
 {
+    bool all = format != OUTPUT_TABLE;
     struct layout layout = {.n = 0};
     for (size_t i = 0; i <= FINDING_TEXTS; i++) {
         if (i == level_at)
             layout.texts[layout.n++] = FINDING_TEXTS;
-        if (i < FINDING_TEXTS && is_used(findings, i))
+        if (i < FINDING_TEXTS && (all || is_used(findings, i)))
             layout.texts[layout.n++] = i;
     }
     return layout;
@@ -70,7 +73,7 @@ static int print_rows(const struct findings *findings, const struct layout *layo
 int findings_print(const struct findings *findings, enum output_format format,
                    const char *const titles[FINDING_TEXTS], size_t level_at)
 {
-    struct layout layout = lay_out(findings, level_at);
+    struct layout layout = lay_out(findings, format, level_at);
     struct output_column columns[FINDING_TEXTS + 1];
     struct output *output = NULL;
     if (findings->failed)
@@ -80,16 +83,36 @@ int findings_print(const struct findings *findings, enum output_format format,
             .name = layout.texts[i] == FINDING_TEXTS ? "level" : titles[layout.texts[i]]};
     int error = output_new(&output, format, stdout, columns, layout.n);
     if (!error)
+        output_head_columns(output, level_at + 1);
+    if (!error)
         error = print_rows(findings, &layout, output);
     output_free(output);
     return error;
 }
 
+static void free_texts(struct finding *finding)
+{
+    for (size_t i = 0; i < FINDING_TEXTS; i++)
+        free(finding->texts[i]);
+}
+
+size_t findings_drop_well(struct findings *findings)
+{
+    size_t n = findings->n;
+    findings->n = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (findings->array[i].level == FINDING_OK)
+            free_texts(&findings->array[i]);
+        else
+            findings->array[findings->n++] = findings->array[i];
+    }
+    return n - findings->n;
+}
+
 void findings_deinit(struct findings *findings)
 {
     for (size_t i = 0; i < findings->n; i++)
-        for (size_t j = 0; j < FINDING_TEXTS; j++)
-            free(findings->array[i].texts[j]);
+        free_texts(&findings->array[i]);
     free(findings->array);
     *findings = (struct findings)FINDINGS_NULL;
 }

@@ -31,8 +31,10 @@ struct findings {
 /** Texts are copied; NULL is allowed. */
 void findings_add(struct findings *findings, enum finding_level level, const char *first,
                   const char *second, const char *third, const char *fourth);
+/** Leave only what is wrong or a note; returns how many were not. */
+size_t findings_drop_well(struct findings *findings);
 /** Print them all under these titles; "level" comes behind the first @p level_at of them. A column
- *  without any text is left out. Returns 0 or a negated errno. */
+ *  without any text is left out of a table. Returns 0 or a negated errno. */
 int findings_print(const struct findings *findings, enum output_format format,
                    const char *const titles[FINDING_TEXTS], size_t level_at) MUST_CHECK;
 void findings_deinit(struct findings *findings);

@@ -3,6 +3,7 @@
  * Numbers are read from the names, so memory does not depend on how many batches there are but for
  * eight bytes each. */
 #include "core/cleanup.h"
+#include "core/log.h"
 #include "reports/command.h"
 #include "reports/journal/journal_command_private.h"
 #include "reports/output/safe_text.h"
@@ -133,7 +134,7 @@ static int list_row(const struct journal_command *command, const struct journal_
     snprintf(bytes, sizeof(bytes), "%" PRIu64, file->bytes);
     row[5] = slice_text(bytes);
     if (result) {
-        fprintf(stderr, "vestige: %s\n", error.text);
+        log_error("journal", "%s", error.text);
         return output_row(output, row);
     }
     count_lines(reader);
@@ -287,24 +288,42 @@ static int set_path(struct journal_command *command)
     return error_set(&command->error, -ENOMEM, "out of memory");
 }
 
-static int run(struct journal_command *command)
+/* What each action takes of our own options; a batch is shown, and nothing else needs a word. */
+static const struct action {
+    const char *name;
+    size_t n_words;
+    const char *taken;
+    int (*run)(struct journal_command *command);
+} actions[] = {
+    {"list",  1, " directory ",            list         },
+    {"show",  2, " directory ",            show         },
+    {"check", 1, " directory public-key ", journal_check},
+};
+
+static int run(struct journal_command *command, const struct command_line *line)
 {
-    const char *word = command->options.arguments[0];
-    bool is_show = strcmp(word, "show") == 0;
-    if (command->options.n_arguments != (is_show ? 2u : 1u))
-        return error_set(&command->error, -EINVAL,
-                         is_show ? "journal show: name one batch" : "journal: too many words");
-    int result = set_path(command);
-    if (!result && is_show)
-        return show(command);
-    if (strcmp(word, "list") != 0 && strcmp(word, "check") != 0)
-        return error_set(&command->error, -EINVAL, "journal: %s is none of list, show, check",
-                         word);
+    const struct options *options = &command->options;
+    size_t found = 0;
+    int result = options_find_action("journal", options->arguments[0], actions,
+                                     sizeof(actions) / sizeof(actions[0]), sizeof(actions[0]),
+                                     &found, &command->error);
+    const struct action *action = &actions[found];
     if (!result)
-        result = read_directory(command);
+        result = options_check_own(options, line, action->name, action->taken, &command->error);
     if (result)
         return result;
-    return strcmp(word, "list") == 0 ? list(command) : journal_check(command);
+    bool is_show = action->n_words > 1;
+    if (options->n_arguments != action->n_words)
+        return is_show ? error_set(&command->error, -EINVAL,
+                                   "name the batch: vestige journal show BATCH (a number, open, "
+                                   "checkpoint or a file)")
+                       : error_set(&command->error, -EINVAL,
+                                   "\"%.60s\" is one word too many: vestige journal %s",
+                                   options->arguments[1], action->name);
+    result = set_path(command);
+    if (!result && !is_show)
+        result = read_directory(command);
+    return result ? result : action->run(command);
 }
 
 int journal_command(int argc, char **argv)
@@ -332,9 +351,9 @@ int journal_command(int argc, char **argv)
     if (result == OPTIONS_HELP_SHOWN)
         return 0;
     if (result == OPTIONS_READ)
-        result = run(&command);
+        result = run(&command, &line);
     if (result < 0)
-        fprintf(stderr, "vestige: %s\n", command.error.text);
+        log_error("journal", "%s", command.error.text);
     journal_directory_free(command.directory);
     buffer_deinit(&command.files.list);
     free(command.path);

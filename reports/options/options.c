@@ -9,10 +9,14 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 #define N_ELEMENTS(array) (sizeof(array) / sizeof((array)[0]))
 #define OPTIONS_MAX       40
+#define ACTIONS_MAX       16
 #define NAME_COLUMN       28
+#define INDENT_ROOM       20 /* of a terminal that is too narrow for it text stays as it is */
 
 struct parse {
     struct options *options;
@@ -132,26 +136,77 @@ static int keep_own(struct parse *parse, const struct option_own *own, const cha
     return -EINVAL;
 }
 
-static void print_option(char letter, const char *name, const char *value, const char *help)
+/* Columns of the terminal; 0: it is none, and lines stay as they are. */
+static size_t terminal_width(void)
+{
+    struct winsize size = {0};
+    if (!isatty(STDOUT_FILENO) || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0)
+        return 0;
+    return size.ws_col;
+}
+
+/* An option stays behind the word before it: no line of a help that is none begins with one. */
+static size_t word_length(const char *text)
+{
+    size_t length = strcspn(text, " \n");
+    while (text[length] == ' ' && text[length + 1] == '-')
+        length += 1 + strcspn(text + length + 1, " \n");
+    return length;
+}
+
+/* Words from column @p at on, in lines that begin at @p indent. */
+static void print_words(const char *text, size_t at, size_t indent, size_t width)
+{
+    if (width <= indent + INDENT_ROOM) {
+        printf("%s\n", text);
+        return;
+    }
+    for (bool first = true; *text; first = false) {
+        size_t length = word_length(text);
+        if (!first && at + 1 + length > width) {
+            printf("\n%*s", (int)indent, "");
+            at = indent;
+        } else if (!first) {
+            putchar(' ');
+            at++;
+        }
+        printf("%.*s", (int)length, text);
+        at += length;
+        text += length;
+        text += strspn(text, " \n");
+    }
+    putchar('\n');
+}
+
+static void print_option(char letter, const char *name, const char *value, const char *help,
+                         size_t width)
 {
     char left[64];
-    snprintf(left, sizeof(left), "%s%c%s--%s%s%s", letter ? "-" : " ", letter ? letter : ' ',
-             letter ? ", " : "  ", name, value ? " " : "", value ? value : "");
-    if (strlen(left) > NAME_COLUMN)
-        printf("  %s\n  %-*s %s\n", left, NAME_COLUMN, "", help);
+    int length =
+        snprintf(left, sizeof(left), "%s%c%s--%s%s%s", letter ? "-" : " ", letter ? letter : ' ',
+                 letter ? ", " : "  ", name, value ? " " : "", value ? value : "");
+    if (length > NAME_COLUMN)
+        printf("  %s\n  %-*s ", left, NAME_COLUMN, "");
     else
-        printf("  %-*s %s\n", NAME_COLUMN, left, help);
+        printf("  %-*s ", NAME_COLUMN, left);
+    print_words(help, NAME_COLUMN + 3, NAME_COLUMN + 3, width);
 }
 
 static void print_help(const struct command_line *line)
 {
-    printf("Usage: vestige %s [options]\n\n%s\n\nOptions:\n", line->words, line->summary);
+    char usage[300];
+    size_t width = terminal_width();
+    snprintf(usage, sizeof(usage), "Usage: vestige %s [options]", line->words);
+    print_words(usage, 0, strlen("Usage: "), width);
+    putchar('\n');
+    print_words(line->summary, 0, 0, width);
+    printf("\nOptions:\n");
     for (size_t i = 0; i < line->n_own; i++)
-        print_option(0, line->own[i].name, line->own[i].value, line->own[i].help);
+        print_option(0, line->own[i].name, line->own[i].value, line->own[i].help, width);
     for (size_t i = 0; i < N_ELEMENTS(common); i++)
         if (is_taken(line, &common[i]))
-            print_option(common[i].letter, common[i].name, common[i].value, common[i].help);
-    print_option(0, "help", NULL, "show this");
+            print_option(common[i].letter, common[i].name, common[i].value, common[i].help, width);
+    print_option(0, "help", NULL, "show this", width);
 }
 
 enum { CODE_HELP = 1000, CODE_COMMON = 2000, CODE_OWN = 3000 };
@@ -202,8 +257,8 @@ static int refuse_unknown(const struct parse *parse, const struct long_options *
         snprintf(name, sizeof(name), "%.*s", (int)strcspn(word, "="), word);
         nearest_append(&hint, name, all->names, all->n);
     }
-    error_set(parse->error, 0, "unknown option %.80s%.*s; see vestige %.*s --help", word,
-              (int)hint.length, hint.data ? (const char *)hint.data : "",
+    error_set(parse->error, 0, "unknown option %.80s%.*s%s see vestige %.*s --help", word,
+              (int)hint.length, hint.data ? (const char *)hint.data : "", hint.length ? "" : ";",
               (int)strcspn(parse->line->words, " "), parse->line->words);
     buffer_deinit(&hint);
     return -EINVAL;
@@ -211,8 +266,10 @@ static int refuse_unknown(const struct parse *parse, const struct long_options *
 
 static int keep_code(struct parse *parse, int code, const char *value)
 {
-    if (code >= CODE_OWN)
+    if (code >= CODE_OWN) {
+        parse->options->given_own |= UINT64_C(1) << (code - CODE_OWN);
         return keep_own(parse, &parse->line->own[code - CODE_OWN], value);
+    }
     if (code >= CODE_COMMON)
         return common[code - CODE_COMMON].keep(parse, value);
     for (size_t i = 0; i < N_ELEMENTS(common); i++)
@@ -298,4 +355,38 @@ int options_parse(struct options *options, const struct command_line *line, int 
     options->n_arguments = (size_t)(argc - optind);
     outcome = check_arguments(&parse);
     return outcome ? outcome : parse_times(&parse);
+}
+
+int options_find_action(const char *command, const char *word, const void *table, size_t n,
+                        size_t size, size_t *found, struct error_text *error)
+{
+    const char *names[ACTIONS_MAX];
+    struct buffer hint = {.limit = 256};
+    n = n < ACTIONS_MAX ? n : ACTIONS_MAX;
+    for (size_t i = 0; i < n; i++) {
+        memcpy(&names[i], (const char *)table + i * size, sizeof(names[i]));
+        if (!strcmp(word, names[i])) {
+            *found = i;
+            return 0;
+        }
+    }
+    nearest_append(&hint, word, names, n);
+    error_set(error, 0, "there is no `vestige %s %.60s`%.*s (see vestige %s --help)", command, word,
+              (int)hint.length, hint.data ? (const char *)hint.data : "", command);
+    buffer_deinit(&hint);
+    return -EINVAL;
+}
+
+int options_check_own(const struct options *options, const struct command_line *line,
+                      const char *action, const char *taken, struct error_text *error)
+{
+    char word[64];
+    for (size_t i = 0; i < line->n_own; i++) {
+        snprintf(word, sizeof(word), " %s ", line->own[i].name);
+        if (options->given_own >> i & 1 && !strstr(taken, word))
+            return error_set(error, -EINVAL, "vestige %.*s %s does not take --%s",
+                             (int)strcspn(line->words, " "), line->words, action,
+                             line->own[i].name);
+    }
+    return 0;
 }

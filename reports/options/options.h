@@ -36,6 +36,8 @@ struct options {
     char **arguments; /* what is no option */
     size_t n_arguments;
 
+    uint64_t given_own; /* bit i: the subcommand's own option i was given */
+
     char **words; /* all of them, the name of the subcommand first */
     int n_words;
 };
@@ -68,3 +70,12 @@ enum { OPTIONS_READ = 0, OPTIONS_HELP_SHOWN = 1 };
  *  asked for and has been printed; or -EINVAL with the text for the user. */
 int options_parse(struct options *options, const struct command_line *line, int argc, char **argv,
                   struct error_text *error) MUST_CHECK;
+
+/** Find the action that @p word names in a table whose elements begin with their name; another word
+ *  is refused with the nearest names. */
+int options_find_action(const char *command, const char *word, const void *table, size_t n,
+                        size_t size, size_t *found, struct error_text *error) MUST_CHECK;
+/** Own options that @p action does not take are refused, because who gives one expects something of
+ *  it. @p taken: their names, each between blanks (" bundle token "). */
+int options_check_own(const struct options *options, const struct command_line *line,
+                      const char *action, const char *taken, struct error_text *error) MUST_CHECK;

@@ -52,6 +52,16 @@ void output_keep_lines(struct output *output)
     output->keep_lines = true;
 }
 
+void output_least_columns(struct output *output, size_t n)
+{
+    output->least_columns = n;
+}
+
+void output_head_columns(struct output *output, size_t n)
+{
+    output->head_columns = n;
+}
+
 static int begin_once(struct output *output)
 {
     if (output->begun)

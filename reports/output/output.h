@@ -32,6 +32,13 @@ int output_new(struct output **outputp, enum output_format format, FILE *stream,
 /** In a table each row stays one line, however long; else wide columns are folded to the terminal,
  *  or rows are broken into a line a column. */
 void output_keep_lines(struct output *output);
+/** Where a table does not fit into the terminal, columns from the last one on may be left out, down
+ * to
+ *  @p n of them, which a line below it says: each row is a line then. */
+void output_least_columns(struct output *output, size_t n);
+/** Where rows are broken into lines, the first @p n columns and, if there is room, the next one are
+ * one line; what else a row has is a line each below it. */
+void output_head_columns(struct output *output, size_t n);
 /** One row of n_columns values; SLICE_NULL is NULL. Returns 0, -ENOMEM, or the stream's error. */
 int output_row(struct output *output, const struct slice *values) MUST_CHECK;
 /** End of the rows: complete the document and flush. Returns 0 or the stream's error. */

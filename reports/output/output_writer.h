@@ -19,8 +19,10 @@ struct output {
     struct buffer scratch;
     bool terminal; /* the stream is one */
     bool begun;
-    bool keep_lines; /* a table is not folded */
-    void *state;     /* the format's own */
+    bool keep_lines;      /* a table is not folded */
+    size_t least_columns; /* of a table that does not fit; 0: all */
+    size_t head_columns;  /* of a row that is broken into lines; 0: each is a line */
+    void *state;          /* the format's own */
 };
 
 extern const struct output_writer output_writer_table, output_writer_json, output_writer_csv;

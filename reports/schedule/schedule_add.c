@@ -3,6 +3,7 @@
 
 #include "core/array.h"
 #include "core/cleanup.h"
+#include "core/log.h"
 #include "reports/command.h"
 #include "reports/question/question_files.h"
 #include "reports/schedule/schedule_text.h"
@@ -147,6 +148,27 @@ static int store(struct addition *addition, int64_t *id)
     return outcome ? outcome : schedule_ask_number(schedule, "SELECT @vestige_added", id);
 }
 
+/* Both would find everything, and tell of it twice. */
+static int warn_of_the_same(struct schedule *schedule, int64_t id)
+{
+    char sql[500];
+    int64_t other = 0;
+    snprintf(sql, sizeof(sql),
+             "SELECT MIN(s.id) FROM schedule s JOIN schedule n ON n.id = %" PRId64
+             " WHERE s.id <> n.id AND s.removed_at IS NULL AND s.every_minutes > 0 AND s.question ="
+             " n.question AND s.question_sql = n.question_sql AND s.parameters = n.parameters"
+             " AND s.host_id <=> n.host_id",
+             id);
+    int outcome = schedule_ask_number(schedule, sql, &other);
+    if (!outcome && other)
+        log_warning("schedule",
+                    "schedule %" PRId64
+                    " asks the same already: remove one of them, vestige schedule"
+                    " remove %" PRId64,
+                    other, id);
+    return outcome;
+}
+
 static int add_question(struct addition *addition)
 {
     struct schedule *schedule = addition->schedule;
@@ -168,7 +190,8 @@ static int add_question(struct addition *addition)
            schedule->every_minutes == 1 ? "" : "s");
     if (!schedule->options.has_since)
         printf("What is in the database already is left alone; --since TIME goes back to it\n");
-    return schedule_warn_of_scheduler(schedule);
+    outcome = warn_of_the_same(schedule, id);
+    return outcome ? outcome : schedule_warn_of_scheduler(schedule);
 }
 
 int schedule_add(struct schedule *schedule)

@@ -19,6 +19,7 @@
 
 #define MINUTES_MOST (366 * 24 * 60)
 #define HOURS_MOST   (10 * 366 * 24)
+#define LIST_LEAST   4
 
 int schedule_ask_number(struct schedule *schedule, const char *sql, int64_t *number)
 {
@@ -49,8 +50,9 @@ static int write_error(struct schedule *schedule, int outcome)
                    : 0;
 }
 
+/* `least`: see answer_least_columns(). */
 static int show(struct schedule *schedule, const char *sql, const struct statement_value *values,
-                size_t n_values, uint64_t *n_rows)
+                size_t n_values, size_t least, uint64_t *n_rows)
 {
     struct statement *statement AUTO_STATEMENT = NULL;
     struct answer *answer AUTO_ANSWER = NULL;
@@ -62,6 +64,7 @@ static int show(struct schedule *schedule, const char *sql, const struct stateme
     if (answer_new(&answer, &schedule->options, statement_fields(statement),
                    statement_n_columns(statement)))
         return error_set(schedule->error, -ENOMEM, "out of memory");
+    answer_least_columns(answer, least);
     while ((outcome = statement_next(statement, &row, schedule->error)) == STATEMENT_ROW) {
         outcome = write_error(schedule, answer_row(answer, row));
         if (outcome)
@@ -98,7 +101,7 @@ static int list(struct schedule *schedule)
     int64_t n_schedules = 0;
     int outcome = evidence_connect(&schedule->mysql, &schedule->options, schedule->error);
     if (!outcome)
-        outcome = show(schedule, sql, NULL, 0, &n_rows);
+        outcome = show(schedule, sql, NULL, 0, LIST_LEAST, &n_rows);
     if (!outcome)
         outcome = schedule_ask_number(schedule,
                                       "SELECT COUNT(*) FROM schedule WHERE removed_at IS NULL"
@@ -235,7 +238,7 @@ static int run_schedule(struct schedule *schedule)
                             id.number);
     run.number = (uint64_t)number;
     if (!outcome)
-        outcome = show(schedule, found, &run, 1, &n_rows);
+        outcome = show(schedule, found, &run, 1, 0, &n_rows);
     if (!outcome)
         outcome = tell_run(schedule, &run);
     return outcome ? outcome : n_rows ? STATUS_ROWS : STATUS_NO_ROWS;
@@ -243,33 +246,39 @@ static int run_schedule(struct schedule *schedule)
 
 /* --- the command --- */
 
+static const struct action {
+    const char *name;
+    size_t least, most;
+    const char *usage;
+    int (*run)(struct schedule *schedule);
+} actions[] = {
+    {"add",    2, QUESTION_PARAMETERS_MAX + 2,
+     "vestige schedule add NAME [PARAMETER=VALUE ...] --every MINUTES",      schedule_add   },
+    {"list",   1, 1,                           "vestige schedule list",      list           },
+    {"remove", 2, 2,                           "vestige schedule remove ID", remove_schedule},
+    {"run",    2, 2,                           "vestige schedule run ID",    run_schedule   },
+};
+
 static int dispatch(struct schedule *schedule)
 {
-    static const struct {
-        const char *name;
-        size_t least, most;
-        int (*run)(struct schedule *schedule);
-    } actions[] = {
-        {"add",    2, QUESTION_PARAMETERS_MAX + 2, schedule_add   },
-        {"list",   1, 1,                           list           },
-        {"remove", 2, 2,                           remove_schedule},
-        {"run",    2, 2,                           run_schedule   },
-    };
     const struct options *options = &schedule->options;
-    bool adds = !strcmp(options->arguments[0], "add");
-    if (!adds && (options->on || options->login_user || options->has_since || options->has_until ||
-                  schedule->every_minutes || schedule->window_hours || schedule->directory))
+    size_t found = 0;
+    int outcome =
+        options_find_action("schedule", options->arguments[0], actions, N_ELEMENTS(actions),
+                            sizeof(actions[0]), &found, schedule->error);
+    const struct action *action = &actions[found];
+    if (outcome)
+        return outcome;
+    if (action->run != schedule_add &&
+        (options->on || options->login_user || options->has_since || options->has_until ||
+         schedule->every_minutes || schedule->window_hours || schedule->directory))
         return error_set(
             schedule->error, -EINVAL,
             "--every, --window, --on, --login-user, --since and --directory are for `add`; leave "
             "them out");
-    for (size_t i = 0; i < N_ELEMENTS(actions); i++)
-        if (!strcmp(options->arguments[0], actions[i].name) &&
-            options->n_arguments >= actions[i].least && options->n_arguments <= actions[i].most)
-            return actions[i].run(schedule);
-    return error_set(schedule->error, -EINVAL,
-                     "write `vestige schedule add NAME [PARAMETER=VALUE ...] --every MINUTES`, "
-                     "`list`, `remove ID` or `run ID`");
+    if (options->n_arguments < action->least || options->n_arguments > action->most)
+        return error_set(schedule->error, -EINVAL, "write `%s`", action->usage);
+    return action->run(schedule);
 }
 
 int schedule_command(int argc, char **argv)

@@ -6,7 +6,7 @@
 struct server {
     struct options options;
     bool remove, admin;
-    const char *from, *directory;
+    const char *from, *directory, *address, *ca_directory;
 };
 
 /** As the administrator of the standalone instance of --state, or as the options say. */

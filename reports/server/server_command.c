@@ -1,5 +1,6 @@
 /* `vestige server`: sets up and keeps the schema of a MariaDB, and LUARM's tables as views. The
  * server's settings are looked at before anything is changed. */
+#include "reports/client/client.h"
 #include "reports/command.h"
 #include "reports/database/schema.h"
 #include "reports/evidence/evidence.h"
@@ -216,58 +217,46 @@ static int luarm(const struct server *server, struct error_text *error)
                     : write_list(connection, &server->options, error);
 }
 
-/* What an action takes besides the options of the database. */
-enum { TAKES_REMOVE = 1, TAKES_STATE = 2, TAKES_ACCOUNT = 4 };
-
+/* What an action takes besides the options of the database. Those without a function have options
+ * of their own (find_part()), so that their name has to stand before any. */
 static const struct action {
     const char *name;
     size_t most_arguments;
-    unsigned takes;
+    bool takes_state;
+    const char *taken;
     int (*run)(const struct server *server, struct error_text *error);
 } actions[] = {
-    {"init",    1, 0,                           init         },
-    {"migrate", 1, 0,                           migrate      },
-    {"check",   1, TAKES_STATE,                 server_check },
-    {"reader",  2, TAKES_STATE | TAKES_ACCOUNT, server_reader},
-    {"luarm",   2, TAKES_STATE | TAKES_REMOVE,  luarm        },
+    {"init",      1, false, "",                                            init         },
+    {"migrate",   1, false, "",                                            migrate      },
+    {"check",     1, true,  "",                                            server_check },
+    {"reader",    2, true,  " admin from address ca-directory directory ", server_reader},
+    {"luarm",     2, true,  " remove ",                                    luarm        },
+    {"retention", 1, true,  "",                                            NULL         },
+    {"hold",      1, true,  "",                                            NULL         },
 };
 
-static int check_options(const struct server *server, const struct action *action,
-                         struct error_text *error)
+static int run(const struct server *server, const struct command_line *line,
+               struct error_text *error)
 {
-    const struct {
-        bool is_given;
-        unsigned takes;
-        const char *option;
-    } given[] = {
-        {server->remove,                          TAKES_REMOVE,  "--remove"   },
-        {server->options.state_directory != NULL, TAKES_STATE,   "--state"    },
-        {server->admin,                           TAKES_ACCOUNT, "--admin"    },
-        {server->from != NULL,                    TAKES_ACCOUNT, "--from"     },
-        {server->directory != NULL,               TAKES_ACCOUNT, "--directory"},
-    };
-    if (server->options.n_arguments > action->most_arguments)
-        return error_set(error, -EINVAL, "vestige server %s takes no host", action->name);
-    for (size_t i = 0; i < sizeof(given) / sizeof(given[0]); i++)
-        if (given[i].is_given && !(given[i].takes & action->takes))
-            return error_set(error, -EINVAL, "vestige server %s does not take %s", action->name,
-                             given[i].option);
-    return 0;
-}
-
-static int run(const struct server *server, struct error_text *error)
-{
-    const char *word = server->options.arguments[0];
-    for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++) {
-        if (strcmp(word, actions[i].name) != 0)
-            continue;
-        int r = check_options(server, &actions[i], error);
-        return r < 0 ? r : actions[i].run(server, error);
-    }
-    return error_set(error, -EINVAL,
-                     "%.40s: write `vestige server init`, `migrate`, `check`, `reader NAME`, "
-                     "`luarm HOST`, `retention` or `hold`",
-                     word);
+    const struct options *options = &server->options;
+    size_t found = 0;
+    int r = options_find_action("server", options->arguments[0], actions,
+                                sizeof(actions) / sizeof(actions[0]), sizeof(actions[0]), &found,
+                                error);
+    const struct action *action = &actions[found];
+    if (r == 0 && !action->run)
+        return error_set(error, -EINVAL, "write its options behind it: vestige server %s ...",
+                         action->name);
+    if (r == 0)
+        r = options_check_own(options, line, action->name, action->taken, error);
+    if (r < 0)
+        return r;
+    if (options->n_arguments > action->most_arguments)
+        return error_set(error, -EINVAL, "\"%.60s\" is one word too many: vestige server %s",
+                         options->arguments[action->most_arguments], action->name);
+    if (options->state_directory && !action->takes_state)
+        return error_set(error, -EINVAL, "vestige server %s does not take --state", action->name);
+    return action->run(server, error);
 }
 
 /* Those with options of their own. */
@@ -285,14 +274,19 @@ int server_command(int argc, char **argv)
         return part(argc - 1, argv + 1);
     struct server server = {0};
     const struct option_own own[] = {
-        {"admin",     OPTION_FLAG, &server.admin,     NULL,
-         "reader: one who may also schedule, and set the limits of the watch",                               0, 0},
-        {"from",      OPTION_TEXT, &server.from,      "PATTERN",
-         "reader: where the person may connect from, as in CREATE USER",                                     0, 0},
-        {"directory", OPTION_TEXT, &server.directory, "DIR",
-         "reader: write the option file there (default: named like it)",                                     0, 0},
-        {"remove",    OPTION_FLAG, &server.remove,    NULL,      "luarm: drop the host's database of views", 0,
-         0                                                                                                       },
+        {"admin",        OPTION_FLAG, &server.admin,        NULL,
+         "reader: one who may also schedule, and set the limits of the watch",                                     0, 0},
+        {"from",         OPTION_TEXT, &server.from,         "PATTERN",
+         "reader: where the person may connect from, as in CREATE USER",                                           0, 0},
+        {"address",      OPTION_TEXT, &server.address,      "HOST",
+         "reader: name by which the person reaches the server (default: as this command does)",                    0,
+         0                                                                                                             },
+        {"ca-directory", OPTION_TEXT, &server.ca_directory, "DIR",
+         "reader: whose ca.pem is handed out, too (default " CLIENT_CA_DIRECTORY ")",                              0, 0},
+        {"directory",    OPTION_TEXT, &server.directory,    "DIR",
+         "reader: write the option file there (default: named like it)",                                           0, 0},
+        {"remove",       OPTION_FLAG, &server.remove,       NULL,      "luarm: drop the host's database of views", 0,
+         0                                                                                                             },
     };
     const struct command_line line = {
         .words = "server init | migrate | check | reader NAME | luarm [HOST] | retention | hold",
@@ -317,6 +311,6 @@ int server_command(int argc, char **argv)
     if (r == OPTIONS_HELP_SHOWN)
         return STATUS_ROWS;
     if (r == OPTIONS_READ)
-        r = run(&server, &error);
+        r = run(&server, &line, &error);
     return command_end("server", r, &error);
 }

@@ -189,31 +189,34 @@ static int release(struct hold *hold)
 
 /* --- the command --- */
 
+static const struct action {
+    const char *name;
+    size_t words;
+    const char *usage;
+    int (*run)(struct hold *hold);
+} actions[] = {
+    {"add",     1, "vestige server hold add --reason TEXT [--on HOST] [--login-user USER]", add    },
+    {"list",    1, "vestige server hold list",                                              list   },
+    {"release", 2, "vestige server hold release ID",                                        release},
+};
+
 static int dispatch(struct hold *hold)
 {
-    static const struct {
-        const char *name;
-        size_t most;
-        int (*run)(struct hold *hold);
-    } actions[] = {
-        {"add",     1, add    },
-        {"list",    1, list   },
-        {"release", 2, release},
-    };
     const struct options *options = &hold->options;
-    bool adds = !strcmp(options->arguments[0], "add");
-    if (!adds && (options->on || options->login_user || options->has_since || options->has_until ||
-                  hold->reason || hold->case_name))
+    size_t found = 0;
+    int outcome = options_find_action("server hold", options->arguments[0], actions,
+                                      N_ELEMENTS(actions), sizeof(actions[0]), &found, hold->error);
+    const struct action *action = &actions[found];
+    if (outcome)
+        return outcome;
+    if (action->run != add && (options->on || options->login_user || options->has_since ||
+                               options->has_until || hold->reason || hold->case_name))
         return error_set(hold->error, -EINVAL,
                          "--on, --login-user, --since, --until, --reason and --case are for `add`; "
                          "leave them out");
-    for (size_t i = 0; i < N_ELEMENTS(actions); i++)
-        if (!strcmp(options->arguments[0], actions[i].name) &&
-            options->n_arguments <= actions[i].most)
-            return actions[i].run(hold);
-    return error_set(hold->error, -EINVAL,
-                     "write `vestige server hold add --reason TEXT`, `vestige server hold list` or "
-                     "`vestige server hold release ID`");
+    if (options->n_arguments != action->words)
+        return error_set(hold->error, -EINVAL, "write `%s`", action->usage);
+    return action->run(hold);
 }
 
 int server_hold_command(int argc, char **argv)

@@ -1,12 +1,10 @@
 /* `vestige server reader`: an account for a person, with an option file that any MariaDB client
- * takes. The password is in that file and in no statement. Where this command reached the server
- * over TLS, the account demands it, and the file verifies the server by the same authority. Where
- * the server's plugin server_audit logs the accounts of a list, the new one is put into it. */
+ * takes. The password is in that file and in no statement. Where the server's plugin server_audit
+ * logs the accounts of a list, the new one is put into it. */
 #include "core/cleanup.h"
 #include "core/log.h"
 #include "core/private_file.h"
-#include "recorder/keys/bundle.h"
-#include "reports/client/enrolment.h"
+#include "reports/client/client.h"
 #include "reports/command.h"
 #include "reports/server/server.h"
 
@@ -15,20 +13,63 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { AUTHORITY_MOST = 1 << 20 };
+#define AUTHORITY_MOST 65536
 
-/** Where the holder of the account finds the server: as this command did. */
-static struct enrolment_server place_of(MYSQL *connection)
+struct reader {
+    const struct server *server;
+    MYSQL *connection;
+    const char *name, *from;
+    const char *directory; /* where the files are written */
+    struct enrolment_server place;
+    struct enrolment account;
+    struct buffer authority; /* its certificate, PEM; empty: none is handed out */
+};
+
+/** Where the holder of the account finds the server: by the address given, else as this command
+ *  did. */
+static int find_place(struct reader *reader, struct error_text *error)
 {
-    bool by_socket = strstr(mysql_get_host_info(connection), "UNIX socket") != NULL;
-    bool is_clear = !by_socket && !mysql_get_ssl_cipher(connection);
-    return (struct enrolment_server){.has_authority = !by_socket && !is_clear &&
-                                                      connection->options.ssl_ca != NULL,
-                                     .allows_cleartext = is_clear,
-                                     .socket = by_socket ? connection->unix_socket : NULL,
-                                     .host = connection->host,
-                                     .port = connection->port,
-                                     .database = database_name(connection)};
+    MYSQL *connection = reader->connection;
+    struct enrolment_server *place = &reader->place;
+    MYSQL_RES *result AUTO_RESULT = NULL;
+    const char *address = reader->server->address;
+    bool by_socket = !address && strstr(mysql_get_host_info(connection), "UNIX socket");
+    bool is_clear = !address && !by_socket && !mysql_get_ssl_cipher(connection);
+    *place = (struct enrolment_server){.allows_cleartext = is_clear,
+                                       .socket = by_socket ? connection->unix_socket : NULL,
+                                       .host = address ? address : connection->host,
+                                       .port = connection->port,
+                                       .database = database_name(connection)};
+    if (by_socket)
+        return 0;
+    int r =
+        database_query(connection, &result, error, "ask the server for its port", "SELECT @@port");
+    MYSQL_ROW row = r == 0 ? mysql_fetch_row(result) : NULL;
+    if (row && address)
+        place->port = (unsigned)strtoul(row[0], NULL, 10);
+    return r;
+}
+
+/** Over TCP the server's certificate is verified, so the person needs the authority's: the one by
+ *  which this command verified the server, else the fleet's own. Where there is none the system's
+ * are meant. */
+static int find_authority(struct reader *reader, struct error_text *error)
+{
+    const char *directory = reader->server->ca_directory;
+    const char *known = reader->server->address ? NULL : reader->connection->options.ssl_ca;
+    char path[4096];
+    if (reader->place.socket)
+        return directory ? error_set(error, -EINVAL,
+                                     "--ca-directory is for a server that is reached over TCP: "
+                                     "write --address HOST, too")
+                         : 0;
+    if (reader->place.allows_cleartext)
+        return 0;
+    snprintf(path, sizeof(path), "%s/ca.pem", directory ? directory : CLIENT_CA_DIRECTORY);
+    int r = private_file_read(directory || !known ? path : known, AUTHORITY_MOST,
+                              &reader->authority, error);
+    reader->place.has_authority = r == 0;
+    return r == -ENOENT && !directory && !known ? 0 : r;
 }
 
 /** An account that is there for something else is not to get a password. (Whoever made the roles
@@ -60,16 +101,6 @@ static int make_directory(const char *directory, struct error_text *error)
         return 0;
     int r = -errno;
     return error_set(error, r, "%.200s cannot be made: %s", directory, strerror(-r));
-}
-
-/** The authority by which the server was verified, beside the file that names it. */
-static int copy_authority(MYSQL *connection, const char *directory, struct error_text *error)
-{
-    struct buffer text CLEANUP(buffer_deinit) = BUFFER_NULL;
-    char path[4400];
-    snprintf(path, sizeof(path), "%.4000s/%s", directory, bundle_name(BUNDLE_AUTHORITY));
-    int r = private_file_read(connection->options.ssl_ca, AUTHORITY_MOST, &text, error);
-    return r == 0 ? private_file_write(path, buffer_slice(&text), error) : r;
 }
 
 /** The role of an administrator holds that of a reader. */
@@ -131,11 +162,57 @@ static int log_account(MYSQL *connection, const char *user, struct error_text *e
     return 0;
 }
 
+/** Over TCP nothing goes in clear, unless this command was told so itself: the account demands TLS.
+ */
+static int make_account(struct reader *reader, struct error_text *error)
+{
+    struct enrolment *account = &reader->account;
+    bool is_local = reader->place.socket && !strcmp(reader->from, "localhost");
+    account->demand = is_local || reader->place.allows_cleartext ? DEMAND_NOTHING : DEMAND_TLS;
+    int r = refuse_others(reader->connection, reader->name, reader->from, error);
+    if (r == 0)
+        r = enrolment_reader_create(reader->connection, reader->name, reader->from, account, error);
+    if (r == 0 && reader->server->admin)
+        r = make_administrator(reader->connection, account, error);
+    return r == 0 ? log_account(reader->connection, account->user, error) : r;
+}
+
+static int write_files(const struct reader *reader, struct error_text *error)
+{
+    char path[4096], beside[4096];
+    int r = make_directory(reader->directory, error);
+    snprintf(path, sizeof(path), "%s/%s.cnf", reader->directory, reader->name);
+    snprintf(beside, sizeof(beside), "%s/ca.pem", reader->directory);
+    if (r == 0)
+        r = enrolment_write_options(path, &reader->account, &reader->place, error);
+    if (r == 0 && reader->place.has_authority)
+        r = private_file_write(beside, buffer_slice(&reader->authority), error);
+    if (r < 0)
+        return r;
+    printf("account %s@%s with role vestige_%s: %s\nhand the file over in secret", reader->name,
+           reader->from, reader->server->admin ? "admin" : "reader", path);
+    if (reader->place.has_authority)
+        printf(", and %s, which it expects as /etc/vestige/ca.pem", beside);
+    printf("; then: vestige report --defaults-file=%s\n", path);
+    return STATUS_ROWS;
+}
+
+static int give(struct reader *reader, struct error_text *error)
+{
+    int r = find_place(reader, error);
+    if (r == 0)
+        r = find_authority(reader, error);
+    if (r < 0)
+        return r;
+    const char *from = reader->server->from;
+    reader->from = from ? from : reader->place.socket ? "localhost" : "%";
+    r = make_account(reader, error);
+    return r < 0 ? r : write_files(reader, error);
+}
+
 int server_reader(const struct server *server, struct error_text *error)
 {
-    struct enrolment account AUTO_ENROLMENT = {0};
     MYSQL *connection AUTO_DATABASE = NULL;
-    char path[4400], *real AUTO_FREE = NULL;
     if (server->options.n_arguments != 2)
         return error_set(error, -EINVAL, "write whose account: vestige server reader NAME");
     const char *name = server->options.arguments[1];
@@ -144,35 +221,13 @@ int server_reader(const struct server *server, struct error_text *error)
         r = server_check_schema(connection, error);
     if (r < 0)
         return r;
-    struct enrolment_server place = place_of(connection);
-    const char *from = server->from ? server->from : place.socket ? "localhost" : "%";
-    const char *directory = server->directory ? server->directory : name;
-    account.demand = place.socket || place.allows_cleartext ? DEMAND_NOTHING : DEMAND_TLS;
-    r = refuse_others(connection, name, from, error);
-    if (r == 0)
-        r = enrolment_reader_create(connection, name, from, &account, error);
-    if (r == 0 && server->admin)
-        r = make_administrator(connection, &account, error);
-    if (r == 0)
-        r = log_account(connection, account.user, error);
-    if (r == 0)
-        r = make_directory(directory, error);
-    if (r == 0 && !(real = realpath(directory, NULL)))
-        r = error_set(error, -errno, "cannot use %.200s: %s", directory, strerror(errno));
-    place.directory = real;
-    if (r == 0 && place.has_authority)
-        r = copy_authority(connection, real, error);
-    if (r < 0)
-        return r;
-    snprintf(path, sizeof(path), "%.4000s/%s.cnf", directory, name);
-    r = enrolment_write_options(path, &account, &place, error);
-    if (r < 0)
-        return r;
-    printf("account %s@%s with role vestige_%s: %s\nhand the file over in secret; then: vestige "
-           "report --defaults-file=%s\n",
-           account.user, account.from, server->admin ? "admin" : "reader", path, path);
-    if (place.has_authority)
-        printf("it names %s/%s: hand that over, too, and name there where it is (ssl-ca)\n", real,
-               bundle_name(BUNDLE_AUTHORITY));
-    return STATUS_ROWS;
+    struct reader reader = {.server = server,
+                            .connection = connection,
+                            .name = name,
+                            .directory = server->directory ? server->directory : name,
+                            .authority = BUFFER_NULL};
+    r = give(&reader, error);
+    enrolment_deinit(&reader.account);
+    buffer_deinit(&reader.authority);
+    return r;
 }

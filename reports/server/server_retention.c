@@ -3,6 +3,7 @@
  * that what the event does each night, what a timer does and what a person asks for is the same. */
 #include "reports/server/server_retention.h"
 #include "reports/command.h"
+#include "reports/options/nearest.h"
 #include "reports/output/progress.h"
 #include "reports/server/administrator.h"
 #include "reports/server/server_show.h"
@@ -18,6 +19,7 @@
 #define DAYS_MOST         36500
 #define ALL_TABLES        "*"
 #define HOUR_NONE         UINT64_MAX
+#define TABLES_MOST       100
 
 struct retention {
     struct options options;
@@ -64,6 +66,35 @@ static int read_days(struct retention *retention, struct statement_value *days)
                      "\"%.40s\" is no time to keep: write days, weeks or years as 90d, 12w, 2y (at "
                      "most %d days), or forever",
                      word, DAYS_MOST);
+}
+
+/* The server's own procedure refuses a table that is none, but knows no near ones. */
+static int check_table(struct retention *retention)
+{
+    static const char *const others[] = {"host", "boot", "coverage", "gap"};
+    const char *names[TABLES_MOST];
+    size_t n = 0;
+    MYSQL_RES *result AUTO_RESULT = NULL;
+    struct buffer hint = {.limit = 256};
+    if (!retention->table)
+        return 0;
+    int outcome = database_query(retention->mysql, &result, retention->error, "look at the tables",
+                                 "SELECT table_name FROM information_schema.partitions"
+                                 " WHERE table_schema = DATABASE() AND partition_name = 'p_later'");
+    if (outcome)
+        return outcome;
+    for (; n < N_ELEMENTS(others); n++)
+        names[n] = others[n];
+    for (MYSQL_ROW row; n < TABLES_MOST && (row = mysql_fetch_row(result));)
+        names[n++] = row[0];
+    for (size_t i = 0; i < n; i++)
+        if (!strcmp(retention->table, names[i]))
+            return 0;
+    nearest_append(&hint, retention->table, names, n);
+    error_set(retention->error, 0, "--table %.60s: there is no such table of evidence%.*s",
+              retention->table, (int)hint.length, hint.data ? (const char *)hint.data : "");
+    buffer_deinit(&hint);
+    return -ENOENT;
 }
 
 static struct statement_value table_value(const struct retention *retention)
@@ -225,7 +256,8 @@ static int dry_run(struct retention *retention)
     const struct server_question question = {.mysql = retention->mysql,
                                              .options = &retention->options,
                                              .sql = sql,
-                                             .doing = "read what would go"};
+                                             .doing = "read what would go",
+                                             .least_columns = 5};
     uint64_t n_rows = 0;
     char text[400] = "";
     int outcome = ask_plan(retention);
@@ -292,6 +324,8 @@ static int run(struct retention *retention)
     int outcome = check_options(retention);
     if (!outcome)
         outcome = administrator_connect(&retention->mysql, &retention->options, retention->error);
+    if (!outcome)
+        outcome = check_table(retention);
     if (!outcome && retention->dry_run)
         return dry_run(retention);
     bool changes =

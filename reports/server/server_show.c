@@ -22,6 +22,7 @@ int server_show(const struct server_question *question, uint64_t *n_rows, struct
     if (answer_new(&answer, question->options, statement_fields(statement),
                    statement_n_columns(statement)))
         return error_set(error, -ENOMEM, "out of memory");
+    answer_least_columns(answer, question->least_columns);
     while ((outcome = statement_next(statement, &row, error)) == STATEMENT_ROW) {
         outcome = write_error(answer_row(answer, row), error);
         if (outcome)

@@ -9,7 +9,8 @@ struct server_question {
     const char *sql;
     const struct statement_value *values;
     size_t n_values;
-    const char *doing; /* for the error: "read the holds" */
+    const char *doing;    /* for the error: "read the holds" */
+    size_t least_columns; /* see output_least_columns(); 0: all */
 };
 
 int server_show(const struct server_question *question, uint64_t *n_rows,

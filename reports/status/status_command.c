@@ -7,6 +7,7 @@
 #include "reports/evidence/evidence.h"
 #include "reports/evidence/findings.h"
 #include "reports/options/nearest.h"
+#include "reports/options/time_words.h"
 #include "reports/server/server_settings.h"
 #include "reports/status/status_hosts.h"
 
@@ -32,6 +33,12 @@ static bool is_table(const struct status *status)
 {
     return status->only_hosts ||
            (!status->options->on && status->options->format == OUTPUT_TABLE && status->hosts.n > 1);
+}
+
+/* A moment of the server in the zone asked for; other text stays. */
+static const char *local(const char *text, char moment[TIME_TEXT_SIZE])
+{
+    return text && time_words_convert(moment, slice_text(text)) ? moment : text;
 }
 
 static void add(struct status *status, enum finding_level level, const char *part, const char *name,
@@ -132,10 +139,37 @@ static int read_coverage(struct status *status, MYSQL *mysql, const struct evide
 
 /* --- the server's own jobs --- */
 
+static void add_partitions(struct status *status, MYSQL_ROW row)
+{
+    char name[100];
+    bool wrong = database_i64(row[1]) < DAYS_AHEAD_LEAST;
+    snprintf(name, sizeof(name), "days ahead in %.64s", row[0]);
+    add(status, wrong ? FINDING_WRONG : FINDING_OK, "server", name, TEXT(row[1]),
+        wrong ? "partitions are not made: is event_scheduler ON? vestige server retention makes "
+                "them"
+              : NULL);
+    if (database_i64(row[2]))
+        add(status, FINDING_WRONG, "server", "rows behind the last partition", row[2],
+            "a clock of a host was far ahead, or partitions were not made");
+}
+
+/* People need no line for each. */
+static int add_all_partitions(struct status *status, MYSQL_RES *result)
+{
+    char name[100];
+    long long least = INT64_MAX;
+    mysql_data_seek(result, 0);
+    for (MYSQL_ROW row; (row = mysql_fetch_row(result));)
+        least = database_i64(row[1]) < least ? database_i64(row[1]) : least;
+    snprintf(name, sizeof(name), "%lld, in all %llu tables", least,
+             (unsigned long long)mysql_num_rows(result));
+    add(status, FINDING_OK, "server", "days ahead", name, NULL);
+    return 0;
+}
+
 static int read_partitions(struct status *status, MYSQL *mysql)
 {
     MYSQL_RES *result AUTO_RESULT = NULL;
-    char name[100];
     int outcome = database_query(
         mysql, &result, status->error, "read the partitions",
         "SELECT table_name, DATEDIFF(MAX(IF(partition_description = 'MAXVALUE', NULL,"
@@ -145,17 +179,14 @@ static int read_partitions(struct status *status, MYSQL *mysql)
         " AND partition_name IS NOT NULL GROUP BY table_name ORDER BY table_name");
     if (outcome)
         return outcome;
-    for (MYSQL_ROW row; (row = mysql_fetch_row(result));) {
-        bool wrong = !row[1] || database_i64(row[1]) < DAYS_AHEAD_LEAST;
-        snprintf(name, sizeof(name), "days ahead in %.64s", row[0]);
-        add(status, wrong ? FINDING_WRONG : FINDING_OK, "server", name, TEXT(row[1]),
-            wrong ? "partitions are not made: is event_scheduler ON? vestige server retention "
-                    "makes them"
-                  : NULL);
-        if (database_i64(row[2]))
-            add(status, FINDING_WRONG, "server", "rows behind the last partition", row[2],
-                "a clock of a host was far ahead, or partitions were not made");
-    }
+    bool all_well = true;
+    for (MYSQL_ROW row; (row = mysql_fetch_row(result));)
+        all_well &= database_i64(row[1]) >= DAYS_AHEAD_LEAST && !database_i64(row[2]);
+    if (all_well && status->options->format == OUTPUT_TABLE && mysql_num_rows(result))
+        return add_all_partitions(status, result);
+    mysql_data_seek(result, 0);
+    for (MYSQL_ROW row; (row = mysql_fetch_row(result));)
+        add_partitions(status, row);
     return 0;
 }
 
@@ -192,13 +223,14 @@ static bool is_overdue(const struct job *job, MYSQL_ROW row, const char *rule_s)
 
 static void add_job(struct status *status, MYSQL_ROW row, const char *rule_s)
 {
-    char name[100];
+    char name[100], moment[TIME_TEXT_SIZE];
     const struct job *job = job_named(row[0]);
     bool failed = !strcmp(row[2], "failure");
     bool stuck = !strcmp(row[2], "running") && database_i64(row[5]) > RUNNING_LIMIT_S;
     bool overdue = is_overdue(job, row, rule_s);
     snprintf(name, sizeof(name), "job %.64s", row[0]);
-    add(status, failed || overdue || stuck ? FINDING_WRONG : FINDING_OK, "server", name, row[1],
+    add(status, failed || overdue || stuck ? FINDING_WRONG : FINDING_OK, "server", name,
+        local(row[1], moment),
         failed    ? row[3]
         : stuck   ? "it began over a day ago and never ended"
         : overdue ? job->advice
@@ -264,7 +296,7 @@ static int read_settings(struct status *status, MYSQL *mysql)
 static int read_schedules(struct status *status, MYSQL *mysql)
 {
     MYSQL_RES *result AUTO_RESULT = NULL;
-    char name[100];
+    char name[100], moment[TIME_TEXT_SIZE];
     int outcome = database_query(
         mysql, &result, status->error, "read the schedules",
         "SELECT s.id, s.question, COALESCE(r.started_at, 'not run yet'), r.result = 'failure',"
@@ -278,7 +310,8 @@ static int read_schedules(struct status *status, MYSQL *mysql)
     for (MYSQL_ROW row; (row = mysql_fetch_row(result));) {
         bool failed = database_i64(row[3]) != 0, overdue = database_i64(row[5]) != 0;
         snprintf(name, sizeof(name), "schedule %.20s, %.64s", row[0], row[1]);
-        add(status, failed || overdue ? FINDING_WRONG : FINDING_OK, "server", name, row[2],
+        add(status, failed || overdue ? FINDING_WRONG : FINDING_OK, "server", name,
+            local(row[2], moment),
             failed    ? row[4]
             : overdue ? "it is overdue: is event_scheduler ON? vestige schedule run ID runs it now"
                       : NULL);
@@ -290,7 +323,7 @@ static int read_schedules(struct status *status, MYSQL *mysql)
 static int read_notifications(struct status *status, MYSQL *mysql)
 {
     MYSQL_RES *result AUTO_RESULT = NULL;
-    char name[100];
+    char name[100], moment[TIME_TEXT_SIZE];
     int outcome = database_query(
         mysql, &result, status->error, "read the log of notifications",
         "SELECT channel, attempted_at, result = 'failure', message FROM notification WHERE id IN"
@@ -300,7 +333,7 @@ static int read_notifications(struct status *status, MYSQL *mysql)
     for (MYSQL_ROW row; (row = mysql_fetch_row(result));) {
         bool failed = database_i64(row[2]) != 0;
         snprintf(name, sizeof(name), "notification by %.64s", row[0]);
-        add(status, failed ? FINDING_WRONG : FINDING_OK, "server", name, row[1],
+        add(status, failed ? FINDING_WRONG : FINDING_OK, "server", name, local(row[1], moment),
             failed ? row[3] : NULL);
     }
     return 0;
@@ -348,9 +381,14 @@ static int print(struct status *status)
     if (is_table(status))
         outcome = status_hosts_print(&status->hosts, status->options->format);
     if (!outcome && !status->only_hosts) {
+        size_t n_well = is_table(status) ? findings_drop_well(&status->findings) : 0;
         if (is_table(status))
             putchar('\n');
-        outcome = findings_print(&status->findings, status->options->format, titles, 2);
+        if (status->findings.n || !is_table(status))
+            outcome = findings_print(&status->findings, status->options->format, titles, 2);
+        if (!outcome && n_well)
+            printf("%zu more thing%s of the server and the agent are well: see --format json\n",
+                   n_well, n_well == 1 ? "" : "s");
     }
     return outcome ? error_set(status->error, outcome, "the rows cannot be written: %s",
                                strerror(-outcome))

@@ -4,6 +4,7 @@
 #include "reports/status/status_hosts.h"
 
 #include "core/cleanup.h"
+#include "reports/options/time_words.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -133,6 +134,14 @@ static char *copy(const char *text, bool *failed)
     return copied;
 }
 
+/* In the zone asked for. */
+static char *copy_moment(const char *text, bool *failed)
+{
+    char moment[TIME_TEXT_SIZE];
+    bool is_moment = text && time_words_convert(moment, slice_text(text));
+    return copy(is_moment ? moment : text, failed);
+}
+
 static void take_times(struct status_host *host, MYSQL_ROW row)
 {
     host->batch_silent_s = database_i64(row[C_BATCH_SILENT]);
@@ -156,10 +165,10 @@ static bool take_host(struct status_host *host, MYSQL_ROW row)
         .name = copy(row[C_NAME], &failed),
         .version = copy(row[C_VERSION], &failed),
         .address = copy(row[C_ADDRESS], &failed),
-        .batch_at = copy(row[C_BATCH_AT], &failed),
-        .seen_at = copy(row[C_SEEN_AT], &failed),
+        .batch_at = copy_moment(row[C_BATCH_AT], &failed),
+        .seen_at = copy_moment(row[C_SEEN_AT], &failed),
         .end = copy(row[C_GONE], &failed),
-        .cloned_at = copy(row[C_CLONED], &failed),
+        .cloned_at = copy_moment(row[C_CLONED], &failed),
         .waiting = (uint64_t)database_i64(row[C_WAITING]),
         .journal_bytes = (uint64_t)database_i64(row[C_JOURNAL]),
         .journal_limit_bytes = (uint64_t)database_i64(row[C_JOURNAL_LIMIT]),
@@ -345,7 +354,7 @@ void status_hosts_tell(const struct status_hosts *hosts, struct findings *findin
 
 /* --- the table --- */
 
-enum { N_COLUMNS = 11, CELL_SIZE = 40 };
+enum { N_COLUMNS = 11, LEAST_COLUMNS = 3, CELL_SIZE = 40 };
 
 static const struct output_column columns[N_COLUMNS] = {
     {"host",       OUTPUT_TEXT,   NULL   },
@@ -397,6 +406,8 @@ int status_hosts_print(const struct status_hosts *hosts, enum output_format form
 {
     struct output *output = NULL;
     int outcome = output_new(&output, format, stdout, columns, N_COLUMNS);
+    if (!outcome)
+        output_least_columns(output, LEAST_COLUMNS);
     for (size_t i = 0; i < hosts->n && !outcome; i++)
         outcome = print_host(output, &hosts->array[i]);
     if (!outcome)

@@ -115,6 +115,8 @@ static int ask(struct statement **statementp, MYSQL *mysql, const char *file,
 static int keep_columns(struct timeline *timeline, enum timeline_lane lane,
                         const struct statement *statement)
 {
+    if (timeline->columns[lane]) /* of the host before */
+        return 0;
     unsigned n = statement_n_columns(statement);
     const MYSQL_FIELD *fields = statement_fields(statement);
     char **names = calloc(n, sizeof(*names));
@@ -165,8 +167,8 @@ static int64_t microseconds(struct slice text)
     return strtoll(digits, NULL, 10);
 }
 
-static int keep_row(struct timeline *timeline, enum timeline_lane lane, const struct slice *values,
-                    struct error_text *error)
+static int keep_row(struct timeline *timeline, enum timeline_lane lane, const char *host,
+                    const struct slice *values, struct error_text *error)
 {
     size_t n = timeline->n_columns[lane], size = n * sizeof(struct slice) + 1;
     for (size_t i = 0; i < n; i++)
@@ -187,7 +189,9 @@ static int keep_row(struct timeline *timeline, enum timeline_lane lane, const st
         kept[i] = keep_value(&at, values[i]);
     timeline->rows[timeline->n_rows] = (struct timeline_row){
         .lane = lane,
-        .order = timeline->n_rows,
+        .host = host,
+        .order = timeline->n_read++,
+        .size = size,
         .begin_us = microseconds(kept[TIMELINE_BEGIN_US]),
         .end_us = slice_is_null(kept[TIMELINE_END_US]) ? 0 : microseconds(kept[TIMELINE_END_US]),
         .has_end = !slice_is_null(kept[TIMELINE_END_US]),
@@ -205,7 +209,7 @@ static int read_lane(struct timeline *timeline, MYSQL *mysql, enum timeline_lane
     if (!outcome && keep_columns(timeline, lane, statement))
         outcome = error_set(error, -ENOMEM, "out of memory");
     while (!outcome && (outcome = statement_next(statement, &values, error)) == STATEMENT_ROW)
-        outcome = keep_row(timeline, lane, values, error);
+        outcome = keep_row(timeline, lane, question->host, values, error);
     return outcome;
 }
 
@@ -230,6 +234,7 @@ static bool is_missed(const struct timeline_row *row)
 static void cut(struct timeline *timeline, uint64_t limit)
 {
     size_t n_kept = 0;
+    timeline->n_seen = 0;
     for (size_t i = 0; i < timeline->n_rows; i++) {
         struct timeline_row *row = &timeline->rows[i];
         if (is_missed(row) || timeline->n_seen < limit) {
@@ -237,9 +242,10 @@ static void cut(struct timeline *timeline, uint64_t limit)
             timeline->rows[n_kept++] = *row;
             continue;
         }
-        if (!timeline->is_cut)
+        if (!timeline->is_cut || row->begin_us < timeline->cut_us)
             timeline->cut_us = row->begin_us;
         timeline->is_cut = true;
+        timeline->bytes -= row->size;
         free(row->values);
     }
     timeline->n_rows = n_kept;

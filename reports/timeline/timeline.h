@@ -1,9 +1,9 @@
 #pragma once
 /*
- * What was alive on one host in a window: rows of sessions, processes, endpoints, files and
- * devices, and what was not seen, in the order in which they began. They are kept in memory,
- * bounded by a number of rows and by bytes, because a page and the order of events need all of
- * them.
+ * What was alive on a host, or on several, in a window: rows of sessions, processes, endpoints,
+ * files and devices, and what was not seen, in the order in which they began. They are kept in
+ * memory, bounded by a number of rows and by bytes, because a page and the order of events need all
+ * of them.
  */
 #include "reports/evidence/evidence.h"
 
@@ -34,7 +34,8 @@ enum timeline_column {
 
 struct timeline_question {
     uint64_t host_id;
-    const char *host; /* its name */
+    const char *host; /* its name; rows point to it */
+    bool of_several;  /* rows of other hosts are beside its own */
     int64_t since_us, until_us;
     bool any_login, has_login_uid;
     uint64_t login_uid;
@@ -49,13 +50,14 @@ struct timeline_row {
     enum timeline_lane lane;
     int64_t begin_us, end_us;
     bool has_end;
-    size_t order;         /* in which it was read */
+    const char *host;
+    size_t order, size;   /* in which it was read; its bytes */
     struct slice *values; /* as many as the lane has columns; one allocation with their bytes */
 };
 
 struct timeline {
     struct timeline_row *rows;
-    size_t n_rows, capacity, bytes;
+    size_t n_rows, capacity, bytes, n_read;
     size_t n_seen; /* without gaps and unwatched spans, which no limit cuts off */
     char **columns[TIMELINE_N_LANES]; /* names; NULL: not read */
     size_t n_columns[TIMELINE_N_LANES];
@@ -73,6 +75,7 @@ const char *timeline_lane_name(enum timeline_lane lane);
 /** "session": one of its rows. */
 const char *timeline_row_kind(enum timeline_lane lane);
 
+/** Add what the host of the question has. */
 int timeline_read(struct timeline *timeline, MYSQL *mysql, const struct timeline_question *question,
                   struct error_text *error) MUST_CHECK;
 /** From when to when the tree of process_row lived; -ENOENT: there is no such row. */

@@ -15,14 +15,13 @@
 #define HOUR_US      INT64_C(3600000000)
 #define ROWS_DEFAULT 10000
 #define ROWS_MOST    200000
-#define HOSTS_SHOWN  20
 
 struct request {
     struct options options;
     const char *page, *lanes;
     uint64_t process, process_row, limit;
     MYSQL *mysql;
-    char *host;
+    MYSQL_RES *hosts;        /* number and name */
     const char *window_word; /* how the window came about; NULL: as given */
     struct timeline_question question;
     struct error_text *error;
@@ -86,48 +85,46 @@ static int check_options(struct request *request)
 
 /* --- what the evidence has to it --- */
 
-static int refuse_many_hosts(struct request *request, MYSQL_RES *result)
+static uint64_t n_hosts(const struct request *request)
 {
-    struct buffer names = {.limit = 300};
-    unsigned long long n = mysql_num_rows(result);
-    size_t shown = 0;
-    for (MYSQL_ROW row; shown < HOSTS_SHOWN && (row = mysql_fetch_row(result)); shown++)
-        buffer_printf(&names, "%s%s", shown ? ", " : "", row[1]);
-    error_set(request->error, 0, "the evidence is of %llu hosts; say which with --on: %.*s%s", n,
-              (int)names.length, (const char *)names.data, shown < n ? " ..." : "");
-    buffer_deinit(&names);
-    return -EINVAL;
+    return mysql_num_rows(request->hosts);
 }
 
-static int keep_host(struct request *request, const char *id, const char *name)
+static void take_host(struct request *request, MYSQL_ROW row)
 {
-    request->question.host_id = strtoull(id, NULL, 10);
-    request->host = strdup(name);
-    request->question.host = request->host;
-    return request->host ? 0 : error_set(request->error, -ENOMEM, "out of memory");
+    request->question.host_id = strtoull(row[0], NULL, 10);
+    request->question.host = row[1];
 }
 
-static int find_host(struct request *request)
+/* A page is of one host, and a pid; what one login user did may be told of all of them. */
+static bool may_be_several(const struct request *request)
 {
-    MYSQL_RES *result AUTO_RESULT = NULL;
+    return request->options.login_user && !request->page && !request->process &&
+           !request->process_row;
+}
+
+static int find_hosts(struct request *request)
+{
+    const char *on = request->options.on;
     uint64_t host_id = 0;
     int outcome = 0;
-    const char *on = request->options.on;
     if (on)
         outcome = evidence_find_host(request->mysql, on, &host_id, request->error);
-    if (!outcome)
-        outcome = database_query(request->mysql, &result, request->error, "find the host",
-                                 "SELECT host_id, name FROM enrolment"
-                                 " WHERE %d OR host_id = %" PRIu64 " ORDER BY name",
-                                 on == NULL, host_id);
+    if (!outcome && on)
+        outcome =
+            database_query(request->mysql, &request->hosts, request->error, "find the host",
+                           "SELECT host_id, name FROM enrolment WHERE host_id = %" PRIu64, host_id);
+    else if (!outcome)
+        outcome =
+            evidence_hosts(request->mysql, request->process_row, &request->hosts, request->error);
+    if (!outcome && (n_hosts(request) < 2 || !may_be_several(request)))
+        outcome = evidence_one_host(request->hosts, request->process_row, &host_id, request->error);
     if (outcome)
         return outcome;
-    if (mysql_num_rows(result) > 1)
-        return refuse_many_hosts(request, result);
-    MYSQL_ROW row = mysql_fetch_row(result);
-    if (!row)
-        return error_set(request->error, -ENOENT, "the evidence is of no host: none is enrolled");
-    return keep_host(request, row[0], row[1]);
+    request->question.of_several = n_hosts(request) > 1;
+    if (!request->question.of_several)
+        take_host(request, mysql_fetch_row(request->hosts));
+    return 0;
 }
 
 /* Devices know logged in users by name only. */
@@ -152,7 +149,8 @@ static int find_login_user(struct request *request)
     if (question->any_login)
         return 0;
     int outcome =
-        evidence_find_login_user(request->mysql, request->options.login_user, &question->host_id,
+        evidence_find_login_user(request->mysql, request->options.login_user,
+                                 question->of_several ? NULL : &question->host_id,
                                  &question->login_uid, &question->has_login_uid, request->error);
     return outcome || !question->has_login_uid ? outcome : find_login_name(request);
 }
@@ -184,8 +182,11 @@ static void tell(const struct request *request, const struct timeline *timeline,
     FILE *to = output_remarks(request->options.format);
     if (request->page && !strcmp(request->page, "-"))
         to = stderr;
-    fprintf(to, "Host %s: %zu row%s", request->question.host, timeline->n_seen,
-            timeline->n_seen == 1 ? "" : "s");
+    if (request->question.of_several)
+        fprintf(to, "All %" PRIu64 " hosts: ", n_hosts(request));
+    else
+        fprintf(to, "Host %s: ", request->question.host);
+    fprintf(to, "%zu row%s", timeline->n_seen, timeline->n_seen == 1 ? "" : "s");
     if (!request->page)
         fprintf(to, ", %" PRIu64 " event%s", n_events, n_events == 1 ? "" : "s");
     if (request->window_word)
@@ -209,7 +210,7 @@ static int answer(struct request *request, const struct timeline *timeline, uint
                                            .has_until = true,
                                            .since_us = question->since_us,
                                            .until_us = question->until_us,
-                                           .has_host = true,
+                                           .has_host = !question->of_several,
                                            .host_id = question->host_id};
     struct buffer line = BUFFER_NULL;
     int outcome = evidence_completeness(request->mysql, &window, &line, request->error);
@@ -239,9 +240,21 @@ static void end_reading(const struct request *request, struct reading *reading, 
                                            .has_until = question->until_us != 0,
                                            .since_us = question->since_us,
                                            .until_us = question->until_us,
-                                           .has_host = question->host_id != 0,
+                                           .has_host =
+                                               question->host_id != 0 && !question->of_several,
                                            .host_id = question->host_id};
     reading_end(reading, &window, n_rows, outcome);
+}
+
+static int read_rows(struct request *request, struct timeline *timeline)
+{
+    int outcome = 0;
+    mysql_data_seek(request->hosts, 0);
+    for (MYSQL_ROW row; !outcome && (row = mysql_fetch_row(request->hosts));) {
+        take_host(request, row);
+        outcome = timeline_read(timeline, request->mysql, &request->question, request->error);
+    }
+    return outcome;
 }
 
 static int run(struct request *request, uint64_t *n_rows)
@@ -254,13 +267,13 @@ static int run(struct request *request, uint64_t *n_rows)
     if (!outcome)
         outcome = reading_begin(&reading, request->mysql, &request->options, NULL, request->error);
     if (!outcome)
-        outcome = find_host(request);
+        outcome = find_hosts(request);
     if (!outcome)
         outcome = find_login_user(request);
     if (!outcome)
         outcome = find_window(request);
     if (!outcome)
-        outcome = timeline_read(&timeline, request->mysql, &request->question, request->error);
+        outcome = read_rows(request, &timeline);
     if (!outcome)
         outcome = answer(request, &timeline, n_rows);
     timeline_deinit(&timeline);
@@ -268,7 +281,7 @@ static int run(struct request *request, uint64_t *n_rows)
     if (request->mysql)
         database_close(request->mysql);
     free(request->question.login_name);
-    free(request->host);
+    mysql_free_result(request->hosts);
     return outcome;
 }
 
@@ -291,12 +304,12 @@ int timeline_command(int argc, char **argv)
     const struct command_line line = {
         .words = "timeline",
         .summary =
-            "What was alive on a host in a window (by default the last hour): sessions, processes, "
-            "endpoints,\nfiles and devices, and what was not seen. Printed as events in time "
-            "order, "
-            "or written as a\npage in which they are drawn to scale. The last line says how "
-            "complete "
-            "the evidence is.\nExit status: 0 rows, 1 no rows, 2 error.",
+            "What was alive on a host in a window (by default the last hour): sessions, "
+            "processes,\n"
+            "endpoints, files and devices, and what was not seen. Printed as events in the order\n"
+            "of time, or written as a page in which they are drawn to scale. With --login-user\n"
+            "and without --on the events are those of all hosts. The last line says how complete\n"
+            "the evidence is. Exit status: 0 rows, 1 no rows, 2 error.",
         .groups = OPTIONS_STATE | OPTIONS_DATABASE | OPTIONS_OUTPUT | OPTIONS_EVIDENCE,
         .own = own,
         .n_own = sizeof(own) / sizeof(own[0]),

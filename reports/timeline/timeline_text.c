@@ -24,8 +24,7 @@ enum column {
     COLUMN_USER,
     COLUMN_PID,
     COLUMN_WHAT,
-    N_SHOWN, /* in a table */
-    COLUMN_HOST = N_SHOWN,
+    COLUMN_HOST,
     COLUMN_HOST_ID,
     COLUMN_ID,
     N_COLUMNS
@@ -44,6 +43,34 @@ static const struct output_column columns[N_COLUMNS] = {
     {"row_host_id", OUTPUT_NUMBER, NULL},
     {"row_id",      OUTPUT_NUMBER, NULL},
 };
+
+/* Keys are for programs. The host stands in a table when it is not the same in all lines, and
+ * before what may be long. */
+static const enum column shown_of_one[] = {COLUMN_TIME,       COLUMN_EVENT, COLUMN_KIND,
+                                           COLUMN_LOGIN_USER, COLUMN_USER,  COLUMN_PID,
+                                           COLUMN_WHAT};
+static const enum column shown_of_several[] = {COLUMN_TIME, COLUMN_HOST,       COLUMN_EVENT,
+                                               COLUMN_KIND, COLUMN_LOGIN_USER, COLUMN_USER,
+                                               COLUMN_PID,  COLUMN_WHAT};
+
+struct layout {
+    enum column columns[N_COLUMNS];
+    size_t n;
+};
+
+static struct layout lay_out(const struct timeline_question *question, enum output_format format)
+{
+    struct layout layout = {.n = N_COLUMNS};
+    for (size_t i = 0; i < N_COLUMNS; i++)
+        layout.columns[i] = (enum column)i;
+    if (format != OUTPUT_TABLE)
+        return layout;
+    bool several = question->of_several;
+    const enum column *shown = several ? shown_of_several : shown_of_one;
+    layout.n = (several ? sizeof(shown_of_several) : sizeof(shown_of_one)) / sizeof(*shown);
+    memcpy(layout.columns, shown, layout.n * sizeof(*shown));
+    return layout;
+}
 
 static int compare(const void *left, const void *right)
 {
@@ -90,8 +117,8 @@ static struct slice detail(const struct timeline *timeline, const struct timelin
     return SLICE_NULL;
 }
 
-static int write_event(struct output *output, const struct timeline *timeline,
-                       const struct timeline_question *question, const struct event *event)
+static int write_event(struct output *output, const struct layout *layout,
+                       const struct timeline *timeline, const struct event *event)
 {
     static const char *const words[] = {
         [EVENT_END] = "end", [EVENT_MOMENT] = "moment", [EVENT_BEGIN] = "begin"};
@@ -108,20 +135,23 @@ static int write_event(struct output *output, const struct timeline *timeline,
         [COLUMN_USER] = row->values[TIMELINE_USER],
         [COLUMN_PID] = row->values[TIMELINE_PID],
         [COLUMN_WHAT] = slice_is_null(text) ? row->values[TIMELINE_BEGIN_TEXT] : text,
-        [COLUMN_HOST] = slice_text(question->host),
+        [COLUMN_HOST] = slice_text(row->host),
         [COLUMN_HOST_ID] = detail(timeline, row, "host_id"),
         [COLUMN_ID] = detail(timeline, row, "id"),
     };
-    return output_row(output, values);
+    struct slice shown[N_COLUMNS];
+    for (size_t i = 0; i < layout->n; i++)
+        shown[i] = values[layout->columns[i]];
+    return output_row(output, shown);
 }
 
-static int write_events(struct output *output, const struct timeline *timeline,
-                        const struct timeline_question *question, const struct event *events,
+static int write_events(struct output *output, const struct layout *layout,
+                        const struct timeline *timeline, const struct event *events,
                         size_t n_events)
 {
     int outcome = 0;
     for (size_t i = 0; !outcome && i < n_events; i++)
-        outcome = write_event(output, timeline, question, &events[i]);
+        outcome = write_event(output, layout, timeline, &events[i]);
     return outcome ? outcome : output_finish(output);
 }
 
@@ -129,13 +159,16 @@ int timeline_write_text(const struct timeline *timeline, const struct timeline_q
                         enum output_format format, uint64_t *n_events, struct error_text *error)
 {
     AUTO_FREE struct event *events = calloc(2 * timeline->n_rows + 1, sizeof(*events));
+    const struct layout layout = lay_out(question, format);
+    struct output_column shown[N_COLUMNS];
     struct output *output = NULL;
-    if (!events || output_new(&output, format, stdout, columns,
-                              format == OUTPUT_TABLE ? (size_t)N_SHOWN : (size_t)N_COLUMNS))
+    for (size_t i = 0; i < layout.n; i++)
+        shown[i] = columns[layout.columns[i]];
+    if (!events || output_new(&output, format, stdout, shown, layout.n))
         return error_set(error, -ENOMEM, "out of memory");
     output_keep_lines(output);
     *n_events = collect(events, timeline, question);
-    int outcome = write_events(output, timeline, question, events, (size_t)*n_events);
+    int outcome = write_events(output, &layout, timeline, events, (size_t)*n_events);
     output_free(output);
     return outcome ? error_set(error, outcome, "the rows cannot be written: %s", strerror(-outcome))
                    : 0;

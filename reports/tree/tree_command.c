@@ -45,22 +45,15 @@ static int check_words(const struct options *options, const struct tree_options 
 }
 
 /* Without --on there must be no doubt. */
-static int choose_host(struct inquiry *inquiry)
+static int choose_host(struct inquiry *inquiry, uint64_t process_row)
 {
-    uint64_t n = 0, host_id = 0;
-    bool has;
+    MYSQL_RES *hosts AUTO_RESULT = NULL;
+    uint64_t host_id = 0;
     if (inquiry->window.has_host)
         return 0;
-    int outcome =
-        inquiry_number(inquiry, "SELECT COUNT(*) FROM enrolment", "look up hosts", &n, &has);
-    if (!outcome && n != 1)
-        outcome = error_set(inquiry->error, -EINVAL,
-                            n ? "say which host: --on HOST (%" PRIu64 " are known)"
-                              : "no host is known yet (%" PRIu64 " are enrolled)",
-                            n);
+    int outcome = evidence_hosts(inquiry->mysql, process_row, &hosts, inquiry->error);
     if (!outcome)
-        outcome = inquiry_number(inquiry, "SELECT MIN(host_id) FROM enrolment", "look up hosts",
-                                 &host_id, &has);
+        outcome = evidence_one_host(hosts, process_row, &host_id, inquiry->error);
     inquiry->window.has_host = true;
     inquiry->window.host_id = host_id;
     inquiry_set_number(inquiry, "host_id", host_id);
@@ -218,7 +211,7 @@ static int run(struct answer *answer, struct error_text *error)
 {
     int outcome = inquiry_open(&answer->inquiry, answer->options, error);
     if (!outcome)
-        outcome = choose_host(&answer->inquiry);
+        outcome = choose_host(&answer->inquiry, answer->own->row);
     if (!outcome)
         outcome = read_times(answer);
     if (!outcome)

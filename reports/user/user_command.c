@@ -68,7 +68,7 @@ static int find_numbers(struct inquiry *inquiry)
     return outcome;
 }
 
-/* "alice: number 1001 on web1, 1005 on db1" */
+/* "alice: number 1001 on web1 and 17 more hosts, 1005 on db1" */
 static int describe(struct user_report *report, const char *word)
 {
     struct statement *statement AUTO_STATEMENT = NULL;
@@ -76,10 +76,10 @@ static int describe(struct user_report *report, const char *word)
     const struct slice *values;
     const char *between = ": number ";
     int outcome = inquiry_ask(inquiry, &statement,
-                              "SELECT DISTINCT a.uid, h.name FROM account a JOIN enrolment h ON "
-                              "h.host_id = a.host_id WHERE a.username = :name AND a.uid IS NOT "
-                              "NULL AND (:host_id IS NULL OR a.host_id = :host_id) ORDER BY "
-                              "h.name, a.uid LIMIT 20",
+                              "SELECT a.uid, MIN(h.name), COUNT(DISTINCT a.host_id) - 1 FROM "
+                              "account a JOIN enrolment h ON h.host_id = a.host_id WHERE "
+                              "a.username = :name AND a.uid IS NOT NULL AND (:host_id IS NULL OR "
+                              "a.host_id = :host_id) GROUP BY a.uid ORDER BY 2, 1",
                               "look up accounts");
     if (outcome)
         return outcome;
@@ -89,6 +89,9 @@ static int describe(struct user_report *report, const char *word)
         buffer_append_slice(&report->who, values[0]);
         buffer_append_text(&report->who, " on ");
         buffer_append_slice(&report->who, values[1]);
+        uint64_t more = inquiry_u64(values[2]);
+        if (more)
+            buffer_printf(&report->who, " and %" PRIu64 " more host%s", more, more == 1 ? "" : "s");
         between = ", ";
     }
     return outcome;

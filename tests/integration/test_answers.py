@@ -99,6 +99,78 @@ class AnswersTest(ServerTest):
             self.assertIn("leave out --format", self.refuse("user", "1000", "--html", page, "--format", "json"))
             self.assertEqual([], os.listdir(directory))
 
+    def test_a_question_changes_nothing(self):
+        """Whoever is the server's root could, by a slip; the log of readers is written all the same."""
+        before = self.root.value("SELECT COUNT(*) FROM coverage")
+        asked = self.root.value("SELECT COUNT(*) FROM reading WHERE step = 'answered'")
+        for sql in ("DELETE FROM coverage", "UPDATE coverage SET mode = 'x'", "DROP TABLE coverage", "TRUNCATE coverage",
+                    "CREATE TABLE mine (a INT)", "INSERT INTO watch_setting VALUES (9, 'silent_seconds', 1)"):
+            with self.subTest(sql):
+                self.assertIn("a question changes nothing", self.refuse("query", sql))
+        self.assertEqual(before, self.root.value("SELECT COUNT(*) FROM coverage"))
+        self.assertEqual(asked + 6, self.root.value("SELECT COUNT(*) FROM reading WHERE step = 'answered'"))
+        self.assertIn("vestige-schema(7) has the tables", self.refuse("query", "SELECT * FROM processs"))
+        self.assertIn("vestige-schema(7) has the columns", self.refuse("query", "SELECT nothing FROM process"))
+
+
+class GoneTest(ServerTest):
+    """What the last line says of hosts from which nothing comes: revoked, retired, never heard."""
+
+    hosts = ("web", "mail", "db")
+
+    def setUp(self):
+        self.root.run("DELETE FROM batch")
+        self.root.run("DELETE FROM coverage")
+        self.root.run("UPDATE enrolment SET retired_at = NULL, revoked_at = NULL, created_at = '2026-01-01'")
+        for host in (1, 2, 3):
+            self.host_is_heard(host, "NOW(6)")
+
+    def host_is_heard(self, host, until):
+        """Watched since January, and its last batch is of then."""
+        self.root.run("INSERT INTO coverage (host_id, id, day, created_at, seen_by, boot_id, source, mode, batch) VALUES"
+                      " (%s, 1767225600000000, '2026-01-01', '2026-01-01', 'agent', %s, 'audit', 'owner', 1)", host, BOOT)
+        self.root.run("INSERT INTO batch (host_id, batch, hash, previous_hash, format, boot_id, first_time, last_time,"
+                      " n_lines, recovered, received_at, verified_at) VALUES (%s, 1, '', '', 1, %s, '2026-01-01',"
+                      f" {until}, 1, 0, {until}, {until})", host, BOOT)
+
+    def silent(self, host, moment="'2026-03-01'"):
+        self.root.run(f"UPDATE batch SET last_time = {moment}, received_at = {moment} WHERE host_id = %s", host)
+
+    def last_line(self, *words):
+        done = self.server.vestige("report", "gaps", *words, check=False)
+        self.assertIn(done.returncode, (0, 1), done.stderr)
+        return done.stdout.splitlines()[-1]
+
+    def test_all_are_heard(self):
+        self.assertRegex(self.last_line("--since", "2026-02-01"), r" is complete: 0 gaps, 0 unwatched spans;")
+
+    def test_a_revoked_host_is_not_watched(self):
+        self.silent(2)
+        self.root.run("UPDATE enrolment SET revoked_at = '2026-03-02' WHERE host_id = 2")
+        self.assertIn(" is not complete: 0 gaps, 0 unwatched spans, nothing from host mail after"
+                      " 2026-03-01 00:00:00.000000;", self.last_line("--since", "2026-02-01"))
+
+    def test_a_retired_host_is_silent_from_then_on(self):
+        self.silent(2)
+        self.root.run("UPDATE enrolment SET retired_at = '2026-03-05' WHERE host_id = 2")
+        said = ", nothing from host mail after 2026-03-01 00:00:00.000000;"
+        self.assertIn(said, self.last_line("--since", "2026-02-01"))
+        self.assertIn(" is complete: ", self.last_line("--since", "2026-03-06"))
+        self.assertIn(" is complete: ", self.last_line("--since", "2026-02-01", "--until", "2026-02-20"))
+        self.assertIn(said, self.last_line("--since", "2026-03-06", "--on", "mail"))
+        self.silent(2, "'2026-03-05'")
+        self.assertIn(" is complete: ", self.last_line("--since", "2026-02-01"))
+
+    def test_a_host_that_was_never_heard(self):
+        for table in ("batch", "coverage"):
+            self.root.run(f"DELETE FROM {table} WHERE host_id IN (1, 3)")
+        self.assertIn(" is not complete: 0 gaps, 0 unwatched spans, nothing ever from host db and from 1 more;",
+                      self.last_line("--since", "2026-02-01"))
+        self.assertIn(" is complete: ", self.last_line("--since", "2025-11-01", "--until", "2025-12-01")
+                      .replace(": nothing was watched: ", " is complete: "))
+        self.root.run("UPDATE enrolment SET retired_at = '2026-01-02' WHERE host_id = 3")
+        self.assertIn("nothing ever from host web;", self.last_line("--since", "2026-02-01"))
+
 
 if __name__ == "__main__":
     main()

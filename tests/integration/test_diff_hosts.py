@@ -45,7 +45,8 @@ class TestHosts(ServerTest):
             "uid 1000, shell /bin/zsh, password set",
             "  - carol: uid 1000, shell /bin/sh, password set",
             "groups: no difference (0 the same)"], lines[3:8])
-        self.assertEqual(2, sum(line.startswith("Evidence from ") for line in lines))
+        self.assertEqual(["web1)", "web2)"], [line.rpartition(" (host ")[2] for line in lines
+                                              if line.startswith("Evidence from ")])
 
     def test_at(self):
         lines = self.ask("1", "2", "--only", "accounts", "--at", "2025-12-31", status=1).splitlines()

@@ -475,7 +475,17 @@ class Access(Fleet):
         self.assertIn(",retired,", self.server.vestige("client", "list", "--format", "csv").stdout)
         self.refused("enroll", self.name, "--directory", self.files, names=["was retired"])
 
+    def test_options_of_others(self):
+        """Who gives an option expects something of it: a key that was stolen is not revoked by `rotate`."""
+        for verb, option in (("rotate", "--key-stolen"), ("revoke", "--signing-key"), ("rotate", "--from=%"),
+                             ("retire", "--key-stolen"), ("approve", "--bundle=x"), ("enroll", "--fingerprint=00")):
+            self.refused(verb, self.name, option, names=[f"vestige client {verb} does not take {option.split('=')[0]}"])
+        self.refused("list", "--token=x", names=["vestige client list does not take --token"])
+        self.refused("revok", self.name, names=['there is no `vestige client revok`; did you mean "revoke"?'])
+        self.refused("revoke", names=["name the host: vestige client revoke HOST"])
+
     def test_nobody(self):
+        self.refused("revoke", self.name + "x", names=["is not enrolled; did you mean", f'"{self.name}"'])
         for verb in ("rotate", "revoke", "retire", "reinstate"):
             self.refused(verb, "nobody", names=["nobody is not enrolled"])
             self.refused(verb, self.name + "x", names=[f'did you mean "{self.name}"'])

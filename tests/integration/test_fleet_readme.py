@@ -113,7 +113,7 @@ class Readme(unittest.TestCase):
             if kind == "ini":
                 path = where.replace("/etc/mysql", self.path("mysql")) if where[0] == "/" else self.path("work", where)
                 with open(path, "w") as file:
-                    file.write(text + (f"port = {self.port}\n" if where == "reader.cnf" else ""))
+                    file.write(text)
             elif where == "host":
                 waiting, fingerprint = self.enroll(text)
             elif where == "host2":

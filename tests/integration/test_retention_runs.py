@@ -312,6 +312,8 @@ class Command(RunTest):
         for table in ("nosuch", "process; DROP TABLE process", "'", "hold", "retention_log"):
             self.assertIn("no such table of evidence",
                           self.command("retention", "--keep", "9d", "--table", table, status=2))
+        self.assertIn('did you mean "file_access"?', self.command("retention", "--dry-run", "--keep", "9d", "--table",
+                                                                  "file_acces", status=2))
         self.assertIn("file_access for ever", self.command("retention"))
 
     def test_hold(self):

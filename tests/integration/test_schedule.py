@@ -733,8 +733,21 @@ class Commands(ScheduleTest):
         self.assertRegex(self.refuse("many", "perl", *every), r"at more than 64 places")
         done = self.schedule("run", "one", status=2)
         self.assertIn('"one" is no number of a schedule', done.stderr)
-        self.assertIn("write `vestige schedule add", self.schedule("ad", "ran", status=2).stderr)
+        self.assertIn('there is no `vestige schedule ad`; did you mean "add"?', self.schedule("ad", "ran", status=2).stderr)
         self.assertIn("for `add`", self.schedule("list", "--on", "web", status=2).stderr)
+
+    def test_the_same_twice(self):
+        """Is done, and said: everything would be found twice. Another value, or host, is another question."""
+        words = ("add", "ran", "perl", "--every", "5", "--directory", self.directory.name)
+        first = re.match(r"schedule (\d+): ", self.schedule(*words).stdout)[1]
+        self.assertEqual("", self.schedule("add", "ran", "sh", *words[3:]).stderr)
+        again = self.schedule(*words)
+        second = re.match(r"schedule (\d+): ", again.stdout)[1]
+        self.assertEqual(f"vestige: schedule: warning: schedule {first} asks the same already: remove one of them, "
+                         f"vestige schedule remove {second}\n", again.stderr)
+        self.schedule("remove", first)
+        self.schedule("remove", second)
+        self.assertEqual("", self.schedule(*words).stderr)
 
     def test_event_scheduler_off(self):
         self.root.run("SET GLOBAL event_scheduler = OFF")

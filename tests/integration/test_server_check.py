@@ -175,7 +175,33 @@ class Reader(ServerTest):
     def test_from(self):
         _, done = self.account("frank", "--from", "10.1.2.%")
         self.assertIn("frank@10.1.2.%", done.stdout)
+        self.assertEqual(self.root.value("SELECT ssl_type FROM mysql.user WHERE User = 'frank'"), "ANY")
         self.assertEqual(self.root.value("SELECT Host FROM mysql.user WHERE User = 'frank'"), "10.1.2.%")
+
+    def test_over_tcp(self):
+        """No password in clear: the account demands TLS, and who has it verifies the server."""
+        directory = os.path.join(self.server.directory, "people")
+        authority = os.path.join(self.server.directory, "authority")
+        os.makedirs(authority)
+        with open(os.path.join(authority, "ca.pem"), "w") as file:
+            file.write("the authority\n")
+        path, done = self.account("gina", "--address", "db1.example.net", "--ca-directory", authority)
+        self.assertIn("account gina@% with role vestige_reader", done.stdout)
+        self.assertIn("/etc/vestige/ca.pem", done.stdout)
+        self.assertEqual(self.root.run("SELECT Host, ssl_type FROM mysql.user WHERE User = 'gina'"), (("%", "ANY"),))
+        self.account("ivan")
+        self.assertEqual(self.root.value("SELECT ssl_type FROM mysql.user WHERE User = 'ivan'"), "")
+        with open(path) as file:
+            text = file.read()
+        for line in ('host = "db1.example.net"', 'ssl-ca = "/etc/vestige/ca.pem"', "ssl-verify-server-cert"):
+            self.assertIn(line, text.splitlines())
+        self.assertNotIn("socket", text)
+        with open(os.path.join(directory, "ca.pem")) as file:
+            self.assertEqual(file.read(), "the authority\n")
+        done = self.server.vestige("server", "reader", "hugo", "--directory", directory, "--ca-directory", authority,
+                                   check=False)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("write --address HOST, too", done.stderr)
 
     def test_names_that_are_refused(self):
         for name in ("agent_7", "x y", "a'b", "", "x" * 81, "../x"):

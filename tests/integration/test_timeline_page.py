@@ -321,6 +321,46 @@ class TestSelection(TimelineTest):
         self.assertEqual(["unwatched"], self.kinds("--on", "2", status=1) or ["unwatched"])
         self.assertEqual('there is no host "wbe" in the evidence; did you mean "web"?', self.refuse("--on", "wbe"))
 
+    def test_what_a_user_did_on_all_hosts(self):
+        """In one order of time; the evidence is that of all of them; a page and a pid are of one."""
+        self.root.run("INSERT INTO enrolment (host_id, name, account) VALUES (2, 'mail', 'agent_2')")
+        self.addCleanup(self.root.run, "DELETE FROM enrolment WHERE host_id = 2")
+        self.insert("process", [self.process(10, 20, "ssh"), self.process(30, 40, "id"),
+                                self.process(12, None, "sshd", host_id=2), self.process(31, 35, "su", host_id=2),
+                                self.process(13, 14, "ls", user="bob", host_id=2)])
+        lines = self.ask("--login-user", "1000", "--lanes", "processes").stdout.splitlines()
+        self.assertEqual(["time host event kind login_user user pid what".split(),
+                          *[["12:00:10.000000", "web", "begin", "ssh"], ["12:00:12.000000", "mail", "begin", "sshd"],
+                            ["12:00:20.000000", "web", "end", "0"], ["12:00:30.000000", "web", "begin", "id"],
+                            ["12:00:31.000000", "mail", "begin", "su"], ["12:00:35.000000", "mail", "end", "0"],
+                            ["12:00:40.000000", "web", "end", "0"]]],
+                         [lines[0].split(), *[[words[1], words[2], words[3], words[-1]] for words in
+                                              (line.split() for line in lines[1:8])]])
+        self.assertEqual("All 2 hosts: 4 rows, 7 events", lines[8])
+        self.assertRegex(lines[9], r"\AEvidence from 2026-03-05 12:00:00\.000000 to ")
+        rows = json.loads(self.ask("--login-user", "alice", "--format", "json", "--lanes", "processes").stdout)["rows"]
+        self.assertEqual([("web", 1), ("mail", 2)], [(row["host"], row["row_host_id"]) for row in rows[:2]])
+        done = self.ask("--login-user", "1000", "--lanes", "processes", "--limit", "3")
+        self.assertIn("\nOnly the first 3 rows are shown: what began at 2026-03-05 12:00:31.000000 or later", done.stdout)
+        for words in (("--html", "-"), ("--process", "7")):
+            self.assertEqual("the evidence is of 2 hosts; say which with --on: mail, web",
+                             self.refuse("--login-user", "1000", *words))
+        self.assertIn("\nHost mail: 2 rows, ", self.ask("--login-user", "1000", "--on", "mail").stdout)
+
+    def test_a_row_says_its_host(self):
+        self.root.run("INSERT INTO enrolment (host_id, name, account) VALUES (2, 'mail', 'agent_2')")
+        self.addCleanup(self.root.run, "DELETE FROM enrolment WHERE host_id = 2")
+        row = self.process(10, 20, "id", host_id=2)
+        self.insert("process", [row])
+        self.assertIn("\nHost mail: 1 row, 2 events", self.ask("--process-row", str(row["id"])).stdout)
+        tree = run(VESTIGE, "tree", "--no-defaults", f"--socket={self.server.socket}", "--user=root", "--process-row",
+                   str(row["id"]), check=False)
+        self.assertEqual(0, tree.returncode, tree.stderr)
+        self.assertIn("1 process; from 2026-03-05 12:00:10.000000", tree.stdout)
+        self.assertEqual("there is no process row 17 on any host", self.refuse("--process-row", "17"))
+        tree = run(VESTIGE, "tree", "--no-defaults", f"--socket={self.server.socket}", "--user=root", check=False)
+        self.assertIn("the evidence is of 2 hosts; say which with --on: mail, web", tree.stderr)
+
     def test_a_closed_pipe(self):
         self.insert("process", [self.process(n / 100, n / 100, f"p{n}") for n in range(5000)])
         process = subprocess.Popen(self.command("--since", moment(NOON_US), "--until", moment(NOON_US + HOUR)),

@@ -386,11 +386,13 @@ class Cleartext(TlsTest):
         path = os.path.join(self.elsewhere, "rita.cnf")
         with open(path) as file:
             text = file.read()
-        self.assertEqual(text.count(f'ssl-ca = "{self.elsewhere}/ca.pem"'), 2)
+        with open(os.path.join(self.elsewhere, "ca.pem")) as mine, open(self.server.path("ca.pem")) as file:
+            self.assertEqual(mine.read(), file.read())
+        self.assertEqual(text.count('ssl-ca = "/etc/vestige/ca.pem"'), 2)
         self.assertEqual(text.count("ssl-verify-server-cert\n"), 1)
         for authority, status in ((self.server.ca, 0), (self.foreign, 2)):
             with open(path, "w") as file:
-                file.write(text.replace(f"{self.elsewhere}/ca.pem", f"{authority}/ca.pem"))
+                file.write(text.replace("/etc/vestige/ca.pem", f"{authority}/ca.pem"))
             self.assertEqual(run(VESTIGE, "client", "list", "--format", "csv", f"--defaults-file={path}",
                                  check=False).returncode, status)
             done = run("mariadb", f"--defaults-file={path}", "-e", "SELECT 1 FROM vestige.enrolment", check=False)

@@ -73,6 +73,19 @@ class TestFleet(ServerTest):
         self.assertEqual("Login user alice: number 1001 on web1, 1005 on web2",
                          done.stdout.splitlines()[0])
 
+    def test_a_number_on_many_hosts(self):
+        """Said once, so that another number on one of them is seen."""
+        columns = "id, day, created_at, seen_by, batch, username, uid"
+        for host in range(11, 34):
+            self.root.run("INSERT INTO enrolment (host_id, name, account) VALUES (%s, CONCAT('zoo', %s), '')", host, host)
+            self.root.run(f"INSERT INTO account (host_id, {columns}) VALUES (%s, 7, '2026-01-01', '2026-01-01', 'agent',"
+                          " 1, 'alice', %s)", host, 1001 if host < 33 else 1007)
+        self.addCleanup(self.root.run, "DELETE FROM enrolment WHERE host_id > 10")
+        self.addCleanup(self.root.run, "DELETE FROM account WHERE host_id > 10")
+        done = self.server.vestige("user", "alice", *self.WINDOW)
+        self.assertEqual("Login user alice: number 1001 on web1 and 22 more hosts, 1005 on web2, 1007 on zoo33",
+                         done.stdout.splitlines()[0])
+
 
 if __name__ == "__main__":
     main()

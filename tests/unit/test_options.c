@@ -3,9 +3,11 @@
 #include "reports/options/nearest.h"
 #include "reports/options/options.h"
 
+#include <pty.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -172,6 +174,69 @@ static void test_too_few(void **state)
     refuse(&needs, "needs", "usage: vestige needs SQL");
 }
 
+/* An option that the action does not take is refused, given or not with its default. */
+static void test_options_of_actions(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        int number;
+    } actions[] = {
+        {"begin", 1},
+        {"end",   2}
+    };
+    size_t found = 7;
+    error = (struct error_text)ERROR_TEXT_NULL;
+    assert_int_equal(
+        options_find_action("test", "end", actions, 2, sizeof(actions[0]), &found, &error), 0);
+    assert_int_equal(found, 1);
+    assert_int_equal(
+        options_find_action("test", "edn", actions, 2, sizeof(actions[0]), &found, &error),
+        -EINVAL);
+    assert_string_equal(error.text,
+                        "there is no `vestige test edn`; did you mean \"end\"? (see vestige"
+                        " test --help)");
+    assert_int_equal(parse(&everything, "test|--number|3|--text|x"), OPTIONS_READ);
+    assert_int_equal(options_check_own(&options, &everything, "end", " number text ", &error), 0);
+    assert_int_equal(options_check_own(&options, &everything, "end", " num number ", &error),
+                     -EINVAL);
+    assert_string_equal(error.text, "vestige test end does not take --text");
+    assert_int_equal(parse(&everything, "test"), OPTIONS_READ);
+    assert_int_equal(options_check_own(&options, &everything, "end", "", &error), 0);
+}
+
+/* Help is as wide as the terminal; an option does not begin a line that goes on. */
+static void test_help_on_a_narrow_terminal(void **state)
+{
+    (void)state;
+    static const struct option_own one[] = {
+        {"flag", OPTION_FLAG, &flag, NULL, "as much as it may be with --text or another", 0, 0}
+    };
+    static const struct command_line line = {
+        .words = "test WORD", .summary = "Some\nwords that stand here.", .own = one, .n_own = 1};
+    struct winsize size = {.ws_row = 24, .ws_col = 54};
+    int reader, writer, saved = dup(STDOUT_FILENO);
+    char got[1024];
+    fflush(stdout);
+    assert_int_equal(openpty(&reader, &writer, NULL, NULL, &size), 0);
+    assert_int_equal(dup2(writer, STDOUT_FILENO), STDOUT_FILENO);
+    assert_int_equal(parse(&line, "test|--help"), OPTIONS_HELP_SHOWN);
+    fflush(stdout);
+    ssize_t length = read(reader, got, sizeof(got) - 1);
+    dup2(saved, STDOUT_FILENO);
+    close(saved);
+    close(writer);
+    close(reader);
+    assert_true(length > 0);
+    got[length] = '\0';
+    assert_string_equal(got,
+                        "Usage: vestige test WORD [options]\r\n\r\nSome words that stand here.\r\n"
+                        "\r\nOptions:\r\n"
+                        "      --flag                   as much as it may be\r\n"
+                        "                               with --text or another\r\n"
+                        "      --help                   show this\r\n");
+}
+
 static void expect_nearest(const char *word, const char *expected)
 {
     static const char *const names[] = {"standalone", "server", "status",
@@ -207,6 +272,8 @@ int main(void)
         cmocka_unit_test(test_mistakes),
         cmocka_unit_test(test_groups),
         cmocka_unit_test(test_too_few),
+        cmocka_unit_test(test_options_of_actions),
+        cmocka_unit_test(test_help_on_a_narrow_terminal),
         cmocka_unit_test(test_nearest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -185,8 +185,8 @@ static void test_long_table(void **state)
 }
 
 /* What a terminal of @p width characters gets; the rows are short enough for its buffer. */
-static void expect_on_terminal(unsigned short width, const struct slice *values, size_t n_rows,
-                               const char *expected)
+static void expect_shaped(unsigned short width, size_t least, size_t head,
+                          const struct slice *values, size_t n_rows, const char *expected)
 {
     static const struct output_column columns[] = {
         {"id",   OUTPUT_NUMBER, NULL},
@@ -201,6 +201,8 @@ static void expect_on_terminal(unsigned short width, const struct slice *values,
     fflush(stdout);
     assert_int_equal(dup2(writer, STDOUT_FILENO), STDOUT_FILENO); /* whose width is asked for */
     assert_int_equal(output_new(&output, OUTPUT_TABLE, stdout, columns, 3), 0);
+    output_least_columns(output, least);
+    output_head_columns(output, head);
     for (size_t row = 0; row < n_rows; row++)
         assert_int_equal(output_row(output, values + row * 3), 0);
     assert_int_equal(output_finish(output), 0);
@@ -213,6 +215,12 @@ static void expect_on_terminal(unsigned short width, const struct slice *values,
     assert_true(length > 0);
     got[length] = '\0';
     assert_string_equal(got, expected);
+}
+
+static void expect_on_terminal(unsigned short width, const struct slice *values, size_t n_rows,
+                               const char *expected)
+{
+    expect_shaped(width, 0, 0, values, n_rows, expected);
 }
 
 static void test_rows_that_do_not_fit(void **state)
@@ -229,6 +237,31 @@ static void test_rows_that_do_not_fit(void **state)
     expect_on_terminal(90, values, 1,
                        "id text                                     more\r\n"
                        " 1 " LONG " " LONG "\r\n");
+}
+
+static void test_columns_that_may_be_left_out(void **state)
+{
+    (void)state;
+    const struct slice values[] = {TEXT("1"), TEXT("0123456789"), TEXT("012345678"),
+                                   TEXT("2"), SLICE_NULL,         SLICE_NULL};
+    expect_shaped(23, 1, 0, values, 2,
+                  "id text       more\r\n 1 0123456789 012345678\r\n 2            \r\n");
+    expect_shaped(22, 1, 0, values, 2,
+                  "id text\r\n 1 0123456789\r\n 2 \r\nToo narrow for more: see --format json\r\n");
+    expect_shaped(12, 1, 0, values, 1,
+                  "id\r\n 1\r\nToo narrow for text, more: see --format json\r\n");
+    expect_shaped(12, 2, 0, values, 1, "id   1\r\ntext 0123456789\r\nmore 012345678\r\n");
+}
+
+static void test_rows_in_brief(void **state)
+{
+    (void)state;
+    const struct slice values[] = {TEXT("1"),  TEXT("0123456789"), TEXT("012345678"),
+                                   TEXT("20"), SLICE_NULL,         TEXT("x"),
+                                   TEXT("3"),  TEXT("012"),        SLICE_NULL};
+    expect_shaped(13, 0, 1, values, 3,
+                  "1  0123456789\r\n    more: 012345678\r\n20\r\n    more: x\r\n3  012\r\n");
+    expect_shaped(11, 0, 1, values, 1, "1 \r\n    text: 0123456789\r\n    more: 012345678\r\n");
 }
 
 static void test_stream_errors_are_told(void **state)
@@ -285,6 +318,10 @@ static void test_findings(void **state)
     assert_int_equal(findings.n, 3);
     assert_int_equal(findings.n_wrong, 1);
     assert_false(findings.failed);
+    assert_int_equal(findings_drop_well(&findings), 1);
+    assert_int_equal(findings.n, 2);
+    assert_string_equal(findings.array[0].texts[0], "c");
+    assert_string_equal(findings.array[1].texts[0], "e");
     findings_deinit(&findings);
     assert_int_equal(findings.n, 0);
 }
@@ -300,6 +337,8 @@ int main(void)
         cmocka_unit_test(test_table),
         cmocka_unit_test(test_long_table),
         cmocka_unit_test(test_rows_that_do_not_fit),
+        cmocka_unit_test(test_columns_that_may_be_left_out),
+        cmocka_unit_test(test_rows_in_brief),
         cmocka_unit_test(test_stream_errors_are_told),
         cmocka_unit_test(test_remarks),
         cmocka_unit_test(test_safe_text_of_all_pairs),

@@ -2,20 +2,15 @@
 directories, start, stop and restart of the agent, the jobs of the server and what of them is a failure.
 
 The machine that boots has this kernel, but is not in the first pid namespace: audit, the process connector and
-taskstats are not there, and the agent records without them. What it needs of audit under its unit's settings is
-in the last class, with a systemd that is not process 1."""
+taskstats are not there, and the agent records without them."""
 
 import os
 import re
-import shutil
-import signal
-import subprocess
-import tempfile
 import unittest
 
 from private_server import PrivateServer
 from systemd_machine import CannotBoot, Machine
-from vestige_test import (AGENT_USER, BIN, Timeout, assert_audit_state, audit_state, audit_status, main, run, wait_for)
+from vestige_test import BIN, main, run, wait_for
 
 BUILD = os.path.dirname(os.path.abspath(BIN))
 UNITS = ("vestiged.service", *(f"vestige-{job}.{kind}" for job in ("notify", "retention", "seal", "verify")
@@ -253,120 +248,6 @@ class Jobs(Units):
             self.start(f"vestige-{job}")
             self.assertEqual(self.machine.show(f"vestige-{job}", "ActiveState", "ConditionResult"),
                              ("inactive", "no"), job)
-
-
-MANAGER = """
-set -e
-umask 0 # process 1 has this, so that a service of another user can say that it is ready
-for group in $CGROUPS; do echo $$ > "$group/cgroup.procs"; done
-mount --make-rprivate /
-mount --bind "$1/state" /var/lib/vestige
-mount --bind "$1/run" /run # of a machine that systemd has booted
-exec /lib/systemd/systemd --user --unit=vestiged.service --log-target=null
-"""
-
-
-class WithAudit(unittest.TestCase):
-    """The settings of vestiged.service take nothing from an agent that owns audit: a `systemd --user` of root, in
-    the first pid namespace, runs the unit as it was installed."""
-
-    def setUp(self):
-        self.before = audit_state()
-        self.addCleanup(assert_audit_state, self.before)
-        self.directory = tempfile.mkdtemp(prefix="vestige-test-")
-        self.addCleanup(shutil.rmtree, self.directory)
-        os.chmod(self.directory, 0o711)
-        for name in ("state", "runtime", "run/systemd/system"):
-            os.makedirs(self.path(name))
-        run("cmake", "--install", BUILD, "--prefix", self.path("usr"))
-        self.configure()
-        self.begin()
-
-    def path(self, *names):
-        return os.path.join(self.directory, *names)
-
-    def configure(self):
-        """Where the unit's own places are not those of a test, it is told so."""
-        with open(self.path("vestiged.conf"), "w") as file:
-            file.write(f"[agent]\nhost_id = 1\nuser = {AGENT_USER}\ndefaults_file = {self.path('agent.cnf')}\n"
-                       f"signing_key = {self.path('none')}\n[database]\nretry_first_ms = 10000\n")
-        with open(self.path("agent.cnf"), "w") as file:
-            file.write(f"[vestige]\nsocket = {self.path('no-server')}\nuser = agent_1\npassword = secret\n")
-        shutil.chown(self.path("agent.cnf"), AGENT_USER)
-        os.chmod(self.path("agent.cnf"), 0o600)
-        unit = self.path("usr/lib/systemd/system/vestiged.service")
-        with open(unit) as file:
-            text = file.read()
-        text = re.sub(r"^(ExecStart=.*)$", rf"\1 --config {self.path('vestiged.conf')}", text, flags=re.M)
-        text = re.sub(r"^Condition.*\n", "", text, flags=re.M)
-        with open(unit, "w") as file:
-            file.write(text + f"\n[Service]\nStandardError=append:{self.path('log')}\n[Unit]\nDefaultDependencies=no\n")
-
-    def begin(self):
-        roots = [root for root in ("/sys/fs/cgroup/systemd", "/sys/fs/cgroup/unified", "/sys/fs/cgroup")
-                 if os.path.exists(f"{root}/cgroup.procs")]
-        self.groups = [f"{root}/{os.path.basename(self.directory)}" for root in roots]
-        for group in self.groups:
-            os.mkdir(group)
-        if not os.path.isdir("/var/lib/vestige"):
-            os.mkdir("/var/lib/vestige")
-            self.addCleanup(os.rmdir, "/var/lib/vestige")
-        self.manager = subprocess.Popen(
-            ["unshare", "--mount", "/bin/sh", "-c", MANAGER, "sh", self.directory],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            env={**os.environ, "CGROUPS": " ".join(self.groups), "XDG_CONFIG_HOME": "/var/lib",
-                 "SYSTEMD_UNIT_PATH": self.path("usr/lib/systemd/system"), "XDG_RUNTIME_DIR": self.path("runtime")})
-        self.addCleanup(self.end)
-
-    def end(self):
-        self.systemctl("stop", "vestiged", check=False)
-        self.manager.send_signal(signal.SIGRTMIN + 24)  # exit at once
-        self.manager.wait(60)
-        wait_for(lambda: all(not self.members(group) for group in self.groups), 60, "its processes end")
-        for group in self.groups:
-            for root, _, _ in os.walk(group, topdown=False):
-                os.rmdir(root)
-
-    @staticmethod
-    def members(group):
-        pids = []
-        for root, _, _ in os.walk(group):
-            with open(f"{root}/cgroup.procs") as file:
-                pids += file.read().split()
-        return pids
-
-    def systemctl(self, *words, check=True):
-        return run("systemctl", "--user", *words, check=check,
-                   env={**os.environ, "XDG_RUNTIME_DIR": self.path("runtime")})
-
-    def pid(self):
-        """Of an agent that is active; 0: there is none."""
-        done = self.systemctl("show", "vestiged", "--property=MainPID,ActiveState", check=False)
-        values = dict(line.split("=", 1) for line in done.stdout.splitlines())
-        return int(values["MainPID"]) if values.get("ActiveState") == "active" else 0
-
-    def log(self):
-        if not os.path.exists(self.path("log")):
-            return ""
-        with open(self.path("log")) as file:
-            return file.read()
-
-    def test_owner_of_audit(self):
-        try:
-            wait_for(self.pid, 30, "the agent is active")
-        except Timeout as timeout:
-            raise Timeout(f"{timeout}\n{self.log()}{self.systemctl('status', 'vestiged', check=False).stdout}") from None
-        first = self.pid()
-        self.assertEqual(audit_status()["pid"], first)
-        os.kill(first, signal.SIGKILL)
-        wait_for(lambda: self.pid() not in (0, first), 30, "it is started again")
-        self.assertEqual(audit_status()["pid"], self.pid())
-        self.systemctl("stop", "vestiged")
-        self.assertEqual(self.systemctl("show", "vestiged", "--property=Result").stdout, "Result=success\n")
-        assert_audit_state(self.before)
-        told = [line for line in self.log().splitlines() if re.match(r"vestiged: \S+: (warning|error)", line)
-                and "shipper" not in line]
-        self.assertEqual(told, [])
 
 
 if __name__ == "__main__":

@@ -12,6 +12,12 @@ enum {
     STATUS_ERROR = 2    /* it could not be done; one line on standard error says why */
 };
 
+/** @p status where @p outcome is 0. Else it is an error, also a positive outcome of a function. */
+static inline int command_status(int outcome, int status)
+{
+    return outcome > 0 ? -outcome : outcome < 0 ? outcome : status;
+}
+
 struct error_text;
 /** How a subcommand ends: what it could not do (@p outcome is an error) is told behind what it has
  *  written. Returns its exit status, else @p outcome. */

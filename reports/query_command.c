@@ -204,5 +204,6 @@ int query_command(int argc, char **argv)
         return STATUS_ROWS;
     if (!outcome)
         outcome = run(&options, &n_rows, &error);
-    return command_end("query", outcome ? outcome : n_rows ? STATUS_ROWS : STATUS_NO_ROWS, &error);
+    return command_end("query", command_status(outcome, n_rows ? STATUS_ROWS : STATUS_NO_ROWS),
+                       &error);
 }

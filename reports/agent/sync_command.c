@@ -31,5 +31,5 @@ int sync_command(int argc, char **argv)
         outcome = agent_find(&agent, &options, configuration, &error);
     if (!outcome)
         outcome = agent_sync(&agent, (unsigned)timeout_s * 1000, &error);
-    return command_end("sync", outcome ? outcome : STATUS_ROWS, &error);
+    return command_end("sync", command_status(outcome, STATUS_ROWS), &error);
 }

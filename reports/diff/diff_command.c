@@ -413,9 +413,6 @@ int diff_command(int argc, char **argv)
         outcome = refuse_window(&options, &error);
     if (!outcome)
         outcome = run(&diff, at, only);
-    return command_end("diff",
-                       outcome              ? outcome
-                       : diff.n_differences ? STATUS_ROWS
-                                            : STATUS_NO_ROWS,
-                       &error);
+    return command_end(
+        "diff", command_status(outcome, diff.n_differences ? STATUS_ROWS : STATUS_NO_ROWS), &error);
 }

@@ -154,5 +154,6 @@ int doctor_command(int argc, char **argv)
         outcome = run(&doctor, &options, configuration, &error);
     size_t n_wrong = doctor.findings.n_wrong;
     findings_deinit(&doctor.findings);
-    return command_end("doctor", outcome ? outcome : n_wrong ? STATUS_WRONG : STATUS_ROWS, &error);
+    return command_end("doctor", command_status(outcome, n_wrong ? STATUS_WRONG : STATUS_ROWS),
+                       &error);
 }

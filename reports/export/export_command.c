@@ -98,5 +98,5 @@ int export_command(int argc, char **argv)
         return STATUS_ROWS;
     if (!outcome)
         outcome = run(&options, &own, &n, &error);
-    return command_end("export", outcome ? outcome : n ? STATUS_ROWS : STATUS_NO_ROWS, &error);
+    return command_end("export", command_status(outcome, n ? STATUS_ROWS : STATUS_NO_ROWS), &error);
 }

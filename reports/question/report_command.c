@@ -321,5 +321,6 @@ int report_command(int argc, char **argv)
         outcome = check_options(&options, &own, &error);
     if (!outcome)
         outcome = run(&options, &own, &n_rows, &error);
-    return command_end("report", outcome ? outcome : n_rows ? STATUS_ROWS : STATUS_NO_ROWS, &error);
+    return command_end("report", command_status(outcome, n_rows ? STATUS_ROWS : STATUS_NO_ROWS),
+                       &error);
 }

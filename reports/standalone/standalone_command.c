@@ -532,5 +532,5 @@ int standalone_command(int argc, char **argv)
         return STATUS_ROWS;
     if (!outcome)
         outcome = run(&standalone);
-    return command_end("standalone", outcome ? outcome : STATUS_ROWS, &error);
+    return command_end("standalone", command_status(outcome, STATUS_ROWS), &error);
 }

@@ -449,5 +449,6 @@ int status_command(int argc, char **argv)
     size_t n_wrong = count_wrong(&status);
     findings_deinit(&status.findings);
     status_hosts_deinit(&status.hosts);
-    return command_end("status", outcome ? outcome : n_wrong ? STATUS_WRONG : STATUS_ROWS, &error);
+    return command_end("status", command_status(outcome, n_wrong ? STATUS_WRONG : STATUS_ROWS),
+                       &error);
 }

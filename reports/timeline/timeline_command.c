@@ -320,9 +320,6 @@ int timeline_command(int argc, char **argv)
         return STATUS_ROWS;
     if (!outcome)
         outcome = run(&request, &n_rows);
-    return command_end("timeline",
-                       outcome  ? outcome
-                       : n_rows ? STATUS_ROWS
-                                : STATUS_NO_ROWS,
+    return command_end("timeline", command_status(outcome, n_rows ? STATUS_ROWS : STATUS_NO_ROWS),
                        &error);
 }

@@ -268,5 +268,6 @@ int tree_command(int argc, char **argv)
         outcome = run(&answer, &error);
     tree_deinit(&answer.tree);
     inquiry_close(&answer.inquiry);
-    return command_end("tree", outcome ? outcome : answer.n ? STATUS_ROWS : STATUS_NO_ROWS, &error);
+    return command_end("tree", command_status(outcome, answer.n ? STATUS_ROWS : STATUS_NO_ROWS),
+                       &error);
 }

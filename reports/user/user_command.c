@@ -195,5 +195,6 @@ int user_command(int argc, char **argv)
         outcome = error_set(&error, -EINVAL, "--html is a format of its own: leave out --format");
     if (!outcome)
         outcome = run(&options, &own, &n_facts, &error);
-    return command_end("user", outcome ? outcome : n_facts ? STATUS_ROWS : STATUS_NO_ROWS, &error);
+    return command_end("user", command_status(outcome, n_facts ? STATUS_ROWS : STATUS_NO_ROWS),
+                       &error);
 }

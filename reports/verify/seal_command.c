@@ -310,5 +310,5 @@ int seal_command(int argc, char **argv)
     int status = sealing.seal.n_hosts ? STATUS_ROWS : STATUS_NO_ROWS;
     database_close(sealing.mysql);
     seal_deinit(&sealing.seal);
-    return command_end("seal", outcome ? outcome : status, &error);
+    return command_end("seal", command_status(outcome, status), &error);
 }

@@ -444,5 +444,6 @@ int verify_command(int argc, char **argv)
                            command.result.counts.untold_lines == 0;
     verify_result_deinit(&command.result);
     seal_deinit(&command.kept);
-    return command_end("verify", outcome ? outcome : clean ? STATUS_ROWS : STATUS_WRONG, &error);
+    return command_end("verify", command_status(outcome, clean ? STATUS_ROWS : STATUS_WRONG),
+                       &error);
 }

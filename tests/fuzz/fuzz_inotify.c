@@ -16,6 +16,8 @@ static void take_fact(void *user, const struct fact *fact)
         inotify_message_append_file(&bytes, &fact->file);
     else if (fact->kind == FACT_FILE_OPEN)
         inotify_message_append_open(&bytes, &fact->file_open);
+    else if (fact->kind == FACT_FILE_REFUSED)
+        inotify_message_append_refused(&bytes, fact->file_refused.pid);
     else
         inotify_message_append_scan(&bytes, &fact->file_scan);
     if (!bytes.failed && !slice_equal(*message, buffer_slice(&bytes)))

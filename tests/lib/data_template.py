@@ -45,22 +45,23 @@ def fill(data, kind, files, make):
             return
     copy(template, data)
     if os.path.isdir(os.path.join(data, "vestige")):
-        renew_events(data)
+        renew(data)
 
 
 RENEW = """
+UPDATE vestige.server_setting SET value = '{}/' WHERE name = 'datadir';
 UPDATE mysql.event SET starts = UTC_TIMESTAMP() WHERE starts < UTC_TIMESTAMP();
 UPDATE vestige.maintenance_run SET started_at = UTC_TIMESTAMP(6), finished_at = UTC_TIMESTAMP(6);
 """
 
 
-def renew_events(data):
-    """As if they had been created, and had run, now: none is overdue."""
+def renew(data):
+    """As if it had been made here, and the events had been created, and had run, now: none is overdue."""
     size = os.path.getsize(os.path.join(data, "ib_logfile0"))  # else another would be made, here and at the start
     subprocess.run(["mariadbd", "--no-defaults", "--bootstrap", "--user=root", f"--datadir={data}",
                     f"--tmpdir={os.path.dirname(data)}", f"--innodb-log-file-size={size}",
                     "--innodb-buffer-pool-size=16M"],
-                   input=RENEW, text=True, check=True, capture_output=True, timeout=120)
+                   input=RENEW.format(os.path.realpath(data)), text=True, check=True, capture_output=True, timeout=120)
 
 
 @contextlib.contextmanager

@@ -119,8 +119,8 @@ class ReadOnly(DiskTest):
 
     def test_the_kernel_makes_it_read_only(self):
         """As after an error of the filesystem itself. It is mended, which needs another start."""
-        device = self.loop(self.make())
-        self.mount("-o", "errors=remount-ro", device)
+        image = self.make()
+        self.mount("-o", "errors=remount-ro", self.loop(image))
         SERVER.stop()
         self.load.start("--rate", 2000, "--buffer", 262144, *QUICK)
         wait_for(lambda: self.load.status().waiting >= 2, 20, "batches wait")
@@ -134,7 +134,8 @@ class ReadOnly(DiskTest):
         self.load.end()
         self.assertIn("could not be written and are lost", self.load.log_text())
         run("umount", str(self.disk))
-        run("mount", device, str(self.disk))
+        # A mount namespace that was made meanwhile may hold the filesystem that is read-only: not this device.
+        run("mount", self.loop(image), str(self.disk))
         self.load.start("--rate", 2000, *QUICK)
         self.wait_for_status("it ships", lambda status: status.batches_shipped)
         self.assertGreater(self.assert_exact(), 1000)

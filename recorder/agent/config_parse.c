@@ -1,25 +1,15 @@
-/* libinih splits the lines; one table says what each key is. libinih is lenient: it cuts long
- * lines, takes indented lines for continuations, and does not say where a key stood. So the lines
- * are handed to it by a reader of ours, which counts them and refuses what libinih would misread.
- */
+/* libinih splits the lines (core/ini_lines.c); one table says what each key is. */
 #include "recorder/agent/config_private.h"
 
-#include "core/slice.h"
+#include "core/ini_lines.h"
 
-#include <ini.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 struct parser {
+    struct ini_lines lines;
     struct config *config;
-    const char *name;
-    struct slice left; /* text not yet read */
-    unsigned line;     /* of the last line that was read */
-    unsigned fault;    /* the line that was refused */
-    uint64_t seen;     /* a bit a key */
-    int result;
-    struct error_text *error;
+    uint64_t seen; /* a bit a key */
 };
 
 /* The word of a list that equals @p value; NULL: none. */
@@ -33,24 +23,6 @@ static const char *choose(const char *list, const char *value)
         list += n + strspn(list + n, " ");
     }
     return NULL;
-}
-
-/* Only the first fault is told. Returns what a handler of libinih returns for a fault. */
-static int refuse(struct parser *parser, const char *format, ...) PRINTF(2, 3);
-
-static int refuse(struct parser *parser, const char *format, ...)
-{
-    char text[320];
-    va_list arguments;
-    if (parser->result < 0)
-        return 0;
-    va_start(arguments, format);
-    vsnprintf(text, sizeof(text), format, arguments);
-    va_end(arguments);
-    parser->fault = parser->line;
-    parser->result =
-        error_set(parser->error, -EINVAL, "%s:%u: %s", parser->name, parser->line, text);
-    return 0;
 }
 
 /* A list of what is allowed, for the error: sections, or the keys of one section. */
@@ -77,22 +49,23 @@ static bool is_section(const char *name)
     return false;
 }
 
-static int refuse_section(struct parser *parser, const char *section)
+static int refuse_section(struct ini_lines *lines, const char *section)
 {
     char list[256];
-    return refuse(parser, "unknown section [%.50s]; there are: %s", section,
-                  known_names(NULL, list, sizeof(list)));
+    return ini_lines_refuse(lines, "unknown section [%.50s]; there are: %s", section,
+                            known_names(NULL, list, sizeof(list)));
 }
 
 static int refuse_key(struct parser *parser, const char *section, const char *name)
 {
     char list[256];
     if (section[0] == '\0')
-        return refuse(parser, "%.50s stands before any [section]; put it below one", name);
+        return ini_lines_refuse(&parser->lines,
+                                "%.50s stands before any [section]; put it below one", name);
     if (!is_section(section))
-        return refuse_section(parser, section);
-    return refuse(parser, "unknown key %.50s; in [%s] there are: %s", name, section,
-                  known_names(section, list, sizeof(list)));
+        return refuse_section(&parser->lines, section);
+    return ini_lines_refuse(&parser->lines, "unknown key %.50s; in [%s] there are: %s", name,
+                            section, known_names(section, list, sizeof(list)));
 }
 
 static bool parse_number(const char *text, uint64_t *value)
@@ -110,9 +83,10 @@ static int take_number(struct parser *parser, const struct config_key *key, cons
 {
     uint64_t number;
     if (!parse_number(value, &number) || number < key->least || number > key->most)
-        return refuse(parser, "%s = %.40s: write a number from %llu to %llu%s%s", key->name, value,
-                      (unsigned long long)key->least, (unsigned long long)key->most,
-                      key->unit ? ", in " : "", key->unit ? key->unit : "");
+        return ini_lines_refuse(&parser->lines, "%s = %.40s: write a number from %llu to %llu%s%s",
+                                key->name, value, (unsigned long long)key->least,
+                                (unsigned long long)key->most, key->unit ? ", in " : "",
+                                key->unit ? key->unit : "");
     config_set_number(parser->config, key, number);
     return 1;
 }
@@ -120,8 +94,9 @@ static int take_number(struct parser *parser, const struct config_key *key, cons
 static int take_path(struct parser *parser, const struct config_key *key, const char *value)
 {
     if (value[0] != '/' || strlen(value) >= CONFIG_PATH_SIZE)
-        return refuse(parser, "%s = %.40s: write an absolute path of at most %d bytes", key->name,
-                      value, CONFIG_PATH_SIZE - 1);
+        return ini_lines_refuse(&parser->lines,
+                                "%s = %.40s: write an absolute path of at most %d bytes", key->name,
+                                value, CONFIG_PATH_SIZE - 1);
     snprintf(config_member(parser->config, key), CONFIG_PATH_SIZE, "%s", value);
     return 1;
 }
@@ -129,8 +104,8 @@ static int take_path(struct parser *parser, const struct config_key *key, const 
 static int take_text(struct parser *parser, const struct config_key *key, const char *value)
 {
     if (strlen(value) >= CONFIG_PATH_SIZE)
-        return refuse(parser, "%s = %.40s...: write at most %d bytes", key->name, value,
-                      CONFIG_PATH_SIZE - 1);
+        return ini_lines_refuse(&parser->lines, "%s = %.40s...: write at most %d bytes", key->name,
+                                value, CONFIG_PATH_SIZE - 1);
     snprintf(config_member(parser->config, key), CONFIG_PATH_SIZE, "%s", value);
     return 1;
 }
@@ -148,15 +123,16 @@ static int take_list(struct parser *parser, const struct config_key *key, const 
     if (used + (size_t)length < CONFIG_LIST_SIZE)
         return 1;
     list[used] = '\0';
-    return refuse(parser, "%s has more than %d bytes in all; shorten it", key->name,
-                  CONFIG_LIST_SIZE - 1);
+    return ini_lines_refuse(&parser->lines, "%s has more than %d bytes in all; shorten it",
+                            key->name, CONFIG_LIST_SIZE - 1);
 }
 
 static int take_word(struct parser *parser, const struct config_key *key, const char *value)
 {
     const char *word = choose(key->text, value);
     if (!word)
-        return refuse(parser, "%s = %.40s: write one of: %s", key->name, value, key->text);
+        return ini_lines_refuse(&parser->lines, "%s = %.40s: write one of: %s", key->name, value,
+                                key->text);
     *(const char **)config_member(parser->config, key) = word;
     return 1;
 }
@@ -170,7 +146,8 @@ static int take_key(void *user, const char *section, const char *name, const cha
         uint64_t bit = UINT64_C(1) << (key - config_keys);
         bool first = !(parser->seen & bit);
         if (!first && key->type != KEY_LIST)
-            return refuse(parser, "%s is given twice in [%s]; remove one", name, section);
+            return ini_lines_refuse(&parser->lines, "%s is given twice in [%s]; remove one", name,
+                                    section);
         parser->seen |= bit;
         if (key->type == KEY_PATH)
             return take_path(parser, key, value);
@@ -185,87 +162,29 @@ static int take_key(void *user, const char *section, const char *name, const cha
     return refuse_key(parser, section, name);
 }
 
-/* What libinih would take for something else than it looks like. */
-static bool acceptable(struct parser *parser, struct slice line, size_t most)
+static void check_section(struct ini_lines *lines, const char *section)
 {
-    if (line.length > most)
-        refuse(parser, "the line is longer than %zu bytes; shorten it", most);
-    for (size_t i = 0; i < line.length && parser->result == 0; i++)
-        if (line.data[i] < ' ' && line.data[i] != '\t' && line.data[i] != '\r')
-            refuse(parser, "byte %zu is a control character; remove it", i + 1);
-    size_t start = 0;
-    while (start < line.length && memchr(" \t\r", line.data[start], 3))
-        start++;
-    bool content = start < line.length && line.data[start] != '#' && line.data[start] != ';';
-    if (parser->result == 0 && content && start > 0)
-        refuse(parser, "the line begins with a blank; remove it");
-    return parser->result == 0;
-}
-
-/* libinih tells of sections only when they have keys. */
-static void check_section(struct parser *parser, const char *line)
-{
-    char section[CONFIG_PATH_SIZE];
-    size_t length = strcspn(line, "]");
-    if (line[0] != '[' || line[length] == '\0' || length >= sizeof(section))
-        return;
-    snprintf(section, sizeof(section), "%.*s", (int)length - 1, line + 1);
     if (!is_section(section))
-        refuse_section(parser, section);
-}
-
-/* The ini_reader: works as fgets(3). After a fault there is no more to read. */
-static char *next_line(char *to, int size, void *stream)
-{
-    struct parser *parser = stream;
-    struct slice *left = &parser->left;
-    if (left->length == 0 || parser->result < 0)
-        return NULL;
-    const uint8_t *newline = memchr(left->data, '\n', left->length);
-    size_t length = newline ? (size_t)(newline - left->data) : left->length;
-    parser->line++;
-    if (!acceptable(parser, slice_of(left->data, length), (size_t)size - 3))
-        return NULL;
-    memcpy(to, left->data, length);
-    to[length] = '\0';
-    check_section(parser, to);
-    size_t step = length + (newline ? 1 : 0);
-    *left = slice_of(left->data + step, left->length - step);
-    return parser->result == 0 ? to : NULL;
-}
-
-static void parse_lines(struct parser *parser)
-{
-    struct slice byte_order_mark = slice_text("\xef\xbb\xbf");
-    if (parser->left.length >= byte_order_mark.length &&
-        slice_equal(slice_of(parser->left.data, byte_order_mark.length), byte_order_mark))
-        parser->left = slice_of(parser->left.data + byte_order_mark.length,
-                                parser->left.length - byte_order_mark.length);
-    int r = ini_parse_stream(next_line, parser, take_key, parser);
-    if (parser->result == 0 && r == -2)
-        parser->result = error_set(parser->error, -ENOMEM, "%s: out of memory", parser->name);
-    /* libinih tells its own faults at the end: this one may have come before ours */
-    if (r > 0 && (parser->result == 0 || (unsigned)r < parser->fault)) {
-        parser->line = (unsigned)r;
-        parser->result = 0;
-        refuse(parser, "neither a [section] nor `key = value`");
-    }
+        refuse_section(lines, section);
 }
 
 int config_parse(struct config *config, const char *name, struct slice text,
                  struct error_text *error)
 {
-    struct parser parser = {.config = config, .name = name, .left = text, .error = error};
+    struct parser parser = {
+        .lines = {.name = name, .left = text, .error = error, .on_section = check_section},
+        .config = config
+    };
     if (text.length > CONFIG_FILE_MOST)
         return error_set(error, -EINVAL,
                          "%s: larger than %d KiB; this is no configuration of "
                          "vestiged",
                          name, CONFIG_FILE_MOST >> 10);
-    parse_lines(&parser);
-    if (parser.result == 0 && config->retry_first_ms > config->retry_most_ms)
+    int result = ini_lines_parse(&parser.lines, take_key, &parser);
+    if (result == 0 && config->retry_first_ms > config->retry_most_ms)
         return error_set(error, -EINVAL,
                          "%s: retry_first_ms (%u) is more than retry_most_ms (%u); "
                          "lower it",
                          name, config->retry_first_ms, config->retry_most_ms);
-    return parser.result;
+    return result;
 }

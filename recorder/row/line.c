@@ -48,12 +48,6 @@ void line_u64(struct line *line, uint64_t value)
     buffer_append_u64(&line->text, value);
 }
 
-void line_i64(struct line *line, int64_t value)
-{
-    value_begin(line);
-    buffer_append_i64(&line->text, value);
-}
-
 void line_id32(struct line *line, uint32_t value)
 {
     if (value == ID_UNSET)

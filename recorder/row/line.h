@@ -25,7 +25,6 @@ void line_deinit(struct line *line);
 void line_begin(struct line *line, enum verb verb, enum table_id table, uint64_t id);
 void line_null(struct line *line);
 void line_u64(struct line *line, uint64_t value);
-void line_i64(struct line *line, int64_t value);
 /** NULL when @p value is ID_UNSET. */
 void line_id32(struct line *line, uint32_t value);
 /** A word of ours (ENUM or SET member, UUID): plain ASCII, or NULL. */

@@ -333,8 +333,3 @@ bool tracker_ready(const struct tracker *t)
 {
     return atomic_load_explicit(&t->ready, memory_order_acquire);
 }
-
-size_t tracker_living(const struct tracker *t)
-{
-    return processes_living(t->processes);
-}

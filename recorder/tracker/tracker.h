@@ -83,4 +83,3 @@ void tracker_finish(struct tracker *tracker);
 int64_t tracker_clock_offset(const struct tracker *tracker);
 /** The first full scan of /proc is done: all that lives is known. Any thread. */
 bool tracker_ready(const struct tracker *tracker);
-size_t tracker_living(const struct tracker *tracker);

@@ -119,10 +119,6 @@ int enrolment_write_options(const char *path, const struct enrolment *enrolment,
  *  @p host_id as text. */
 void enrolment_append_configuration(struct buffer *text, const char *name, const char *host_id,
                                     const char *directory);
-/** The same, written to @p path. */
-int enrolment_write_configuration(const char *path, const char *name,
-                                  const struct enrolment *enrolment,
-                                  struct error_text *error) MUST_CHECK;
 
 /** Overwrite password and key. */
 void enrolment_deinit(struct enrolment *enrolment);

@@ -124,13 +124,3 @@ void enrolment_append_configuration(struct buffer *text, const char *name, const
         buffer_printf(text, "defaults_file = %s/agent.cnf\nsigning_key = %s/signing.key\n",
                       directory, directory);
 }
-
-int enrolment_write_configuration(const char *path, const char *name,
-                                  const struct enrolment *enrolment, struct error_text *error)
-{
-    struct buffer text CLEANUP(buffer_deinit) = BUFFER_NULL;
-    char host_id[24];
-    snprintf(host_id, sizeof(host_id), "%" PRIu64, enrolment->host_id);
-    enrolment_append_configuration(&text, name, host_id, NULL);
-    return write_text(path, &text, error);
-}

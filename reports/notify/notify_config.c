@@ -1,11 +1,10 @@
-/* libinih does the reading, line by line from us, because it does not tell the number of a line. */
+/* libinih splits the lines (core/ini_lines.c); a table says what each key is, and who checks it. */
 #include "reports/notify/notify_config.h"
 #include "core/buffer.h"
 #include "core/cleanup.h"
+#include "core/ini_lines.h"
 #include "reports/options/nearest.h"
 
-#include <ini.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -14,13 +13,9 @@
 #define FILE_MOST         (64 << 10)
 
 struct parser {
+    struct ini_lines lines;
     struct notify_config *config;
-    const char *name;
-    struct slice left;
-    unsigned line, fault; /* fault: the line that was refused */
-    unsigned seen;        /* a bit a key */
-    int result;
-    struct error_text *error;
+    unsigned seen; /* a bit a key */
 };
 
 typedef int (*check_function)(struct parser *parser, const char *name, const char *value);
@@ -62,22 +57,6 @@ static const struct key {
     NUMBER(most, 1, 1000),
 };
 
-/* 0 for libinih, which then goes on; next_line() gives nothing more. */
-PRINTF(2, 3) static int refuse(struct parser *parser, const char *format, ...)
-{
-    char reason[400];
-    va_list arguments;
-    if (parser->result < 0)
-        return 0;
-    va_start(arguments, format);
-    vsnprintf(reason, sizeof(reason), format, arguments);
-    va_end(arguments);
-    parser->fault = parser->line;
-    parser->result =
-        error_set(parser->error, -EINVAL, "%s:%u: %s", parser->name, parser->line, reason);
-    return 0;
-}
-
 /* Only what cannot be anything else in a header of a mail. */
 static bool is_mail(const char *value, bool several)
 {
@@ -100,13 +79,15 @@ static int check_mail(struct parser *parser, const char *name, const char *value
     bool several = !strcmp(name, "mail");
     return is_mail(value, several)
                ? 1
-               : refuse(parser, "%s = %.60s: write a mail address%s", name, value,
-                        several ? ", or several with commas between" : "");
+               : ini_lines_refuse(&parser->lines, "%s = %.60s: write a mail address%s", name, value,
+                                  several ? ", or several with commas between" : "");
 }
 
 static int check_path(struct parser *parser, const char *name, const char *value)
 {
-    return value[0] == '/' ? 1 : refuse(parser, "%s = %.60s: write an absolute path", name, value);
+    return value[0] == '/' ? 1
+                           : ini_lines_refuse(&parser->lines, "%s = %.60s: write an absolute path",
+                                              name, value);
 }
 
 static int check_command(struct parser *parser, const char *name, const char *value)
@@ -116,9 +97,9 @@ static int check_command(struct parser *parser, const char *name, const char *va
         at += strcspn(at, " \t");
         at += strspn(at, " \t");
     }
-    return n <= NOTIFY_WORDS_MOST
-               ? check_path(parser, name, value)
-               : refuse(parser, "%s has more than %d words", name, NOTIFY_WORDS_MOST);
+    return n <= NOTIFY_WORDS_MOST ? check_path(parser, name, value)
+                                  : ini_lines_refuse(&parser->lines, "%s has more than %d words",
+                                                     name, NOTIFY_WORDS_MOST);
 }
 
 /* The rest of the address may be a secret, so no message has it. */
@@ -126,7 +107,8 @@ static int check_webhook(struct parser *parser, const char *name, const char *va
 {
     const char *host = strstr(value, "://");
     if ((strncmp(value, "https://", 8) && strncmp(value, "http://", 7)) || !host[3])
-        return refuse(parser, "%s: write an address that begins with https:// or http://", name);
+        return ini_lines_refuse(&parser->lines,
+                                "%s: write an address that begins with https:// or http://", name);
     return 1;
 }
 
@@ -135,8 +117,9 @@ static int check_header(struct parser *parser, const char *name, const char *val
     const char *colon = strchr(value, ':');
     return colon && colon > value && colon[1]
                ? 1
-               : refuse(parser, "%s: write NAME: VALUE, for example Authorization: Bearer ...",
-                        name);
+               : ini_lines_refuse(&parser->lines,
+                                  "%s: write NAME: VALUE, for example Authorization: Bearer ...",
+                                  name);
 }
 
 static int take_number(struct parser *parser, const struct key *key, const char *value)
@@ -144,8 +127,8 @@ static int take_number(struct parser *parser, const struct key *key, const char 
     char *end = NULL;
     unsigned long number = *value >= '0' && *value <= '9' ? strtoul(value, &end, 10) : 0;
     if (!end || *end || number < key->least || number > key->most)
-        return refuse(parser, "%s = %.40s: write a number from %u to %u", key->name, value,
-                      key->least, key->most);
+        return ini_lines_refuse(&parser->lines, "%s = %.40s: write a number from %u to %u",
+                                key->name, value, key->least, key->most);
     *(unsigned *)(void *)((char *)parser->config + key->offset) = (unsigned)number;
     return 1;
 }
@@ -155,9 +138,10 @@ static int take_text(struct parser *parser, const struct key *key, const char *v
     char *text = (char *)parser->config + key->offset;
     size_t used = first ? 0 : strlen(text);
     if (!*value)
-        return refuse(parser, "%s has no value; leave the line out", key->name);
+        return ini_lines_refuse(&parser->lines, "%s has no value; leave the line out", key->name);
     if (used + strlen(value) + 2 > NOTIFY_TEXT_SIZE)
-        return refuse(parser, "%s has more than %d bytes", key->name, NOTIFY_TEXT_SIZE - 2);
+        return ini_lines_refuse(&parser->lines, "%s has more than %d bytes", key->name,
+                                NOTIFY_TEXT_SIZE - 2);
     if (!key->check(parser, key->name, value))
         return 0;
     snprintf(text + used, NOTIFY_TEXT_SIZE - used, "%s%s", used ? "\n" : "", value);
@@ -171,8 +155,8 @@ static int refuse_key(struct parser *parser, const char *name)
     for (size_t i = 0; i < N_ELEMENTS(keys); i++)
         names[i] = keys[i].name;
     nearest_append(&hint, name, names, N_ELEMENTS(keys));
-    refuse(parser, "there is no key \"%.60s\" in [notify]%.*s", name, (int)hint.length,
-           hint.data ? (const char *)hint.data : "");
+    ini_lines_refuse(&parser->lines, "there is no key \"%.60s\" in [notify]%.*s", name,
+                     (int)hint.length, hint.data ? (const char *)hint.data : "");
     buffer_deinit(&hint);
     return 0;
 }
@@ -180,17 +164,18 @@ static int refuse_key(struct parser *parser, const char *name)
 static int take_key(void *user, const char *section, const char *name, const char *value)
 {
     struct parser *parser = user;
-    if (parser->result < 0)
+    if (parser->lines.result < 0)
         return 0;
     if (!*section)
-        return refuse(parser, "%.60s stands before any [section]; write [notify] above it", name);
+        return ini_lines_refuse(&parser->lines,
+                                "%.60s stands before any [section]; write [notify] above it", name);
     for (size_t i = 0; i < N_ELEMENTS(keys); i++) {
         const struct key *key = &keys[i];
         if (strcmp(key->name, name))
             continue;
         bool first = !(parser->seen & 1U << i);
         if (!first && key->type != KEY_LINES)
-            return refuse(parser, "%s is given twice; remove one", name);
+            return ini_lines_refuse(&parser->lines, "%s is given twice; remove one", name);
         parser->seen |= 1U << i;
         return key->type == KEY_NUMBER ? take_number(parser, key, value)
                                        : take_text(parser, key, value, first);
@@ -198,43 +183,10 @@ static int take_key(void *user, const char *section, const char *name, const cha
     return refuse_key(parser, name);
 }
 
-/* What libinih would take for something else than it looks like. */
-static void check_line(struct parser *parser, const char *line, size_t length, size_t most)
+static void check_section(struct ini_lines *lines, const char *section)
 {
-    if (length > most)
-        refuse(parser, "the line is longer than %zu bytes; shorten it", most);
-    for (size_t i = 0; i < length; i++)
-        if ((line[i] >= 0 && line[i] < ' ' && line[i] != '\t' && line[i] != '\r') ||
-            line[i] == 0x7f)
-            refuse(parser, "byte %zu is a control character; remove it", i + 1);
-    size_t blanks = 0;
-    while (blanks < length && strchr(" \t\r", line[blanks]))
-        blanks++;
-    if (blanks && blanks < length && line[blanks] != '#' && line[blanks] != ';')
-        refuse(parser, "the line begins with a blank; remove it");
-    if (length && line[0] == '[' && (length < 8 || strncmp(line, "[notify]", 8)))
-        refuse(parser, "there is no section %.*s; write [notify]", (int)(length < 60 ? length : 60),
-               line);
-}
-
-/* The ini_reader: works as fgets(3). */
-static char *next_line(char *to, int size, void *stream)
-{
-    struct parser *parser = stream;
-    if (parser->left.length == 0 || parser->result < 0)
-        return NULL;
-    const char *line = (const char *)parser->left.data;
-    const char *newline = memchr(line, '\n', parser->left.length);
-    size_t length = newline ? (size_t)(newline - line) : parser->left.length;
-    size_t step = length + (newline ? 1 : 0);
-    parser->line++;
-    check_line(parser, line, length, (size_t)size - 3);
-    if (parser->result < 0)
-        return NULL;
-    memcpy(to, line, length);
-    to[length] = '\0';
-    parser->left = slice_of(parser->left.data + step, parser->left.length - step);
-    return to;
+    if (strcmp(section, "notify") != 0)
+        ini_lines_refuse(lines, "there is no section [%.58s]; write [notify]", section);
 }
 
 static int check_whole(const struct notify_config *config, const char *name,
@@ -269,17 +221,12 @@ int notify_config_parse(struct notify_config *config, const char *name, struct s
                         struct error_text *error)
 {
     notify_config_init(config);
-    struct parser parser = {.config = config, .name = name, .left = text, .error = error};
-    int r = ini_parse_stream(next_line, &parser, take_key, &parser);
-    if (parser.result == 0 && r == -2)
-        return error_set(error, -ENOMEM, "%s: out of memory", name);
-    /* libinih tells its own faults at the end: this one may have come before ours */
-    if (r > 0 && (parser.result == 0 || (unsigned)r < parser.fault)) {
-        parser.line = (unsigned)r;
-        parser.result = 0;
-        refuse(&parser, "neither a [section] nor `key = value`");
-    }
-    return parser.result < 0 ? parser.result : check_whole(config, name, error);
+    struct parser parser = {
+        .lines = {.name = name, .left = text, .error = error, .on_section = check_section},
+        .config = config
+    };
+    int result = ini_lines_parse(&parser.lines, take_key, &parser);
+    return result < 0 ? result : check_whole(config, name, error);
 }
 
 static int check_mode(const struct notify_config *config, const char *path,

@@ -9,8 +9,8 @@ from collections import Counter
 from dns_server import DnsServer, name
 from network_test import (ANSWER, REQUEST, Capture, Server, black_hole, client, finished,
                           network_namespace)
-from vestige_test import (Standalone, VestigeTest, assert_audit_state, audit_state, brief, main, now_us,
-                          run, wait_for)
+from vestige_test import (Standalone, VestigeTest, actor_command, assert_audit_state, audit_state, brief,
+                          main, now_us, run, wait_for)
 
 N = 2000
 
@@ -139,16 +139,15 @@ class TestTcp(Connections):
             self.assert_ended(row, status="failed")
 
     def test_large_numbers(self):
-        """Ports up to 65535 and pids up to 4194304 are stored as they are."""
+        """Ports up to 65535 and pids up to 4194303 are stored as they are."""
         with open("/proc/sys/kernel/pid_max") as stream:
             most = stream.read()
         self.addCleanup(write, "/proc/sys/kernel/pid_max", most)
         with Server("tcp-server", "127.0.0.1", 1, port=65535) as server:
             write("/proc/sys/kernel/pid_max", "4194304")
-            write("/proc/sys/kernel/ns_last_pid", "4194290")
-            report = finished(client("tcp-client", "127.0.0.1", 65535, 1, "high", 0))
-            write("/proc/sys/kernel/ns_last_pid", "1000")
-        self.assertGreater(report["pid"], 4194290)
+            report = finished(client("tcp-client", "127.0.0.1", 65535, 1, "high", 0,
+                                     prefix=actor_command("with-pid", 4194303)))
+        self.assertEqual(4194303, report["pid"])
         self.vestige.sync()
         row = self.only(self.endpoints("direction = 'out' AND remote_port = 65535"), "port 65535")
         self.assert_ended(row, pid=report["pid"], application="high")

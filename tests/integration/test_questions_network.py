@@ -4,13 +4,12 @@ import collections
 import json
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
 import unittest
 
-from network_test import ANSWER, REQUEST, Server, black_hole, client, finished
+from network_test import ANSWER, REQUEST, Server, black_hole, client, finished, own_port
 from question_test import Background, QuestionTest, login, perl
 from vestige_test import actor_command, main, run, wait_for
 
@@ -47,6 +46,7 @@ my $server = IO::Socket::INET->new("$host:$port") or die "connect: $!";
 fcntl $server, F_SETFD, 0;
 print $server "x" x 100;
 $server->flush;
+read $server, my $answer, 200;
 exec "sh", "-c", $text;
 """
 
@@ -82,15 +82,6 @@ NAMES = ("connections-of-program", "connections-without-login", "contacts-of-pro
          "endpoints-of-address", "first-seen-destinations", "incoming-connections", "long-connections",
          "names-of-address", "network-changes", "new-listeners", "port-probes", "raw-sockets", "scanners",
          "started-after-connection", "top-talkers", "who-had-address", "who-listens")
-
-
-def closed_ports(n):
-    """Ports that nobody listens on."""
-    listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(n)]
-    ports = [listener.getsockname()[1] for listener in listeners]
-    for listener in listeners:
-        listener.close()
-    return ports
 
 
 def own_name():
@@ -152,6 +143,7 @@ class NetworkQuestions(QuestionTest):
 
     @classmethod
     def held(cls, facts):
+        begin = time.monotonic()
         with Server("tcp-server", "127.0.0.1", 1, prefix=actor_command("login", ALICE)) as server, \
                 Background(login(BOB, *cls.program("holder", HOLD, "127.0.0.1", server.port))) as holder:
             facts["server"], facts["holder"] = (server.pid, server.port), holder.pid
@@ -159,6 +151,7 @@ class NetworkQuestions(QuestionTest):
             cls.vestige.sync()
             facts["then"] = cls.now()
             wait_for(lambda: time.monotonic() > end, 5, "a connection is a second old")
+        facts["held_s"] = time.monotonic() - begin
 
     @classmethod
     def shells(cls, facts):
@@ -174,7 +167,7 @@ class NetworkQuestions(QuestionTest):
 
     @classmethod
     def probes(cls, facts):
-        ports = closed_ports(12)
+        ports = [own_port() for _ in range(12)]
         with subprocess.Popen(login(ALICE, *cls.program("scanner", SCAN, "127.0.0.1", *ports))) as scanner:
             facts["scanner"] = (scanner.pid, ports)
         with Server("tcp-server", "127.0.0.1", 1) as server:
@@ -273,7 +266,7 @@ class TestListeners(NetworkQuestions):
         self.assert_answer([("root", "actor", pid, "tcp", "127.0.0.1", port, own_name())], rows,
                            "username", "application", "pid", "protocol", "local_address", "local_port",
                            "parent")
-        self.assertIn("tcp-server 127.0.0.1 0 1", rows[0]["command"])
+        self.assertIn(f"tcp-server 127.0.0.1 {port} 1", rows[0]["command"])
         self.empty("who-listens", f"at={self.facts['then']}", port=port, protocol="udp")
         self.empty("who-listens", port=port)
 
@@ -335,8 +328,10 @@ class TestTraffic(NetworkQuestions):
 
     def test_long_connections(self):
         rows = self.by(BOB, "long-connections", "loopback=1", "seconds=1")
-        self.assert_answer([("holder", self.facts["holder"], "out", 1, self.facts["server"][1])], rows,
-                           "application", "pid", "direction", "lasted_s", "remote_port")
+        self.assert_answer([("holder", self.facts["holder"], "out", self.facts["server"][1])], rows,
+                           "application", "pid", "direction", "remote_port")
+        self.assertLessEqual(1, rows[0]["lasted_s"])
+        self.assertLessEqual(rows[0]["lasted_s"], self.facts["held_s"])
 
     def test_connections_without_login(self):
         rows = self.report("connections-without-login", f"username={BOB}", "loopback=1")
@@ -354,7 +349,7 @@ class TestTraffic(NetworkQuestions):
                 found[row["side"], row["remote_address"], what] += row[what]
         self.assertEqual({("here", "127.0.0.1", "accepted"): 1, ("there", "127.0.0.1", "accepted"): 1,
                           ("there", "127.0.0.1", "refused"): 6, ("there", "198.18.0.77", "failed"): 2},
-                         {key: n for key, n in found.items() if n})
+                         {key: n for key, n in found.items() if n}, json.dumps(rows, indent=1))
         self.assertRegex(rows[0]["hour"], r" \d\d:00:00$")
         hour = int(rows[0]["hour"][11:13])
         self.assertEqual(rows, self.report("port-probes", port, from_hour=hour, to_hour=(hour + 1) % 24))

@@ -4,7 +4,7 @@
 import os
 import subprocess
 
-from vestige_test import VestigeTest, brief, main, now_us, wait_for
+from vestige_test import VestigeTest, actor_command, brief, main, now_us, wait_for
 
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 SLEEP = os.path.realpath("/bin/sleep")
@@ -74,14 +74,14 @@ class TestRestart(VestigeTest):
         self.begin()
         self.vestige.stop()
         self.end(self.dying)
-        replacement = self.with_pid(self.dying.pid)
+        self.with_pid(self.dying.pid)
         self.vestige.start()
         self.vestige.sync()
         rows = self.rows_of(self.dying.pid)
         self.assertEqual([self.first[self.dying]["id"]], [row["id"] for row in rows
                                                           if row["end_cause"] == "reconciled"])
         new = self.only([row for row in rows if row["destroyed_at"] is None], "the new process")
-        self.assert_row(new, pid=replacement.pid, arguments="86401", previous_id=None)
+        self.assert_row(new, pid=self.dying.pid, arguments="86401", previous_id=None)
 
     def test_exec_while_away(self):
         """The same process, but another program: the row of before cannot know when it ended."""
@@ -115,16 +115,17 @@ class TestRestart(VestigeTest):
                           exit_code=None, exit_signal=9)
 
     def with_pid(self, pid):
-        """A sleeper with this pid; others fork too, so it is tried until it works."""
-        for _ in range(500):
-            with open("/proc/sys/kernel/ns_last_pid", "w") as last:
-                last.write(str(pid - 1))
-            process = subprocess.Popen(["/bin/sleep", "86401"])
-            if process.pid == pid:
-                self.addCleanup(self.end, process)
-                return process
-            self.end(process)
-        self.fail(f"pid {pid} was not given again")
+        """A sleeper with this pid."""
+        parent = subprocess.Popen(actor_command("with-pid", pid, "/bin/sleep", 86401))
+        self.addCleanup(self.end, parent)
+        wait_for(lambda: self.sleeps(pid), 40, f"a sleeper has pid {pid}")
+
+    @staticmethod
+    def sleeps(pid):
+        try:
+            return os.readlink(f"/proc/{pid}/exe") == SLEEP
+        except FileNotFoundError:
+            return False
 
     def test_reboot(self):
         """The kernel says that this is another boot; what was open ended with the one before."""

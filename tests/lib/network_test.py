@@ -2,6 +2,7 @@
 oracle that shares no code with Vestige."""
 
 import contextlib
+import itertools
 import json
 import os
 import signal
@@ -15,13 +16,25 @@ from vestige_test import actor_command, run, wait_for
 REQUEST, ANSWER = 100, 200  # bytes of each exchange of the actors
 
 
+_ports = itertools.count(os.getpid())
+
+
+def own_port():
+    """A port that nobody listens on, and that neither the kernel nor this process gives out again."""
+    for number in _ports:
+        port = 20000 + number % 12768  # below those that the kernel gives to whoever wants any
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("", port))
+            return port
+
+
 class Server:
-    """An actor that serves n connections or exchanges; `port` is where.
+    """An actor that serves n connections or exchanges; `port` is where, of its own if none is named.
 
     with Server("tcp-server", "127.0.0.1", n) as server: ..."""
 
-    def __init__(self, kind, host, n, *options, port=0, prefix=()):
-        self.command = [*prefix, *actor_command(kind, host, port, n, *options)]
+    def __init__(self, kind, host, n, *options, port=None, prefix=()):
+        self.command = [*prefix, *actor_command(kind, host, port or own_port(), n, *options)]
 
     def __enter__(self):
         self.process = subprocess.Popen(self.command, stdout=subprocess.PIPE,

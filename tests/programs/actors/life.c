@@ -1,12 +1,17 @@
 /* Births and ends: who is whose child, which image ends by what, and which code wait(2) gives. */
 #include "actor.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <linux/sched.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -232,25 +237,25 @@ static int life_kill(int argc, char **argv)
     return 0;
 }
 
-/* Two processes with one pid, the second forced by ns_last_pid. Others fork too, so it is tried
- * until it works. */
-static pid_t fork_with_pid(pid_t wanted, const char *tag)
+/* A child with this pid, and no other: clone(2), set_tid. A stranger may have been given it
+ * meanwhile, and is waited for. */
+static pid_t clone_with_pid(pid_t wanted)
 {
-    FILE *last_pid = fopen("/proc/sys/kernel/ns_last_pid", "we");
-    actor_require(last_pid != NULL, "/proc/sys/kernel/ns_last_pid");
-    fprintf(last_pid, "%d", wanted - 1);
-    fflush(last_pid);
-    pid_t child = fork();
-    if (!child) {
-        if (getpid() == wanted)
-            actor_become_true(tag);
-        _exit(0);
+    struct clone_args args = {
+        .exit_signal = SIGCHLD, .set_tid = (uintptr_t)&wanted, .set_tid_size = 1};
+    fflush(stdout);
+    for (unsigned tries = 0; tries < 30000; tries++) {
+        long child = syscall(SYS_clone3, &args, sizeof(args));
+        actor_require(child >= 0 || errno == EEXIST, "clone3");
+        if (child >= 0)
+            return (pid_t)child;
+        actor_sleep_ms(1);
     }
-    fclose(last_pid);
-    actor_require(child > 0, "fork");
-    return child;
+    fprintf(stderr, "pid %d is in use for 30 s\n", wanted);
+    exit(1);
 }
 
+/* Two processes with one pid. */
 static int life_pid_reuse(int argc, char **argv)
 {
     (void)argc;
@@ -258,16 +263,26 @@ static int life_pid_reuse(int argc, char **argv)
     if (!first)
         actor_become_true(argv[0]);
     actor_finish("first", first);
-    for (int tries = 0; tries < 200; tries++) {
-        pid_t second = fork_with_pid(first, argv[1]);
-        if (second == first) {
-            actor_finish("second", second);
-            return 0;
-        }
-        waitpid(second, NULL, 0);
+    pid_t second = clone_with_pid(first);
+    if (!second)
+        actor_become_true(argv[1]);
+    actor_finish("second", second);
+    return 0;
+}
+
+/* The command runs with this pid, and ends with this process. */
+static int life_with_pid(int argc, char **argv)
+{
+    (void)argc;
+    pid_t child = clone_with_pid((pid_t)actor_number(argv[0], INT_MAX));
+    if (!child) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        execvp(argv[1], argv + 1);
+        _exit(127);
     }
-    fprintf(stderr, "pid %d was not given again in 200 tries\n", first);
-    return 1;
+    int status;
+    actor_require(waitpid(child, &status, 0) == child, "waitpid");
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
 static void report_pid_namespace(const char *role, pid_t pid)
@@ -319,6 +334,7 @@ const struct actor life_actors[] = {
     {"clone-parent",                     "TAG", 1, life_clone_parent},
     {"kill",                      "SIGNAL", 1, life_kill},
     {"pid-reuse",  "TAG TAG", 2, life_pid_reuse},
-    {"pid-namespace", "TAG [SECONDS]", 1, life_pid_namespace},
-    {0    },
+    {"with-pid", "PID COMMAND...", 2, life_with_pid},
+    {"pid-namespace",     "TAG [SECONDS]", 1, life_pid_namespace},
+    {0                    },
 };

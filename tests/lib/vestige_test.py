@@ -708,5 +708,18 @@ def brief(rows):
         for row in rows) or "none"
 
 
+class TimedResult(unittest.TextTestResult):
+    """Says how long each test took, with what it prepared for itself."""
+
+    def startTest(self, test):
+        self.begin = time.monotonic()
+        super().startTest(test)
+
+    def addSuccess(self, test):
+        unittest.TestResult.addSuccess(self, test)
+        self.stream.writeln(f"ok, {time.monotonic() - self.begin:.1f} s")
+
+
 def main():
-    unittest.main(argv=[sys.argv[0], "-v", *sys.argv[1:]], module="__main__", failfast=False)
+    runner = unittest.TextTestRunner(verbosity=2, resultclass=TimedResult)
+    unittest.main(argv=[sys.argv[0], *sys.argv[1:]], module="__main__", testRunner=runner)

@@ -88,16 +88,20 @@ class AuditDaemon:
         return counts
 
     def settled(self):
-        """Wait until its log grows no more."""
-        sizes = [-1]
+        """Wait until its log has all that audit heard of until now: until a mark is in it that is made now."""
+        mark = f"mark-{time.monotonic_ns()}"
+        with open(self.log, errors="replace") as log:
+            log.seek(0, os.SEEK_END)
+            run("auditctl", "-m", mark)
+            read = [""]
 
-        def same():
-            sizes.append(os.path.getsize(self.log))
-            return sizes[-1] == sizes[-2]
-        try:
-            wait_for(same, 60, "auditd's log is quiet", 0.5)
-        except Timeout as timeout:
-            raise Timeout(f"{timeout}; it ends with\n{self.log_text()[-3000:]}") from None
+            def has_mark():
+                read[0] = read[0][-len(mark):] + log.read()
+                return mark in read[0]
+            try:
+                wait_for(has_mark, 60, "auditd's log has the mark", 0.1)
+            except Timeout as timeout:
+                raise Timeout(f"{timeout}; it ends with\n{self.log_text()[-3000:]}") from None
 
     def log_text(self):
         with open(self.log, errors="replace") as log:

@@ -9,8 +9,9 @@
 #include <stdint.h>
 
 enum {
-    CONFIG_PATH_SIZE = 180, /* a path with its terminator */
-    CONFIG_LIST_SIZE = 2048 /* words, each with a blank or the terminator behind it */
+    CONFIG_FILE_MOST = 64 << 10, /* bytes of a file */
+    CONFIG_PATH_SIZE = 180,      /* a path with its terminator */
+    CONFIG_LIST_SIZE = 2048      /* words, each with a blank or the terminator behind it */
 };
 
 #define SIGNING_KEY_DEFAULT "/etc/vestige/signing.key"

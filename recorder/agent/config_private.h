@@ -5,8 +5,6 @@
 #include "recorder/agent/config.h"
 #include "recorder/agent/config_keys.h"
 
-enum { CONFIG_FILE_MOST = 64 << 10 };
-
 /** Where @p config has the value of @p key: char[CONFIG_PATH_SIZE] or char[CONFIG_LIST_SIZE], const
  *  char *, uint32_t or uint64_t, by its type. */
 void *config_member(struct config *config, const struct config_key *key);

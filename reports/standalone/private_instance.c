@@ -5,6 +5,7 @@
  */
 #include "reports/standalone/private_instance.h"
 #include "core/cleanup.h"
+#include "core/private_file.h"
 #include "recorder/agent/config.h"
 #include "reports/client/enrolment.h"
 #include "reports/database/host_key.h"
@@ -24,6 +25,7 @@ struct preparation {
     struct error_text *error;
     char agent_options[4096], client_options[4096], configuration[4096], agent_state[4096];
     char signing_key[4096];
+    const char *keys;            /* a file whose keys the agent begins with, or NULL */
     char user[CONFIG_PATH_SIZE]; /* whom the agent becomes; empty: it stays who starts it */
     uid_t uid;                   /* the user's */
     gid_t gid;
@@ -162,29 +164,62 @@ static int check_configuration(struct preparation *preparation, uint64_t *host_i
     return outcome;
 }
 
-static int write_configuration(struct preparation *preparation, uint64_t host_id)
+/* What is wrong in the user's file is told with its name and line. */
+static int check_keys(struct preparation *preparation)
 {
-    int fd = open(preparation->configuration, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return errno == EEXIST ? 0
-                               : error_set(preparation->error, -errno, "%s cannot be made: %s",
-                                           preparation->configuration, strerror(errno));
-    int written = dprintf(fd,
-                          "# Made by vestige standalone, and never changed by it; see vestiged "
-                          "--dump-config for all keys.\n"
-                          "[agent]\nhost_id = %" PRIu64 "\nstate_directory = %s\n"
-                          "defaults_file = %s\nsigning_key = %s\nuser = %s\n",
-                          host_id, preparation->agent_state, preparation->agent_options,
-                          preparation->signing_key, preparation->user);
-    int outcome = written < 0 ? -errno : 0;
-    if (close(fd) && !outcome)
-        outcome = -errno;
+    struct config *config = NULL;
+    if (!preparation->keys)
+        return 0;
+    if (!access(preparation->configuration, F_OK))
+        return error_set(preparation->error, -EEXIST,
+                         "--config is for the first start, and %s is there already: write the keys "
+                         "of %s into it",
+                         preparation->configuration, preparation->keys);
+    int outcome = config_load(&config, preparation->keys, preparation->error);
+    config_free(config);
+    return outcome;
+}
+
+/* Keys that are the user's must not be ours, too. */
+static int check_together(struct preparation *preparation)
+{
+    struct config *config = NULL;
+    struct error_text reason = ERROR_TEXT_NULL;
+    if (!preparation->keys)
+        return 0;
+    int outcome = config_load(&config, preparation->configuration, &reason);
+    config_free(config);
     if (outcome) {
         unlink(preparation->configuration);
-        error_set(preparation->error, outcome, "%s cannot be written: %s",
-                  preparation->configuration, strerror(-outcome));
+        error_set(preparation->error, outcome,
+                  "with the keys of %s, below those that are always set, it would be %s",
+                  preparation->keys, reason.text);
     }
     return outcome;
+}
+
+static int write_configuration(struct preparation *preparation, uint64_t host_id)
+{
+    struct buffer text CLEANUP(buffer_deinit) = BUFFER_NULL;
+    if (!access(preparation->configuration, F_OK))
+        return 0;
+    buffer_printf(
+        &text,
+        "# Made by vestige standalone, and never changed by it; see vestiged --dump-config "
+        "for all keys.\n"
+        "[agent]\nhost_id = %" PRIu64 "\nstate_directory = %s\n"
+        "defaults_file = %s\nsigning_key = %s\nuser = %s\n",
+        host_id, preparation->agent_state, preparation->agent_options, preparation->signing_key,
+        preparation->user);
+    int outcome = preparation->keys ? private_file_read(preparation->keys, CONFIG_FILE_MOST, &text,
+                                                        preparation->error)
+                                    : 0;
+    if (!outcome && text.failed)
+        outcome = error_set(preparation->error, -ENOMEM, "no memory for vestiged.conf");
+    if (!outcome)
+        outcome =
+            private_file_write(preparation->configuration, buffer_slice(&text), preparation->error);
+    return outcome ? outcome : check_together(preparation);
 }
 
 /* The file first: a row without it would be a key that nobody has. */
@@ -273,7 +308,9 @@ static int prepare_agent(struct preparation *preparation)
     uint64_t host_id;
     char name[256];
     choose_owner(preparation);
-    int outcome = check_configuration(preparation, &host_id);
+    int outcome = check_keys(preparation);
+    if (!outcome)
+        outcome = check_configuration(preparation, &host_id);
     if (!outcome)
         outcome = find_user(preparation);
     if (!outcome)
@@ -296,7 +333,8 @@ static int prepare_agent(struct preparation *preparation)
     return outcome ? outcome : write_configuration(preparation, agent.host_id);
 }
 
-int private_instance_prepare(struct private_server *server, bool with_agent, const char *user,
+int private_instance_prepare(struct private_server *server,
+                             const struct private_instance_agent *agent,
                              private_server_notice notice, struct error_text *error)
 {
     struct preparation preparation = {.server = server, .error = error};
@@ -305,9 +343,11 @@ int private_instance_prepare(struct private_server *server, bool with_agent, con
     private_directory_file(server->directory, "vestiged.conf", preparation.configuration);
     private_directory_file(server->directory, "agent", preparation.agent_state);
     private_directory_file(server->directory, "signing.key", preparation.signing_key);
-    if (user && strlen(user) >= sizeof(preparation.user))
+    const char *user = agent && agent->user ? agent->user : "";
+    if (strlen(user) >= sizeof(preparation.user))
         return error_set(error, -ENAMETOOLONG, "--user %.40s...: the name is too long", user);
-    strcpy(preparation.user, user ? user : "");
+    strcpy(preparation.user, user);
+    preparation.keys = agent ? agent->keys : NULL;
     int outcome = connect_admin(&preparation);
     if (!outcome)
         outcome = prepare_schema(&preparation, notice);
@@ -315,7 +355,7 @@ int private_instance_prepare(struct private_server *server, bool with_agent, con
         outcome = prepare_zones(&preparation, notice);
     if (!outcome)
         outcome = prepare_reader(&preparation);
-    if (!outcome && with_agent)
+    if (!outcome && agent)
         outcome = prepare_agent(&preparation);
     database_close(preparation.mysql);
     return outcome;

@@ -43,7 +43,7 @@ struct standalone {
     const struct options *options;
     uint64_t for_s;
     bool no_agent;
-    const char *user; /* whom the agent becomes; NULL: whom its configuration names */
+    struct private_instance_agent agent_begins;
     struct private_directory directory;
     struct private_server server;
     struct child agent;
@@ -220,8 +220,8 @@ static int start_agent(struct standalone *standalone)
                                 key,
                                 "--own",
                                 standalone->directory.path,
-                                standalone->user ? "--user" : NULL,
-                                standalone->user,
+                                standalone->agent_begins.user ? "--user" : NULL,
+                                standalone->agent_begins.user,
                                 NULL};
     const struct child_options options = {.name = "vestiged",
                                           .path = standalone->agent_program,
@@ -311,8 +311,9 @@ static int start(struct standalone *standalone)
     int outcome = private_server_start(&standalone->server, &standalone->directory, notice,
                                        standalone->error);
     if (!outcome)
-        outcome = private_instance_prepare(&standalone->server, !standalone->no_agent,
-                                           standalone->user, notice, standalone->error);
+        outcome = private_instance_prepare(&standalone->server,
+                                           standalone->no_agent ? NULL : &standalone->agent_begins,
+                                           notice, standalone->error);
     if (outcome || standalone->no_agent)
         return outcome;
     outcome = lock_agent(standalone);
@@ -482,6 +483,9 @@ static int block_signals(void)
 static int run(struct standalone *standalone)
 {
     const char *path = standalone->options->state_directory;
+    if (standalone->no_agent && standalone->agent_begins.keys)
+        return error_set(standalone->error, -EINVAL,
+                         "--config is for the agent, of which --no-agent starts none");
     int outcome = standalone->no_agent ? 0 : check_agent(standalone);
     if (outcome)
         return outcome;
@@ -511,13 +515,15 @@ int standalone_command(int argc, char **argv)
                                     .terminal = isatty(STDOUT_FILENO),
                                     .error = &error};
     const struct option_own own[] = {
-        {"for",      OPTION_NUMBER, &standalone.for_s,        "SECONDS",
+        {"for",      OPTION_NUMBER, &standalone.for_s,             "SECONDS",
          "end by itself so long after recording began",                              1, 1000000000},
-        {"no-agent", OPTION_FLAG,   &standalone.no_agent,     NULL,
+        {"no-agent", OPTION_FLAG,   &standalone.no_agent,          NULL,
          "record nothing; serve what was recorded before",                           0, 0         },
-        {"user",     OPTION_TEXT,   &standalone.user,         "NAME",
+        {"user",     OPTION_TEXT,   &standalone.agent_begins.user, "NAME",
          "the system user that the agent becomes (default: it stays who starts it)", 0, 0         },
-        {"state",    OPTION_TEXT,   &options.state_directory, "DIR",
+        {"config",   OPTION_TEXT,   &standalone.agent_begins.keys, "FILE",
+         "keys of vestiged.conf that the agent begins with; later they are in DIR",  0, 0         },
+        {"state",    OPTION_TEXT,   &options.state_directory,      "DIR",
          "where everything is kept (default " PRIVATE_DIRECTORY_DEFAULT ")",         0, 0         },
     };
     const struct command_line line = {

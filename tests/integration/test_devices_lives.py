@@ -97,6 +97,14 @@ class TestDeviceLives(DeviceTest):
 
     # Recordings
 
+    @staticmethod
+    def has_listed_devices(place):
+        path = os.path.join(place, "recording.vst")
+        if not os.path.exists(path):
+            return False
+        with open(path, "rb") as stream:
+            return net_path("lo").encode() in stream.read()
+
     def test_record_and_replay(self):
         """A recording gives the same rows as the run that made it."""
         self.vestige.stop()
@@ -107,8 +115,7 @@ class TestDeviceLives(DeviceTest):
         with open(os.path.join(self.vestige.directory, "recording.log"), "wb") as log:
             agent = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         try:
-            wait_for(lambda: os.path.exists(os.path.join(state, "vestiged.sock")), 30,
-                     "vestiged records")
+            wait_for(lambda: self.has_listed_devices(place), 30, "vestiged knows what is there")
             with self.links("link add vda type veth peer vdb"):
                 batch(["link set vda name vdz", "link set vdz name vda"])
         finally:

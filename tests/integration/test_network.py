@@ -168,6 +168,8 @@ def parse_route(words):
 
 
 class NetworkTest(VestigeTest):
+    audited = False
+
     def setUp(self):
         super().setUp()
         self.vestige.sync()

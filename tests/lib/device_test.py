@@ -63,6 +63,8 @@ def listed():
 
 
 class DeviceTest(VestigeTest):
+    audited = False
+
     @classmethod
     def setUpClass(cls):
         if os.path.exists(f"{RUN_UDEV}/control"):

@@ -245,9 +245,9 @@ def process_accounting(path):
 
 
 class Standalone:
-    """`vestige standalone` in a directory of its own."""
+    """`vestige standalone` in a directory of its own. Without audit it may run beside another one."""
 
-    def __init__(self):
+    def __init__(self, audited=True):
         self.directory = test_directory()
         self.state = os.path.join(self.directory, "state")
         self.log = os.path.join(self.directory, "standalone.log")
@@ -255,6 +255,7 @@ class Standalone:
         self.agent_pid = self.database_pid = None
         self._connection = None
         self._first_configuration = None
+        self._audited = audited
 
     def path(self, *names):
         return os.path.join(self.state, *names)
@@ -280,6 +281,8 @@ class Standalone:
         records = "--no-agent" not in options
         if AGENT_USER and records and "--user" not in options:
             options = ("--user", AGENT_USER, *options)
+        if not self._audited and not os.path.exists(self.path("vestiged.conf")):
+            options = ("--config", self.without_audit(), *options)
         if data_template.FOLDER:
             self.copy_data()
         with open(self.log, "ab") as log:
@@ -296,6 +299,12 @@ class Standalone:
                 os.chmod(path, mode)
         self.agent_pid = self.child("vestiged") if records else None
         self.database_pid = self.child("mariadbd")
+
+    def without_audit(self):
+        path = os.path.join(self.directory, "without_audit.conf")
+        with open(path, "w") as stream:
+            stream.write("[audit]\nmode = off\n")
+        return path
 
     def wait_for_line(self, text, offset, seconds):
         def found():
@@ -513,6 +522,7 @@ def now_us():
 class VestigeTest(unittest.TestCase):
     """One instance a file; tests see only rows that were recorded after they began."""
 
+    audited = True  # a file all of whose tests do without audit runs beside others
     maxDiff = None
     _instances = {}
 
@@ -530,9 +540,9 @@ class VestigeTest(unittest.TestCase):
             if not os.access(program, os.X_OK):
                 raise AssertionError(f"{program} cannot be executed: set VESTIGE_BIN and "
                                      "VESTIGE_ACTOR, or run tests/run")
-        before = audit_state()
-        unittest.addModuleCleanup(assert_audit_state, before)
-        instance = Standalone()
+        if cls.audited:
+            unittest.addModuleCleanup(assert_audit_state, audit_state())
+        instance = Standalone(cls.audited)
         unittest.addModuleCleanup(instance.remove)
         instance.start()
         unittest.addModuleCleanup(instance.stop)

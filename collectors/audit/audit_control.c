@@ -9,7 +9,8 @@
 #include <poll.h>
 #include <sys/socket.h>
 
-#define ANSWER_TIMEOUT_NS 1000000000ull
+/* Most answers are sent by a thread of the kernel, which on a busy machine waits for its turn. */
+#define ANSWER_TIMEOUT_NS 10000000000ull
 #define ANSWER_SIZE       16384 /* bytes; a rule has at most 1,060 and its strings */
 
 static const char *advice(int error)
@@ -99,14 +100,16 @@ static int handle_datagram(const struct nlmsghdr *header, ssize_t n, uint32_t se
     return ANSWER_MORE;
 }
 
+/* Looks once more when it is too late: a busy machine may have let us stand still meanwhile. */
 static int wait_readable(struct audit_control *self, uint64_t until_ns)
 {
     uint64_t now = clock_boot_ns();
-    if (now >= until_ns)
-        return -ETIMEDOUT;
+    int left_ms = now < until_ns ? (int)((until_ns - now + 999999) / 1000000) : 0;
     struct pollfd descriptor = {.fd = mnl_socket_get_fd(self->mnl), .events = POLLIN};
-    int r = poll(&descriptor, 1, (int)((until_ns - now + 999999) / 1000000));
-    return r < 0 && errno != EINTR ? -errno : 0;
+    int r = poll(&descriptor, 1, left_ms);
+    if (r < 0)
+        return errno == EINTR ? 0 : -errno;
+    return r == 0 && left_ms == 0 ? -ETIMEDOUT : 0;
 }
 
 static int request(struct audit_control *self, struct nlmsghdr *message, answer_function answer,

@@ -163,14 +163,16 @@ int netlink_socket_drain(struct netlink_socket *self, struct gulp *gulp)
     }
 }
 
+/* Looks once more when it is too late: a busy machine may have let us stand still meanwhile. */
 static int wait_readable(struct netlink_socket *self, uint64_t until_ns)
 {
     uint64_t now = clock_boot_ns();
-    if (now >= until_ns)
-        return -ETIMEDOUT;
+    int left_ms = now < until_ns ? (int)((until_ns - now + 999999) / 1000000) : 0;
     struct pollfd descriptor = {.fd = netlink_socket_fd(self), .events = POLLIN};
-    int r = poll(&descriptor, 1, (int)((until_ns - now + 999999) / 1000000));
-    return r < 0 && errno != EINTR ? -errno : 0;
+    int r = poll(&descriptor, 1, left_ms);
+    if (r < 0)
+        return errno == EINTR ? 0 : -errno;
+    return r == 0 && left_ms == 0 ? -ETIMEDOUT : 0;
 }
 
 /* What is to be done with a datagram that came while waiting. */

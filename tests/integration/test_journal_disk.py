@@ -9,13 +9,13 @@ import contextlib
 import os
 import subprocess
 import sys
-import time
 import unittest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(ROOT, "tests", "lib"))
 
 from load_fixture import Load
+from mounts import unmount
 from ship_fixture import ShipServer
 from vestige_test import run, wait_for
 
@@ -53,7 +53,7 @@ class DiskTest(unittest.TestCase):
         return wait_for(lambda: condition(status := self.load.status()) and status, seconds, what, 0.05)
 
     def wait_for_no_error(self):
-        wait_for(lambda: not self.error(), 30, "the status has no error")
+        wait_for(lambda: not self.error(), 60, "the status has no error")
 
     def assert_exact(self):
         """All is shipped and accounted for; how many rows were counted as lost."""
@@ -75,7 +75,7 @@ class Full(DiskTest):
         self.wait_for_status("a batch is shipped", lambda status: status.batches_shipped)
         self.fill()
         self.wait_for_error("No space left on device")
-        wait_for(lambda: self.load.status().lines_refused > 1000, 30, "lines are refused")
+        wait_for(lambda: self.load.status().lines_refused > 1000, 60, "lines are refused")
         os.unlink(self.disk / "filler")
         self.wait_for_no_error()
         log = self.load.log_text()
@@ -123,17 +123,17 @@ class ReadOnly(DiskTest):
         self.mount("-o", "errors=remount-ro", self.loop(image))
         SERVER.stop()
         self.load.start("--rate", 2000, "--buffer", 262144, *QUICK)
-        wait_for(lambda: self.load.status().waiting >= 2, 20, "batches wait")
+        wait_for(lambda: self.load.status().waiting >= 2, 60, "batches wait")
         run("mount", "-o", "remount,abort", str(self.disk))
-        wait_for(lambda: self.load.status().lines_refused > 1000, 30, "lines are refused")
+        wait_for(lambda: self.load.status().lines_refused > 1000, 60, "lines are refused")
         self.assertIn("Read-only file system", self.error())
         SERVER.start()
         # what is sealed is stored, and cannot be marked: that is seen, and is no second row
-        wait_for(lambda: "cannot mark batch 1 as shipped" in self.load.status().error, 30,
+        wait_for(lambda: "cannot mark batch 1 as shipped" in self.load.status().error, 60,
                  "the status says that batches cannot be marked")
         self.load.end()
         self.assertIn("could not be written and are lost", self.load.log_text())
-        run("umount", str(self.disk))
+        unmount(self.disk)
         # A mount namespace that was made meanwhile may hold the filesystem that is read-only: not this device.
         run("mount", self.loop(image), str(self.disk))
         self.load.start("--rate", 2000, *QUICK)
@@ -151,9 +151,9 @@ class ReadOnly(DiskTest):
         self.mount("-o", "errors=continue", device)
         SERVER.stop()
         self.load.start("--rate", 1000, "--limit", 1 << 30, *QUICK)
-        wait_for(lambda: self.load.status().waiting >= 2, 20, "batches wait")
+        wait_for(lambda: self.load.status().waiting >= 2, 60, "batches wait")
         self.load.command("rate", 0)
-        wait_for(lambda: not list(self.load.journal.glob("*.open")), 20, "all is sealed")
+        wait_for(lambda: not list(self.load.journal.glob("*.open")), 60, "all is sealed")
         run("sync", "-f", str(self.disk))
         # What files of before have left has no room either. A loop device calls half a write a whole
         # one, so a block is a page of its file: each is written or refused.
@@ -164,14 +164,14 @@ class ReadOnly(DiskTest):
         self.load.command("rate", 1000)
         self.wait_for_error("cannot be written")
         made = self.load.made()
-        wait_for(lambda: self.load.made() > made + 2000, 20, "more is made than is sealed at once")
+        wait_for(lambda: self.load.made() > made + 2000, 60, "more is made than is sealed at once")
         self.assertIn("cannot be written", self.error())
         os.unlink(backing / "filler")
         self.wait_for_no_error()
-        wait_for(lambda: self.load.status().waiting >= 4, 20, "more batches wait")
+        wait_for(lambda: self.load.status().waiting >= 4, 60, "more batches wait")
         self.assertEqual(0, self.load.status().lines_refused)
         self.load.end()
-        run("umount", str(self.disk))
+        unmount(self.disk)
         run("mount", "-o", "errors=continue", device, str(self.disk))
         SERVER.start()
         self.load.start("--rate", 1000, *QUICK)
@@ -198,11 +198,11 @@ class Failing(DiskTest):
                 ["strace", "-qq", "-e", f"trace={calls}", "-e", f"inject={calls}:{fault}", "-p",
                  str(task)], stdin=subprocess.DEVNULL, stdout=output, stderr=output)
             try:
-                wait_for(lambda: self.traced(task), 10, "strace has attached")
+                wait_for(lambda: self.traced(task), 60, "strace has attached")
                 yield output
             finally:
                 strace.terminate()
-                strace.wait(10)
+                strace.wait(60)
 
     def traced(self, task):
         with open(f"/proc/{self.load.process.pid}/task/{task}/status") as status:
@@ -217,10 +217,10 @@ class Failing(DiskTest):
         SERVER.empty()
         load = self.load = Load(SERVER)
         self.addCleanup(load.remove)
-        load.start("--rate", 2000, *QUICK)
-        wait_for(lambda: load.status().batches_shipped, 20, "a batch is shipped")
+        load.start("--rate", 500, *QUICK)
+        wait_for(lambda: load.status().batches_shipped, 60, "a batch is shipped")
         with self.failing("journal", calls, fault) as output:
-            wait_for(lambda: self.injected(output) >= 3, 20, f"{calls} failed three times")
+            wait_for(lambda: self.injected(output) >= 3, 60, f"{calls} failed three times")
             if words:
                 self.wait_for_error(words)
         self.wait_for_no_error()
@@ -245,10 +245,10 @@ class Failing(DiskTest):
     def test_for_long(self):
         """Memory is bounded: what does not fit is counted."""
         load = self.load.start("--rate", 4000, "--buffer", 262144, *QUICK)
-        wait_for(lambda: load.status().batches_shipped, 20, "a batch is shipped")
+        wait_for(lambda: load.status().batches_shipped, 60, "a batch is shipped")
         with self.failing("journal", "fsync", "error=EIO"):
             self.wait_for_error("cannot be written: Input/output error")
-            wait_for(lambda: load.status().lines_refused > 3000, 30, "lines are refused")
+            wait_for(lambda: load.status().lines_refused > 3000, 60, "lines are refused")
         self.wait_for_no_error()
         self.assertGreater(self.assert_exact(), 3000)
         self.assertIn("written again", load.log_text())
@@ -256,9 +256,9 @@ class Failing(DiskTest):
     def test_reading_fails_for_a_while(self):
         """A batch that the disk does not give now is not yet damaged."""
         load = self.load.start("--rate", 2000, *QUICK)
-        wait_for(lambda: load.status().batches_shipped, 20, "a batch is shipped")
+        wait_for(lambda: load.status().batches_shipped, 60, "a batch is shipped")
         with self.failing("shipper", "read", "error=EIO") as output:
-            wait_for(lambda: self.injected(output) >= 2, 20, "it failed twice")
+            wait_for(lambda: self.injected(output) >= 2, 60, "it failed twice")
             self.assertIn("Input/output error", load.status().error)
         self.assertEqual(0, self.assert_exact(), load.log_text())
         self.assertNotIn("damaged", load.log_text())
@@ -267,9 +267,9 @@ class Failing(DiskTest):
         """What fsync has not confirmed may be gone; what it confirmed is not."""
         load = self.load.start("--rate", 2000, *QUICK)
         for calls in ("fsync", "rename,renameat,renameat2", "pwritev,pwritev2"):
-            wait_for(lambda: load.status().batches_shipped, 20, "a batch is shipped")
+            wait_for(lambda: load.status().batches_shipped, 60, "a batch is shipped")
             with self.failing("journal", calls, "error=EIO:when=2+2") as output:
-                wait_for(lambda: self.injected(output) >= 2, 20, f"{calls} failed")
+                wait_for(lambda: self.injected(output) >= 2, 60, f"{calls} failed")
                 load.kill()
             load.start("--rate", 2000, *QUICK)
         self.assertLess(self.assert_exact(), load.made() // 2)

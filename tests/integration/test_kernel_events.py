@@ -3,6 +3,7 @@
 Calls that this kernel does not have, modules for one, are failures, and rows all the same."""
 
 import collections
+import contextlib
 import os
 import re
 import shutil
@@ -12,7 +13,7 @@ import sys
 import tempfile
 
 from audit_daemon import AuditDaemon
-from vestige_test import (ACTOR, Standalone, VestigeTest, assert_audit_state, audit_rules,
+from vestige_test import (ACTOR, Standalone, Timeout, VestigeTest, assert_audit_state, audit_rules,
                           audit_state, brief, main, run, wait_for)
 
 CALLS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "lib",
@@ -26,14 +27,19 @@ EXPECTED = {
     "bpf": ("bpf_load", r"program \d+"), "bpf_other": (),
     "bpf_high": ("bpf_load", r"program \d+"),
     "io_uring_setup": ("io_uring_setup", "4 entries"),
-    "clock_settime": ("clock_set", r"[+-]0\.\d{6} s"),
-    "settimeofday": ("clock_set", r"[+-]0\.\d{6} s"), "adjtimex_read": (),
+    "clock_settime": ("clock_set", r"[+-]\d+\.\d{6} s"),
+    "settimeofday": ("clock_set", r"[+-]\d+\.\d{6} s"), "adjtimex_read": (),
     "init_module": ("module_load", None), "delete_module": ("module_unload", "(no_such_module)?"),
     "kexec_load": ("kexec_load", None),
     "ptrace_attach": ("ptrace", r"pid CHILD \(sleep\)"),
     "ptrace_seize": ("ptrace", r"pid CHILD \(sleep\)"),
     "ptrace_nobody": ("ptrace", "pid 4194303"), "setns_own": ("setns", "uts"),
 }
+
+
+def name_of(pid):
+    with open(f"/proc/{pid}/comm") as stream:
+        return stream.read().rstrip("\n")
 
 
 class KernelEvents(VestigeTest):
@@ -59,7 +65,7 @@ class KernelEvents(VestigeTest):
         command = [ACTOR, "login", str(LOGIN_UID), sys.executable, CALLS, *calls]
         with subprocess.Popen(command, text=True, stdout=subprocess.PIPE,
                               stdin=subprocess.DEVNULL, cwd=self.directory) as process:
-            output = process.communicate(timeout=60)[0]
+            output = process.communicate(timeout=300)[0]
         self.assertEqual(0, process.returncode, output)
         self.vestige.sync()
         return process.pid, [line.split() for line in output.splitlines()]
@@ -68,9 +74,19 @@ class KernelEvents(VestigeTest):
         """Run it, and return its pid."""
         with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                               stderr=subprocess.PIPE, text=True) as process:
-            error = process.communicate(timeout=60)[1]
+            error = process.communicate(timeout=300)[1]
         self.assertEqual(0, process.returncode, error)
         return process.pid
+
+    def unmount(self, path):
+        """The pid of the umount(8) that found nobody looking into it."""
+        def unmounted():
+            with subprocess.Popen(["umount", path], stdin=subprocess.DEVNULL,
+                                  stderr=subprocess.PIPE, text=True) as process:
+                error = process.communicate(timeout=300)[1]
+            self.assertTrue(process.returncode == 0 or "busy" in error, error)
+            return process.returncode == 0 and process.pid
+        return wait_for(unmounted, 60, f"{path} is unmounted", 0.05)
 
     def assert_program(self, row, program):
         self.assertEqual(os.path.realpath(shutil.which(program)), row["exe"], brief([row]))
@@ -140,10 +156,11 @@ class TestKernelEvents(KernelEvents):
             self.run_program("mount", *options) for options in (
                 ("-t", "tmpfs", "none", path), ("-o", "remount,ro", path),
                 ("--make-private", path), ("--bind", "/usr", path), ("--make-slave", path)))
-        away = [self.run_program("umount", path) for _ in range(2)]
+        away = [self.unmount(path) for _ in range(2)]
         unshare = self.run_program("unshare", "-m", "-u", "true")
         enter = self.run_program("nsenter", "-t", str(os.getpid()), "-u", "-m", "true")
-        with subprocess.Popen(["sleep", "60"]) as sleeper:
+        with subprocess.Popen(["sleep", "600"]) as sleeper:
+            wait_for(lambda: name_of(sleeper.pid) == "sleep", 60, "its name")
             with subprocess.Popen(["strace", "-o", "/dev/null", "-p", str(sleeper.pid)],
                                   stderr=subprocess.PIPE, text=True) as strace:
                 self.assertIn("attached", strace.stderr.readline())
@@ -178,7 +195,9 @@ class TestKernelEvents(KernelEvents):
             "strace", "-f", "-o", log, "-e",
             "trace=mount,umount2,unshare,setns,ptrace,bpf,io_uring_setup,settimeofday",
             "/bin/sh", "-c",
-            f"for i in 1 2 3 4 5; do mount -t tmpfs none {path}; umount {path}; done; "
+            # The recorder looks into what is new: then it is tried again.
+            f"for i in 1 2 3 4 5; do mount -t tmpfs none {path}; until umount {path}; do sleep 0.05; done; "
+            "done; "
             f"umount {path}; unshare -n -i true; unshare -m mount --bind /usr {path}; "
             f"{sys.executable} {CALLS} bpf io_uring_setup; true")
         names = {"umount2": "umount", "bpf": "bpf_load"}
@@ -205,8 +224,15 @@ class TestKernelEvents(KernelEvents):
         rows = self.rows("kernel_event.pid = %s", pid)
         self.assertGreaterEqual(len(rows), RATE * BURST_S)
         self.assertLess(len(rows), N_UNSHARES)
-        lost = [gap["count"] for gap in self.gaps() if gap["cause"] == "rate_limit"]
-        self.assertEqual(N_UNSHARES, len(rows) + sum(lost), brief(self.gaps()))
+
+        def n_lost():
+            """By this limit: files have one of their own."""
+            self.vestige.sync()
+            return sum(gap["count"] for gap in self.gaps()
+                       if (gap["source"], gap["cause"]) == ("audit", "rate_limit"))
+        with contextlib.suppress(Timeout):
+            wait_for(lambda: len(rows) + n_lost() == N_UNSHARES, 60, "all are counted", 0.1)
+        self.assertEqual(N_UNSHARES, len(rows) + n_lost(), brief(self.gaps()))
 
     def test_own_is_left_out(self):
         """The database sets up an io_uring, and the agent looks into namespaces and loads BPF."""
@@ -276,7 +302,7 @@ class TestOtherModes(KernelEvents):
             found = run("ausearch", "-if", owner.log, "--pid", str(pid), "-sc", "mount", "--raw",
                         check=False).stdout
             return sum(line.startswith("type=SYSCALL") for line in found.splitlines())
-        wait_for(lambda: events() == N_MOUNTS, 10, "ausearch has them")
+        wait_for(lambda: events() == N_MOUNTS, 60, "ausearch has them")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,17 @@ from vestige_test import (Accounts, Timeout, VestigeTest, act, actor_command, au
                           main, run, wait_for)
 
 
+def of_processes(gaps):
+    """Without those of files, of which other programs of the machine may have opened too many."""
+    return [gap for gap in gaps if gap["source"] not in ("fanotify", "files")]
+
+
 class LossTest(VestigeTest):
+    def setUp(self):
+        if self.vestige.process is None:  # a test before has failed while it was down
+            self.vestige.start()
+        super().setUp()
+
     def restart(self, **sections):
         """Go on with the same data and another configuration."""
         self.vestige.stop()
@@ -43,7 +53,7 @@ class LossTest(VestigeTest):
             act("threads", 50)
             act("fork", 0)
         accounts.assert_exact()
-        self.assertEqual([], accounts.gaps(), brief(accounts.gaps()))
+        self.assertEqual([], of_processes(accounts.gaps()), brief(accounts.gaps()))
 
     def test_restart(self):
         """A clean end and a new start: what was forked between them is lost, and counted."""
@@ -92,21 +102,20 @@ class LossTest(VestigeTest):
             self.stopped(self.vestige.agent_pid, 5000)
         accounts.assert_exact()
         self.assertGreater(accounts.counted(), 1000)
-        gap = self.only([gap for gap in accounts.gaps() if gap["unit"] == "process"], "processes")
-        self.assert_row(gap, source="connector", cause="overrun", end_cause="closed")
-        self.assert_span(gap)
-        uncounted = [gap for gap in accounts.gaps() if gap["count"] is None]
-        self.assertIn(("taskstats", "overrun", "event"),
-                      {(gap["source"], gap["cause"], gap["unit"]) for gap in uncounted},
-                      brief(accounts.gaps()))
+        counted = [gap for gap in accounts.gaps() if gap["unit"] == "process"]
+        for gap in counted:
+            self.assert_row(gap, source="connector", cause="overrun", end_cause="closed")
+        self.assert_span(counted)
+        uncounted = [gap for gap in of_processes(accounts.gaps()) if gap["count"] is None]
         for gap in uncounted:
             self.assert_row(gap, cause="overrun", unit="event", count_at_least=0, count_at_most=None)
-            self.assert_span(gap)
+        for source in {"taskstats"} | {gap["source"] for gap in uncounted}:
+            self.assert_span([gap for gap in uncounted if gap["source"] == source])
 
-    def assert_span(self, gap):
-        """A second of the storm at least."""
-        self.assertGreaterEqual((gap["destroyed_at"] - gap["created_at"]).total_seconds(), 1,
-                                brief([gap]))
+    def assert_span(self, gaps):
+        """One is a second of the storm at least. So small a buffer may overflow once more."""
+        self.assertTrue(any((gap["destroyed_at"] - gap["created_at"]).total_seconds() >= 1
+                            for gap in gaps), brief(gaps))
 
     def test_tiny_audit_backlog(self):
         """Lost audit records cost the arguments, not the rows, and are gaps of their own: as many
@@ -116,26 +125,31 @@ class LossTest(VestigeTest):
         run("auditctl", "-b", "8")
         self.addCleanup(run, "auditctl", "-b", str(limit))
         self.vestige.configure(audit={"backlog_limit": 8})
+        before = audit_status()["lost"]  # nobody's records are lost while audit is off
         self.vestige.start()
         self.addCleanup(self.vestige.stop)
         self.assertEqual(8, audit_status()["backlog_limit"])
         self.vestige.sync()
-        lost = audit_status()["lost"]
         storms = []
         with Accounts(self) as accounts:
+            lost = audit_status()["lost"]
             while audit_status()["lost"] == lost and len(storms) < 40:
                 storms += self.flood(len(storms))
         accounts.assert_exact()
         self.assertEqual(0, accounts.counted())
         for pid in storms:
             self.assertEqual(2000, self.children(pid))
-        lost = audit_status()["lost"] - lost
-        self.assertGreater(lost, 0, "nothing was lost")
-        with contextlib.suppress(Timeout):
-            wait_for(lambda: self.lost_records() >= lost, 30, "the kernel's losses are gaps")
-        self.assertEqual(lost, self.lost_records(), brief(self.gaps()))
+        self.assertGreater(audit_status()["lost"], lost, "nothing was lost")
+
+        def lost_by_now():
+            """In gaps, and as the kernel says: those of other programs, too."""
+            return self.lost_records(), audit_status()["lost"] - before
+        try:
+            wait_for(lambda: len(set(lost_by_now())) == 1, 60, "the kernel's losses are gaps", 0.2)
+        except Timeout:
+            self.assertEqual(*lost_by_now(), brief(self.gaps()))
         self.assertGreater(self.silent(accounts), 0)
-        self.assertLessEqual({gap["source"] for gap in accounts.gaps()}, {"audit"})
+        self.assertLessEqual({gap["source"] for gap in of_processes(accounts.gaps())}, {"audit"})
 
     def flood(self, number):
         """Storms side by side; their pids."""
@@ -180,7 +194,7 @@ class LossTest(VestigeTest):
         def counted():
             self.vestige.sync()
             return sum(int(gap["count"] or 0) for gap in self.gaps() if gap["source"] == "audit")
-        wait_for(lambda: counted() >= silent, 30, f"{silent} rows without arguments are counted")
+        wait_for(lambda: counted() >= silent, 60, f"{silent} rows without arguments are counted")
 
     def test_killed_agent(self):
         """kill -9 in the middle of a storm; the instance starts another while it goes on."""
@@ -188,7 +202,7 @@ class LossTest(VestigeTest):
         with Accounts(self) as accounts:
             storm = subprocess.Popen(actor_command("storm", 12000, self.tag),
                                      stdout=subprocess.DEVNULL)
-            wait_for(lambda: self.stored() >= 1000, 30, "1000 rows of the storm")
+            wait_for(lambda: self.stored() >= 1000, 60, "1000 rows of the storm")
             with accounts.unheard():
                 self.vestige.kill_agent()
             self.assertEqual(0, storm.wait(300))
@@ -204,16 +218,17 @@ class LossTest(VestigeTest):
         filler = self.vestige.path("agent", "filler")
         with Accounts(self) as accounts:
             storm = subprocess.Popen(actor_command("storm", 8000, self.tag), stdout=subprocess.DEVNULL)
-            wait_for(lambda: self.stored() >= 1000, 30, "1000 rows of the storm")
+            wait_for(lambda: self.stored() >= 1000, 60, "1000 rows of the storm")
             with open(filler, "wb", 0) as stream, contextlib.suppress(OSError):
                 while True:
                     stream.write(bytes(4096))
-            wait_for(lambda: "No space left" in self.vestige.status().get("journal_error", ""), 20,
+            wait_for(lambda: "No space left" in self.vestige.status().get("journal_error", ""), 60,
                      "the disk is found to be full")
             with accounts.unheard():
                 self.vestige.kill_agent()
             self.assertEqual(0, storm.wait(300))
-            self.assertIn("No space left on device", self.vestige.status()["journal_error"])
+            wait_for(lambda: "No space left on device" in self.vestige.status().get("journal_error", ""), 60,
+                     "the next agent finds the disk full")
             os.unlink(filler)
         accounts.assert_exact(60)
         self.assertGreater(accounts.counted(), 0)

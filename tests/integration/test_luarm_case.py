@@ -23,7 +23,7 @@ class TestTheCase(VestigeTest):
         cls.host = cls.vestige.value("SELECT name FROM enrolment")
         with TheCase(cls.vestige.directory, HITS) as cls.case:
             cls.case.intrude()
-            wait_for(cls.all_named, 30, "the names of all connections")
+            wait_for(cls.all_named, 90, "the names of all connections")
         run(VESTIGE, "server", "luarm", cls.host, "--state", cls.vestige.state)
         cls.database = "luarm_" + re.sub(r"[^A-Za-z0-9]", "_", cls.host)[:58]
 

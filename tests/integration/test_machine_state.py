@@ -10,6 +10,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 sys.path.insert(0, os.path.join(ROOT, "tests", "lib"))
 
 import machine_state  # noqa: E402  (the path comes first)
+from vestige_test import wait_for  # noqa: E402
 
 
 class TestProcesses(unittest.TestCase):
@@ -17,6 +18,12 @@ class TestProcesses(unittest.TestCase):
         process = subprocess.Popen(["/bin/sleep", "600"], env=environment)
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
+
+        def is_there():
+            """The kernel gives it name and environment a little after it has taken the program."""
+            with open(f"/proc/{process.pid}/comm") as comm, open(f"/proc/{process.pid}/environ") as environ:
+                return comm.read() == "sleep\n" and environ.read()
+        wait_for(is_there, 60, "it sleeps")
         return process.pid
 
     def test_left_by_a_test(self):

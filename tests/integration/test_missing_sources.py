@@ -1,6 +1,8 @@
 """A source is missing: the rest records, a row of coverage says so, `vestige doctor` explains."""
 
 import json
+import os
+import signal
 import subprocess
 
 from agent_alone import Agent
@@ -34,9 +36,9 @@ class TestSwitchedOff(VestigeTest):
         def seen():
             self.vestige.sync()
             return any("proc" in row["seen_by"] for row in self.rows_of(process.pid))
-        wait_for(seen, 10, "the row of a process that lives", 0.1)
+        wait_for(seen, 60, "the row of a process that lives", 0.1)
         process.stdin.close()
-        self.assertEqual(3, process.wait(10))
+        self.assertEqual(3, process.wait(60))
         return process.pid
 
     def assert_told(self, source):
@@ -101,8 +103,8 @@ class TestRefused(VestigeTest):
         cls.addClassCleanup(assert_audit_state, audit_state())
         cls.vestige = Standalone()
         cls.addClassCleanup(cls.vestige.remove)
-        cls.vestige.start("--for", "1")
-        cls.vestige.process.wait(60)
+        cls.vestige.start()
+        cls.vestige.stop()
         cls.vestige.start("--no-agent")
         cls.addClassCleanup(cls.vestige.stop)
 
@@ -113,7 +115,7 @@ class TestRefused(VestigeTest):
         agent.sections["agent"].update(state_directory=agent.state,
                                        defaults_file=self.vestige.path("agent.cnf"))
         machine = audit_state()
-        agent.start(prefix=("unshare", "--pid", "--fork", "--kill-child", "--mount-proc"))
+        agent.start(prefix=("unshare", "--pid", "--fork", "--kill-child", "--mount-proc"), seconds=60)
         assert_audit_state(machine)
         said = {source: agent.lines(f"{source}: warning")
                 for source in ("connector", "taskstats", "audit")}
@@ -130,14 +132,18 @@ class TestRefused(VestigeTest):
         def told():
             return {row["source"]: (row["mode"], row["detail"])
                     for row in self.vestige.query(OF_PROCESSES)}
-        wait_for(lambda: len(told()) == 4, 10, "four rows of coverage")
+        wait_for(lambda: len(told()) == 4, 60, "four rows of coverage")
         for source, (line,) in said.items():
             self.assertEqual(("off", line.partition("; recording goes on without it")[0]),
                              told()[source])
         self.assertEqual("on", told()["proc"][0])
-        run("nsenter", "--target", str(agent.inner_pid()), "--pid", "--mount", "/bin/sleep", "1")
-        wait_for(lambda: self.processes("arguments = '1' AND comm = 'sleep'"), 10, "the row of sleep")
-        row, = self.processes("arguments = '1' AND comm = 'sleep'")
+        with subprocess.Popen(["nsenter", "--target", str(agent.inner_pid()), "--pid", "--mount", "/bin/sleep",
+                               "600"], start_new_session=True) as process:
+            try:
+                wait_for(lambda: self.processes("arguments = '600' AND comm = 'sleep'"), 60, "the row of sleep")
+            finally:
+                os.killpg(process.pid, signal.SIGKILL)  # sleep, too, which is its child
+        row, = self.processes("arguments = '600' AND comm = 'sleep'")
         self.assert_row(row, seen_by="proc", argv0="/bin/sleep", uid=0)
 
 

@@ -137,7 +137,7 @@ class TestOutage(VestigeTest):
             self.since = now_us()
             storm = self.storm(8000)
             wait_for(lambda: self.vestige.value(
-                "SELECT COUNT(*) FROM process WHERE arguments LIKE %s", f"{self.tag}-%"), 30,
+                "SELECT COUNT(*) FROM process WHERE arguments LIKE %s", f"{self.tag}-%"), 60,
                 "rows of the storm")
             self.vestige.stop()
             self.assertEqual(0, storm.wait(300))
@@ -185,7 +185,7 @@ class TestOutage(VestigeTest):
             self.assert_nothing_missing(4000)
 
     def wait_for_commit(self, died):
-        if not died.wait(30):
+        if not died.wait(90):
             with open(self.vestige.agent_log) as log:
                 self.fail(f"no COMMIT came by: {self.vestige.status()}\n{log.read()[-4000:]}")
 
@@ -202,7 +202,7 @@ class TestOutage(VestigeTest):
             proxy.arm("after", kill_agent)
             act("show", self.tag)
             self.wait_for_commit(died)
-            self.vestige.agent.wait(30)
+            self.vestige.agent.wait(60)
             self.assert_goes_on(1000)
 
     def test_agent_killed_before_marking(self):
@@ -228,7 +228,7 @@ class TestOutage(VestigeTest):
             self.assertGreater(len(left), 1, "nothing was to be unlinked")
             self.assert_goes_on(1010)
             # The next checkpoint unlinks all but the newest.
-            wait_for(lambda: not self.batches("shipped") & left, 60, "what was left is unlinked")
+            wait_for(lambda: not self.batches("shipped") & left, 120, "what was left is unlinked")
 
     def shipper(self):
         """The thread of the agent that ships."""
@@ -248,12 +248,12 @@ class TestOutage(VestigeTest):
                  f"inject={calls}:signal=KILL", "-p", str(task)],
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output)
             try:
-                wait_for(lambda: self.is_traced(task), 10, "strace has attached")
+                wait_for(lambda: self.is_traced(task), 60, "strace has attached")
                 yield
-                self.assertEqual(-signal.SIGKILL, self.vestige.agent.wait(60))
+                self.assertEqual(-signal.SIGKILL, self.vestige.agent.wait(120))
             finally:
                 strace.terminate()
-                strace.wait(10)
+                strace.wait(60)
 
     @staticmethod
     def is_traced(task):
@@ -286,7 +286,7 @@ class TestOutage(VestigeTest):
                     if died.wait(3):
                         break
                 self.wait_for_commit(died)
-                self.vestige.agent.wait(30)
+                self.vestige.agent.wait(60)
                 self.vestige.start_agent()
             self.vestige.sync()
             for i in range(5):
@@ -309,8 +309,17 @@ class Apart:
     def __enter__(self):
         self.vestige.stop()
         self.vestige.start("--no-agent")
-        self.vestige.start_agent()
+        self.vestige.start_agent(120)
         return self
+
+    def end_agent(self):
+        """In order; whatever happens, it is gone: the next one needs its directory."""
+        try:
+            self.vestige.stop_agent(90)
+        finally:
+            if self.vestige.agent.poll() is None:
+                self.vestige.agent.kill()
+                self.vestige.agent.wait()
 
     def start_database(self):
         """Again; the agent is as it was."""
@@ -319,7 +328,7 @@ class Apart:
 
     def __exit__(self, *failure):
         try:
-            self.vestige.stop_agent()
+            self.end_agent()
         finally:
             self.vestige.stop()
             self.vestige.start()
@@ -337,7 +346,7 @@ class ThroughProxy(Apart):
         with open(self.option_file) as stream:
             self.options = stream.read()
         self.write(self.options.replace("mariadb.sock", "../proxy.sock"))
-        self.vestige.start_agent()
+        self.vestige.start_agent(120)
         return self.proxy
 
     def write(self, text):
@@ -346,7 +355,7 @@ class ThroughProxy(Apart):
 
     def __exit__(self, *failure):
         try:
-            self.vestige.stop_agent()
+            self.end_agent()
         finally:
             self.proxy.close()
             self.write(self.options)

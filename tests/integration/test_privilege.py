@@ -1,6 +1,7 @@
 """What a running agent may do: its user, each thread's capabilities as the table of the code has them,
 no new privileges, a filter of system calls; whose its files are; and what `vestige doctor` says of it."""
 
+import contextlib
 import json
 import os
 import pwd
@@ -11,7 +12,7 @@ import subprocess
 import unittest
 
 from agent_alone import Agent
-from vestige_test import (AGENT_USER, VESTIGE, assert_audit_state, audit_state, main,
+from vestige_test import (AGENT_USER, VESTIGE, Timeout, assert_audit_state, audit_state, main,
                           processes_named, run, wait_for)
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -50,9 +51,16 @@ def task_states(pid):
     """The fields of /proc/PID/task/*/status, of all threads."""
     states = []
     for task in os.listdir(f"/proc/{pid}/task"):
-        with open(f"/proc/{pid}/task/{task}/status") as stream:
+        # One that has ended meanwhile is none.
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError), \
+                open(f"/proc/{pid}/task/{task}/status") as stream:
             states.append(dict(re.findall(r"^(\w+):[ \t]*(.*)$", stream.read(), re.M)))
     return states
+
+
+def has_begun(state, table):
+    """A thread has its name first, then gives up what the table does not have."""
+    return int(state["CapPrm"], 16) == mask(table[state["Name"]]) and state["Seccomp"] == "2"
 
 
 class Fixture(unittest.TestCase):
@@ -65,7 +73,7 @@ class Fixture(unittest.TestCase):
         self.addCleanup(self.agent.remove)
 
     def guard_pid(self):
-        guard, = processes_named("vestige-guard", self.agent.inner_pid())
+        guard, = wait_for(lambda: processes_named("vestige-guard", self.agent.inner_pid()), 60, "the guard")
         return guard
 
     def states(self):
@@ -83,12 +91,15 @@ class TestRunning(Fixture):
         table = table_of_code()
         self.assertEqual(table, table_of_readme())
         self.assertEqual(18, len(table))
-        self.agent.start()
+        self.agent.start(seconds=60)
         sync = subprocess.Popen([VESTIGE, "sync", "--config", self.agent.path("vestiged.conf")],
                                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
-            wait_for(lambda: {state["Name"] for state in self.states()} == set(table), 10,
+            wait_for(lambda: {state["Name"] for state in self.states()} == set(table), 60,
                      "a thread for each row")
+            with contextlib.suppress(Timeout):
+                wait_for(lambda: all(has_begun(state, table) for state in self.states()), 30,
+                         "what has a name has given up what it has to")
             states = self.states()
         finally:
             sync.kill()
@@ -123,16 +134,22 @@ class TestRunning(Fixture):
                          (state["level"], state["found"]))
 
     def assert_files(self, uid):
+        looked_at = 0
         for directory, _, names in os.walk(self.agent.state):
             for path in [directory, *(os.path.join(directory, name) for name in names)]:
-                status = os.lstat(path)
+                try:
+                    status = os.lstat(path)
+                except FileNotFoundError:
+                    continue  # a batch was given another name
+                looked_at += 1
                 self.assertEqual(uid, status.st_uid, path)
                 if not stat.S_ISLNK(status.st_mode):
                     self.assertFalse(status.st_mode & 0o022, path)
+        self.assertGreater(looked_at, 3)
 
     def test_memory_is_closed(self):
         """Not even the same user looks into it."""
-        self.agent.start()
+        self.agent.start(seconds=60)
         done = run("setpriv", "--reuid", AGENT_USER, "--clear-groups", "cat",
                    f"/proc/{self.agent.process.pid}/environ", check=False)
         self.assertNotEqual(0, done.returncode)
@@ -142,7 +159,7 @@ class TestRunning(Fixture):
         which the filter of nobody leaves out."""
         with open("/proc/sys/kernel/seccomp/actions_logged") as stream:
             self.assertIn("errno", stream.read())
-        self.agent.start("--record", self.agent.path("recording"))
+        self.agent.start("--record", self.agent.path("recording"), seconds=60)
         run("unshare", "--net", "/bin/true")
         run("getent", "passwd", "no-such-user", check=False)
         run(VESTIGE, "sync", "--timeout", "1", "--config", self.agent.path("vestiged.conf"),
@@ -155,7 +172,7 @@ class TestRunning(Fixture):
         """Root, and without a filter: each is told, and is no loss of evidence."""
         self.agent.sections["agent"].update(user="", seccomp="off")
         self.agent.set_owner("root")
-        self.agent.start()
+        self.agent.start(seconds=60)
         self.assertIn("it stays root", self.agent.log())
         said = self.doctor()
         self.assertEqual("note", said["agent's user"]["level"])
@@ -166,7 +183,7 @@ class TestRunning(Fixture):
             self.assertEqual(mask(table_of_code()[state["Name"]]), int(state["CapPrm"], 16))
 
     def test_doctor_names_open_files(self):
-        self.agent.start()
+        self.agent.start(seconds=60)
         os.chmod(os.path.join(self.agent.state, "journal"), 0o755)
         row = self.doctor()[os.path.join(self.agent.state, "journal")]
         self.assertEqual("wrong", row["level"])
@@ -201,12 +218,12 @@ class TestStart(Fixture):
         """An agent that ran as root before: its journal is given to the user, and goes on."""
         self.agent.sections["agent"]["user"] = ""
         self.agent.set_owner("root")
-        self.agent.start()
+        self.agent.start(seconds=60)
         self.agent.stop()
         before = self.agent.batches()
         self.agent.sections["agent"]["user"] = AGENT_USER
         self.agent.set_owner(AGENT_USER)
-        self.agent.start()
+        self.agent.start(seconds=60)
         self.agent.stop()
         self.assertGreater(len(self.agent.batches()), len(before))
         self.agent.check_journal()

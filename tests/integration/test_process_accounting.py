@@ -11,10 +11,12 @@ import stat
 import subprocess
 import time
 
-from vestige_test import (ACTOR, VestigeTest, accounting_records, act, actor_command, main,
+from mounts import unmount
+from vestige_test import (ACCT, ACTOR, VestigeTest, accounting_records, act, actor_command, main,
                           process_accounting, run)
 
 SECONDS = float(os.environ.get("VESTIGE_ACCOUNTING_SECONDS", "60"))
+LEAST = 100 * SECONDS  # records
 FILES = 24
 MAKEFILE = """
 objects := $(patsubst %.c,%.o,$(wildcard part*.c))
@@ -31,7 +33,9 @@ FORKED_ONLY = 0x01  # flag of a record: no exec since the fork
 KERNEL_THREADS = 2  # the pid of their parent
 # The code of a leader that is not its process's: the kernel accounts the leader's.
 LEADERS_CODES = {"leader-first": 0, "leader-first-exit": 0}
-EDGE = datetime.timedelta(milliseconds=50)
+# So long one may stand still between what its row has as its end and its record.
+EDGE = datetime.timedelta(seconds=2)
+QUIET_S = 0.2
 Record = collections.namedtuple("Record", "pid uid code")
 
 
@@ -62,7 +66,7 @@ class TestAccounting(VestigeTest):
     def compiling(self):
         """A parallel build, again and again, and ends of all kinds."""
         loop = subprocess.Popen(
-            ["/bin/bash", "-c", f'cd "$1"; while make -s -j 4 && {{ {ODD_ENDS}; rm -f *.o program; }} '
+            ["/bin/bash", "-c", f'cd "$1"; while make -s -j 4 && {{ {ODD_ENDS}; rm -f *.o program; : > built; }} '
              '|| rm -f *.o; do :; done', "bash", self.directory],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
         try:
@@ -79,7 +83,7 @@ class TestAccounting(VestigeTest):
             stream.truncate(16 << 20)
         run("mkfs.ext4", "-q", "-F", "-J", "size=4", image)
         run("mount", "-o", "loop", image, mount)
-        run("umount", mount)
+        unmount(mount)
 
     def deeds(self):
         act("storm", 500, self.tag)
@@ -97,10 +101,15 @@ class TestAccounting(VestigeTest):
         act("uid", 65534)
         act("as", 65534, self.setuid, "show", "setuid-" + self.tag)
 
-    def mixed_load(self):
-        deadline = time.monotonic() + SECONDS
+    def mixed_load(self, path):
+        """For so long, and on a busy machine until all of it has been."""
+        begin = time.monotonic()
+
+        def is_enough():
+            return (time.monotonic() - begin >= SECONDS and os.path.exists(os.path.join(self.directory, "built"))
+                    and os.path.getsize(path) > (LEAST + 100) * ACCT.size)
         with self.compiling():
-            while time.monotonic() < deadline:
+            while not is_enough() and time.monotonic() - begin < SECONDS + 180:
                 self.kernel_threads()
                 self.deeds()
 
@@ -109,8 +118,11 @@ class TestAccounting(VestigeTest):
         open(path, "w").close()
         with process_accounting(path):
             first = self.marker(path)
-            self.mixed_load()
+            time.sleep(EDGE.total_seconds())
+            self.mixed_load(path)
+            time.sleep(EDGE.total_seconds())
             last = self.marker(path)
+            time.sleep(EDGE.total_seconds())
         self.vestige.sync()
         records = accounting_records(path)
         between = self.between_markers(records, first, last)
@@ -123,7 +135,7 @@ class TestAccounting(VestigeTest):
         stored, all_stored = (
             collections.Counter(Record(row["pid"], row["exit_uid"], self.code(row, leaders))
                                 for row in some) for some in (inner, rows))
-        self.assertGreater(len(between), 100 * SECONDS)
+        self.assertGreater(len(between), LEAST)
         self.assertEqual({}, dict(accounted - all_stored), "accounted by the kernel, not in a row")
         self.assertEqual({}, dict(stored - all_accounted), "in a row, not accounted by the kernel")
         self.assert_every_kind(between, inner)
@@ -193,7 +205,7 @@ class TestAccounting(VestigeTest):
     def wait_for_quiet(path):
         """Nothing has ended for a while. Somebody else's may: not for ever."""
         deadline, size, since = time.monotonic() + 1, -1, 0
-        while (now := time.monotonic()) < deadline and now - since < 4 * EDGE.total_seconds():
+        while (now := time.monotonic()) < deadline and now - since < QUIET_S:
             if os.path.getsize(path) != size:
                 size, since = os.path.getsize(path), now
             time.sleep(0.01)

@@ -1,5 +1,6 @@
 """Deeds with known rows: how processes are born, what they become, how they end."""
 
+import datetime
 import os
 import re
 import shlex
@@ -47,6 +48,16 @@ class ActorTest(VestigeTest):
         self.vestige.sync()
         return self.row_of(pid), reports
 
+    def rows_of(self, pid):
+        """Those of images that were executed, or never came to an exec. On a busy machine a child may stand
+        still before its exec for so long that this is a row, too: see test_late_exec."""
+        rows = super().rows_of(pid)
+        late = {row["id"] for row, after in zip(rows, rows[1:]) if after["previous_id"] == row["id"]
+                and row["previous_id"] is None and "audit" not in row["seen_by"].split(",")
+                and (row["destroyed_at"] - row["created_at"]).total_seconds() > 0.1}
+        return [{**row, "previous_id": None} if row["previous_id"] in late else row
+                for row in rows if row["id"] not in late]
+
     def assert_exit(self, row, report, **expected):
         self.assert_ended(row, end_cause="exit", exit_code=report["exit_code"],
                           exit_signal=report["exit_signal"], pid=report["pid"], **expected)
@@ -69,8 +80,9 @@ class TestLives(ActorTest):
     def test_late_exec(self):
         """An image between fork and exec that lasts over 100 ms is a row of its own."""
         actor, reports = self.act("late-exec", 250, self.tag)
-        rows = self.rows_of(reports["child"]["pid"])
+        rows = VestigeTest.rows_of(self, reports["child"]["pid"])
         self.assertEqual(2, len(rows), brief(rows))
+        self.assertEqual([rows[1]["id"]], [row["id"] for row in self.rows_of(reports["child"]["pid"])])
         self.assert_ended(rows[0], end_cause="exec", exit_code=None, exit_signal=None,
                           previous_id=None, parent_id=actor["id"])
         self.assert_exit(rows[1], reports["child"], previous_id=rows[0]["id"],
@@ -175,11 +187,14 @@ class TestLives(ActorTest):
 
     def test_pid_namespace(self):
         """One that lives long enough to be looked at in /proc has its namespace."""
-        actor, reports = self.act("pid-namespace", self.tag, "1.001")
-        self.assertNotEqual(reports["outer"]["inode"], reports["inner"]["inode"])
-        row = self.row_of(reports["child"]["pid"])
+        for seconds in ("1.001", "10.001"):  # a busy machine may need more time
+            actor, reports = self.act("pid-namespace", self.tag, seconds)
+            self.assertNotEqual(reports["outer"]["inode"], reports["inner"]["inode"])
+            row = self.row_of(reports["child"]["pid"])
+            if row["pid_ns"]:
+                break
         self.assert_exit(row, reports["child"], parent_id=actor["id"], exe=SLEEP,
-                         arguments="1.001", pid_ns=reports["inner"]["inode"])
+                         arguments=seconds, pid_ns=reports["inner"]["inode"])
 
 
 class TestIdentities(ActorTest):
@@ -322,7 +337,8 @@ class TestBeforeTheAgent(ActorTest):
         row = self.row_of(SLEEPER.pid)
         self.assert_row(row, exe=SLEEP, argv0="sleep", arguments="86400", cwd="/usr", uid=0,
                         username="root", destroyed_at=None, comm="sleep", ppid=os.getpid())
-        self.assertLess(abs(row["created_at"].timestamp() - self.started()), 0.05, brief([row]))
+        created = row["created_at"].replace(tzinfo=datetime.timezone.utc).timestamp()
+        self.assertLess(abs(created - self.started()), 0.05, brief([row]))
         SLEEPER.kill()
         SLEEPER.wait()
         self.vestige.sync()
@@ -330,11 +346,12 @@ class TestBeforeTheAgent(ActorTest):
                           id=row["id"])
 
     def started(self):
-        """In seconds since 1970, as datetime.timestamp() of a UTC time without zone gives it."""
+        """In seconds since 1970."""
         with open(f"/proc/{SLEEPER.pid}/stat") as stat_file:
             ticks = int(stat_file.read().rsplit(")", 1)[1].split()[19])
-        boot = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
-        return boot + ticks / os.sysconf("SC_CLK_TCK") + time.timezone
+        # Of several readings the two clocks are nearest to each other in the one that gives most.
+        boot = max(time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) for _ in range(10))
+        return boot + ticks / os.sysconf("SC_CLK_TCK")
 
 
 if __name__ == "__main__":

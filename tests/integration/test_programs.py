@@ -65,8 +65,9 @@ class TestPrograms(VestigeTest):
             for row in mine:
                 self.assert_row(row, exe_sha256=digest, exe_size=status.st_size,
                                 exe_modified_at=time_of(status))
+        # Also those that began before, and whose turn came later.
         others = self.vestige.value(
-            f"SELECT COUNT(DISTINCT exe_sha256) FROM process WHERE id >= {self.since} "
+            f"SELECT COUNT(DISTINCT exe_sha256) FROM process WHERE id >= {self.since - 10_000_000} "
             "AND exe NOT LIKE %s", self.directory + "/%")
         self.assertLessEqual(PROGRAMS, self.hashed() - before)
         self.assertLessEqual(self.hashed() - before, PROGRAMS + others)
@@ -104,10 +105,11 @@ class TestPrograms(VestigeTest):
 
     def test_deleted(self):
         path, digest, status = self.make("p", b"deleted", "/bin/sleep")
-        with subprocess.Popen([path, "60"]) as process:
+        with subprocess.Popen([path, "600"]) as process:
             try:
                 os.unlink(path)
-                row = wait_for(lambda: self.rows("pid = %s", process.pid), 10, "its row")[0]
+                row = wait_for(lambda: self.rows("pid = %s AND exe_sha256 IS NOT NULL", process.pid), 60,
+                               "its row")[0]
             finally:
                 process.kill()
         # It may be deleted before its exec has returned.
@@ -134,8 +136,13 @@ class TestPrograms(VestigeTest):
         tick()
         script = ('cp "$1/inside" /tmp/vestige-inside.$$ && mount -t tmpfs none "$1" && '
                   'mv /tmp/vestige-inside.$$ "$1/p" && sleep 0.1 && '
-                  '"$1/p" child && "$1/p" child && sleep 0.2 && exec "$1/p" last')
-        subprocess.run(["unshare", "-m", "sh", "-c", script, "sh", self.directory], check=True)
+                  '"$1/p" child && "$1/p" child && read line && exec "$1/p" last')
+        with subprocess.Popen(["unshare", "-m", "sh", "-c", script, "sh", self.directory],
+                              stdin=subprocess.PIPE) as process:
+            wait_for(lambda: len(self.rows("exe = %s AND exe_sha256 IS NOT NULL", outside)) == 2, 60,
+                     "the children's files have been looked at")
+            process.stdin.write(b"\n")
+        self.assertEqual(0, process.returncode)
         rows = self.rows("exe = %s", outside)
         self.assertEqual([("child", digest), ("child", digest)],
                          [(row["arguments"], row["exe_sha256"]) for row in rows[:-1]])

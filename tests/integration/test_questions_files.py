@@ -8,6 +8,7 @@ import tempfile
 import threading
 import unittest
 
+from mounts import unmount
 from network_test import Server
 from question_test import QuestionTest, login, perl
 from vestige_test import ACTOR, main, run, wait_for
@@ -161,11 +162,11 @@ class FileQuestions(QuestionTest):
                 cls.vestige.sync()
                 return f"ext4 {mounted}" in cls.vestige.value(
                     "SELECT detail FROM coverage WHERE source = 'fanotify' AND destroyed_at IS NULL")
-            wait_for(is_watched, 20, "the medium is watched", 0.1)
+            wait_for(is_watched, 60, "the medium is watched", 0.1)
             cls.by(facts, "taker", BOB, "cp", cls.at("secret"), os.path.join(mounted, "taken"))
             cls.vestige.sync()
         finally:
-            run("umount", mounted)
+            unmount(mounted)
 
     def path(self, *names):
         return os.path.join(self.facts["root"], *names)

@@ -19,7 +19,8 @@ ALICE, BOB = 4242, 4343  # who have no account: rows have their numbers
 WEBSERVER = """
 use IO::Socket::INET;
 $| = 1;
-my $listener = IO::Socket::INET->new(LocalAddr => "127.0.0.1", Listen => 5) or die "listen: $!";
+my $listener = IO::Socket::INET->new(LocalAddr => "127.0.0.1", LocalPort => $ARGV[0], Listen => 5)
+    or die "listen: $!";
 print $listener->sockport, "\\n";
 my $client = $listener->accept;
 my $request = <$client>;
@@ -121,7 +122,11 @@ class NetworkQuestions(QuestionTest):
 
     @classmethod
     def now(cls):
-        return cls.vestige.value("SELECT CAST(UTC_TIMESTAMP(6) AS CHAR)")
+        """What came before is before it, what comes after is after it."""
+        time.sleep(0.1)
+        now = cls.vestige.value("SELECT CAST(UTC_TIMESTAMP(6) AS CHAR)")
+        time.sleep(0.1)
+        return now
 
     @classmethod
     def exchanges(cls, facts):
@@ -150,12 +155,12 @@ class NetworkQuestions(QuestionTest):
             end = time.monotonic() + 1.1
             cls.vestige.sync()
             facts["then"] = cls.now()
-            wait_for(lambda: time.monotonic() > end, 5, "a connection is a second old")
+            wait_for(lambda: time.monotonic() > end, 60, "a connection is a second old")
         facts["held_s"] = time.monotonic() - begin
 
     @classmethod
     def shells(cls, facts):
-        with Background(login(ALICE, *cls.program("webserver", WEBSERVER))) as server:
+        with Background(login(ALICE, *cls.program("webserver", WEBSERVER, own_port()))) as server:
             facts["webserver"] = (server.pid, int(server.said))
             subprocess.run(login(BOB, *cls.program("asker", ASK, "127.0.0.1", server.said,
                                                    "/bin/echo asked; /bin/true asked")), check=True,
@@ -328,10 +333,15 @@ class TestTraffic(NetworkQuestions):
 
     def test_long_connections(self):
         rows = self.by(BOB, "long-connections", "loopback=1", "seconds=1")
-        self.assert_answer([("holder", self.facts["holder"], "out", self.facts["server"][1])], rows,
+        held = [row for row in rows if row["application"] == "holder"]
+        self.assert_answer([("holder", self.facts["holder"], "out", self.facts["server"][1])], held,
                            "application", "pid", "direction", "remote_port")
-        self.assertLessEqual(1, rows[0]["lasted_s"])
-        self.assertLessEqual(rows[0]["lasted_s"], self.facts["held_s"])
+        self.assertLessEqual(held[0]["lasted_s"], self.facts["held_s"])
+        # On a busy machine others may have lasted, too: those that did, and no more.
+        self.assertLessEqual(1, min(row["lasted_s"] for row in rows))
+        self.assertEqual(len(rows), self.vestige.value(
+            "SELECT COUNT(*) FROM endpoint WHERE id >= %s AND login_uid = %s AND direction = 'out' "
+            "AND TIMESTAMPDIFF(MICROSECOND, created_at, destroyed_at) > 1000000", self.facts["since"], BOB))
 
     def test_connections_without_login(self):
         rows = self.report("connections-without-login", f"username={BOB}", "loopback=1")

@@ -46,7 +46,7 @@ class TestReplay(unittest.TestCase):
                                            "--record", self.path("recording")],
                                           stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         self.addCleanup(self.end_agent)
-        wait_for(lambda: "agent: recording" in self.log(), 30, "vestiged records")
+        wait_for(lambda: "agent: recording" in self.log(), 60, "vestiged records")
 
     def log(self):
         with open(self.path("log"), errors="replace") as stream:
@@ -55,7 +55,12 @@ class TestReplay(unittest.TestCase):
     def end_agent(self):
         if self.agent.poll() is None:
             self.agent.send_signal(signal.SIGTERM)
-        return self.agent.wait(60)
+            self.agent.send_signal(signal.SIGCONT)
+        try:
+            return self.agent.wait(60)
+        finally:
+            self.agent.kill()  # whatever happened, the next one needs audit
+            self.agent.wait()
 
     def journal_lines(self):
         text = b""
@@ -121,7 +126,7 @@ class TestReplay(unittest.TestCase):
     def pid_of(self, *command):
         """The pid of a command that has ended well."""
         with subprocess.Popen(command, stdin=subprocess.DEVNULL) as process:
-            self.assertEqual(0, process.wait(60), command)
+            self.assertEqual(0, process.wait(120), command)
         return process.pid
 
     def test_without_connector(self):

@@ -1,6 +1,6 @@
 """The agent and names of addresses: that it looks them up is coverage, and can be switched off."""
 
-from vestige_test import VestigeTest, main, memory_kib, task_cpu_ns
+from vestige_test import VestigeTest, main, memory_kib, task_cpu_ns, wait_for
 
 
 class TestResolverAgent(VestigeTest):
@@ -14,7 +14,7 @@ class TestResolverAgent(VestigeTest):
         (mode, detail), = self.coverage()
         self.assertEqual("on", mode)
         self.assertRegex(detail, "^hosts file and dns by .")
-        self.assertIn("resolver", task_cpu_ns([self.vestige.agent_pid]))
+        wait_for(lambda: "resolver" in task_cpu_ns([self.vestige.agent_pid]), 60, "its thread")
         self.vestige.stop()
         self.vestige.configure(names={"servers": "127.0.0.1:5300,[::1]:5301"})
         self.vestige.start()

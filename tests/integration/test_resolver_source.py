@@ -16,6 +16,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 
 import dns_server
 from dns_server import DnsServer
+from network_test import own_port
 from vestige_test import memory_kib, task_cpu_ns, wait_for
 
 TOOL = os.environ.get("VESTIGE_SOURCE_TOOL") or os.path.join(os.environ.get("VESTIGE_BIN", ""),
@@ -23,6 +24,8 @@ TOOL = os.environ.get("VESTIGE_SOURCE_TOOL") or os.path.join(os.environ.get("VES
 ANSWER = re.compile(r"HOST_NAME address=(\S+) answered=([01]) origin=(hosts|dns) name=(.*) "
                     r"source=resolver boot_ns=(\d+)")
 BREAKER_FAILURES, UNDER_WAY, TRIES = 8, 64, 2
+# Whoever is to answer has more time than a busy machine takes, and what comes soon waited for no timeout.
+PATIENT_MS, SOON_NS = 60000, 30e9
 
 Answer = collections.namedtuple("Answer", "address name answered origin boot_ns")
 
@@ -64,12 +67,12 @@ class Resolver:
         self.asked += len(addresses)
         return now
 
-    def wait(self, seconds=20, more=0):
+    def wait(self, seconds=60, more=0):
         """As many answers as questions, and more without a question."""
         wait_for(lambda: len(self.answers) >= self.asked + more, seconds,
                  f"{self.asked} + {more} answers")
 
-    def ask_one(self, address, seconds=20):
+    def ask_one(self, address, seconds=60):
         before = len(self.answers)
         self.ask(address)
         wait_for(lambda: len(self.answers) > before, seconds, f"the answer for {address}")
@@ -78,7 +81,7 @@ class Resolver:
     def end(self):
         """The totals."""
         self._process.stdin.close()
-        status = self._process.wait(30)
+        status = self._process.wait(60)
         self._reader.join()
         self._process.stdout.close()
         if status:
@@ -124,10 +127,10 @@ class TestResolverSource(unittest.TestCase):
         self.enterContext(server)
         return server
 
-    def resolver(self, *options, servers=None):
+    def resolver(self, *options, servers=None, timeout_ms=PATIENT_MS):
         if servers:
             options += ("--servers", servers)
-        resolver = Resolver("--hosts", self.hosts, *options)
+        resolver = Resolver("--hosts", self.hosts, "--name-timeout", str(timeout_ms), *options)
         self.addCleanup(resolver.kill)
         return resolver
 
@@ -164,7 +167,7 @@ class TestResolverSource(unittest.TestCase):
         for address, (_, expected) in cases.items():
             with self.subTest(address=address):
                 self.assertEqual(got[address][1:4], (expected, True, "dns"))
-                self.assertLess(got[address].boot_ns - at, 2e9)
+                self.assertLess(got[address].boot_ns - at, SOON_NS)
         slowest = max(answer.boot_ns for answer in resolver.answers) - at
         print(f"names of {len(cases)} addresses after {slowest / 1e6:.1f} ms", file=sys.stderr)
         self.assertEqual(resolver.end()["malformed"], 0)
@@ -193,19 +196,22 @@ class TestResolverSource(unittest.TestCase):
         }
         for address, (answer, _, _) in cases.items():
             server.answers[address] = answer
-        resolver = self.resolver("--name-timeout", "300", servers=server.address)
-        for address, (_, answered, name) in cases.items():
-            with self.subTest(address=address):
-                answer = resolver.ask_one(address)
-                self.assertEqual(answer[:4], (address, name, answered, "dns"))
-        self.assertEqual(resolver.end()["malformed"], 0)  # of the messages to the tracker
-        self.assert_one_answer_each(resolver, *cases)
+        for timeout_ms, kind in ((PATIENT_MS, True), (300, False)):
+            resolver = self.resolver(servers=server.address, timeout_ms=timeout_ms)
+            asked = {address: name for address, (_, answered, name) in cases.items() if answered == kind}
+            for address, name in asked.items():
+                with self.subTest(address=address):
+                    answer = resolver.ask_one(address)
+                    self.assertEqual(answer[:4], (address, name, kind, "dns"))
+            self.assertEqual(resolver.end()["malformed"], 0)  # of the messages to the tracker
+            self.assert_one_answer_each(resolver, *asked)
+        wait_for(lambda: server.queries["192.0.2.5"] >= TRIES, 60, "it was asked as often as that")
         self.assertEqual(server.queries["192.0.2.5"], TRIES)
 
     def test_truncated_and_no_tcp(self):
         server = self.server(tcp=False)
         server.answers["192.0.2.1"] = dns_server.truncated(dns_server.silence)
-        resolver = self.resolver("--name-timeout", "300", servers=server.address)
+        resolver = self.resolver(servers=server.address, timeout_ms=300)
         self.assertEqual(resolver.ask_one("192.0.2.1")[1:4], (None, False, "dns"))
 
     def test_second_server(self):
@@ -213,8 +219,7 @@ class TestResolverSource(unittest.TestCase):
         dead, alive = self.server(), self.server()
         dead.default = dns_server.silence
         alive.answers["192.0.2.1"] = dns_server.name("one.example")
-        resolver = self.resolver("--name-timeout", "300",
-                                 servers=f"{dead.address},{alive.address}")
+        resolver = self.resolver(servers=f"{dead.address},{alive.address}", timeout_ms=3000)
         self.assertEqual(resolver.ask_one("192.0.2.1")[1:4], ("one.example", True, "dns"))
 
     # The hosts file
@@ -233,14 +238,14 @@ class TestResolverSource(unittest.TestCase):
         added, gone = sorted(resolver.answers[2:], key=lambda answer: answer.name is None)
         self.assertEqual(added[:4], ("192.0.2.3", "three", True, "hosts"))
         self.assertEqual(gone[:4], ("192.0.2.2", None, False, "hosts"))
-        self.assertLess(added.boot_ns - at, 2e9)
+        self.assertLess(added.boot_ns - at, SOON_NS)
         print(f"an entry that was added was told after {(added.boot_ns - at) / 1e6:.0f} ms",
               file=sys.stderr)
         at = boot_ns()
         with open(self.hosts, "a") as file:  # in place
             file.write("192.0.2.4 four\n")
         self.assertEqual(resolver.ask_one("192.0.2.4")[1:4], ("four", True, "hosts"))
-        self.assertLess(resolver.answers[-1].boot_ns - at, 2e9)
+        self.assertLess(resolver.answers[-1].boot_ns - at, SOON_NS)
         self.assertEqual(list(server.queries), ["192.0.2.3"])
 
     def test_the_hosts_file_of_this_host(self):
@@ -268,20 +273,23 @@ class TestResolverSource(unittest.TestCase):
         first, second = self.server(host="127.0.5.3", port=53), self.server(host="127.0.5.4", port=53)
         first.default, second.default = dns_server.name("first"), dns_server.name("second")
         path = os.path.join(self.directory, "resolv.conf")
-        with open(path, "w") as file:
-            file.write("nameserver 127.0.5.3\n")
+
+        def write(server):
+            with open(path + ".new", "w") as file:
+                file.write(f"nameserver {server}\n")
+            os.rename(path + ".new", path)
+        write("127.0.5.3")
         resolver = self.resolver("--resolv-conf", path)
         self.assertEqual(resolver.ask_one("192.0.2.1").name, "first")
-        with open(path, "w") as file:
-            file.write("nameserver 127.0.5.4\n")
-        wait_for(lambda: len(resolver.notes) == 2, 10, "the change is told")
+        write("127.0.5.4")
+        wait_for(lambda: len(resolver.notes) == 2, 60, "the change is told")
         self.assertIn("dns by 127.0.5.3 ", resolver.notes[0])
         self.assertIn("dns by 127.0.5.4 ", resolver.notes[1])
         self.assertEqual(resolver.ask_one("192.0.2.1").name, "second")
 
     def test_servers_that_are_none(self):
         done = subprocess.run([TOOL, "--servers", "ns.example", "--ask", "resolver"], text=True,
-                              stdin=subprocess.DEVNULL, capture_output=True, timeout=30)
+                              stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
         self.assertEqual(done.returncode, 2)
         self.assertIn("[names] servers = ns.example: write addresses", done.stderr)
 
@@ -297,36 +305,35 @@ class TestResolverSource(unittest.TestCase):
         resolver.wait()
         second = max(answer.boot_ns for answer in resolver.answers) - begin
         self.assertEqual({answer[1:4] for answer in resolver.answers}, {(None, False, "dns")})
-        self.assertLess(second, 0.5e9)
+        self.assertLess(second, 5e9)
         print(f"500 requests to a dead server: {first / 1e6:.0f} ms, the next 500: "
               f"{second / 1e6:.1f} ms, queries {queries}", file=sys.stderr)
 
     def test_silent_server(self):
         server = self.server()
         server.default = dns_server.silence
-        resolver = self.resolver("--name-timeout", "300", servers=server.address)
+        resolver = self.resolver(servers=server.address, timeout_ms=300)
         self.assert_dead_server(resolver, server)
-        asked = {address for address in server.queries if address != "127.0.0.1"}
-        self.assertLessEqual(len(asked), UNDER_WAY)
-        self.assertGreaterEqual(len(asked), BREAKER_FAILURES)
+
+        def asked():
+            return {address for address in list(server.queries) if address != "127.0.0.1"}
+        wait_for(lambda: len(asked()) >= BREAKER_FAILURES, 60, "it was asked for some")
+        self.assertLessEqual(len(asked()), UNDER_WAY)
         # The hosts file goes on to count.
         self.write_hosts("10.7.0.1 one\n")
         self.assertEqual(resolver.ask_one("10.7.0.1")[:4], ("10.7.0.1", "one", True, "hosts"))
         # It is back: the next probe finds it.
         server.default = dns_server.name("back.example")
         at = boot_ns()
-        wait_for(lambda: resolver.ask_one("10.9.0.1").name == "back.example", 15,
+        wait_for(lambda: resolver.ask_one("10.9.0.1").name == "back.example", 60,
                  "the server is asked again", 0.1)
         print(f"a server that is back is asked after {(boot_ns() - at) / 1e9:.1f} s",
               file=sys.stderr)
         resolver.end()
+        self.assertFalse([address for address in asked() if address.startswith("10.8.")])
 
     def test_closed_port(self):
-        server = DnsServer()
-        address = server.address
-        with server:
-            pass
-        resolver = self.resolver(servers=address)
+        resolver = self.resolver(servers=f"127.0.0.1:{own_port()}")
         self.assert_dead_server(resolver, None)
 
     def test_addresses_whose_servers_are_dead(self):
@@ -334,11 +341,11 @@ class TestResolverSource(unittest.TestCase):
         server = self.server()
         server.answers.update((address, dns_server.silence) for address in addresses(20, "10.6"))
         server.default = dns_server.name("alive.example")
-        resolver = self.resolver("--name-timeout", "200", servers=server.address)
+        resolver = self.resolver(servers=server.address, timeout_ms=200)
         resolver.ask(*addresses(20, "10.6"))
         resolver.wait()
         self.assertEqual({answer[1:3] for answer in resolver.answers}, {(None, False)})
-        wait_for(lambda: resolver.ask_one("10.5.0.1").name, 5, "the others are asked for", 0.1)
+        wait_for(lambda: resolver.ask_one("10.5.0.1").name, 60, "the others are asked for", 0.1)
 
     # Many
 
@@ -389,7 +396,7 @@ class TestResolverSource(unittest.TestCase):
         resolver.wait()
         resolver.end()
         again = subprocess.run([TOOL, "--replay", place], text=True, capture_output=True,
-                               stdin=subprocess.DEVNULL, timeout=30, check=True)
+                               stdin=subprocess.DEVNULL, timeout=60, check=True)
         self.assertEqual(again.stdout.splitlines()[:-1], resolver.lines[:-1])
         self.assertEqual(len(resolver.lines), 6)
 

@@ -91,7 +91,7 @@ class Capture:
         def listens():
             self.errors.seek(0)
             return "listening on" in self.errors.read()
-        wait_for(listens, 20, "tcpdump listens")
+        wait_for(listens, 60, "tcpdump listens")
         return self
 
     def __exit__(self, *failure):
@@ -101,9 +101,9 @@ class Capture:
             sizes.append(os.path.getsize(self.path))
             return sizes[-1] == sizes[-2] > 24
         if not failure[0]:
-            wait_for(has_written, 20, "tcpdump has written what it captured", 0.3)
+            wait_for(has_written, 60, "tcpdump has written what it captured", 0.3)
         self.process.send_signal(signal.SIGINT)
-        self.process.wait(20)
+        self.process.wait(60)
         with self.errors:
             self.errors.seek(0)
             said = self.errors.read()

@@ -106,14 +106,10 @@ class TheCase:
             run("ip", "route", "add", address, "via", "198.18.70.2")
 
     def _add_names(self):
-        with open("/etc/hosts") as hosts:
-            before = hosts.read()
-
-        def write(text):
-            with open("/etc/hosts", "w") as hosts:
-                hosts.write(text)
-        self._stack.callback(write, before)
-        write(before + "".join(f"{address} {name}\n" for name, address in MASTERS.items()))
+        """Behind what is there, which at no time is missing: others read it."""
+        self._stack.callback(os.truncate, "/etc/hosts", os.path.getsize("/etc/hosts"))
+        with open("/etc/hosts", "a") as hosts:
+            hosts.write("".join(f"{address} {name}\n" for name, address in MASTERS.items()))
 
     def _write_programs(self):
         os.chmod(self.directory, 0o755)
@@ -144,7 +140,7 @@ class TheCase:
     def ask_page(self, *words):
         """What the page runs; the pid of it. Without words: wait for all of it to end."""
         with urllib.request.urlopen(self._url + urllib.parse.quote(json.dumps(words)),
-                                    timeout=120) as answer:
+                                    timeout=300) as answer:
             return answer.read().decode()
 
     def intrude(self):

@@ -224,6 +224,9 @@ static int life_kill(int argc, char **argv)
 {
     (void)argc;
     unsigned long number = actor_number(argv[0], 64);
+    int gate[2];
+    char byte;
+    actor_require(!pipe2(gate, O_CLOEXEC), "pipe2");
     pid_t child = actor_fork();
     if (!child) {
         struct rlimit none = {0, 0};
@@ -231,6 +234,9 @@ static int life_kill(int argc, char **argv)
         execl("/bin/sleep", "sleep", "60", (char *)NULL);
         _exit(127);
     }
+    close(gate[1]);
+    actor_require(read(gate[0], &byte, 1) == 0, "read"); /* the exec has closed it */
+    close(gate[0]);
     actor_sleep_ms(50);
     actor_require(!kill(child, (int)number), "kill");
     actor_finish("child", child);

@@ -38,11 +38,12 @@ static struct session *find_partner(const struct sessions *s, const struct sessi
             return session;
         if (said->session_id != ID_UNSET && session->session_id == said->session_id)
             return session;
-        if (compatible(&session->username, &said->username) &&
-            compatible(&session->tty, &said->tty) &&
-            sessions_near(s, session->created_us, said->created_us))
-            return session;
     }
+    TAILQ_FOREACH(session, &s->open, in_list)
+    if (session->seen_by == SEEN_BY_UTMP && !session->inserted &&
+        compatible(&session->username, &said->username) && compatible(&session->tty, &said->tty) &&
+        sessions_near(s, session->created_us, said->created_us))
+        return session;
     return NULL;
 }
 

@@ -55,8 +55,14 @@ static bool is_over(const struct sessions *s, const struct login *login)
     return false;
 }
 
+static bool may_be_partner(const struct session *session)
+{
+    return session->seen_by == SEEN_BY_AUDIT && !login_service_is_inner(&session->service) &&
+           !(session->ended && session->inserted);
+}
+
 /* The session of which audit has spoken first. What is written stays as it is, but it is the same
- * session. */
+ * session. A process, or an audit session, says more than a user who logs in twice. */
 static struct session *find_partner(struct sessions *s, const struct login *login)
 {
     struct session *session;
@@ -64,19 +70,19 @@ static struct session *find_partner(struct sessions *s, const struct login *logi
     bool known = sessions_actor(s, login->record->pid, login->at_us, login->heard_ns, &actor);
     TAILQ_FOREACH(session, &s->open, in_list)
     {
-        if (session->seen_by != SEEN_BY_AUDIT || login_service_is_inner(&session->service) ||
-            (session->ended && session->inserted))
+        if (!may_be_partner(session))
             continue;
         if (session_is_of_process(session, login->record->pid) &&
             sessions_of_one_life(s, session->created_us, login->at_us, !login->old))
             return session;
         if (known && actor.session != ID_UNSET && actor.session == session->session_id)
             return session;
-        if (login_text_same(&session->username, &login->user) &&
-            (session->tty.length == 0 || login_text_same(&session->tty, &login->tty)) &&
-            sessions_near(s, session->created_us, login->at_us))
-            return session;
     }
+    TAILQ_FOREACH(session, &s->open, in_list)
+    if (may_be_partner(session) && login_text_same(&session->username, &login->user) &&
+        (session->tty.length == 0 || login_text_same(&session->tty, &login->tty)) &&
+        sessions_near(s, session->created_us, login->at_us))
+        return session;
     return NULL;
 }
 

@@ -140,7 +140,7 @@ class Interrupted(RunTest):
             session.error("CALL vestige_retention_at(%s, 0)", self.today + LATER * DAY)))
         worker.start()
         wait_for(lambda: self.root.run("SELECT 1 FROM information_schema.processlist WHERE id = %s"
-                                       " AND info LIKE '%%collations a%%'", connection), 10, f"the run is at {step}")
+                                       " AND info LIKE '%%collations a%%'", connection), 60, f"the run is at {step}")
         if how == "server":
             self.server.process.send_signal(signal.SIGKILL)
             self.server.process.wait(60)
@@ -149,12 +149,12 @@ class Interrupted(RunTest):
             type(self).root = self.server.root("vestige")
         else:
             self.root.run(f"KILL {how} {connection}")
-        worker.join(30)
+        worker.join(60)
         self.assertFalse(worker.is_alive())
         self.assertNotEqual(errors, [0])
         if how != "server":
             wait_for(lambda: not self.root.run("SELECT 1 FROM information_schema.processlist WHERE id = %s"
-                                               " AND command <> 'Sleep'", connection), 20, "it has ended")
+                                               " AND command <> 'Sleep'", connection), 60, "it has ended")
         if how == "QUERY":
             self.addCleanup(session.close)
 
@@ -196,15 +196,15 @@ class Interrupted(RunTest):
         other = self.server.root("vestige")
         worker = threading.Thread(target=other.error, args=("CALL vestige_retention_at(%s, 0)", self.today + LATER * DAY))
         worker.start()
-        wait_for(lambda: self.root.run("SELECT 1 FROM retention_step WHERE step = 'look'"), 20, "it is at work")
+        wait_for(lambda: self.root.run("SELECT 1 FROM retention_step WHERE step = 'look'"), 60, "it is at work")
         self.restore()
         guard = self.root.run("SELECT * FROM retention_step"), self.root.run("SHOW PROCESSLIST")
         with self.assertRaisesRegex(Refused, "another run of the retention is at work", msg=guard):
             self.run_later()
         connection = other.connection.thread_id()
         self.root.run(f"KILL CONNECTION {connection}")
-        worker.join(30)
-        wait_for(lambda: not self.root.run("SELECT 1 FROM information_schema.processlist WHERE id = %s", connection), 20,
+        worker.join(60)
+        wait_for(lambda: not self.root.run("SELECT 1 FROM information_schema.processlist WHERE id = %s", connection), 60,
                  "its connection is gone")
         self.run_later()
         self.assertEqual(self.last_run()[1], "success")
@@ -222,12 +222,12 @@ class Interrupted(RunTest):
         worker.start()
         connection = other.connection.thread_id()
         wait_for(lambda: self.root.run("SELECT 1 FROM information_schema.processlist WHERE id = %s"
-                                       " AND info LIKE '%%GET_LOCK%%'", connection), 20, "it copies")
+                                       " AND info LIKE '%%GET_LOCK%%'", connection), 60, "it copies")
         self.root.run("CALL vestige_hold_add(NULL, NULL, NULL, NULL, NULL, 'all', NULL, @id)")
         self.addCleanup(self.root.run, "CALL vestige_hold_release(@id, @n)")
         self.restore()
         self.root.run("DO RELEASE_LOCK('copied')")
-        worker.join(30)
+        worker.join(60)
         self.assertEqual(errors, [1644])
         self.assertIn("a hold was added", self.last_run()[2])
         self.assertEqual(everything, {table: self.keys(table) for table in kept})
@@ -382,7 +382,7 @@ class Agents(unittest.TestCase):
         server.query("CALL vestige_make_partitions()")
         server.query("CALL vestige_retention_keep('*', 30)")
         tool.fill("--fill", 40000, "--open", 15000, "--settle", 5000)
-        shipping = tool.start("--timeout", 100000, "--retry-first", 20, "--retry-most", 100)
+        shipping = tool.start("--timeout", 200000, "--retry-first", 20, "--retry-most", 100)
         n_runs = n_meanwhile = 0
         while shipping.poll() is None:
             server.query("INSERT INTO process (host_id, id, day, created_at, destroyed_at, end_cause, seen_by, boot_id,"

@@ -6,9 +6,9 @@ without which evidence is lost."""
 import datetime
 import os
 import re
-import socket
 import subprocess
 import sys
+import time
 import unittest
 
 import pymysql.constants.CLIENT
@@ -16,6 +16,7 @@ import pymysql.constants.CLIENT
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(ROOT, "tests", "lib"))
 
+from network_test import own_port
 from private_server import PrivateServer, Session, VestigeServer
 from vestige_test import VESTIGE, run, wait_for
 
@@ -32,6 +33,7 @@ SERVERS_COLUMNS = {"process": ["cmdline"],
 SETTLED = ("process", "endpoint", "device")
 STATEMENT_END = re.compile(r";\n+(?=--|(?!END\b)[A-Z]|\Z)")
 PLACES_MOST = 20  # in a file, at which a migration is interrupted
+WAITS_S = 5  # the making of partitions, for who uses the tables
 FILES = sorted(name for name in os.listdir(os.path.join(ROOT, "server-schema"))
                if re.match(r"\d{4}_\w+\.sql\Z", name))
 
@@ -277,6 +279,7 @@ class Interrupted(ServerTest):
 
     def expect(self):
         """What an undisturbed one gives; here in a database that somebody had made, in another character set."""
+        self.day = self.root.value("SELECT UTC_DATE()")
         self.fresh()
         self.root.run("CREATE DATABASE vestige CHARACTER SET latin1")
         self.server.vestige("server", "init")
@@ -285,8 +288,15 @@ class Interrupted(ServerTest):
         self.expected = self.description()
         self.checksums = dict(self.root.run("SELECT version, checksum FROM vestige.schema_version"))
 
+    @staticmethod
+    def without_days(description):
+        return {name: re.sub(r"\s*PARTITION `p\d{8}` VALUES[^\n]*", "", text) if isinstance(text, str) else text
+                for name, text in description.items()}
+
     def compare(self):
         found = self.description()
+        if self.root.value("SELECT UTC_DATE()") != self.day:  # then there are partitions of other days
+            found, self.expected = self.without_days(found), self.without_days(self.expected)
         self.assertEqual(sorted(found), sorted(self.expected))
         for key in self.expected:
             self.assertEqual(found[key], self.expected[key], key)
@@ -377,11 +387,10 @@ class Partitions(ServerTest):
         before = self.root.value(runs)
         self.root.run("ALTER DEFINER = vestige_maintainer@localhost EVENT vestige_partitions"
                       " ON SCHEDULE EVERY 1 SECOND")
-        wait_for(lambda: self.root.value(runs) > before + 1, 20, "the event makes partitions")
+        wait_for(lambda: self.root.value(runs) > before + 1, 60, "the event makes partitions")
         self.root.run("ALTER DEFINER = vestige_maintainer@localhost EVENT vestige_partitions"
                       " ON SCHEDULE EVERY 1 HOUR")
-        wait_for(lambda: self.last_run()[0] != "running", 10, "the last of them ends")
-        self.assertEqual(self.last_run(), (*self.made(0), 1))
+        wait_for(lambda: self.last_run() == (*self.made(0), 1), 60, "the last of them ends, and has nothing to do")
         self.assertEqual(len(self.partitions("process")), 17)
 
     def test_3_a_hundred_days(self):
@@ -436,14 +445,17 @@ class Partitions(ServerTest):
         type(self).agent = self.connect_agent()
 
     def test_8_two_at_once(self):
-        # Few days are made: who had to wait for five seconds would end the agents' connections.
+        # Few days are made: who has to wait for so long ends the agents' connections.
         day = self.today + datetime.timedelta(232)
         command = ["mariadb", "--no-defaults", f"--socket={self.server.socket}", "vestige", "-e",
                    f"CALL vestige_make_partitions_at('{day}', 14)"]
+        began = time.monotonic()
         both = [subprocess.Popen(command) for _ in range(4)]
         self.assertEqual([one.wait(60) for one in both], [0] * 4)
+        took = time.monotonic() - began
         self.assertEqual(self.partitions("process")[-2], f"p{day + datetime.timedelta(14):%Y%m%d}")
-        self.assertEqual(self.agent.value("SELECT 1"), 1)
+        if took < WAITS_S:
+            self.assertEqual(self.agent.value("SELECT 1"), 1)
 
 
 class Settings(ServerTest):
@@ -530,9 +542,7 @@ class Unreachable(ServerTest):
             self.assertIn(f"'{user}'@'localhost'", self.says("client", "list", options=options))
 
     def test_tcp_without_tls(self):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        port = own_port()
         server = PrivateServer(port=str(port), bind_address="127.0.0.1")
         self.addCleanup(server.close)
         server.root().run("CREATE USER tcp@'%' IDENTIFIED BY 'secret-word'")

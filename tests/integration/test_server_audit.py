@@ -11,11 +11,11 @@ import subprocess
 import unittest
 
 from private_server import PrivateServer, Refused, Session
-from vestige_test import BIN, main, run
+from vestige_test import BIN, main, run, wait_for
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PLUGINS = os.path.abspath(os.path.join(BIN, "..", "..", "plugins"))
-LINE = re.compile(r"^\d{8} \d\d:\d\d:\d\d,[^,]*,(?P<user>[^,]*),(?P<host>[^,]*),\d+,\d+,(?P<event>[A-Z_]+),"
+LINE = re.compile(r"^\d{8} \d\d:\d\d:\d\d,[^,]*,(?P<user>[^,]*),(?P<host>[^,]*),(?P<connection>\d+),\d+,(?P<event>[A-Z_]+),"
                   r"(?P<database>[^,]*),(?:'(?P<text>.*)')?,(?P<error>\d+)$")
 LIST_MOST = 1023
 
@@ -63,6 +63,8 @@ class Shared(unittest.TestCase):
         cls.addClassCleanup(cls.root.close)
         cls.root.run("ALTER DEFINER = vestige_watcher@localhost EVENT vestige_watch"
                      " ON SCHEDULE EVERY 1 YEAR STARTS '2037-01-01'")
+        wait_for(lambda: not cls.root.run("SELECT 1 FROM information_schema.processlist WHERE user = 'vestige_watcher'"),
+                 60, "no watch is at work")
         Shared.first = cls.make_reader("carol")
 
     @classmethod
@@ -107,8 +109,19 @@ class Readers(Shared):
 
     def prompt(self, text, name="carol", check=True):
         """A person at MariaDB's own prompt."""
-        return run("mariadb", f"--defaults-file={self.server.directory}/{name}.cnf", "--comments", "vestige", "-e", text,
+        done = run("mariadb", f"--defaults-file={self.server.directory}/{name}.cnf", "--comments", "vestige", "-e", text,
                    check=check)
+        self.wait_until_gone(name)
+        return done
+
+    def wait_until_gone(self, user):
+        """The server writes what somebody asked after it has answered, and last that they are gone."""
+        def gone():
+            lines = [line for line in self.server.lines() if line["user"] == user]
+            ids = {event: {line["connection"] for line in lines if line["event"] == event}
+                   for event in ("CONNECT", "DISCONNECT")}
+            return ids["CONNECT"] <= ids["DISCONNECT"]
+        wait_for(gone, 60, f"{user} is gone by the log")
 
     def logged(self, user=None, event="QUERY"):
         return [line for line in self.server.lines()[self.n_before:]
@@ -149,11 +162,13 @@ class Kept(Readers):
                          [("DELETE FROM process", "1142"), ("SELECT * FROM mysql.global_priv", "1142")])
         with contextlib.suppress(Refused):
             Session(self.server, user="carol", password="guess").close()
+        wait_for(lambda: self.logged("carol", "FAILED_CONNECT"), 60, "that is in the log")
         failed, = self.logged("carol", "FAILED_CONNECT")
         self.assertEqual(failed["error"], "1045")
 
     def test_vestige_is_in_both(self):
         run(os.path.join(BIN, "vestige"), "query", "SELECT 4711 AS n", f"--defaults-file={self.server.directory}/carol.cnf")
+        self.wait_until_gone("carol")
         self.addCleanup(self.root.run, "UPDATE reading_head SET id = 0, hash = REPEAT('\\0', 32)")
         self.addCleanup(self.root.run, "DELETE FROM reading")
         self.assertIn("SELECT 4711 AS n", [text for text in self.texts("carol") if "vestige_read" not in text])

@@ -46,13 +46,13 @@ class AwayTest(unittest.TestCase):
         """All is shipped and accounted for; how many rows were counted as lost."""
         result = load.drain(seconds)
         self.assertEqual((1, 0), (result.shipped, result.rows_rejected), result.text)
-        wait_for(lambda: load.status().waiting == 0, 10, "the journal knows that all is shipped")
+        wait_for(lambda: load.status().waiting == 0, 60, "the journal knows that all is shipped")
         load.end()
         return load.accounted()[1]
 
 
 class Connections(threading.Thread):
-    """When each connection of an agent was first seen by the server."""
+    """When each connection of an agent began: between two looks at the server's list."""
 
     AGENTS = ("SELECT id, user FROM information_schema.processlist"
               " WHERE user LIKE 'agent\\_%%'")
@@ -62,7 +62,8 @@ class Connections(threading.Thread):
         self.seen, self.open, self.ended = {}, 0, False
         self.session = SERVER.root()
         for connection in self.now():
-            self.seen[connection] = 0
+            self.seen[connection] = None
+        self.looked = time.monotonic()
         self.start()
 
     def now(self):
@@ -77,7 +78,8 @@ class Connections(threading.Thread):
                 return
             self.open = len(found)
             for connection in found:
-                self.seen.setdefault(connection, now)
+                self.seen.setdefault(connection, (self.looked, now))
+            self.looked = now
             time.sleep(0.005)
 
     def end(self):
@@ -86,9 +88,9 @@ class Connections(threading.Thread):
         self.session.close()
 
     def worst(self, width=0.1):
-        """The most connections that began within 100 ms."""
-        times = sorted(when for when in self.seen.values() if when)
-        return max(sum(first <= when < first + width for when in times) for first in times)
+        """The most connections that certainly began within 100 ms: who looks late does not know when."""
+        times = [when for when in self.seen.values() if when]
+        return max(sum(first <= begin and end < first + width for begin, end in times) for first, _ in times)
 
 
 class Fleet(AwayTest):
@@ -111,7 +113,7 @@ class Fleet(AwayTest):
             load.process.stdin.write(b"batches 1 10\n")
             load.process.stdin.flush()
         for load in loads:
-            load.read_until("done", 30)
+            load.read_until("done", 60)
 
     def assert_spread(self, connections, what):
         print(f"{what}: {connections.worst()} of {self.N} connections in the worst 100 ms", flush=True)
@@ -121,25 +123,25 @@ class Fleet(AwayTest):
         """All find in one moment that theirs is gone; then the server is gone for a while."""
         loads = self.fleet()
         self.all_at_once(loads)
-        wait_for(lambda: all(load.status().waiting == 0 for load in loads), 30, "all have shipped", 0.2)
+        wait_for(lambda: all(load.status().waiting == 0 for load in loads), 60, "all have shipped", 0.2)
         connections = Connections()
-        wait_for(lambda: connections.open == self.N, 30, "all are connected")
+        wait_for(lambda: connections.open == self.N, 60, "all are connected")
         session = SERVER.root()
         for connection, _ in session.run(Connections.AGENTS):
             session.run(f"KILL CONNECTION {connection}")
         session.close()
-        wait_for(lambda: connections.open == 0, 10, "all are closed")
+        wait_for(lambda: connections.open == 0, 60, "all are closed")
         self.all_at_once(loads)
-        wait_for(lambda: connections.open == self.N, 30, "all are connected again")
+        wait_for(lambda: connections.open == self.N, 60, "all are connected again")
         connections.end()
         self.assert_spread(connections, "killed connections")
         SERVER.stop()
         self.all_at_once(loads)
-        wait_for(lambda: all(load.status().ship_failures > 0 for load in loads), 30,
+        wait_for(lambda: all(load.status().ship_failures > 0 for load in loads), 60,
                  "all have failed to connect", 0.2)
         SERVER.start()
         connections = Connections()
-        wait_for(lambda: connections.open == self.N, 40, "all are connected after the restart")
+        wait_for(lambda: connections.open == self.N, 90, "all are connected after the restart")
         connections.end()
         self.assert_spread(connections, "restarted server")
         for load in loads:
@@ -153,7 +155,7 @@ class Slow(AwayTest):
         self.addCleanup(relay.close)
         load.write_defaults(socket=relay.address)
         load.start("--rate", 3000)
-        wait_for(lambda: load.status().waiting >= 4, 30, "batches wait")
+        wait_for(lambda: load.status().waiting >= 4, 60, "batches wait")
         memory, before = load.memory_kib(), load.status()
         wait_for(lambda: load.status().waiting >= 10, 60, "more batches wait", 0.2)
         after = load.status()
@@ -171,17 +173,17 @@ class Slow(AwayTest):
         """It takes longer than a transaction of an agent may: it is compressed, and arrives. (The server's
         limit is 30 s.)"""
         load = self.load()
-        relay = SlowRelay(load.directory / "relay", SERVER.socket, rate=250000)
+        relay = SlowRelay(load.directory / "relay", SERVER.socket, rate=150000)
         self.addCleanup(relay.close)
         load.write_defaults(socket=relay.address)
         load.start(*QUICK)
         load.command("batches", 1, 10000)
-        wait_for(lambda: load.status().waiting, 20, "it is sealed")
+        wait_for(lambda: load.status().waiting, 60, "it is sealed")
 
         def is_stored():
-            SERVER.query("CALL vestige_reap_transactions(6)")
+            SERVER.query("CALL vestige_reap_transactions(12)")
             return load.status().waiting == 0
-        wait_for(is_stored, 60, "the burst is stored", 0.5)
+        wait_for(is_stored, 120, "the burst is stored", 0.5)
         self.assertIn("compressed from now on", load.log_text())
         self.assertEqual(0, self.assert_exact(load))
 
@@ -189,18 +191,20 @@ class Slow(AwayTest):
 class Hour(AwayTest):
     def test_an_hour_without_a_server(self):
         load = self.load()
-        load.start("--checkpoint", 1000, *QUICK)
+        # A batch is what it is told to make, however slow that is.
+        load.start("--checkpoint", 1000, "--seal", 600000, *QUICK)
         load.command("batches", 10, 500)
-        wait_for(lambda: load.status().waiting == 0, 30, "the first batches are shipped")
+        wait_for(lambda: load.status().waiting == 0, 60, "the first batches are shipped")
         SERVER.stop()
         started = time.monotonic()
         load.command("batches", BATCHES // 2, 500, seconds=300)
         memory = load.memory_kib()
         load.command("batches", BATCHES // 2, 500, seconds=300)
-        status = wait_for(lambda: (status := load.status()).waiting == BATCHES and status, 30,
+        status = wait_for(lambda: (status := load.status()).waiting == BATCHES and status, 60,
                           "all are sealed")
         self.assertEqual((0, 0), (status.lines_refused, status.connected), status.text)
-        self.assertIn("is the server running", status.error)
+        # First its connection was gone; that there is no server it knows when it has tried another.
+        wait_for(lambda: "is the server running" in load.status().error, 60, "it finds no server")
         grown = load.memory_kib() - memory
         self.assertLess(grown, 4096)
         made, shipping = time.monotonic() - started, time.monotonic()

@@ -5,7 +5,6 @@ between; bad rows in quarantine and nothing else there; what an operator must me
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ import unittest
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(ROOT, "tests", "lib"))
 
+from network_test import own_port
 from ship_fixture import HOST_ID, PASSWORD, SOURCE, ShipServer, Tool
 from ship_peers import AskingServer, Relay
 from vestige_test import wait_for
@@ -21,6 +21,7 @@ from vestige_test import wait_for
 FIRST_ID = 1700000000000000
 STEP = 50
 QUICK = ("--retry-first", 50, "--retry-most", 200)
+FAILS = ("--failures", 3, *QUICK)  # and ends, however long that takes
 
 
 class ShipTest(unittest.TestCase):
@@ -236,11 +237,15 @@ class Deaths(ShipTest):
     def test_connections_killed_again_and_again(self):
         self.tool.fill("--fill", 100000)
         process = self.tool.start("--timeout", 90000, *QUICK)
-        for batches in (1, 3, 5, 7):
+        killed = []
+        for batches in (1, 2, 3, 4):
             wait_for(lambda: self.server.value("SELECT COUNT(*) FROM batch") >= batches, 60,
                      f"{batches} batches", 0.001)
-            wait_for(self.server.close_agents, 60, "a connection to kill", 0.001)
+            # Who was slow to look may find that all has been shipped.
+            wait_for(lambda: killed.append(self.server.close_agents()) or killed[-1] or process.poll() is not None,
+                     60, "a connection to kill", 0.001)
         self.assert_shipped(self.tool.finish(process))
+        self.assertGreater(sum(killed), 0)
         self.assert_exact(100000)
 
     def commit_is_lost(self, after):
@@ -266,8 +271,8 @@ class Deaths(ShipTest):
         self.server.stop()
         began = time.monotonic()
         process = self.tool.start("--timeout", 60000, *QUICK)
-        wait_for(lambda: "is the server running" in self.said(), 20, "it finds no server")
-        time.sleep(1)  # the outage
+        wait_for(lambda: "is the server running" in self.said(), 60, "it finds no server")
+        time.sleep(3)  # the outage
         self.assertIsNone(process.poll())
         self.server.start()
         result = self.tool.finish(process)
@@ -295,7 +300,7 @@ class Deaths(ShipTest):
         # the server refreshes this table only when nobody asked for 100 ms
         wait_for(lambda: self.server.value(
             "SELECT COUNT(*) FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'"),
-            10, "the shipper waits for the last row", 0.3)
+            60, "the shipper waits for the last row", 0.3)
         other.run(insert, HOST_ID, FIRST_ID)
         self.assertEqual(before + 1, int(self.server.value(deadlocks)))
         other.run("ROLLBACK")
@@ -347,6 +352,8 @@ class Quarantine(ShipTest):
     def statements(self, *names):
         """How many of these were executed so far. The server's own jobs would count, too."""
         self.server.query("SET GLOBAL event_scheduler = OFF")
+        wait_for(lambda: not self.server.query("SELECT 1 FROM information_schema.processlist"
+                                               " WHERE user LIKE 'vestige\\_%'"), 60, "no event is at work")
         return [int(self.server.value("SELECT variable_value FROM information_schema.global_status"
                                       " WHERE variable_name = %s", name)) for name in names]
 
@@ -448,7 +455,7 @@ class Quarantine(ShipTest):
         process = self.tool.start(*QUICK)
         wait_for(lambda: self.server.query(
             "SELECT 1 FROM information_schema.processlist WHERE user = %s AND state LIKE"
-            " 'Waiting for table%%'", f"agent_{HOST_ID}"), 20, "the shipper waits")
+            " 'Waiting for table%%'", f"agent_{HOST_ID}"), 60, "the shipper waits")
         self.tool.batches()[0].unlink()
         other.run("UNLOCK TABLES")
         result = self.tool.finish(process)
@@ -460,10 +467,10 @@ class Quarantine(ShipTest):
 class Lag(ShipTest):
     """What is no fault of a row keeps everything in the journal, until it is mended."""
 
-    def lag_and_mend(self, *words, mend, milliseconds=700):
+    def lag_and_mend(self, *words, mend, failures=3):
         try:
             self.tool.fill("--fill", 3000)
-            self.assert_lag(self.tool.run("--timeout", milliseconds, *QUICK), *words)
+            self.assert_lag(self.tool.run("--failures", failures, *QUICK), *words)
             self.assertEqual(0, self.rejected())
         finally:
             mend()
@@ -474,7 +481,7 @@ class Lag(ShipTest):
     def test_table_that_somebody_holds(self):
         other = self.server.root("vestige")
         other.run("LOCK TABLES process WRITE")
-        self.lag_and_mend("1205", mend=other.close, milliseconds=17000)
+        self.lag_and_mend("1205", mend=other.close, failures=1)
 
     def test_missing_partition(self):
         self.server.query("ALTER TABLE process REMOVE PARTITIONING")
@@ -500,12 +507,12 @@ class Lag(ShipTest):
     def test_wrong_password(self):
         self.tool.write_defaults(password="wrong-horse")
         self.tool.fill("--fill", 3000)
-        result = self.tool.run("--timeout", 1500, *QUICK)
+        result = self.tool.run("--failures", 10, *QUICK)
         self.assert_lag(result, "1045", "agent_7")
         self.assertNotIn("wrong-horse", result.text)
         self.assertEqual(0, result.connected)
-        # it waits between attempts, and says the same thing once
-        self.assertTrue(6 <= result.ship_failures <= 40, result.text)
+        # it waits between attempts (nearly never below a mean of 20 ms), and says the same thing once
+        self.assertLessEqual(result.ship_failures, float(result.seconds) / 0.02, result.text)
         self.assertEqual(1, result.text.count("batches stay in the journal"), result.text)
         self.tool.write_defaults()
         self.assert_shipped(self.tool.run())
@@ -514,20 +521,20 @@ class Lag(ShipTest):
     def test_password_is_mended_while_it_runs(self):
         self.tool.write_defaults(password="wrong-horse")
         process = self.tool.start("--fill", 3000, *QUICK)
-        wait_for(lambda: "error 1045" in self.said(), 20, "it is refused")
+        wait_for(lambda: "error 1045" in self.said(), 60, "it is refused")
         self.tool.write_defaults()
         self.assert_shipped(self.tool.finish(process))
         self.assert_exact(3000)
 
     def test_account_of_another_host(self):
         self.tool.fill("--fill", 100, "--host", 8)
-        self.assert_lag(self.tool.run("--timeout", 500, "--host", 8, *QUICK), "1369")
+        self.assert_lag(self.tool.run("--host", 8, *FAILS), "1369")
         self.assertEqual((0, 0), (self.stored(), self.rejected()))
 
     def test_no_server(self):
         self.tool.write_defaults(socket=self.tool.directory / "nobody")
         self.tool.fill("--fill", 10)
-        self.assert_lag(self.tool.run("--timeout", 500, *QUICK), "2002", "nobody")
+        self.assert_lag(self.tool.run(*FAILS), "2002", "nobody")
 
     def test_no_option_file(self):
         self.tool.defaults.unlink()
@@ -542,10 +549,10 @@ class Lag(ShipTest):
         self.server.query("REPLACE INTO schema_agents VALUES (40, 29, 'a test')")
         self.addCleanup(self.server.query, "DELETE FROM schema_agents WHERE version = 40")
         self.tool.fill("--fill", 10)
-        self.assert_lag(self.tool.run("--timeout", 300, *QUICK, "--schema", 28),
+        self.assert_lag(self.tool.run(*FAILS, "--schema", 28),
                         "schema is version 30 and takes agents from version 29 on, this agent writes"
                         " version 28: install the newer")
-        self.assert_lag(self.tool.run("--timeout", 300, *QUICK, "--schema", 31),
+        self.assert_lag(self.tool.run(*FAILS, "--schema", 31),
                         "schema is version 30, this agent writes version 31: run `vestige server")
         self.assert_shipped(self.tool.run("--schema", 30))
         self.tool.fill("--fill", 10, "--first-id", FIRST_ID + 2 * 10 ** 9)
@@ -555,7 +562,7 @@ class Lag(ShipTest):
         self.addCleanup(self.server.query,
                         "GRANT SELECT (oldest_agent) ON schema_agents TO vestige_agent")
         self.tool.fill("--fill", 10, "--first-id", FIRST_ID + 3 * 10 ** 9)
-        self.assert_lag(self.tool.run("--timeout", 300, *QUICK, "--schema", 29), "install the newer")
+        self.assert_lag(self.tool.run(*FAILS, "--schema", 29), "install the newer")
         self.assert_shipped(self.tool.run("--schema", 30))
         # without the right to look, it goes on
         self.server.query("REVOKE SELECT (version) ON schema_version FROM vestige_agent")
@@ -566,25 +573,25 @@ class Lag(ShipTest):
 
     def test_a_server_that_stands_still_does_not_hold_up_the_end(self):
         process = self.tool.start("--fill", 10, "--hold", "--timeout", 500)
-        wait_for(lambda: "holding" in (self.tool.directory / "output").read_text(), 20, "it ships")
+        wait_for(lambda: "holding" in (self.tool.directory / "output").read_text(), 60, "it ships")
         self.server.send(signal.SIGSTOP)
         self.addCleanup(self.server.send, signal.SIGCONT)
         process.stdin.write("fill 10\n")
         process.stdin.flush()
-        wait_for(lambda: "done" in (self.tool.directory / "output").read_text(), 20, "it waited")
+        wait_for(lambda: "done" in (self.tool.directory / "output").read_text(), 60, "it waited")
         started = time.monotonic()
-        result = self.tool.finish(process, 20)
-        self.assertLess(time.monotonic() - started, 3)
+        result = self.tool.finish(process, 60)
+        self.assertLess(time.monotonic() - started, 5)
         self.assertIn("shipped 0", result.text)
 
     def test_an_idle_connection_that_was_lost_costs_no_time(self):
-        process = self.tool.start("--fill", 10, "--hold", "--retry-first", 20000)
-        wait_for(lambda: "holding" in (self.tool.directory / "output").read_text(), 20, "it ships")
+        process = self.tool.start("--fill", 10, "--hold", "--retry-first", 100000)
+        wait_for(lambda: "holding" in (self.tool.directory / "output").read_text(), 60, "it ships")
         self.assertEqual(1, self.server.close_agents())
         process.stdin.write("fill 10\n")
-        result = self.tool.finish(process, 60)
+        result = self.tool.finish(process)
         self.assertIn("shipped 1", result.text)
-        self.assertLess(float(result.seconds), 5)
+        self.assertLess(float(result.seconds), 30)
         self.assertEqual(0, result.ship_failures)
         self.assertEqual(20, self.stored())
 
@@ -597,9 +604,9 @@ class Peers(ShipTest):
         self.addCleanup(peer.close)
         for options in ({}, {"local_infile": "1"}):
             self.tool.write_defaults(socket=peer.address, **options)
-            result = self.tool.run("--fill", 10, "--timeout", 1000)
+            result = self.tool.run("--fill", 10, "--failures", 1)
             self.assert_lag(result)
-            self.assertTrue(peer.asked.is_set(), result.text)
+            self.assertTrue(peer.asked.wait(60), result.text)
             self.assertNotIn(b"top-secret", peer.received)
 
 
@@ -608,7 +615,7 @@ class Encryption(ShipTest):
 
     @classmethod
     def setUpClass(cls):
-        cls.server = ShipServer(port="0")
+        cls.server = ShipServer(port=str(own_port()), bind_address="127.0.0.1")
         cls.addClassCleanup(cls.server.close)
         cls.directory = os.path.join(cls.server.directory, "certificates")
         os.mkdir(cls.directory)
@@ -642,8 +649,7 @@ class Encryption(ShipTest):
         settings = self.server.settings
         for key in [key for key in settings if key.startswith("ssl")]:
             del settings[key]
-        settings["bind-address"] = "127.0.0.1"
-        settings["port"] = str(free_port())
+        settings["port"] = str(own_port())
         if name:
             settings["ssl-cert"] = os.path.join(self.directory, f"{name}.pem")
             settings["ssl-key"] = os.path.join(self.directory, f"{name}.key")
@@ -658,7 +664,7 @@ class Encryption(ShipTest):
 
     def assert_refused(self, *words):
         before = self.connections_accepted()
-        result = self.tool.run("--fill", 10, "--timeout", 500, *QUICK)
+        result = self.tool.run("--fill", 10, *FAILS)
         self.assert_lag(result, *words)
         self.assertEqual(before, self.connections_accepted())
 
@@ -698,12 +704,6 @@ class Encryption(ShipTest):
                         {"ssl_ca": self.ca(), "ssl_verify_server_cert": "0"}):
             self.to_server(**options)
             self.assert_refused("2026")
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 if __name__ == "__main__":

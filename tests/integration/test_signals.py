@@ -1,7 +1,11 @@
 """Whoever stops, continues or kills the agent is in the record: also the one who killed it at once. So
 is who moves it to another control group, and who changes audit."""
 
+import contextlib
+import datetime
 import os
+import re
+import signal
 import subprocess
 import sys
 import time
@@ -12,6 +16,12 @@ CGROUPS = "/sys/fs/cgroup/unified"
 
 
 class TestSignals(VestigeTest):
+    def setUp(self):
+        if self.vestige.process is None or self.vestige.process.poll() is not None:
+            self.vestige.disconnect()  # a test before has failed while nothing ran
+            self.vestige.start()
+        super().setUp()
+
     def sender(self, name, number):
         """Send a signal from a process of its own; its pid."""
         process = subprocess.Popen(["/bin/sh", "-c", f"kill -{name} {number}; exec sleep 0"])
@@ -34,8 +44,10 @@ class TestSignals(VestigeTest):
 
     def test_stopped_and_continued(self):
         agent = self.vestige.agent_pid
+        self.addCleanup(go_on, agent)
         stopper = self.sender("STOP", agent)
-        wait_for(lambda: state_of(agent) == "T", 10, "the agent is stopped")
+        wait_for(lambda: state_of(agent) == "T", 60, "the agent is stopped")
+        stopped = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
         time.sleep(2.5)  # what is tested: longer than the limit
         continuer = self.sender("CONT", agent)
         self.assert_sender(self.rows("SIGSTOP")[-1], stopper, agent)
@@ -45,8 +57,13 @@ class TestSignals(VestigeTest):
         for word in (f"SIGSTOP to vestiged, pid {agent}", f"SIGCONT to vestiged, pid {agent}", "not_run"):
             self.assertIn(word, told)
         found = self.vestige.query("SELECT * FROM finding WHERE class = 'agent-did-not-run'")
-        self.assertEqual(1, len(found))
-        self.assertRegex(found[0]["detail"], r"^nothing was read for [2-9]\.\d\d\d s")
+        times = [(row["created_at"], float(re.match(r"nothing was read for (\d+\.\d{3}) s", row["detail"])[1]))
+                 for row in found]
+        # It is told when it is over, or a little later; on a busy machine it may have had no processor at other
+        # times, too.
+        lasted = [seconds for at, seconds in times if 0 < (at - stopped).total_seconds() < seconds + 1]
+        self.assertEqual(1, len(lasted), times)
+        self.assertGreater(lasted[0], 2)
 
     def test_killed(self):
         agent = self.vestige.agent_pid
@@ -65,7 +82,7 @@ class TestSignals(VestigeTest):
         """The instance ends with its agent, so the question is asked after the next start."""
         agent = self.vestige.agent_pid
         ender = self.sender("TERM", agent)
-        self.vestige.process.wait(60)
+        self.vestige.process.wait(90)
         self.vestige.disconnect()
         self.vestige.start()
         self.assert_sender(self.rows("SIGTERM")[-1], ender, agent)
@@ -87,6 +104,7 @@ class TestSignals(VestigeTest):
 
     def test_the_guard_is_sent_signals(self):
         guard = self.guard()
+        self.addCleanup(go_on, guard)
         stopper, continuer = self.sender("STOP", guard), self.sender("CONT", guard)
         self.vestige.sync()
         rows = self.vestige.query("SELECT * FROM kernel_event WHERE kind = 'signal' AND target LIKE"
@@ -142,11 +160,11 @@ class TestAudit(VestigeTest):
         n_keyed = rules.count("key=vestige")
         self.assertGreater(n_keyed, 5)
         targets = self.targets(self.change("-D"))
-        wait_for(lambda: audit_rules() == rules, 20, "the rules are back")
+        wait_for(lambda: audit_rules() == rules, 60, "the rules are back")
         # Without a rule for calls, those that delete the rest (exclusions) have no record.
         self.assertEqual(["remove_rule key=vestige list=4"] * n_keyed, targets[:n_keyed], targets)
         self.assertEqual(set(), set(targets[n_keyed:]) - {"remove_rule key=(null) list=5"})
-        wait_for(lambda: self.vestige.sync() or self.gaps(), 20, "the gap is told")
+        wait_for(lambda: self.vestige.sync() or self.gaps(), 60, "the gap is told")
         gap, = self.gaps()
         self.assert_row(gap, source="audit", unit="event", count=None)
         self.assertLess(gap["created_at"], gap["destroyed_at"])
@@ -157,9 +175,9 @@ class TestAudit(VestigeTest):
 
         def mode():
             return self.coverage()["mode"]
-        wait_for(lambda: mode() == "off", 20, "coverage says so")
+        wait_for(lambda: mode() == "off", 60, "coverage says so")
         self.change("-e", "1")  # whose record has no call: audit was off when it began
-        wait_for(lambda: mode() == "owner", 20, "coverage says so")
+        wait_for(lambda: mode() == "owner", 60, "coverage says so")
 
     def test_records_suppressed(self):
         rule = ("exclude", "always", "-F", "msgtype=CWD")
@@ -170,9 +188,16 @@ class TestAudit(VestigeTest):
 
         def detail():
             return self.coverage()["detail"]
-        wait_for(lambda: "1 rules of others keep records from being made" in detail(), 20, "it is told")
+        wait_for(lambda: "1 rules of others keep records from being made" in detail(), 60, "it is told")
         self.change("-d", ",".join(rule[:2]), *rule[2:])
-        wait_for(lambda: "of others" not in detail(), 20, "it is told")
+        wait_for(lambda: "of others" not in detail(), 60, "it is told")
+
+
+def go_on(pid):
+    """Whoever was stopped, when a test has failed meanwhile."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        if state_of(pid) == "T":
+            os.kill(pid, signal.SIGCONT)
 
 
 def state_of(pid):

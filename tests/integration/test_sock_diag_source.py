@@ -258,7 +258,7 @@ class Holder:
 
     def close(self):
         self.process.stdin.close()
-        self.process.wait(20)
+        self.process.wait(120)
         self.process.stdout.close()
 
 
@@ -280,7 +280,7 @@ def within(name):
 def wait_for_nsid(name):
     """Lines of a program that waits until the namespace has an nsid, so that it is heard."""
     return f"""
-until = time.monotonic() + 20
+until = time.monotonic() + 60
 while {name!r} not in subprocess.run(["ip", "netns", "list-id"], capture_output=True,
                                      text=True).stdout:
     assert time.monotonic() < until

@@ -153,7 +153,7 @@ class TestUsers(SwitchTest):
             self.run_all((3, 5))
             accounts = self.accounts()
             return accounts[3][0]["destroyed_at"] and accounts[5][0]["destroyed_at"]
-        wait_for(ended, 30, "the switch is asked again", 0.2)
+        wait_for(ended, 60, "the switch is asked again", 0.2)
         self.assertEqual([None], [row["username"] for row in self.run_all((5,)).values()])
         accounts = self.accounts()
         self.assertEqual(list(range(N)), sorted(accounts))
@@ -210,16 +210,16 @@ class TestUsers(SwitchTest):
             row = self.only([row for row in self.accounts()[9] if row["id"] == open_row["id"]],
                             "the row of before")
             return row if row["destroyed_at"] else None
-        row = wait_for(closed, 10, "the line takes its place", 0.1)
+        row = wait_for(closed, 60, "the line takes its place", 0.1)
         self.assert_row(row, end_cause="closed")
         overlap = (row["destroyed_at"] - of_file["created_at"]).total_seconds()
-        self.assertTrue(-1 < overlap < 5, f"{overlap} s")
+        self.assertTrue(-1 < overlap < 30, f"{overlap} s")
         run("userdel", name(9))
 
         def back():
             self.vestige.sync()
             return self.accounts()[9][-1]["destroyed_at"] is None
-        wait_for(back, 10, "the switch has the uid again", 0.1)
+        wait_for(back, 60, "the switch has the uid again", 0.1)
         self.assert_account(self.accounts()[9][-1], 9)
         self.assertEqual(2, len(self.accounts()[9]))
 
@@ -247,10 +247,10 @@ class TestHanging(SwitchTest):
             os.chmod(file.name, 0o644)
             pid = self.run_as(HANGS, sys.executable, "-c", DEEDS, file.name,
                               str(server.getsockname()[1]))
-        wait_for(lambda: self.asked(HANGS), 10, "the switch is asked")
+        wait_for(lambda: self.asked(HANGS), 60, "the switch is asked")
         begin = time.monotonic()
         self.vestige.sync()
-        self.assertLess(time.monotonic() - begin, 20)
+        self.assertLess(time.monotonic() - begin, 50)
         row = self.process_of(pid, HANGS)
         self.assert_ended(row, username=None, uid=HANGS, exit_code=0)
         self.assert_row(self.only([row for row in self.rows_by("file_access", pid)
@@ -266,13 +266,13 @@ class TestHanging(SwitchTest):
 
         begin = time.monotonic()
         self.vestige.stop()
-        self.assertLess(time.monotonic() - begin, 30)
+        self.assertLess(time.monotonic() - begin, 60)
         self.assertIn("thread is left behind", self.vestige.log_text())
 
     def known(self):
         """A process of a user whom the passwd file has."""
         with subprocess.Popen(["/bin/true", self.tag]) as process:
-            process.wait(10)
+            process.wait(60)
         self.vestige.sync()
         return process.pid
 

@@ -52,7 +52,7 @@ class Host(Tool):
                 lines.append(f"{name} = {value}")
         self.defaults.write_text("\n".join(lines) + "\n")
 
-    def ship(self, n, first, *options, seconds=60):
+    def ship(self, n, first, *options, seconds=120):
         return self.run("--host", self.host_id, "--fill", n, "--first-id", 1795000000000000 + first * 10**9,
                         *options, seconds=seconds)
 
@@ -89,7 +89,7 @@ class TlsTest(unittest.TestCase):
         before, files = self.stored(), len(self.host.batches())
         self.generated += n
         self.round += 1
-        result = self.host.ship(n, self.round, "--timeout", 400, *QUICK)
+        result = self.host.ship(n, self.round, "--failures", 2, *QUICK)
         self.assertEqual(result.status, 1, result.text)
         for word in words:
             self.assertIn(word, result.error)
@@ -268,7 +268,7 @@ class Middlemen(TlsTest):
             self.addCleanup(middle.close)
             self.host.edit(port=middle.address[1])
             self.assert_refused(word)
-            self.assertTrue(middle.tried.is_set())
+            self.assertTrue(middle.tried.wait(60))
             self.assertEqual(middle.seen, b"")
         self.host.edit()
         self.assert_mended()
@@ -281,7 +281,7 @@ class Middlemen(TlsTest):
         self.addCleanup(asking.close)
         self.host.edit(port=asking.address[1], local_infile=1)
         self.assert_refused()
-        self.assertTrue(asking.asked.is_set())
+        self.assertTrue(asking.asked.wait(60))
         self.assertNotIn(b"top-secret", asking.received)
         self.host.edit()
         self.assert_mended()
@@ -298,7 +298,7 @@ class Asking(Peer):
         super().__init__(socket.create_server((ADDRESS, 0)))
 
     def serve(self, client):
-        client.settimeout(10)
+        client.settimeout(60)
         client.sendall(greeting(0x81FFFFFF))  # as MariaDB has them, TLS too
         Middle.read_packet(client)
         with self.context.wrap_socket(client, server_side=True) as secure:
@@ -307,6 +307,7 @@ class Asking(Peer):
             secure.recv(65536)
             secure.sendall(packet(1, b"\xfb" + self.wanted.encode()))
             self.asked.set()
+            secure.settimeout(3)  # who got nothing hangs up
             while data := secure.recv(65536):
                 self.received += data
 
@@ -327,7 +328,7 @@ class Cleartext(TlsTest):
         self.assertIn("EVIDENCE IS SENT IN CLEAR", result.text)
         text = self.host.defaults.read_text()
         self.host.defaults.write_text(text + f"ssl-ca = {self.server.path('ca.pem')}\n")
-        result = self.host.ship(100, 2, "--timeout", 300, *QUICK)
+        result = self.host.ship(100, 2, "--failures", 2, *QUICK)
         self.assertIn("both ssl-ca and allow-cleartext", result.error)
 
     def test_command(self):

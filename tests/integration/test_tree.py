@@ -2,7 +2,6 @@
 the rows say; what they listen on and talk to; arguments that would drive a terminal."""
 
 import csv
-import datetime
 import io
 import json
 import re
@@ -40,7 +39,7 @@ class TreeTest(PersonTest):
 {ACTOR} show "$2" "$3"
 /bin/sh -c 'exit 7'
 /bin/sh -c 'kill -9 $$'
-/bin/sh -c 'sleep 1 & exec sleep 1.5'
+/bin/sh -c 'sleep 2 & exec sleep 3'
 exec sudo {ACTOR} tcp-client 127.0.0.1 $1 {N} talker 0
 """)
         with Server("tcp-server", "127.0.0.1", N) as server:
@@ -51,8 +50,11 @@ exec sudo {ACTOR} tcp-client 127.0.0.1 $1 {N} talker 0
         shell = self.only(self.processes("login_uid = %s AND exe = '/usr/bin/dash' AND uid = %s "
                                          "AND arguments LIKE %s", self.uid, self.uid,
                                          self.path("deeds") + "%"), "the shell")
-        sleep = self.only(self.processes("login_uid = %s AND arguments = '1.5'", self.uid), "sleep")
-        at = sleep["created_at"] + datetime.timedelta(milliseconds=500)
+        sleeps = [self.only(self.processes("login_uid = %s AND comm = 'sleep' AND arguments = %s", self.uid, seconds),
+                            "sleep") for seconds in ("2", "3")]
+        begin, end = max(row["created_at"] for row in sleeps), min(row["destroyed_at"] for row in sleeps)
+        self.assertLess(begin, end)
+        at = begin + (end - begin) / 2
         return shell, self.row_of(server.pid), at.isoformat(" ")
 
     def document(self, *words, status=0):
@@ -94,9 +96,9 @@ class TestAround(TreeTest):
             (me, me, "0", "├─" + show),
             (me, me, "7", "├─/bin/sh -c 'exit 7'"),
             (me, me, "signal 9", "├─/bin/sh -c 'kill -9 $$'"),
-            (me, me, "exec", "├─/bin/sh -c 'sleep 1 & exec sleep 1.5'"),
-            (me, me, "0", "│ ├─sleep 1"),
-            (me, me, "0", "│ └─sleep 1.5"),
+            (me, me, "exec", "├─/bin/sh -c 'sleep 2 & exec sleep 3'"),
+            (me, me, "0", "│ ├─sleep 2"),
+            (me, me, "0", "│ └─sleep 3"),
             (me, f"{me} as root", "0", f"└─sudo {client}"),
             (me, "root", "0", f"  └─{client}"),
             ("", "", "", f"    └─to tcp 127.0.0.1:{port} localhost, {N} times, sent {100 * N} bytes, "
@@ -135,7 +137,7 @@ class TestAround(TreeTest):
         words = ("--process-row", str(self.shell["id"]), "--since", self.at)
         commands = [node["command"] for node, _ in
                     walk([self.find(self.document(*words), self.shell["id"])])]
-        self.assertEqual(["sleep 1", "sleep 1.5"], commands[2:4])
+        self.assertEqual(["sleep 2", "sleep 3"], commands[2:4])
         self.assertEqual(6, len(commands))
         words = ("--process-row", str(self.shell["id"]), "--until", self.at)
         self.assertEqual([], [node for node, _ in walk(self.document(*words))
@@ -190,8 +192,8 @@ class TestAlive(TreeTest):
                          sorted(node["row_id"] for node, _ in nodes))
         parents = {node["command"]: parent["command"] for node, parent in nodes
                    if node["login_uid"] == self.uid}
-        self.assertEqual("sleep 1.5", parents["sleep 1"])
-        self.assertEqual(f"/bin/sh {self.path('deeds')}", parents["sleep 1.5"][:len(
+        self.assertEqual("sleep 3", parents["sleep 2"])
+        self.assertEqual(f"/bin/sh {self.path('deeds')}", parents["sleep 3"][:len(
             f"/bin/sh {self.path('deeds')}")])
 
     def test_listens(self):

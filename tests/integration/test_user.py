@@ -199,7 +199,8 @@ class TestPage(UserTest):
 
     def browse(self, *options):
         """What the browser makes of the page, and its console."""
-        with tempfile.TemporaryDirectory(prefix="vestige-test-") as profile:
+        # A part of the browser may still write there when it has ended.
+        with tempfile.TemporaryDirectory(prefix="vestige-test-", ignore_cleanup_errors=True) as profile:
             done = run("chromium", "--headless", "--no-sandbox", "--disable-gpu",
                        f"--user-data-dir={profile}", "--enable-logging=stderr", *options,
                        f"file://{self.page}", env={**os.environ, "HOME": profile})

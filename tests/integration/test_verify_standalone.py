@@ -22,7 +22,7 @@ class TestStandalone(VestigeTest):
         self.assertGreater(self.vestige.value("SELECT COUNT(*) FROM batch WHERE signature IS NOT NULL"), 0)
         # every ten seconds
         wait_for(lambda: not self.vestige.value("SELECT COUNT(*) FROM batch WHERE verified_at IS NULL AND batch <= %s",
-                                                newest), 60, "the instance has verified what was recorded")
+                                                newest), 120, "the instance has verified what was recorded")
         self.assertEqual(0, self.vestige.value("SELECT COUNT(*) FROM verification_failure"))
         self.assertEqual(0, self.vestige.value("SELECT COUNT(*) FROM finding WHERE class LIKE 'evidence-%%'"))
         self.assertGreater(self.vestige.value("SELECT COUNT(*) FROM maintenance_run WHERE name = 'verify' AND"

@@ -1,6 +1,7 @@
 """What tests/bench/connect compares; see bench_subjects.py. Each says how many connections it has
 recorded since a mark."""
 
+import contextlib
 import os
 import re
 import signal
@@ -9,7 +10,7 @@ import time
 
 import bench_subjects
 from audit_daemon import AuditDaemon
-from vestige_test import Standalone, now_us, wait_for
+from vestige_test import Standalone, Timeout, now_us, wait_for
 
 RULES = (("-a", "always,exit", "-F", "arch=b64", "-S", "connect", "-F", "saddr_fam=2"),
          ("-a", "always,exit", "-F", "arch=b64", "-S", "accept,accept4", "-F", "success=1"))
@@ -149,7 +150,7 @@ class Listener(Subject):
 
     def stop(self):
         self.process.send_signal(signal.SIGINT)
-        self.process.wait(30)
+        self.process.wait(60)
         self.output.close()
 
     def pids(self):
@@ -167,7 +168,9 @@ class Listener(Subject):
         def same():
             sizes.append(os.path.getsize(self.output.name))
             return sizes[-1] == sizes[-2]
-        wait_for(same, 30, "the output is quiet", 0.5)
+        # On a machine that does something else it may never be: what these have seen is shown, not judged.
+        with contextlib.suppress(Timeout):
+            wait_for(same, 30, "the output is quiet", 0.5)
         return sizes[-1]
 
     def recorded_since(self, mark):

@@ -158,7 +158,7 @@ class Laurel(Auditd):
 
     def start(self):
         super().start()
-        wait_for(lambda: len(self.pids()) == 2, 10, "laurel runs")
+        wait_for(lambda: len(self.pids()) == 2, 60, "laurel runs")
 
     def recorded(self, tag):
         wanted = re.compile(re.escape(tag) + r"-\d+$")
@@ -181,11 +181,11 @@ class Forkstat(Subject):
         self.output = open(os.path.join(self.directory, "forkstat"), "w+")
         self.process = subprocess.Popen(["/usr/bin/forkstat", "-l", "-e", "fork,exec,exit"],
                                         stdin=subprocess.DEVNULL, stdout=self.output)
-        wait_for(lambda: os.fstat(self.output.fileno()).st_size, 10, "forkstat runs")
+        wait_for(lambda: os.fstat(self.output.fileno()).st_size, 60, "forkstat runs")
 
     def stop(self):
         self.process.send_signal(signal.SIGINT)
-        self.process.wait(30)
+        self.process.wait(60)
         self.output.close()
 
     def pids(self):

@@ -30,7 +30,8 @@ class Browser:
             options.add_argument(word)
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
         self.driver = webdriver.Chrome(service=Service("/usr/bin/chromedriver"), options=options)
-        self.driver.set_page_load_timeout(60)
+        self.driver.set_page_load_timeout(180)
+        self.driver.set_script_timeout(180)
         self.resize(width, height)
 
     def close(self):
@@ -61,7 +62,7 @@ class Browser:
     def find_all(self, selector):
         return self.driver.find_elements(By.CSS_SELECTOR, selector)
 
-    def wait(self, script, what, seconds=5):
+    def wait(self, script, what, seconds=60):
         """The value of a script, once it is true."""
         return wait_for(lambda: self.run(script), seconds, what)
 

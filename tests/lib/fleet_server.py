@@ -5,12 +5,12 @@ import os
 import pathlib
 import re
 import shutil
-import socket
 import subprocess
 import tempfile
 import threading
 import time
 
+from network_test import own_port
 from private_server import PrivateServer, Refused
 from vestige_test import BIN, run
 
@@ -56,9 +56,7 @@ class FleetServer(PrivateServer):
 
     def make_certificates(self):
         run(str(MAKE_CA), "--directory", self.authority, ADDRESS)
-        with socket.socket() as probe:
-            probe.bind((ADDRESS, 0))
-            self.port = probe.getsockname()[1]
+        self.port = own_port()
         return {"port": str(self.port), "bind_address": ADDRESS, "ssl_ca": f"{self.authority}/ca.pem",
                 "ssl_cert": f"{self.authority}/{ADDRESS}.pem", "ssl_key": f"{self.authority}/{ADDRESS}.key"}
 

@@ -24,7 +24,7 @@ class RetentionTest(unittest.TestCase):
         for event in ("watch", "retention", "partitions", "schedules"):
             cls.root.run(f"ALTER EVENT vestige_{event} DISABLE")
         wait_for(lambda: not cls.root.run("SELECT 1 FROM information_schema.processlist WHERE user LIKE 'vestige\\_%'"),
-                 30, "no event is at work")
+                 60, "no event is at work")
         cls.root.run("DELETE FROM finding")  # of an event that was disabled
         for host in HOSTS:
             cls.server.enrol(f"h{host}")

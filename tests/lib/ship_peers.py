@@ -143,13 +143,14 @@ class AskingServer(Peer):
         super().__init__(unix_listener(path))
 
     def serve(self, client):
-        client.settimeout(10)
+        client.settimeout(60)
         client.sendall(greeting(0x81FFF7FF & ~0x0800))  # as MariaDB has them, but no TLS
         client.recv(65536)
         client.sendall(packet(2, b"\0\0\0\2\0\0\0"))
         client.recv(65536)
         client.sendall(packet(1, b"\xfb" + self.wanted.encode()))
         self.asked.set()
+        client.settimeout(3)  # who got nothing hangs up
         while data := client.recv(65536):
             self.received += data
 

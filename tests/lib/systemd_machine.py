@@ -87,7 +87,7 @@ class Machine:
 
     # Life
 
-    def boot(self, seconds=30):
+    def boot(self, seconds=90):
         self.group = self.make_group()
         self.log = open(os.path.join(self.directory, "console"), "wb")
         self.process = subprocess.Popen(
@@ -139,10 +139,10 @@ class Machine:
     def close(self):
         if self.process:
             self.process.kill()
-            self.process.wait(30)
+            self.process.wait(60)
             self.log.close()
         if self.group:
-            wait_for(self.is_empty, 30, "the machine is gone")
+            wait_for(self.is_empty, 60, "the machine is gone")
             for root, _, _ in os.walk(self.group, topdown=False):
                 os.rmdir(root)
         shutil.rmtree(self.directory)

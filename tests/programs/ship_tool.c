@@ -2,11 +2,13 @@
  * Drives the shipper without an agent:
  *
  *   ship_tool --journal DIR --defaults FILE [--host N] [--fill ROWS] [what the rows are like]
- *             [--key FILE] [--lines FILE] [--only-fill] [--timeout MS] [--bare] [--hold]
+ *             [--key FILE] [--lines FILE] [--only-fill] [--timeout MS] [--failures N] [--bare]
+ *             [--hold]
  *
  * opens the journal in DIR, optionally appends generated rows of `process`, ships what is there,
  * and prints "name value" lines: all counters, and the shipper's status. Exit status 0: the journal
- * was emptied in time; 1: not; 2: an error. With --hold it then takes commands from standard input.
+ * was emptied in time; 1: not, or there were N failures before; 2: an error. With --hold it then
+ * takes commands from standard input.
  */
 #include "ship_bare.h"
 #include "ship_rows_made.h"
@@ -21,10 +23,14 @@
 #include <stdlib.h>
 #include <time.h>
 
+/* A fill seals what it has appended; how long it took makes no batches. */
+#define SEAL_AFTER_MS 3600000
+#define LOOK_MS       20
+
 struct settings {
     const char *journal, *defaults, *key, *lines;
     struct made_rows rows;
-    uint64_t host_id, fill, timeout_ms, retry_first_ms, retry_most_ms, schema_version;
+    uint64_t host_id, fill, timeout_ms, failures, retry_first_ms, retry_most_ms, schema_version;
     bool only_fill, hold, bare;
 };
 
@@ -44,6 +50,7 @@ static const struct tool_option known_options[] = {
     {"huge",        TOOL_NUMBER, offsetof(struct settings, rows.huge)      },
     {"first-id",    TOOL_NUMBER, offsetof(struct settings, rows.first_id)  },
     {"timeout",     TOOL_NUMBER, offsetof(struct settings, timeout_ms)     },
+    {"failures",    TOOL_NUMBER, offsetof(struct settings, failures)       },
     {"retry-first", TOOL_NUMBER, offsetof(struct settings, retry_first_ms) },
     {"retry-most",  TOOL_NUMBER, offsetof(struct settings, retry_most_ms)  },
     {"schema",      TOOL_NUMBER, offsetof(struct settings, schema_version) },
@@ -97,6 +104,7 @@ static int open_journal(struct tool *tool, struct error_text *error)
                                               .host_id = tool->settings.host_id,
                                               .boot_id = MADE_BOOT_ID,
                                               .key = tool->key,
+                                              .seal_after_ms = SEAL_AFTER_MS,
                                               .counters = &tool->counters,
                                               .sealed = sealed,
                                               .sealed_user = tool};
@@ -201,6 +209,29 @@ static void print(struct tool *tool, bool shipped, double elapsed)
     fflush(stdout);
 }
 
+static bool has_failed(const struct tool *tool)
+{
+    uint64_t most = tool->settings.failures;
+    return most && counter_get(&tool->counters, COUNTER_SHIP_FAILURES) >= most;
+}
+
+/** Until the batch is shipped (0), or the time is over, or there were as many failures as were
+ *  asked for. Each shipper_wait would have it try again at once. */
+static int wait_for_shipment(struct tool *tool, uint64_t batch)
+{
+    const struct timespec pause = {.tv_nsec = LOOK_MS * 1000000L};
+    struct shipper_status status;
+    if (!tool->settings.failures)
+        return shipper_wait(tool->shipper, batch, (unsigned)tool->settings.timeout_ms);
+    for (uint64_t ms = 0; ms < tool->settings.timeout_ms && !has_failed(tool); ms += LOOK_MS) {
+        nanosleep(&pause, NULL);
+        shipper_get_status(tool->shipper, &status);
+        if (status.last_shipped >= batch)
+            return 0;
+    }
+    return -ETIMEDOUT;
+}
+
 /** "fill N": append N more rows, ship them. "status": print the status. Until input ends. */
 static void hold(struct tool *tool)
 {
@@ -244,7 +275,7 @@ static int ship(struct tool *tool, struct error_text *error)
     if (r != 0)
         return fail(error);
     tool->shipper = shipper;
-    r = shipper_wait(shipper, batch, (unsigned)settings->timeout_ms);
+    r = wait_for_shipment(tool, batch);
     print(tool, r == 0, seconds() - start);
     if (settings->hold)
         hold(tool);

@@ -25,7 +25,7 @@
 #define TEST_BOOT  "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0"
 #define TEST_HOST  7
 #define TEST_TIME  UINT64_C(1700000000000000)
-#define WAIT_LIMIT 20 /* seconds: far above what anything here takes */
+#define WAIT_LIMIT 60 /* seconds: far above what anything here takes */
 
 struct journal_test {
     char directory[64];

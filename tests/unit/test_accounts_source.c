@@ -19,7 +19,7 @@
 
 #define MS UINT64_C(1000000)
 
-enum { WAIT_MS = 20000, LONG = 40000, HANG_MS = 5000, LATE_MS = 300, TICK_MS = 10 };
+enum { WAIT_MS = 60000, LONG = 40000, HANG_MS = 30000, LATE_MS = 300, TICK_MS = 100 };
 
 /* -- what fails, or hangs -- */
 
@@ -442,14 +442,24 @@ static void test_first_reading(void **state)
     assert_null(memmem(f->bytes.data, f->bytes.length, "secret", 6));
 }
 
+static void let_thread_hang(void)
+{
+    atomic_store(&locks_hang, true);
+    for (int waited = 0; waited < WAIT_MS && !atomic_load(&hanging); waited += 5)
+        poll(NULL, 0, 5);
+    assert_true(atomic_load(&hanging));
+}
+
 static void test_changes(void **state)
 {
     struct fixture *f = *state;
     settle(f);
     struct account_password before = f->root;
+    let_thread_hang();
     replace_file(f, "passwd", "root:x:0:0:root:/root:/bin/sh\n");
     drain(f); /* announced at once, before it is read */
     assert_false(is_settled(f));
+    atomic_store(&locks_hang, false);
     settle(f);
     assert_int_equal(f->n_accounts, 1);
     assert_true(same_digest(before, f->root));
@@ -534,14 +544,6 @@ static void test_lost_message(void **state)
         assert_int_equal(f->n_accounts, 1);
         assert_int_equal(atomic_load(&puts_to_fail), 0);
     }
-}
-
-static void let_thread_hang(void)
-{
-    atomic_store(&locks_hang, true);
-    for (int waited = 0; waited < WAIT_MS && !atomic_load(&hanging); waited += 5)
-        poll(NULL, 0, 5);
-    assert_true(atomic_load(&hanging));
 }
 
 /* The moment of a change is that of the change, not of its reading. */

@@ -89,7 +89,7 @@ static void test_pipes_in_their_place(void **state)
     char path[96];
     snprintf(path, sizeof(path), "%s/audit_state", directory->path);
     assert_int_equal(mkfifo(path, 0600), 0);
-    alarm(30);
+    alarm(60);
     assert_int_equal(audit_state_load(&loaded, directory->path), -EBADMSG);
     snprintf(path, sizeof(path), "%s/audit_state.new", directory->path);
     assert_int_equal(mkfifo(path, 0600), 0);

@@ -79,7 +79,7 @@ static void test_signals(void **state)
     assert_int_not_equal(getpgid(child.pid), getpgid(0));
     assert_int_equal(child_wait(&child, 0), -ETIMEDOUT);
     child_signal(&child, SIGTERM);
-    assert_int_equal(child_wait(&child, 10000), 0);
+    assert_int_equal(child_wait(&child, 60000), 0);
     assert_int_equal(child.pid, 0);
     child_describe_end(&child, end);
     assert_string_equal(end, "was killed by signal 15");
@@ -121,7 +121,7 @@ static void test_an_inherited_lock(void **state)
     assert_false(lock_is_free(file));
     assert_int_equal(private_directory_wait_lock(&directory, "child.lock", 100), -ETIMEDOUT);
     child_signal(&child, SIGKILL);
-    assert_int_equal(child_wait(&child, 10000), 0);
+    assert_int_equal(child_wait(&child, 60000), 0);
     assert_true(lock_is_free(file));
     child_deinit(&child);
     private_directory_close(&directory);

@@ -21,7 +21,7 @@
 
 #include <cmocka.h>
 
-enum { ASK_MS = 10000 };
+enum { ASK_MS = 60000 };
 
 struct fixture {
     char directory[64], path[96];
@@ -204,7 +204,7 @@ static void test_slow_clients(void **state)
         close(silent[i]);
     }
     clock_gettime(CLOCK_MONOTONIC, &now);
-    assert_in_range(now.tv_sec - begin.tv_sec, 4, 8);
+    assert_in_range(now.tv_sec - begin.tv_sec, 4, 30);
 }
 
 static void *ask_sync(void *user)
@@ -217,7 +217,7 @@ static void wait_for_syncs(struct fixture *f, unsigned n)
 {
     struct timespec until;
     clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += 10;
+    until.tv_sec += 60;
     pthread_mutex_lock(&f->lock);
     int r = 0;
     while (f->n_syncing < n && r == 0)
@@ -263,7 +263,7 @@ static void test_end_during_a_sync(void **state)
     wait_for_syncs(f, 2);
     close(hung_up);
     assert_int_equal(pthread_create(&freeing, NULL, free_control, f), 0);
-    for (int i = 0; i < 2000 && stat(f->path, &file) == 0; i++)
+    for (int i = 0; i < 12000 && stat(f->path, &file) == 0; i++)
         poll(NULL, 0, 5);
     assert_int_equal(stat(f->path, &file), -1);
     let_go(f);

@@ -109,7 +109,7 @@ static void test_two_threads(void **state)
     struct gulp *gulp;
     uint64_t expected = 0;
     assert_int_equal(pthread_create(&producer, NULL, produce, queue), 0);
-    while (gulp_queue_take(queue, &gulp, 10000) == GULP_QUEUE_GULP) {
+    while (gulp_queue_take(queue, &gulp, 60000) == GULP_QUEUE_GULP) {
         assert_int_equal(number_of(gulp), expected);
         expected++;
         gulp_queue_give_back(queue, gulp);

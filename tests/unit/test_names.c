@@ -15,7 +15,7 @@
 
 #include <cmocka.h>
 
-enum { NOBODY_HAS = 3999999999, WAIT_MS = 10000, FACTS_MOST = 5000, ACCOUNTS_MOST = 16 };
+enum { NOBODY_HAS = 3999999999, WAIT_MS = 60000, FACTS_MOST = 5000, ACCOUNTS_MOST = 16 };
 
 enum { SWITCH_FIRST = 4100000000, SWITCH_NOBODY, SWITCH_FAILS, SWITCH_HANGS };
 
@@ -462,7 +462,7 @@ static void test_switch_hangs(void **state)
     names_source_ops.stop(f->source);
     left_behind = f->source;
     f->source = names_source_ops.free(f->source);
-    assert_true(clock_boot_ns() - before_ns < UINT64_C(10000000000));
+    assert_true(clock_boot_ns() - before_ns < UINT64_C(30000000000));
     assert_null(f->source);
     assert_non_null(left_behind);
     set_hanging(false);

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#define TIMEOUT_MS 5000
+#define TIMEOUT_MS 60000
 
 struct rig {
     struct counters counters;

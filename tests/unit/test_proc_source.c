@@ -15,7 +15,7 @@
 
 #include <cmocka.h>
 
-enum { WAIT_MS = 10000, ARGUMENTS_MOST = 8192 };
+enum { WAIT_MS = 60000, ARGUMENTS_MOST = 8192 };
 
 /* Collects facts of one pid, and the scans. */
 struct watch {
@@ -298,7 +298,7 @@ static void test_large_arguments(void **state)
     (void)state;
     enum { LARGE = 100 << 10, MANY = 5000, TOO_LARGE = 100 << 10 };
     struct watch watch;
-    static char *argv[MANY + 3], empty[1];
+    static char *argv[MANY + 3], empty[] = "";
     char *large = malloc(LARGE + 1);
     assert_non_null(large);
     memset(large, 'x', LARGE);

@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#define WAIT_MS       10000
+#define WAIT_MS       60000
 #define GULP_BYTES    4096
 #define MESSAGE_BYTES 200 /* a full gulp still has room for a mark */
 

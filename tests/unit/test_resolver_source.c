@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-enum { WAIT_MS = 20000, FACTS_MOST = 20000 };
+enum { WAIT_MS = 60000, FACTS_MOST = 20000 };
 
 struct fixture {
     char directory[64], hosts[80], next[80], servers[40];
@@ -245,7 +245,7 @@ static void test_silent_server(void **state)
     request_many(f, 15000);
     wait_for(f, 17000);
     /* one try alone would take 100 ms for each 64 */
-    assert_true(clock_boot_ns() - before < UINT64_C(5000000000));
+    assert_true(clock_boot_ns() - before < UINT64_C(15000000000));
     assert_true(request_number(f, 1));
     wait_for(f, 17001);
     drain(f);

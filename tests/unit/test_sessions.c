@@ -487,6 +487,27 @@ static void test_two_on_one_line(void **state)
               "+2 utmp b 7 1000 bob pts/1 sh 101 7101 - -\n");
 }
 
+/* The same user twice at once, the first without a terminal. Who writes the record is in the
+ * second's audit session. */
+static void test_two_at_once(void **state)
+{
+    struct world *w = *state;
+    caught_up(w);
+    process(w, 100, 5, "sshd");
+    process(w, 101, 6, "sshd");
+    process(w, 102, 6, "sshd");
+    sshd(w, AUDIT_USER_START, 100, "alice", true);
+    tick(w, 500);
+    struct fact_audit_user second = said(AUDIT_USER_START, 101, "/usr/sbin/sshd", "alice");
+    second.session = 6;
+    second.terminal = slice_text("ssh");
+    give_audit(w, second);
+    wtmp(w, USER_PROCESS, 102, "pts/1", "alice", "198.18.0.7");
+    tick(w, 3000);
+    expect(w, "+1 audit b 5 1000 alice - sshd 100 7100 198.18.0.7 -\n"
+              "+2 audit,utmp b 6 1000 alice pts/1 sshd 101 7101 198.18.0.7 -\n");
+}
+
 /* The audit session is that of the login, the row is another. */
 static void test_su(void **state)
 {
@@ -1488,6 +1509,7 @@ int main(void)
         TEST(test_utmp_and_wtmp),
         TEST(test_utmp_emptied),
         TEST(test_two_on_one_line),
+        TEST(test_two_at_once),
         TEST(test_su),
         TEST(test_sudo_without_password),
         TEST(test_cron_is_no_attempt),

@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-enum { WAIT_MS = 10000, GULP_SIZE = 256 << 10 };
+enum { WAIT_MS = 60000, GULP_SIZE = 256 << 10 };
 
 /* What was said of one socket, and the rest as numbers. */
 struct watch {

@@ -17,7 +17,7 @@ struct udev_device;
 struct udev_device *__real_udev_device_new_from_syspath(struct udev *udev, const char *path);
 struct udev_device *__wrap_udev_device_new_from_syspath(struct udev *udev, const char *path);
 
-enum { WAIT_MS = 20000 };
+enum { WAIT_MS = 60000 };
 
 static atomic_int n_calls, first_error; /* 0: none */
 

@@ -1,6 +1,7 @@
 /*
  * Acknowledgements are written by the kernel before sendto(2) returns; statuses and lists come from
- * a kernel thread, after the acknowledgement, with the request's sequence number and port 0.
+ * a kernel thread, after the acknowledgement, with the request's sequence number and port 0: it may
+ * wait long for its turn.
  */
 #include "collectors/audit/audit_control.h"
 
@@ -9,7 +10,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 
-#define ANSWER_TIMEOUT_NS 1000000000ull
+#define ANSWER_TIMEOUT_NS 10000000000ull
 #define ANSWER_SIZE       16384 /* bytes; a rule has at most 1,060 and its strings */
 
 static const char *advice(int error)

@@ -68,7 +68,7 @@ class AuditDaemon:
             ["/usr/sbin/auditd", "-n", "-c", self.directory], stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         owned = wait_for(lambda: self.process.poll() is not None
-                         or audit_status()["pid"] == self.process.pid, 10, "auditd owns audit")
+                         or audit_status()["pid"] == self.process.pid, 60, "auditd owns audit")
         if self.process.poll() is None and owned:
             return True
         time.sleep(0.2)
@@ -87,15 +87,16 @@ class AuditDaemon:
                 counts[kind] = counts.get(kind, 0) + 1
         return counts
 
-    def settled(self):
-        """Wait until its log grows no more."""
+    def settled(self, complete=None):
+        """Wait until its log is complete. Without a word on that: until it grows no more, as it does all the
+        time where others exec."""
         sizes = [-1]
 
         def same():
             sizes.append(os.path.getsize(self.log))
             return sizes[-1] == sizes[-2]
         try:
-            wait_for(same, 60, "auditd's log is quiet", 0.5)
+            wait_for(complete or same, 60, "auditd's log is complete" if complete else "auditd's log is quiet", 0.5)
         except Timeout as timeout:
             raise Timeout(f"{timeout}; it ends with\n{self.log_text()[-3000:]}") from None
 
@@ -111,13 +112,14 @@ class AuditDaemon:
         if run("auditctl", "-D", check=False).returncode:
             run("auditctl", "-D", check=False)
         run("auditctl", "-e", str(self.before["enabled"]))
+        # While it still owns audit: whoever owns it next has settings of its own.
+        run("auditctl", "-b", str(self.before["backlog_limit"]))
+        run("auditctl", "--backlog_wait_time", str(self.before["backlog_wait_time"]))
+        run("auditctl", "-f", str(self.before["failure"]))
         self.process.send_signal(signal.SIGTERM)
         try:
-            self.process.wait(30)
+            self.process.wait(60)
         finally:
             self.process.kill()
             self.process.wait()
             self.process = None
-        run("auditctl", "-b", str(self.before["backlog_limit"]))
-        run("auditctl", "--backlog_wait_time", str(self.before["backlog_wait_time"]))
-        run("auditctl", "-f", str(self.before["failure"]))

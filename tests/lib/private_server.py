@@ -115,7 +115,7 @@ class PrivateServer:
              f"--tmpdir={self.directory}/tmp",
              "--innodb-buffer-pool-size=64M", *options],
             env=self.environment, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
-        wait_for(self.answers, 60, "mariadbd answers")
+        wait_for(self.answers, 120, "mariadbd answers")
 
     def answers(self):
         if self.process.poll() is not None:
@@ -130,7 +130,7 @@ class PrivateServer:
     def stop(self):
         if self.process and self.process.poll() is None:
             self.process.terminate()
-            self.process.wait(60)
+            self.process.wait(120)
         self.log.close()
 
     def close(self):

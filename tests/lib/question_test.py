@@ -177,5 +177,5 @@ class Background:
     def __exit__(self, *failure):
         self.process.stdin.close()
         self.process.stdout.close()
-        if self.process.wait(30) and not failure[0]:
+        if self.process.wait(60) and not failure[0]:
             raise AssertionError(f"{self.command}: exit status {self.process.returncode}")

@@ -264,11 +264,15 @@ static int read_part(struct source *source, enum account_part part, struct accou
         r = account_scan_run(&options, part, last);
     if (source->counters && r == 0)
         counter_add(source->counters, COUNTER_MESSAGES_MALFORMED, last->n_malformed);
+    if (r == 0 && source->message.length)
+        r = put(source, MESSAGE_DATA, source->moment_ns);
+    if (r == 0) /* before the end of the reading, for which `vestige sync` waits */
+        r = put_note(source);
     if (r == 0)
         r = put_scan(source, ACCOUNT_SCAN_ENDED, part, change.sequence);
     if (r < 0 || is_passing(last->error) || is_passing(last->password_error))
         look_again(source, part);
-    return r < 0 ? r : put_note(source);
+    return r;
 }
 
 /* Returns how long to wait for the next part that is due. */

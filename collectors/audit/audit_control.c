@@ -1,6 +1,7 @@
 /*
  * Acknowledgements are written by the kernel before sendto(2) returns; statuses and lists come from
- * a kernel thread, after the acknowledgement, with the request's sequence number and port 0.
+ * a kernel thread, after the acknowledgement, with the request's sequence number and port 0: it may
+ * wait long for its turn.
  */
 #include "collectors/audit/audit_control.h"
 

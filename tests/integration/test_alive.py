@@ -34,7 +34,7 @@ class TestAlive(ServerTest):
         def found():
             agent_run, = self.state("agent_run")
             return agent_run if agent_run not in (None, run_before) else None
-        return wait_for(found, 20, "a sign of life")
+        return wait_for(found, 60, "a sign of life")
 
     def ended(self):
         return self.root.value("SELECT COUNT(*) FROM coverage WHERE destroyed_at IS NULL") == 0
@@ -55,14 +55,14 @@ class TestAlive(ServerTest):
         self.assertEqual(self.state("boot_id", "agent_version", "address", "journal_full", "cloned_at",
                                     "ABS(server_offset_us) < 1000000", "journal_limit_bytes > 0"),
                          (boot, version, "localhost", 0, None, 1, 1))
-        wait_for(lambda: not self.ended(), 20, "coverage is shipped")
+        wait_for(lambda: not self.ended(), 60, "coverage is shipped")
         self.agent.stop()
         self.assertTrue(self.ended())
         self.assertRegex(self.told()[-1], "^its agent had said that it ends")
 
         self.agent.start()
         second = self.heard(first)
-        wait_for(lambda: not self.ended(), 20, "coverage is shipped")
+        wait_for(lambda: not self.ended(), 60, "coverage is shipped")
         process, self.agent.process = self.agent.process, None
         process.send_signal(signal.SIGKILL)
         process.wait()

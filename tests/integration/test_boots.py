@@ -134,11 +134,11 @@ class TestBoots(VestigeTest):
         self.assertGreaterEqual(old["destroyed_at"], utc(at + 2))
 
     def test_3_crash(self):
-        before = self.now()
         since = utc(time.time() - 2)
+        before = self.now()
         self.vestige.kill_all()
-        name = self.in_another_boot()
         begun = utc(time.time() - UPTIME)
+        name = self.in_another_boot()
         now = self.now()
         self.assert_row(now, boot_id=name)
         self.assertLess(abs(now["created_at"] - begun), datetime.timedelta(seconds=UPTIME // 2))

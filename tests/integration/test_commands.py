@@ -24,7 +24,7 @@ class CommandTest(VestigeTest):
         """Stopped until the test ends."""
         os.kill(pid, signal.SIGSTOP)
         self.addCleanup(os.kill, pid, signal.SIGCONT)
-        wait_for(lambda: self.state(pid) == "T", 10, f"{pid} is stopped")
+        wait_for(lambda: self.state(pid) == "T", 60, f"{pid} is stopped")
 
     def state(self, pid):
         with open(f"/proc/{pid}/stat") as stat:
@@ -47,7 +47,7 @@ class TestSync(CommandTest):
         run("/bin/true", self.tag)
         begin = time.monotonic()
         done = self.command("sync", "--timeout", "1", status=2)
-        self.assertLess(time.monotonic() - begin, 5)
+        self.assertLess(time.monotonic() - begin, 15)  # else it would be 30
         self.assertRegex(done.stderr, r"\Avestige: sync: error: [^\n]*[0-9][^\n]*\n\Z")
         os.kill(self.vestige.database_pid, signal.SIGCONT)
         self.command("sync")
@@ -149,7 +149,7 @@ class TestQuery(CommandTest):
         offset = os.path.getsize(self.vestige.log)
         self.paused(self.vestige.process.pid)  # which would start another agent at once
         os.kill(self.vestige.agent_pid, signal.SIGKILL)
-        wait_for(lambda: self.state(self.vestige.agent_pid) == "Z", 10, "the agent is dead")
+        wait_for(lambda: self.state(self.vestige.agent_pid) == "Z", 60, "the agent is dead")
         for _ in range(30):
             run("/bin/true", self.tag)
         os.kill(self.vestige.process.pid, signal.SIGCONT)
@@ -159,23 +159,29 @@ class TestQuery(CommandTest):
         since = self.vestige.value(
             "SELECT CAST(TIMESTAMP'1970-01-01 00:00:00' + INTERVAL %s MICROSECOND AS CHAR)",
             self.since)
-        gaps = self.vestige.query("SELECT * FROM gap WHERE destroyed_at >= %s", since)
+
+        def told():
+            """One that is written between the two questions is in the second only."""
+            gaps = [self.vestige.query("SELECT * FROM gap WHERE destroyed_at >= %s", since)]
+            done = self.command("query", "--since", since, "--format", "csv", "SELECT @since")
+            gaps.append(self.vestige.query("SELECT * FROM gap WHERE destroyed_at >= %s", since))
+            return (gaps[0], done) if gaps[0] == gaps[1] else None
+        gaps, done = wait_for(told, 60, "nothing else is written")
         self.assertEqual({"process"}, {gap["unit"] for gap in gaps}, gaps)
         # A kernel counter that the dead agent had not stored yet leaves the number unknown.
         number = int(sum(gap["count"] or 0 for gap in gaps))
         least = "" if all(gap["count"] is not None for gap in gaps) else "at least "
         size = f"{least}{number} process(es)? not seen" if number else "of unknown size"
-        done = self.command("query", "--since", since, "--format", "csv", "SELECT @since")
         self.assertRegex(done.stderr, rf"\AEvidence since {since} is not complete: {len(gaps)} gaps? "
                          rf"\({size}\), ")
 
     def test_a_stopped_instance(self):
         self.vestige.stop()
+        self.addCleanup(self.vestige.start)
         done = self.command("query", "SELECT 1", status=2)
         self.assertRegex(done.stderr, rf"\Avestige: query: error: the standalone instance in "
                          rf"{self.vestige.state} does not run; serve its data with vestige "
                          rf"standalone --state {self.vestige.state} --no-agent\n\Z")
-        self.vestige.start()
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import subprocess
 import time
 
 from device_test import (LOOP_CTL_ADD, LOOP_CTL_REMOVE, DeviceTest, batch, loop_control, net_path)
-from vestige_test import VESTIGED, main, run, wait_for
+from vestige_test import VESTIGED, main, run, unmount, wait_for
 
 UTMP = "/run/utmp"
 STICK = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib", "usb_stick.py")
@@ -66,11 +66,11 @@ class TestDevices(DeviceTest):
             path = next(row["devpath"] for row in self.open_rows() if row["subsystem"] == "mem")
             before = self.only(self.rows("destroyed_at IS NULL AND devpath = %s", path), path)
             run("udevadm", "trigger", "--action=change", "/sys" + path)
-            run("udevadm", "settle", "--timeout=20")
+            run("udevadm", "settle", "--timeout=60")
             self.vestige.sync()
             self.assertEqual([before], self.rows("devpath = %s AND id >= %s", path, before["id"]))
             daemon.terminate()
-            self.assertEqual(0, daemon.wait(30))
+            self.assertEqual(0, daemon.wait(60))
             self.wait_for_mode("kernel")
         self.assert_as_listed()
 
@@ -118,10 +118,10 @@ class TestDevices(DeviceTest):
     @contextlib.contextmanager
     def agent_with_stick(self):
         """The agent alone, in whose /sys there is nothing but what usb_stick.py makes."""
+        self.addCleanup(self.restart)
         self.vestige.stop()
         self.vestige.configure(taskstats={"mode": "off"})
         self.vestige.start("--no-agent")
-        self.addCleanup(self.restart)
         # The testbed is root's alone, and so is the agent.
         run("chown", "-R", "root:root", self.vestige.path("agent"), self.vestige.path("agent.cnf"))
         path = os.path.join(self.vestige.directory, "stick.log")
@@ -135,7 +135,7 @@ class TestDevices(DeviceTest):
             with open(path) as stream:
                 return "agent: recording" in stream.read()
         try:
-            wait_for(records, 20, f"the agent records: {path}")
+            wait_for(records, 60, f"the agent records: {path}")
             yield
         finally:
             self.stick.stdin.close()
@@ -189,7 +189,7 @@ class TestDevices(DeviceTest):
                 try:
                     yield place
                 finally:
-                    run("umount", place)
+                    unmount(place)
             finally:
                 run("losetup", "--detach", "/dev/loop100")
         finally:
@@ -211,7 +211,7 @@ class TestDevices(DeviceTest):
                 with open(os.path.join(place, "evidence"), "w") as stream:
                     stream.write("x")
                 return os.path.join(place, "evidence") in self.paths_on("/dev/loop100")
-            wait_for(is_found, 10, "a file on the new mount", 0.1)
+            wait_for(is_found, 60, "a file on the new mount", 0.1)
         self.vestige.sync()
         rows = self.rows(f"id >= {self.since} AND device = '7:100'")
         self.assertEqual("removed", self.only(rows, "loop100")["end_cause"])

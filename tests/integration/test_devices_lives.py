@@ -19,8 +19,8 @@ class TestDeviceLives(DeviceTest):
     def test_overrun(self):
         """With a small buffer an agent that does not read loses events: a gap, and all are looked
         at again."""
-        self.restart(reader={"receive_buffer_kib": 4})
         self.addCleanup(self.restart)
+        self.restart(reader={"receive_buffer_kib": 4})
         os.kill(self.vestige.agent_pid, signal.SIGSTOP)
         try:
             batch([f"link add vd{i}a type veth peer vd{i}b" for i in range(N)])
@@ -70,30 +70,26 @@ class TestDeviceLives(DeviceTest):
     def test_reboot(self):
         self.vestige.sync()
         before = self.open_rows()
+        self.addCleanup(self.restart)
         self.vestige.kill_all()
         with open(self.vestige.path("boot_id"), "w") as stream:
             stream.write(OTHER_BOOT + "\n")
         self.vestige.start(prefix=(
             "unshare", "--mount", "--propagation", "private", "/bin/sh", "-c",
             f'mount --bind "$0" {BOOT_ID} && exec "$@"', self.vestige.path("boot_id")))
-        self.addCleanup(self.restart)
         self.assert_as_listed()
-        ids = [row["id"] for row in before]
-        ended = self.rows(f"id <= {max(ids)} AND id >= {min(ids)} AND end_cause = 'reboot'")
-        self.assertEqual(ids, [row["id"] for row in ended])
-        self.assertEqual([], self.rows(f"destroyed_at IS NULL AND id <= {max(ids)}"))
+        self.assert_all_ended(before, "reboot")
+        self.assertEqual([], self.rows(f"destroyed_at IS NULL AND id <= {max(row['id'] for row in before)}"))
 
     def test_switched_off(self):
         """Without udev nothing is claimed to be there."""
         self.vestige.sync()
         before = self.open_rows()
-        self.restart(devices={"mode": "off"})
         self.addCleanup(self.restart)
+        self.restart(devices={"mode": "off"})
         self.assertEqual("off", self.mode())
         self.assertEqual([], self.open_rows())
-        ids = [row["id"] for row in before]
-        ended = self.rows(f"id <= {max(ids)} AND id >= {min(ids)} AND end_cause = 'unknown'")
-        self.assertEqual(ids, [row["id"] for row in ended])
+        self.assert_all_ended(before, "unknown")
 
     # Recordings
 

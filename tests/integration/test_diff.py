@@ -55,11 +55,12 @@ class TestTimes(PersonTest):
             stack.callback(run, "ip", "route", "del", NETWORK, "dev", "lo", "metric", "77")
             server = stack.enter_context(Server("tcp-server", "127.0.0.1", 1))
             TestTimes.port = server.port
-            process = subprocess.Popen([program, "600"])
+            process = stack.enter_context(subprocess.Popen([program, "600"]))
+            stack.callback(process.kill)
             self.vestige.sync()
             second = utc_now()
             process.terminate()
-            process.wait(30)
+            process.wait(60)
             finished(client("tcp-client", "127.0.0.1", server.port, 1, "talker", 0))
         self.vestige.sync()
         return first, second

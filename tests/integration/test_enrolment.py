@@ -218,7 +218,7 @@ class Tokens(Fleet):
     def begin(self, token, target="host", *words):
         """vestiged that waits for the approval, and the fingerprint that it shows."""
         process = subprocess.Popen(
-            [VESTIGED, "--enroll", token, "--directory", self.path(target), "--wait", "60", *words],
+            [VESTIGED, "--enroll", token, "--directory", self.path(target), "--wait", "300", *words],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
@@ -227,7 +227,7 @@ class Tokens(Fleet):
         return process, line.split()[-1]
 
     def end(self, process, status=0):
-        out, error = process.communicate(timeout=30)
+        out, error = process.communicate(timeout=120)
         self.assertEqual(process.returncode, status, out + error)
         return out + error
 
@@ -431,11 +431,11 @@ class Access(Fleet):
         thread = threading.Thread(target=go_on)
         thread.start()
         try:
-            wait_for(lambda: len(results) > 20, 10, "rows come")
+            wait_for(lambda: len(results) > 20, 60, "rows come")
             said = self.client("revoke", self.name, "--key-stolen").stdout
             stored = self.batches()
             self.assertIn("2 sessions ended", said)
-            wait_for(lambda: any(results), 10, "the session is gone")
+            wait_for(lambda: any(results), 60, "the session is gone")
         finally:
             stop.set()
             thread.join()
@@ -512,12 +512,15 @@ class Access(Fleet):
             self.addCleanup(session.close)
         self.assertEqual(self.login_error(self.files), 1226)
         sessions[0].close()
-        wait_for(lambda: self.login_error(self.files) == 0, 10, "a place is free")
+        wait_for(lambda: self.login_error(self.files) == 0, 60, "a place is free")
 
     def test_many_connections_do_not_lock_the_host_out(self):
+        def is_let_in():
+            error = self.login_error(self.files)
+            self.assertIn(error, (0, 1226))  # a busy server ends the sessions of before a little later
+            return error == 0
         for _ in range(300):
-            self.login(self.files).close()
-        self.assertEqual(self.login_error(self.files), 0)
+            wait_for(is_let_in, 60, "a place is free")
 
     def test_changed_behind_our_back(self):
         def changed():

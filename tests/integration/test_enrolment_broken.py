@@ -22,6 +22,13 @@ setUpModule = start_server
 
 HOSTILE = ("", ".", "..", "...", ".hidden", "-x", "a/b", "../x", "a'b", 'a"b', "a`b", "a;b", "a b", "a\\b", "ä", "a\nb",
            "a%b", "a#b", "a@b", "n" * 254, "x" * 5000)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def heed_signals():
+    """Whoever started the tests may have them ignored, as nohup does."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
 
 
 class Broken(Fleet):
@@ -31,7 +38,7 @@ class Broken(Fleet):
 
     def begin(self, *words):
         process = subprocess.Popen(self.command(*words), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                   stderr=subprocess.STDOUT, text=True)
+                                   stderr=subprocess.STDOUT, text=True, preexec_fn=heed_signals)
         self.addCleanup(process.stdout.close)
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
@@ -146,17 +153,17 @@ class Interrupted(Broken):
         started = process()
         number = wait_for(lambda: holder.run(
             "SELECT id FROM information_schema.processlist WHERE state LIKE 'Waiting for table metadata%%'"
-            " AND info LIKE '%%host_key%%'"), 20, "the command waits")[0][0]
+            " AND info LIKE '%%host_key%%'"), 60, "the command waits")[0][0]
         return holder, started, number
 
     def test_by_a_signal(self):
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in SIGNALS:
             bundle = f"b{int(number)}"
             holder, process, _ = self.hold(lambda: self.begin("enroll", self.name + bundle, "--bundle",
                                                               self.path(bundle)))
             process.send_signal(number)
             holder.run("UNLOCK TABLES")
-            self.assertEqual(process.wait(20), -number)
+            self.assertEqual(process.wait(60), -number)
             self.assertEqual([name for name in os.listdir(self.directory) if name.startswith(bundle)], [bundle])
             self.take(bundle, "host" + bundle)
             self.assertEqual(self.login_error(self.path("host" + bundle)), 0)
@@ -165,7 +172,7 @@ class Interrupted(Broken):
         """Nothing can be undone then; the same command goes on, under the same number."""
         holder, process, number = self.hold(lambda: self.begin("enroll", self.name, "--bundle", self.path("b")))
         holder.run(f"KILL CONNECTION {number}")
-        self.assertEqual(process.wait(20), 2)
+        self.assertEqual(process.wait(60), 2)
         holder.run("UNLOCK TABLES")
         self.assertEqual(os.listdir(self.directory), [])
         host_id = self.enrolled()["host_id"]
@@ -206,7 +213,7 @@ class Interrupted(Broken):
 class AtOnce(Broken):
     def run_all(self, commands):
         started = [self.begin(*words) for words in commands]
-        outputs = [process.communicate(timeout=60)[0] for process in started]
+        outputs = [process.communicate(timeout=120)[0] for process in started]
         return sorted(process.returncode for process in started), outputs
 
     def test_one_name(self):

@@ -14,7 +14,7 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 
-from source_run import Run, python
+from source_run import ASKING, Run, python
 from vestige_test import run
 
 FILES = 97
@@ -34,7 +34,7 @@ Event = collections.namedtuple("Event", "pid events since_ns directory path_at_r
                                         "mode size path new_path boot_ns")
 
 # What every actor begins with.
-PRELUDE = """
+PRELUDE = ASKING + """
 import os, stat, subprocess, sys, time
 def write(path, data=b"hello"):
     fd = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o644)
@@ -44,8 +44,11 @@ def read(path):
     fd = os.open(path, os.O_RDONLY)
     os.read(fd, 100)
     os.close(fd)
-def pause():  # until all that was done has been read
+def pause():  # until all that was done has been read, and looked at
+    until_read()
     time.sleep(0.2)
+def unmount(path):  # who looks into a filesystem that is new keeps it busy for a moment
+    _until(lambda: subprocess.run(["umount", path]).returncode == 0, "it is unmounted")
 """
 
 
@@ -291,7 +294,7 @@ write(sys.argv[2] + "/top")
 os.mkdir(sys.argv[2] + "/d")
 for i in range(97):
     write(f"{sys.argv[2]}/d/f{i}")
-subprocess.run(["umount", sys.argv[2]], check=True)
+unmount(sys.argv[2])
 pause()
 write(sys.argv[2] + "/below")
 """, self.image(), mounted)
@@ -318,7 +321,7 @@ write(sys.argv[1] + "/b/f")
 subprocess.run(["mount", "--bind", sys.argv[1] + "/a", sys.argv[1] + "/c"], check=True)
 pause()
 write(sys.argv[1] + "/c/g")
-subprocess.run(["umount", sys.argv[1] + "/c"], check=True)
+unmount(sys.argv[1] + "/c")
 """, self.directory)
         self.assertEqual({self.path("a", "f"): WRITTEN, self.path("a", "g"): WRITTEN},
                          {path: events for (_, path), events in files.union().items()})

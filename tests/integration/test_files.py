@@ -2,6 +2,7 @@
 that are asked of them are answered by SQL alone."""
 
 import collections
+import datetime
 import os
 import re
 import shutil
@@ -211,9 +212,10 @@ class TestQuestions(FileTest):
         rows = self.vestige.query(
             "SELECT f.login_uid, f.username, p.comm, p.exe FROM file_access f"
             " JOIN process p ON p.host_id = f.host_id AND p.id = f.process_id"
-            " WHERE f.path = '/etc/shadow' AND f.created_at >= UTC_DATE()"
+            " WHERE f.path = '/etc/shadow' AND f.created_at >= %s"
             "   AND (FIND_IN_SET('read', f.operations) OR f.operations IS NULL)"
-            f"  AND f.id >= {self.since} AND f.login_uid = {LOGIN}")
+            f"  AND f.id >= {self.since} AND f.login_uid = {LOGIN}",
+            datetime.datetime.fromtimestamp(self.since / 1e6, datetime.UTC).date())
         row = self.only(rows, "who read it")
         self.assertEqual((LOGIN, "root", "cat"), (row["login_uid"], row["username"], row["comm"]))
         self.assertTrue(row["exe"].endswith("/bin/cat"), row)
@@ -265,7 +267,7 @@ class TestRestart(FileTest):
             again = self.only(self.accesses("pid = %s AND path = %s", holder.pid, path), "it")
             self.assert_row(again, id=before["id"], destroyed_at=None)
             holder.stdin.close()
-            holder.wait(30)
+            holder.wait(60)
         self.vestige.sync()
         after = self.only(self.accesses("pid = %s AND path = %s", holder.pid, path), "it")
         self.assert_ended(after, id=before["id"], end_cause="closed")

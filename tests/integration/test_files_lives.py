@@ -9,7 +9,8 @@ import tempfile
 import time
 
 from vestige_test import (Standalone, VestigeTest, act, actor_command, assert_audit_state,
-                          audit_state, brief, main, memory_kib, now_us, wait_for)
+                          audit_state, brief, main, memory_kib, now_us, put_away_leftovers,
+                          wait_for)
 
 HELD = 23
 FLOOD_SECONDS = 10
@@ -34,6 +35,7 @@ class OwnInstance(VestigeTest):
     @classmethod
     def setUpClass(cls):
         """None is shared."""
+        put_away_leftovers()
 
     def setUp(self):
         super().setUp()
@@ -83,12 +85,12 @@ class TestWithoutName(OwnInstance):
             self.counts = {kind: len(self.accesses(mine + condition))
                            for kind, condition in kinds.items()}
             return set(self.counts.values()) == {HELD}
-        wait_for(shown, 20, "all are shown", 0.2)
+        wait_for(shown, 60, "all are shown", 0.2)
         deletions = self.accesses("pid = %s AND operations = 'delete' AND path LIKE %s", holder.pid,
                                   self.path("deleted-%"))
         self.assertEqual(HELD, len(deletions))
         holder.stdin.close()
-        holder.wait(20)
+        holder.wait(60)
         self.vestige.sync()
         for kind, condition in kinds.items():
             rows = self.accesses(f"pid = {holder.pid} AND {condition} "
@@ -118,7 +120,7 @@ class TestOverRestart(OwnInstance):
         self.assert_row(self.only(self.accesses("pid = %s AND path = %s", holder.pid, path), "it"),
                         id=row["id"], destroyed_at=None)
         holder.stdin.close()
-        holder.wait(20)
+        holder.wait(60)
         self.vestige.sync()
         row = self.only(self.accesses("pid = %s AND path = %s", holder.pid, path), "the holder")
         self.assert_ended(row, end_cause="closed")
@@ -131,14 +133,14 @@ class TestOverRestart(OwnInstance):
         self.vestige.sync()
         self.vestige.stop()
         holder.stdin.close()
-        holder.wait(20)
+        holder.wait(60)
         self.vestige.start()
 
         def ended():
             self.vestige.sync()
             row = self.only(self.accesses("pid = %s AND path = %s", holder.pid, path), "it")
             return row if row["destroyed_at"] else None
-        row = wait_for(ended, 20, "its row ends", 0.2)
+        row = wait_for(ended, 60, "its row ends", 0.2)
         self.assertIn(row["end_cause"], ("reconciled", "exit"))
 
 
@@ -155,7 +157,7 @@ class TestFlood(OwnInstance):
         while time.monotonic() < deadline:
             storms = [subprocess.Popen(actor_command("file-reads", self.path(name), 2000),
                                        stdout=subprocess.DEVNULL) for name in ("one", "two")]
-            self.assertEqual([0, 0], [storm.wait(60) for storm in storms])
+            self.assertEqual([0, 0], [storm.wait(120) for storm in storms])
         self.vestige.sync()
         end = self.vestige.value("SELECT UTC_TIMESTAMP(6)")
         gaps = self.vestige.query("SELECT * FROM gap WHERE source IN ('fanotify', 'files') "
@@ -191,7 +193,7 @@ class TestInotify(OwnInstance):
                 "FIND_IN_SET(%s, operations) AND path LIKE %s", operation, self.path("%"))
                 for operation in ("write", "rename", "delete")}
             return {len(rows) for rows in self.done.values()} == {HELD}
-        wait_for(all_there, 20, "all is there", 0.2)
+        wait_for(all_there, 60, "all is there", 0.2)
         for rows in self.done.values():
             for row in rows:
                 self.assert_ended(row, pid=None, process_id=None, seen_by="inotify")

@@ -2,10 +2,9 @@
 of somebody's own: each row has the path that the host sees, or says where it is."""
 
 import os
-import subprocess
 
 from file_test import FileTest
-from vestige_test import ACTOR, act, brief, main, run, wait_for
+from vestige_test import ACTOR, act, brief, main, run, unmount, wait_for
 
 N = 97
 LOGIN = 1000
@@ -19,7 +18,7 @@ class TestMounts(FileTest):
     def mount(self, *parameters, target):
         os.makedirs(target, exist_ok=True)
         run("mount", *parameters, target)
-        self.addCleanup(subprocess.run, ["umount", target], stderr=subprocess.DEVNULL, check=False)
+        self.addCleanup(unmount, target)
 
     def make_files(self, directory, prefix=()):
         """An actor makes N files; its pid."""
@@ -31,7 +30,7 @@ class TestMounts(FileTest):
                                   "AND destroyed_at IS NULL")
 
     def watched(self, text):
-        wait_for(lambda: text in self.coverage(), 20, f"'{text}' is watched", 0.1)
+        wait_for(lambda: text in self.coverage(), 60, f"'{text}' is watched", 0.1)
 
     def assert_made(self, pid, directory, uid=0):
         """Exactly the files that the actor made, by it, below this directory."""
@@ -55,8 +54,8 @@ class TestMounts(FileTest):
         self.watched(f"ext4 {mounted}")
         inside = self.make_files(mounted)
         self.vestige.sync()  # what it says of inode, mode and size is read from the file
-        run("umount", mounted)
-        wait_for(lambda: f"ext4 {mounted}" not in self.coverage(), 20, "it is gone", 0.1)
+        unmount(mounted)
+        wait_for(lambda: f"ext4 {mounted}" not in self.coverage(), 60, "it is gone", 0.1)
         below = self.make_files(mounted)
         devices = {row["device"] for row in self.assert_made(inside, mounted)}
         others = {row["device"] for row in self.assert_made(below, mounted)}

@@ -23,7 +23,7 @@ SYSTEMCTL = """#!/bin/sh
 exec mariadbd --defaults-file=/etc/mysql/mariadb.conf.d/60-vestige.cnf --user=root --datadir={directory}/data \\
   --tmpdir={directory}/tmp --socket=/run/mysqld/mysqld.sock --port={port} --pid-file={directory}/pid \\
   --innodb-buffer-pool-size=64M </dev/null >{directory}/log 2>&1 &
-for i in $(seq 300); do mariadb -e 'DO 0' 2>/dev/null && exit 0; sleep 0.1; done
+for i in $(seq 600); do mariadb -e 'DO 0' 2>/dev/null && exit 0; sleep 0.1; done
 cat {directory}/log >&2
 exit 1
 """
@@ -91,7 +91,7 @@ class Readme(unittest.TestCase):
 
     def run_block(self, text, second=False):
         done = subprocess.run(self.command(text, second), capture_output=True, text=True, stdin=subprocess.DEVNULL,
-                              timeout=120)
+                              timeout=180)
         self.assertEqual(done.returncode, 0, f"{text}\n{done.stdout}{done.stderr}")
         return done.stdout
 
@@ -122,7 +122,7 @@ class Readme(unittest.TestCase):
                 said = self.run_block(text.replace("FINGERPRINT", fingerprint or "FINGERPRINT"))
                 if "approve" in text:
                     rest = waiting.stdout.read()
-                    self.assertEqual(waiting.wait(30), 0, rest)
+                    self.assertEqual(waiting.wait(60), 0, rest)
                 if where == "reader":
                     self.assertIn("web1", said)
         names = ["agent.cnf", "agent.key", "agent.pem", "ca.pem", "signing.key", "vestiged.conf"]

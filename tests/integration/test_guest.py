@@ -11,10 +11,10 @@ import time
 from audit_daemon import EXEC_RULE, AuditDaemon
 from vestige_test import (ACTOR, Standalone, Timeout, VestigeTest, act, actor_command,
                           assert_audit_state, audit_rules, audit_state, audit_status, brief, main,
-                          now_us, run, wait_for)
+                          now_us, put_away_leftovers, run, wait_for)
 
 N, STOPPED_N = 997, 3000
-PAIRED_N, PAIRS = 1000, 3
+PAIRED_N, PAIRS, PAIRS_MOST = 1000, 3, 12
 OWNER_RULES = (EXEC_RULE + ("-F", "key=owner-exec"),
                ("-w", "/etc/hostname", "-p", "wa", "-k", "owner-watch"))
 STORM_COLUMNS = ("arguments IS NOT NULL AND exe IS NOT NULL AND cwd IS NOT NULL AND uid = 0 "
@@ -28,6 +28,7 @@ class TestGuest(VestigeTest):
     def setUpClass(cls):
         if os.geteuid():
             raise AssertionError("integration tests need root")
+        put_away_leftovers()
         cls.machine = audit_state()
         cls.vestige = Standalone()
         cls.addClassCleanup(cls.vestige.remove)
@@ -64,7 +65,7 @@ class TestGuest(VestigeTest):
         def is_mode():
             self.vestige.sync()
             return [row["mode"] for row in self.coverage()] == [mode]
-        wait_for(is_mode, 15, f"audit coverage is {mode}", 0.2)
+        wait_for(is_mode, 60, f"audit coverage is {mode}", 0.2)
 
     def test_beside_an_owner(self):
         self.owner.start()
@@ -123,7 +124,7 @@ class TestGuest(VestigeTest):
             rules = audit_rules().splitlines()
             ours = [rule for rule in rules if "key=vestige" in rule]
             return len(ours) == 12 and rules[-len(ours):] == ours
-        wait_for(last, 15, "our rules stand behind the owner's", 0.1)
+        wait_for(last, 60, "our rules stand behind the owner's", 0.1)
 
     def test_owner_loads_its_rules_later(self):
         """What matches rules of both keeps the owner's key, and nothing is missed meanwhile."""
@@ -208,7 +209,7 @@ class TestGuest(VestigeTest):
         self.addCleanup(storm.wait)
         self.addCleanup(storm.kill)
         for _ in range(3):
-            wait_for(lambda: self.joined() > 200, 20, "the storm is recorded")
+            wait_for(lambda: self.joined() > 200, 60, "the storm is recorded")
             self.vestige.kill_agent()
             self.assert_mode("owner")
         self.assertIsNone(storm.poll())
@@ -224,7 +225,7 @@ class TestGuest(VestigeTest):
             self.vestige.start()
             self.assertNotEqual(before, audit_state())
             self.vestige.kill_all()
-            wait_for(lambda: audit_state() == before, 10, "audit is as it was before")
+            wait_for(lambda: audit_state() == before, 60, "audit is as it was before")
             act("storm", 100, self.tag)
             self.assertEqual([], self.printed())
 
@@ -245,13 +246,15 @@ class TestGuest(VestigeTest):
             pid, _ = act("show", self.tag)
             with contextlib.suppress(Timeout):
                 return wait_for(lambda: self.rows_of(pid), 2, "a row", 0.1)
-        wait_for(seen, 30, "the agent caught up")
+        wait_for(seen, 60, "the agent caught up")
 
     def assert_stopped_costs_nothing(self):
         """Paired storms while the agent runs and while it does not, with so little room that
-        everything is full soon. The least of each counts: what others do here only adds."""
+        everything is full soon. The least of each counts: what others do here only adds, and on a busy machine
+        more pairs are needed."""
         running, stopped = [], []
-        for _ in range(PAIRS):
+        while len(running) < PAIRS or (len(running) < PAIRS_MOST and any(
+                min(those) >= 1.5 * min(these) for these, those in zip(zip(*running), zip(*stopped)))):
             running.append(self.cost())
             with self.stopped():
                 stopped.append(self.cost())

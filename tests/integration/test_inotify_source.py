@@ -10,7 +10,7 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 
-from source_run import Run, python
+from source_run import ASKING, Run, python
 
 N = 97
 QUEUE = "/proc/sys/fs/inotify/max_queued_events"
@@ -24,9 +24,9 @@ class TestInotifySource(unittest.TestCase):
         os.mkdir(self.tree)
         os.mkdir(self.outside)
 
-    def watch(self, script, *options, settle="300"):
+    def watch(self, script, *options, settle="1000"):
         run = Run("--trees", self.tree, "--settle", settle, "--note", *options, "inotify",
-                  *python("import os, sys\ntree, outside = sys.argv[1:]\n" + script,
+                  *python(f"{ASKING}\ntree, outside = sys.argv[1:]\n{script}\nuntil_read()",
                           self.tree, self.outside))
         self.assertEqual(run.status, 0, run.error)
         self.assertEqual(run.totals["malformed"], 0)
@@ -42,7 +42,7 @@ class TestInotifySource(unittest.TestCase):
     def test_files(self):
         run = self.watch(f"""
 os.mkdir(tree + "/d")
-import time; time.sleep(0.2)
+until_watched(tree + "/d")
 for i in range({N}):
     a = f"{{tree}}/f{{i}}"
     with open(a, "w") as file:
@@ -132,8 +132,8 @@ for i in range(23):
         try:
             with open(QUEUE, "w") as file:
                 file.write("16")
-            run = self.watch(script + '\nimport time; time.sleep(6)\nos.mkdir(tree + "/late")\n'
-                             'time.sleep(0.3)\nopen(tree + "/late/file", "w").close()')
+            run = self.watch(script + '\ntime.sleep(6)\nuntil_read()\nos.mkdir(tree + "/late")\n'
+                             'until_watched(tree + "/late")\nopen(tree + "/late/file", "w").close()')
         finally:
             with open(QUEUE, "w") as file:
                 file.write(before)
@@ -147,7 +147,9 @@ for name in ("own", "out", "quiet", "in"):
     os.mkdir(tree + "/" + name)
     with open(f"{tree}/{name}/file", "w") as file:
         file.write("x")
-import time; time.sleep(0.2)
+until_read()
+for name in ("quiet", "in"):
+    until_watched(tree + "/" + name)
 for name in ("own", "out", "quiet", "in"):
     open(f"{tree}/{name}/file").close()
 """, "--own", self.name("own"), "--exclude", self.name("out") + "*",

@@ -56,7 +56,7 @@ class Agent:
 
     # A run that records
 
-    def start(self, *options, prefix=(), seconds=30):
+    def start(self, *options, prefix=(), seconds=60):
         self.write_configuration()
         with open(self.path("log"), "w") as log:
             self.process = subprocess.Popen(
@@ -73,7 +73,7 @@ class Agent:
         start = f"vestiged: {subject}: "
         return [line[len(start):] for line in self.log().splitlines() if line.startswith(start)]
 
-    def wait_for_line(self, text, seconds=10):
+    def wait_for_line(self, text, seconds=60):
         def came():
             if text in self.log():
                 return True
@@ -103,7 +103,7 @@ class Agent:
         if self.process.poll() is None:
             os.kill(self.inner_pid(), signal.SIGTERM)
         process, self.process = self.process, None
-        status = process.wait(30)
+        status = process.wait(90)
         if status:
             raise AssertionError(f"vestiged ended with {status}:\n{self.log()}")
 

@@ -68,7 +68,7 @@ class AuditDaemon:
             ["/usr/sbin/auditd", "-n", "-c", self.directory], stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         owned = wait_for(lambda: self.process.poll() is not None
-                         or audit_status()["pid"] == self.process.pid, 10, "auditd owns audit")
+                         or audit_status()["pid"] == self.process.pid, 60, "auditd owns audit")
         if self.process.poll() is None and owned:
             return True
         time.sleep(0.2)
@@ -115,13 +115,14 @@ class AuditDaemon:
         if run("auditctl", "-D", check=False).returncode:
             run("auditctl", "-D", check=False)
         run("auditctl", "-e", str(self.before["enabled"]))
+        # While it still owns audit: whoever owns it next has settings of its own.
+        run("auditctl", "-b", str(self.before["backlog_limit"]))
+        run("auditctl", "--backlog_wait_time", str(self.before["backlog_wait_time"]))
+        run("auditctl", "-f", str(self.before["failure"]))
         self.process.send_signal(signal.SIGTERM)
         try:
-            self.process.wait(30)
+            self.process.wait(60)
         finally:
             self.process.kill()
             self.process.wait()
             self.process = None
-        run("auditctl", "-b", str(self.before["backlog_limit"]))
-        run("auditctl", "--backlog_wait_time", str(self.before["backlog_wait_time"]))
-        run("auditctl", "-f", str(self.before["failure"]))

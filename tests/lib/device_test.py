@@ -2,10 +2,12 @@
 
 import collections
 import contextlib
+import errno
 import fcntl
 import os
 import shutil
 import subprocess
+import time
 import unittest
 
 from vestige_test import VestigeTest, run, wait_for
@@ -30,8 +32,17 @@ def net_path(name):
 
 
 def loop_control(command, number):
+    """Who looks at a device, as a udev daemon does, keeps it from going for a moment."""
+    def done():
+        try:
+            fcntl.ioctl(control, command, number)
+        except OSError as error:
+            if command != LOOP_CTL_REMOVE or error.errno != errno.EBUSY:
+                raise
+            return False
+        return True
     with open("/dev/loop-control", "rb") as control:
-        fcntl.ioctl(control, command, number)
+        wait_for(done, 60, f"loop device {number} is free")
 
 
 def link_name(path):
@@ -95,7 +106,7 @@ class DeviceTest(VestigeTest):
             found = self.vestige.query(
                 "SELECT mode FROM coverage WHERE source = 'udev' AND destroyed_at IS NULL")
             return [row["mode"] for row in found] == [mode]
-        wait_for(is_so, 20, f"devices by {mode}", 0.1)
+        wait_for(is_so, 60, f"devices by {mode}", 0.1)
 
     def wait_for_rows(self, path, n_rows, n_ended):
         """Until so many rows are there, and so many of them ended; where the kernel tells, at once:
@@ -106,7 +117,7 @@ class DeviceTest(VestigeTest):
             return (len(self.found), sum(row["destroyed_at"] is not None for row in self.found)) \
                 == (n_rows, n_ended)
         try:
-            wait_for(is_so, 10 if os.path.exists(RUN_UDEV) else 0, f"{n_rows} rows of {path}, {n_ended} ended", 0.1)
+            wait_for(is_so, 60 if os.path.exists(RUN_UDEV) else 0, f"{n_rows} rows of {path}, {n_ended} ended", 0.1)
         except AssertionError as failure:
             found = [(row["devpath"], row["destroyed_at"]) for row in self.found]
             raise AssertionError(f"{failure}: there are {found}") from None
@@ -117,15 +128,27 @@ class DeviceTest(VestigeTest):
         def compare():
             self.vestige.sync()
             found = sorted(Device(*(row[name] or "" for name in Device._fields)) for row in self.open_rows())
-            expected = sorted(Device(*(value or "" for value in device)) for device in listed())
+            try:
+                expected = sorted(Device(*(value or "" for value in device)) for device in listed())
+            except OSError as error:  # it has just gone
+                expected = error
             return expected, found
-        # Something else of the machine may change between the two looks, hardly thrice.
-        for _ in range(3):
+        # Something else of the machine may change between the two looks, hardly each time.
+        for attempt in range(10):
+            time.sleep(0.3 * min(attempt, 3))
             expected, found = compare()
             if expected == found:
                 break
         self.assertEqual(expected, found)
         self.assertGreater(len(found), 20)
+
+    def assert_all_ended(self, before, cause):
+        """These rows ended so, but for those of what went away by itself just before; and no other did."""
+        ids = [row["id"] for row in before]
+        ended = self.rows(f"id BETWEEN {min(ids)} AND {max(ids)} AND (end_cause = %s OR end_cause = 'removed'"
+                          f" AND id IN ({', '.join(map(str, ids))}))", cause)
+        self.assertEqual(ids, [row["id"] for row in ended])
+        self.assertIn(cause, {row["end_cause"] for row in ended})
 
     def restart(self, **sections):
         self.vestige.stop()
@@ -151,10 +174,14 @@ class DeviceTest(VestigeTest):
         with open(os.path.join(self.vestige.directory, "udevd.log"), "wb") as log:
             daemon = subprocess.Popen([UDEVD], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         try:
-            wait_for(lambda: os.path.exists(f"{RUN_UDEV}/control"), 10, "the udev daemon runs")
-            run("udevadm", "control", "--ping", timeout=20)
+            wait_for(lambda: os.path.exists(f"{RUN_UDEV}/control"), 60, "the udev daemon runs")
+            run("udevadm", "control", "--ping", timeout=60)
             yield daemon
         finally:
             daemon.kill()
-            daemon.wait(30)
-            shutil.rmtree(RUN_UDEV)
+            daemon.wait(60)
+
+            def is_away():  # its workers end a moment later, and may write until then
+                shutil.rmtree(RUN_UDEV, ignore_errors=True)
+                return not os.path.exists(RUN_UDEV)
+            wait_for(is_away, 60, f"{RUN_UDEV} is away", 0.1)

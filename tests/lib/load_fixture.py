@@ -29,7 +29,7 @@ class Load(Tool):
              *map(str, options)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, **parameters)
         self.log.close()
-        self.read_until("running", 60)
+        self.read_until("running", 120)
         return self
 
     def read_until(self, last, seconds):
@@ -54,8 +54,8 @@ class Load(Tool):
     def status(self):
         return self.command("status")
 
-    def drain(self, seconds=60):
-        return self.command("drain", seconds * 1000, seconds=2 * seconds + 60)
+    def drain(self, seconds=150):
+        return self.command("drain", seconds * 1000, seconds=seconds + 60)
 
     def kill(self):
         self.process.kill()
@@ -68,7 +68,7 @@ class Load(Tool):
             self.reap()
 
     def reap(self):
-        self.process.wait(60)
+        self.process.wait(120)
         self.process.stdin.close()
         self.process.stdout.close()
 

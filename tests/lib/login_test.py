@@ -121,7 +121,7 @@ class Speaker:
     def __exit__(self, *failure):
         self.process.stdin.close()
         self.process.stdout.close()
-        self.process.wait(30)
+        self.process.wait(60)
 
     def say(self, kind, text):
         self.process.stdin.write(f"{kind} {text}\n")

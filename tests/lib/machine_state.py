@@ -11,7 +11,7 @@ import os
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from vestige_test import audit_state, processes_named, restore_audit, run  # noqa: E402  (the path comes first)
+from vestige_test import audit_state, processes_named, put_away_leftovers, run  # noqa: E402
 
 KINDS = ("vestige", "vestiged", "vestige-guard", "mariadbd", "actor", "auditd", "laurel", "forkstat",
          "sleep")
@@ -51,16 +51,6 @@ def state():
         "processes": processes(),
         "/tmp": sorted(name for name in os.listdir("/tmp") if name.startswith("vestige-")),
     }
-
-
-def put_away_leftovers():
-    settings, rules = audit_state()
-    keys = {line.rpartition("key=")[2] for line in rules.splitlines() if "key=" in line}
-    if keys != {"vestige"} or settings["pid"] or processes_named("vestiged"):
-        return
-    print("audit has rules of a recorder that is gone: they are put away")
-    of_a_fresh_boot = {"enabled": 0, "backlog_limit": 64, "backlog_wait_time": 15000}
-    restore_audit(settings | of_a_fresh_boot, "")
 
 
 def main():

@@ -71,11 +71,12 @@ def finished(process):
 class Capture:
     """The tuples of all TCP connections that were asked for on the loopback interface, by tcpdump.
 
-    with Capture(port) as capture: ...
+    with Capture(port, n) as capture: ...  # n connections
     capture.tuples is a list of (source address, port, destination address, port)."""
 
-    def __init__(self, port, prefix=()):
+    def __init__(self, port, n, prefix=()):
         self.port = port
+        self.n = n
         self.prefix = prefix
 
     def __enter__(self):
@@ -98,8 +99,10 @@ class Capture:
         sizes = [-1]
 
         def has_written():
-            sizes.append(os.path.getsize(self.path))
-            return sizes[-1] == sizes[-2] > 24
+            with open(self.path, "rb") as stream:
+                captured = stream.read()
+            sizes.append(len(captured))
+            return sizes[-1] == sizes[-2] and sum(1 for _ in requested(captured)) >= self.n
         if not failure[0]:
             wait_for(has_written, 60, "tcpdump has written what it captured", 0.3)
         self.process.send_signal(signal.SIGINT)
@@ -120,6 +123,8 @@ def requested(capture):
     while offset + 16 <= len(capture):
         length, = struct.unpack_from("<I", capture, offset + 8)
         packet = capture[offset + 16:offset + 16 + length]
+        if len(packet) < length:  # it is being written
+            return
         offset += 16 + length
         kind, = struct.unpack_from(">H", packet, 12)
         if kind == 0x0800:

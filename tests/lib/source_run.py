@@ -8,6 +8,46 @@ TOOL = os.environ.get("VESTIGE_SOURCE_TOOL") or os.path.join(os.environ.get("VES
                                                              "source_tool")
 
 
+# What the command may ask of the tool, which is its parent: whether it has read all events of files, and
+# whether it watches a directory by inotify.
+ASKING = """
+import ctypes, fcntl, os, struct, sys, termios, time
+def _groups():
+    tool = f"/proc/{os.getppid()}"
+    for number in os.listdir(tool + "/fd"):
+        try:
+            if os.readlink(f"{tool}/fd/{number}") in ("anon_inode:[fanotify]", "anon_inode:inotify"):
+                yield int(number), f"{tool}/fdinfo/{number}"
+        except FileNotFoundError:
+            pass
+def _unread():
+    tool, n = os.pidfd_open(os.getppid()), 0
+    for number, _ in _groups():
+        group = ctypes.CDLL(None).syscall(438, tool, number, 0)  # pidfd_getfd
+        n += struct.unpack("i", fcntl.ioctl(group, termios.FIONREAD, bytes(4)))[0]
+        os.close(group)
+    os.close(tool)
+    return n
+def _until(condition, what):
+    deadline = time.monotonic() + 30
+    while not condition():
+        if time.monotonic() > deadline:
+            sys.exit(what + ": not within 30 s")
+        time.sleep(0.002)
+def until_read():
+    _until(lambda: _unread() == 0, "the tool has read all")
+def _watches(inode):
+    for _, path in _groups():
+        with open(path) as info:
+            if f" ino:{inode:x} " in info.read():
+                return True
+    return False
+def until_watched(path):
+    inode = os.stat(path).st_ino
+    _until(lambda: _watches(inode), "the tool watches " + path)
+"""
+
+
 class Fact(dict):
     """One line "KIND key=value ...", numbers as numbers."""
 

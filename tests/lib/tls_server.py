@@ -3,6 +3,7 @@ agents by `vestige client enroll`. And a proxy that ends TLS, as somebody in the
 
 import os
 import pathlib
+import random
 import shutil
 import socket
 import ssl
@@ -17,9 +18,21 @@ MAKE_CA = str(SOURCE / "deploy" / "fleet" / "make-ca")
 ADDRESS = "127.0.0.1"
 
 
+_held = []
+
+
 def free_port():
-    with socket.socket() as probe:
-        probe.bind((ADDRESS, 0))
+    """Below those that the kernel gives to whoever wants any, and held by this process, so that no other test
+    has it meanwhile; a server with SO_REUSEADDR may listen there all the same."""
+    while True:
+        probe = socket.socket()
+        try:
+            probe.bind((ADDRESS, random.randrange(20000, 32768)))
+        except OSError:
+            probe.close()
+            continue
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        _held.append(probe)
         return probe.getsockname()[1]
 
 
@@ -108,8 +121,8 @@ class Middle(Peer):
 
     def serve(self, client):
         with socket.create_connection((ADDRESS, self.port)) as server:
-            client.settimeout(10)
-            server.settimeout(10)
+            client.settimeout(60)
+            server.settimeout(60)
             client.sendall(server.recv(4096))  # the greeting, in clear in this protocol
             self.read_packet(client)           # the wish for TLS
             self.tried.set()

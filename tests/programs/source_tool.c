@@ -69,8 +69,8 @@
 #include <time.h>
 
 #define MARK_TOKEN   0x5645535449474521u
-#define MARK_WAIT_MS 10000
-#define FACT_WAIT_MS 30000
+#define MARK_WAIT_MS 60000
+#define FACT_WAIT_MS 60000
 
 /* One line a collector; see also CMakeLists.txt. */
 static const struct source_ops *const known[] = {

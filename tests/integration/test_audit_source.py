@@ -139,10 +139,9 @@ class AuditSource(unittest.TestCase):
 
     def assert_in_log(self, daemon, tag):
         """auditd has every exec of the storm, once."""
-        def found():
-            return re.findall(rf'a1="{tag}-(\d+)"', daemon.log_text())
         daemon.settled()
-        self.assertEqual(list(range(EXECS)), sorted(map(int, found())))
+        found = re.findall(rf'a1="{tag}-(\d+)"', daemon.log_text())
+        self.assertEqual(list(range(EXECS)), sorted(map(int, found)))
 
     def assert_not_printed(self):
         self.assertEqual(set(), kernel_log_lines() - self.printed, "audit records in the kernel log")

@@ -6,8 +6,8 @@ import shutil
 import signal
 import subprocess
 
-from vestige_test import (AGENT_USER, VESTIGE, VESTIGED, Timeout, processes_named, run,
-                          test_directory, wait_for)
+from vestige_test import (AGENT_USER, VESTIGE, VESTIGED, Timeout, end_with_parent,
+                          processes_named, run, test_directory, wait_for)
 
 
 class Agent:
@@ -60,7 +60,8 @@ class Agent:
         self.write_configuration()
         with open(self.path("log"), "w") as log:
             self.process = subprocess.Popen(
-                [*prefix, *self.command(*options)], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+                [*prefix, *self.command(*options)], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                preexec_fn=end_with_parent)
         self.wait_for_line("agent: recording this host", seconds)
         return self
 

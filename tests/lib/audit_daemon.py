@@ -7,7 +7,7 @@ import signal
 import subprocess
 import time
 
-from vestige_test import Timeout, audit_rules, audit_status, run, wait_for
+from vestige_test import Timeout, audit_rules, audit_status, end_with_parent, run, wait_for
 
 CONFIGURATION = """
 log_file = {directory}/audit.log
@@ -66,7 +66,7 @@ class AuditDaemon:
     def _try_start(self):
         self.process = subprocess.Popen(
             ["/usr/sbin/auditd", "-n", "-c", self.directory], stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=end_with_parent)
         owned = wait_for(lambda: self.process.poll() is not None
                          or audit_status()["pid"] == self.process.pid, 60, "auditd owns audit")
         if self.process.poll() is None and owned:

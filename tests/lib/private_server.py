@@ -9,7 +9,7 @@ import tempfile
 import pymysql
 
 import data_template
-from vestige_test import VESTIGE, run, wait_for
+from vestige_test import VESTIGE, end_with_parent, run, wait_for
 
 SETTINGS = {
     "secure-timestamp": "YES",
@@ -114,7 +114,8 @@ class PrivateServer:
              f"--socket={self.socket}", f"--pid-file={self.directory}/pid",
              f"--tmpdir={self.directory}/tmp",
              "--innodb-buffer-pool-size=64M", *options],
-            env=self.environment, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
+            env=self.environment, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
+            preexec_fn=end_with_parent)
         wait_for(self.answers, 120, "mariadbd answers")
 
     def answers(self):

@@ -36,6 +36,7 @@ ACTOR = os.environ.get("VESTIGE_ACTOR", "")
 VESTIGE = os.path.join(BIN, "vestige")
 VESTIGED = os.path.join(BIN, "vestiged")
 LIBC = ctypes.CDLL(None, use_errno=True)
+PR_SET_PDEATHSIG = 1
 # Whom the agents of tests become: a user of every Debian, who owns nothing.
 AGENT_USER = os.environ.get("VESTIGE_TEST_USER", "games")
 
@@ -54,6 +55,11 @@ def wait_for(condition, seconds, what, interval=0.02):
         if time.monotonic() > deadline:
             raise Timeout(f"{what}: not within {seconds} s")
         time.sleep(interval)
+
+
+def end_with_parent():
+    """For preexec_fn of what owns audit or serves for long: a test that is killed leaves it not behind."""
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def test_directory():
@@ -316,7 +322,7 @@ class Standalone:
             self.process = subprocess.Popen(
                 [*prefix, *self.client("standalone", *options)],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
-                start_new_session=True)
+                start_new_session=True, preexec_fn=end_with_parent)
         self.wait_for_line("recording this host" if records else "without recording", offset, seconds)
         if AGENT_USER and not records: # an agent alone is to reach the server
             group = pwd.getpwnam(AGENT_USER).pw_gid
@@ -452,7 +458,8 @@ class Standalone:
             offset = log.tell()
             self.agent = subprocess.Popen(
                 [VESTIGED, "--config", self.path("vestiged.conf")],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
+                stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+                preexec_fn=end_with_parent)
         self.agent_pid = self.agent.pid
 
         def records():

@@ -276,6 +276,14 @@ def process_accounting(path):
 # The instance under test
 
 
+def without_audit(directory):
+    """What an agent begins with that leaves audit alone."""
+    path = os.path.join(directory, "without_audit.conf")
+    with open(path, "w") as stream:
+        stream.write("[audit]\nmode = off\n")
+    return path
+
+
 class Standalone:
     """`vestige standalone` in a directory of its own. Without audit it may run beside another one."""
 
@@ -314,7 +322,7 @@ class Standalone:
         if AGENT_USER and records and "--user" not in options:
             options = ("--user", AGENT_USER, *options)
         if not self._audited and not os.path.exists(self.path("vestiged.conf")):
-            options = ("--config", self.without_audit(), *options)
+            options = ("--config", without_audit(self.directory), *options)
         if data_template.FOLDER:
             self.copy_data()
         with open(self.log, "ab") as log:
@@ -331,12 +339,6 @@ class Standalone:
                 os.chmod(path, mode)
         self.agent_pid = self.child("vestiged") if records else None
         self.database_pid = self.child("mariadbd")
-
-    def without_audit(self):
-        path = os.path.join(self.directory, "without_audit.conf")
-        with open(path, "w") as stream:
-            stream.write("[audit]\nmode = off\n")
-        return path
 
     def wait_for_line(self, text, offset, seconds):
         def found():

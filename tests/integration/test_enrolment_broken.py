@@ -14,7 +14,7 @@ import unittest
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(ROOT, "tests", "lib"))
 
-from enrolment_test import FILES, SHUT_OUT, Fleet, public_key, start_server
+from enrolment_test import FILES, Fleet, public_key, start_server
 from tls_server import ADDRESS
 from vestige_test import VESTIGE, VESTIGED, run, wait_for
 

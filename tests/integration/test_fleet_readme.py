@@ -14,8 +14,8 @@ import unittest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "lib"))
 
-from tls_server import free_port
-from vestige_test import BIN, wait_for
+from network_test import own_port
+from vestige_test import BIN
 
 README = ROOT / "deploy" / "fleet" / "README.md"
 SYSTEMCTL = """#!/bin/sh
@@ -35,7 +35,7 @@ class Readme(unittest.TestCase):
     def setUp(self):
         self.directory = tempfile.mkdtemp(prefix="vestige-readme-")
         self.addCleanup(shutil.rmtree, self.directory)
-        self.port = free_port()
+        self.port = own_port()
         for name in ("bin", "vestige", "vestige2", "mysql/mariadb.conf.d", "mysqld", "tmp", "work"):
             os.makedirs(self.path(name))
         subprocess.run(["mariadb-install-db", "--no-defaults", f"--datadir={self.path('data')}", "--user=root",

@@ -19,7 +19,8 @@ from device_test import LOOP_CTL_ADD, LOOP_CTL_REMOVE, loop_control
 from login_test import ACCT, AUTH, END, START, Speaker
 from network_test import Server, client, finished
 from test_process_login import ENTER, FILES
-from vestige_test import (ACTOR, Standalone, act, assert_audit_state, audit_state, brief, main, run, wait_for)
+from vestige_test import (ACTOR, PATIENT_WITH_FORKS, Standalone, act, assert_audit_state, audit_state, brief,
+                          main, run, wait_for)
 
 SQL = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "sql")
 ALICE, BOB, NOBODY = 61001, 61002, 65534
@@ -308,7 +309,7 @@ class QuestionsTest(unittest.TestCase):
         directory = tempfile.mkdtemp(prefix="vestige-q-")
         unittest.addModuleCleanup(shutil.rmtree, directory)
         os.chmod(directory, 0o755)
-        QuestionsTest.vestige = vestige = Standalone()
+        QuestionsTest.vestige = vestige = Standalone(keys=PATIENT_WITH_FORKS)
         unittest.addModuleCleanup(vestige.remove)
         unittest.addModuleCleanup(vestige.stop)
         cls.start(vestige, directory)

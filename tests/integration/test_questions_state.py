@@ -22,7 +22,7 @@ import pymysql
 
 from login_test import ACCT, AUTH, DEAD, END, START, USER, Speaker, append, record
 from network_test import Server
-from vestige_test import (ACTOR, Standalone, VestigeTest, act, actor_command, assert_audit_state,
+from vestige_test import (ACTOR, PATIENT_WITH_FORKS, Standalone, VestigeTest, act, actor_command, assert_audit_state,
                           audit_state, main, run, wait_for)
 
 ALICE = 4711
@@ -191,7 +191,7 @@ class TestState(VestigeTest):
     def start_instance(cls):
         before = audit_state()
         unittest.addModuleCleanup(assert_audit_state, before)
-        instance = Standalone()
+        instance = Standalone(keys=PATIENT_WITH_FORKS)
         unittest.addModuleCleanup(instance.remove)
         instance.start()
         instance.stop()

@@ -2,7 +2,6 @@
 
 import collections
 import os
-import queue
 import re
 import shutil
 import subprocess

@@ -7,7 +7,6 @@ import json
 import os
 import pathlib
 import re
-import subprocess
 import unittest
 
 from private_server import PrivateServer, Refused, Session

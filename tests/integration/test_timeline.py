@@ -2,7 +2,6 @@
 and its page."""
 
 import json
-import os
 import re
 import socket
 import subprocess
@@ -12,7 +11,7 @@ from browser import Browser
 from device_test import batch
 from file_test import FileTest
 from login_test import END, START, Speaker
-from vestige_test import main, run, wait_for
+from vestige_test import main, run
 
 LOGIN_UID = 2000017
 SCRIPT = """

@@ -188,7 +188,7 @@ class TestText(TimelineTest):
     def test_lines(self):
         self.small()
         lines = self.ask().stdout.splitlines()
-        self.assertEqual(f"""\
+        self.assertEqual("""\
 time                       event kind     login_user user  pid what
 2026-03-05 12:00:05.000000 begin session  alice      alice 999 alice by sshd from 198.18.0.9 on pts/7 session 5
 2026-03-05 12:00:10.000000 begin process  alice      alice 500 bash

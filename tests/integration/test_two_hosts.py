@@ -29,7 +29,7 @@ import pymysql
 from agent_alone import Agent
 from private_server import VestigeServer
 from vestige_test import (ACTOR, VESTIGE, Standalone, actor_command, assert_audit_state, audit_state,
-                          brief, main, run, wait_for)
+                          main, run, wait_for)
 
 LATE = 90
 COPY = 1000000

@@ -9,7 +9,7 @@ import tempfile
 import unittest
 
 from private_server import Refused, Session
-from tls_server import ADDRESS, TlsServer
+from tls_server import TlsServer
 from vestige_test import VESTIGED, run
 
 SHUT_OUT = (1045, 2006, 2013)  # by the password; or already by the certificate, seen in writing or reading

@@ -2,9 +2,9 @@
 oracle that shares no code with Vestige."""
 
 import contextlib
-import itertools
 import json
 import os
+import random
 import signal
 import socket
 import struct
@@ -16,16 +16,22 @@ from vestige_test import actor_command, run, wait_for
 REQUEST, ANSWER = 100, 200  # bytes of each exchange of the actors
 
 
-_ports = itertools.count(os.getpid())
+_held = []
 
 
 def own_port():
-    """A port that nobody listens on, and that neither the kernel nor this process gives out again."""
-    for number in _ports:
-        port = 20000 + number % 12768  # below those that the kernel gives to whoever wants any
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("", port))
-            return port
+    """A port that nobody listens on: below those that the kernel gives to whoever wants any, and held by this
+    process, so that no other test has it meanwhile. A server with SO_REUSEADDR may listen there all the same."""
+    while True:
+        probe = socket.socket()
+        try:
+            probe.bind(("127.0.0.1", random.randrange(20000, 32768)))
+        except OSError:
+            probe.close()
+            continue
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        _held.append(probe)
+        return probe.getsockname()[1]
 
 
 class Server:

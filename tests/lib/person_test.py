@@ -11,7 +11,7 @@ import tempfile
 import unittest
 
 from login_test import ACCT, AUTH, END, START
-from vestige_test import ACTOR, VestigeTest, run
+from vestige_test import ACTOR, PATIENT_WITH_FORKS, VestigeTest, run
 
 FROM = "198.18.0.9"  # where they come from
 
@@ -54,6 +54,7 @@ exec "$@"
 class PersonTest(VestigeTest):
     """self.name and self.uid are the person; self.log_in() makes them do something."""
 
+    keys = PATIENT_WITH_FORKS
     person = "p"
 
     _people = {}

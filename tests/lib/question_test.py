@@ -6,7 +6,7 @@ import os
 import re
 import subprocess
 
-from vestige_test import VestigeTest, actor_command, now_us, run
+from vestige_test import PATIENT_WITH_FORKS, VestigeTest, actor_command, now_us, run
 
 SQL = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "sql")
 HOSTILE = ("'", '"', "\\", "%", "_", "' OR '1'='1", "x' UNION SELECT 1 -- ", "\x1b[2J", "<script>",
@@ -16,6 +16,7 @@ HOSTILE = ("'", '"', "\\", "%", "_", "' OR '1'='1", "x' UNION SELECT 1 -- ", "\x
 class QuestionTest(VestigeTest):
     """The activity is in act() of the subclass, which fills `facts`; it is done once for a module."""
 
+    keys = PATIENT_WITH_FORKS
     _facts = {}
 
     @classmethod

@@ -15,7 +15,7 @@ import subprocess
 import tempfile
 
 from private_server import VestigeServer
-from vestige_test import BIN, VESTIGE, run
+from vestige_test import BIN, run
 
 SHIP_TOOL = os.environ.get("SHIP_TOOL", os.path.join(BIN, "..", "tests", "bin", "ship_tool"))
 OLD_JOURNAL = pathlib.Path(__file__).resolve().parents[1] / "data" / "journal-format-1"

@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 
 from private_server import PrivateServer, Refused
-from vestige_test import BIN, wait_for
+from vestige_test import BIN
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 SCHEMA = sorted((SOURCE / "server-schema").glob("[0-9]*.sql"))

@@ -5,8 +5,8 @@ import shutil
 import tempfile
 import unittest
 
-from vestige_test import (VESTIGE, Standalone, assert_audit_state, audit_state, processes_named, run,
-                          without_audit)
+from vestige_test import (VESTIGE, WITHOUT_AUDIT, Standalone, assert_audit_state, audit_state,
+                          processes_named, run, write_keys)
 
 
 def alive(pid):
@@ -41,7 +41,7 @@ class Fixture(unittest.TestCase):
         if self.audited:
             self.addCleanup(assert_audit_state, audit_state())
         else:  # options of a first start
-            self.first = "--config", without_audit(self.directory())
+            self.first = "--config", write_keys(self.directory(), WITHOUT_AUDIT)
 
     def instance(self):
         instance = Standalone(self.audited)

@@ -3,12 +3,12 @@ agents by `vestige client enroll`. And a proxy that ends TLS, as somebody in the
 
 import os
 import pathlib
-import random
 import shutil
 import socket
 import ssl
 import threading
 
+from network_test import own_port
 from private_server import VestigeServer
 from ship_peers import Peer
 from vestige_test import run
@@ -16,24 +16,6 @@ from vestige_test import run
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 MAKE_CA = str(SOURCE / "deploy" / "fleet" / "make-ca")
 ADDRESS = "127.0.0.1"
-
-
-_held = []
-
-
-def free_port():
-    """Below those that the kernel gives to whoever wants any, and held by this process, so that no other test
-    has it meanwhile; a server with SO_REUSEADDR may listen there all the same."""
-    while True:
-        probe = socket.socket()
-        try:
-            probe.bind((ADDRESS, random.randrange(20000, 32768)))
-        except OSError:
-            probe.close()
-            continue
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        _held.append(probe)
-        return probe.getsockname()[1]
 
 
 def make_ca(directory, *words):
@@ -49,7 +31,7 @@ class TlsServer(VestigeServer):
 
     def __init__(self, **settings):
         self.ca = None
-        super().__init__(port=str(free_port()), bind_address=ADDRESS, skip_name_resolve="1", **settings)
+        super().__init__(port=str(own_port()), bind_address=ADDRESS, skip_name_resolve="1", **settings)
 
     def start(self):
         if self.ca is None:

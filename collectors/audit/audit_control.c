@@ -5,12 +5,11 @@
  */
 #include "collectors/audit/audit_control.h"
 
+#include "collectors/netlink/netlink_wait.h"
 #include "core/gulp.h"
 
-#include <poll.h>
 #include <sys/socket.h>
 
-/* Most answers are sent by a thread of the kernel, which on a busy machine waits for its turn. */
 #define ANSWER_TIMEOUT_NS 10000000000ull
 #define ANSWER_SIZE       16384 /* bytes; a rule has at most 1,060 and its strings */
 
@@ -101,18 +100,6 @@ static int handle_datagram(const struct nlmsghdr *header, ssize_t n, uint32_t se
     return ANSWER_MORE;
 }
 
-/* Looks once more when it is too late: a busy machine may have let us stand still meanwhile. */
-static int wait_readable(struct audit_control *self, uint64_t until_ns)
-{
-    uint64_t now = clock_boot_ns();
-    int left_ms = now < until_ns ? (int)((until_ns - now + 999999) / 1000000) : 0;
-    struct pollfd descriptor = {.fd = mnl_socket_get_fd(self->mnl), .events = POLLIN};
-    int r = poll(&descriptor, 1, left_ms);
-    if (r < 0)
-        return errno == EINTR ? 0 : -errno;
-    return r == 0 && left_ms == 0 ? -ETIMEDOUT : 0;
-}
-
 static int request(struct audit_control *self, struct nlmsghdr *message, answer_function answer,
                    void *user)
 {
@@ -122,7 +109,7 @@ static int request(struct audit_control *self, struct nlmsghdr *message, answer_
         _Alignas(struct nlmsghdr) char buffer[ANSWER_SIZE];
         ssize_t n = receive(self, (struct nlmsghdr *)(void *)buffer);
         if (n == -EAGAIN || n == -EINTR)
-            r = wait_readable(self, until_ns);
+            r = netlink_wait(mnl_socket_get_fd(self->mnl), until_ns);
         else if (n < 0)
             r = (int)n;
         else

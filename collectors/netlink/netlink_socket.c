@@ -2,9 +2,9 @@
  * to a gulp of the socket's own, so that subscribing loses nothing. */
 #include "collectors/netlink/netlink_socket.h"
 
+#include "collectors/netlink/netlink_wait.h"
 #include "collectors/netlink/netlink_walk.h"
 
-#include <poll.h>
 #include <sys/socket.h>
 
 #define PENDING_CAPACITY (256 * 1024)
@@ -163,18 +163,6 @@ int netlink_socket_drain(struct netlink_socket *self, struct gulp *gulp)
     }
 }
 
-/* Looks once more when it is too late: a busy machine may have let us stand still meanwhile. */
-static int wait_readable(struct netlink_socket *self, uint64_t until_ns)
-{
-    uint64_t now = clock_boot_ns();
-    int left_ms = now < until_ns ? (int)((until_ns - now + 999999) / 1000000) : 0;
-    struct pollfd descriptor = {.fd = netlink_socket_fd(self), .events = POLLIN};
-    int r = poll(&descriptor, 1, left_ms);
-    if (r < 0)
-        return errno == EINTR ? 0 : -errno;
-    return r == 0 && left_ms == 0 ? -ETIMEDOUT : 0;
-}
-
 /* What is to be done with a datagram that came while waiting. */
 enum verdict { VERDICT_KEEP, VERDICT_KEEP_DONE, VERDICT_DROP, VERDICT_DROP_DONE };
 typedef enum verdict (*judge_function)(void *user, const struct message *message);
@@ -192,7 +180,7 @@ static int wait_for(struct netlink_socket *self, unsigned timeout_ms, judge_func
             return -ENOBUFS;
         int r = receive_one(self, self->pending, to);
         if (r == RECEIVED_END)
-            r = wait_readable(self, until_ns);
+            r = netlink_wait(netlink_socket_fd(self), until_ns);
         if (r < 0)
             return r;
         struct message message;

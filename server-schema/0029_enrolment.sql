@@ -66,6 +66,12 @@ CREATE TABLE IF NOT EXISTS enrolment_token (
 ) ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin;
 
 GRANT SELECT ON mysql.global_priv TO vestige_registrar@localhost;
+GRANT SELECT ON mysql.db TO vestige_registrar@localhost;
+GRANT SELECT ON mysql.tables_priv TO vestige_registrar@localhost;
+GRANT SELECT ON mysql.columns_priv TO vestige_registrar@localhost;
+GRANT SELECT ON mysql.procs_priv TO vestige_registrar@localhost;
+GRANT SELECT ON mysql.proxies_priv TO vestige_registrar@localhost;
+GRANT SELECT ON mysql.roles_mapping TO vestige_registrar@localhost;
 GRANT CREATE USER ON *.* TO vestige_registrar@localhost;
 GRANT SELECT, UPDATE ON enrolment TO vestige_registrar@localhost;
 GRANT SELECT, UPDATE ON enrolment_token TO vestige_registrar@localhost;
@@ -73,8 +79,9 @@ GRANT INSERT ON enrolment_log TO vestige_registrar@localhost;
 GRANT INSERT ON enrolment_log TO vestige_admin;
 
 -- Accounts of agents that are not as enrolment gave them out: another password, way of logging in or
--- certificate; one that is gone; one that enrolment did not make (host_id by its name). An agent may
--- change its own password, and so may a thief; root may change all.
+-- certificate; one that is gone; one that enrolment did not make (host_id by its name); one that may more than
+-- its role says, or a role that says more than tables. An agent may change its own password, and so may a
+-- thief; root may change all.
 CREATE OR REPLACE DEFINER = vestige_registrar@localhost SQL SECURITY DEFINER VIEW changed_credential AS
 SELECT e.host_id AS host_id, e.account AS account,
        CASE WHEN g.User IS NULL THEN 'the account is gone'
@@ -106,7 +113,26 @@ SELECT e.host_id AS host_id, e.account AS account,
 SELECT CAST(SUBSTRING(g.User, 7) AS UNSIGNED), CONCAT(g.User, '@', g.Host), 'enrolment did not make it'
   FROM mysql.global_priv g
  WHERE g.User REGEXP '^agent_[0-9]+$'
-   AND NOT EXISTS (SELECT 1 FROM enrolment e WHERE e.account = CONCAT(g.User, '@', g.Host));
+   AND NOT EXISTS (SELECT 1 FROM enrolment e WHERE e.account = CONCAT(g.User, '@', g.Host))
+ UNION ALL
+SELECT e.host_id, e.account, 'it was given rights besides its role'
+  FROM enrolment e
+  JOIN mysql.global_priv g ON CONCAT(g.User, '@', g.Host) = e.account
+ WHERE COALESCE(CAST(JSON_VALUE(g.Priv, '$.access') AS UNSIGNED), 0) <> 0
+    OR EXISTS (SELECT 1 FROM mysql.db p WHERE p.User = g.User AND p.Host = g.Host)
+    OR EXISTS (SELECT 1 FROM mysql.tables_priv p WHERE p.User = g.User AND p.Host = g.Host)
+    OR EXISTS (SELECT 1 FROM mysql.columns_priv p WHERE p.User = g.User AND p.Host = g.Host)
+    OR EXISTS (SELECT 1 FROM mysql.procs_priv p WHERE p.User = g.User AND p.Host = g.Host)
+    OR EXISTS (SELECT 1 FROM mysql.proxies_priv p WHERE p.User = g.User AND p.Host = g.Host)
+    OR EXISTS (SELECT 1 FROM mysql.roles_mapping p
+                WHERE p.User = g.User AND p.Host = g.Host AND p.Role <> 'vestige_agent')
+ UNION ALL
+SELECT 0, 'vestige_agent', 'the role of all agents was given rights on more than their tables'
+  FROM mysql.global_priv g
+ WHERE g.User = 'vestige_agent' AND g.Host = ''
+   AND (COALESCE(CAST(JSON_VALUE(g.Priv, '$.access') AS UNSIGNED), 0) <> 0
+     OR EXISTS (SELECT 1 FROM mysql.db p WHERE p.User = g.User AND p.Host = '')
+     OR EXISTS (SELECT 1 FROM mysql.roles_mapping p WHERE p.User = g.User AND p.Host = ''));
 
 CREATE OR REPLACE DEFINER = vestige_registrar@localhost PROCEDURE vestige_changed_credentials()
   SQL SECURITY DEFINER READS SQL DATA

@@ -148,10 +148,6 @@ GRANT EXECUTE ON PROCEDURE vestige_read_end TO vestige_notifier;
 -- server_audit knows users by their whole name alone, and its lists hold 1023 bytes: a fleet's agents do not
 -- fit into the one of whom it leaves out, so the one of whom it logs has to be kept. These are the accounts
 -- that may read, by a right of their own or by a role; agents are not, nor is who cannot log in.
-GRANT SELECT ON mysql.roles_mapping TO vestige_registrar@localhost;
-GRANT SELECT ON mysql.db TO vestige_registrar@localhost;
-GRANT SELECT ON mysql.tables_priv TO vestige_registrar@localhost;
-
 CREATE OR REPLACE DEFINER = vestige_registrar@localhost SQL SECURITY DEFINER VIEW reader_account AS
 WITH RECURSIVE may_read (user, host) AS (
   SELECT User, Host FROM mysql.global_priv WHERE CAST(JSON_VALUE(Priv, '$.access') AS UNSIGNED) & 1

@@ -1,6 +1,7 @@
 // links: vestige_masking
+// runs: 2000
 /* The first line is a rule beside the usual ones; what follows are arguments, each ended by NUL. As
- * many come back, and none that was not masked has changed. */
+ * many come back, and none that was not masked has changed. Each input compiles all rules. */
 #include "recorder/masking/masking.h"
 
 #include <stdlib.h>

@@ -33,6 +33,8 @@ def name(i):
 
 
 class AccountsTest(VestigeTest):
+    audited = False
+
     def setUp(self):
         super().setUp()
         self.vestige.sync()

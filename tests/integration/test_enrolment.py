@@ -545,6 +545,18 @@ class Access(Fleet):
             self.assertEqual(changed(), [what], change)
             self.client("rotate", self.name, "--directory", self.files, "--host-directory", self.files)
             self.assertEqual(changed(), [], change)
+        for right in ("FILE ON *.*", "SELECT ON vestige.*", "SELECT ON vestige.process", "SELECT (id) ON vestige.process",
+                      "EXECUTE ON PROCEDURE vestige.vestige_read_end", "vestige_reader"):
+            self.root.run(f"GRANT {right} TO {account}")
+            self.assertEqual(changed(), ["it was given rights besides its role"], right)
+            self.root.run(f"REVOKE {right} FROM {account}")
+            self.assertEqual(changed(), [], right)
+        for right in ("FILE ON *.*", "SELECT ON vestige.*", "vestige_reader"):
+            self.root.run(f"GRANT {right} TO vestige_agent")
+            self.assertEqual([(0, "vestige_agent", "the role of all agents was given rights on more than their tables")],
+                             [tuple(row) for row in self.root.run("CALL vestige_changed_credentials()") if row[0] == 0])
+            self.root.run(f"REVOKE {right} FROM vestige_agent")
+        self.assertEqual(changed(), [])
         self.root.run(f"CREATE USER agent_{self.host_id}@'198.18.0.1' IDENTIFIED BY 'x'")
         self.assertEqual(changed(), ["enrolment did not make it"])
         self.root.run(f"DROP USER agent_{self.host_id}@'198.18.0.1'")

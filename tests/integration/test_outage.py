@@ -135,13 +135,13 @@ class TestOutage(VestigeTest):
         """The database ends in order during a storm, and comes again later."""
         with Apart(self.vestige) as apart:
             self.since = now_us()
-            storm = self.storm(8000)
+            storm = self.storm(5000)
             wait_for(lambda: self.vestige.value(
                 "SELECT COUNT(*) FROM process WHERE arguments LIKE %s", f"{self.tag}-%"), 60,
                 "rows of the storm")
             self.vestige.stop()
             self.assertEqual(0, storm.wait(300))
-            n = 8000 + self.storms(3)
+            n = 5000 + self.storms(3)
             self.assertGreater(int(self.vestige.status()["batches_waiting"]), 0)
             apart.start_database()
             self.assert_nothing_missing(n)

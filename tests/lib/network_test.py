@@ -20,18 +20,20 @@ _held = []
 
 
 def own_port():
-    """A port that nobody listens on: below those that the kernel gives to whoever wants any, and held by this
-    process, so that no other test has it meanwhile. A server with SO_REUSEADDR may listen there all the same."""
+    """A port that nobody listens on: below those that the kernel gives to whoever wants any, and by a lock no
+    other test's meanwhile."""
     while True:
-        probe = socket.socket()
+        port = random.randrange(20000, 32768)
+        lock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         try:
-            probe.bind(("127.0.0.1", random.randrange(20000, 32768)))
+            lock.bind(f"\0vestige-test-port-{port}")
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", port))
         except OSError:
-            probe.close()
+            lock.close()
             continue
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        _held.append(probe)
-        return probe.getsockname()[1]
+        _held.append(lock)
+        return port
 
 
 class Server:

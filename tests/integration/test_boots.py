@@ -11,8 +11,7 @@ import time
 import unittest
 
 from login_test import BOOT_TIME, DEAD, RUN_LVL, USER, append, moment, record
-from vestige_test import (Standalone, VestigeTest, assert_audit_state, audit_state, brief, main,
-                          run)
+from vestige_test import Standalone, VestigeTest, brief, main, run
 
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 DAY = 86400
@@ -56,9 +55,8 @@ class TestBoots(VestigeTest):
     @classmethod
     def start_instance(cls):
         directory = tempfile.mkdtemp(prefix="vestige-test-")
-        instance = Standalone()
-        for cleanup, *parameters in ((assert_audit_state, audit_state()), (instance.remove,),
-                                     (shutil.rmtree, directory), (instance.stop,)):
+        instance = Standalone(audited=False)
+        for cleanup, *parameters in ((instance.remove,), (shutil.rmtree, directory), (instance.stop,)):
             unittest.addModuleCleanup(cleanup, *parameters)
         cls.wtmp = os.path.join(directory, "wtmp")
         records, cls.history = history(N_BOOTS, int(time.time()) - 300 * DAY)

@@ -4,6 +4,8 @@ from vestige_test import VestigeTest, main, memory_kib, task_cpu_ns, wait_for
 
 
 class TestResolverAgent(VestigeTest):
+    audited = False
+
     def coverage(self):
         self.vestige.sync()
         return [(row["mode"], row["detail"]) for row in self.vestige.query(

@@ -37,7 +37,7 @@ uint8_t *buffer_reserve(struct buffer *buffer, size_t more)
     size_t needed = buffer->length + more;
     if (buffer->failed || needed < more || needed > SIZE_MAX / 4 ||
         (buffer->limit && needed > buffer->limit) ||
-        (needed > buffer->capacity && !buffer_grow(buffer, needed))) {
+        ((needed > buffer->capacity || !buffer->data) && !buffer_grow(buffer, needed))) {
         buffer->failed = true;
         return NULL;
     }

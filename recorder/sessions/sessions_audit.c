@@ -40,10 +40,13 @@ static struct session *find_partner(const struct sessions *s, const struct sessi
             return session;
     }
     TAILQ_FOREACH(session, &s->open, in_list)
-    if (session->seen_by == SEEN_BY_UTMP && !session->inserted &&
-        compatible(&session->username, &said->username) && compatible(&session->tty, &said->tty) &&
-        sessions_near(s, session->created_us, said->created_us))
-        return session;
+    {
+        if (session->seen_by == SEEN_BY_UTMP && !session->inserted &&
+            compatible(&session->username, &said->username) &&
+            compatible(&session->tty, &said->tty) &&
+            sessions_near(s, session->created_us, said->created_us))
+            return session;
+    }
     return NULL;
 }
 

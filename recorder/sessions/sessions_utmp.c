@@ -79,10 +79,12 @@ static struct session *find_partner(struct sessions *s, const struct login *logi
             return session;
     }
     TAILQ_FOREACH(session, &s->open, in_list)
-    if (may_be_partner(session) && login_text_same(&session->username, &login->user) &&
-        (session->tty.length == 0 || login_text_same(&session->tty, &login->tty)) &&
-        sessions_near(s, session->created_us, login->at_us))
-        return session;
+    {
+        if (may_be_partner(session) && login_text_same(&session->username, &login->user) &&
+            (session->tty.length == 0 || login_text_same(&session->tty, &login->tty)) &&
+            sessions_near(s, session->created_us, login->at_us))
+            return session;
+    }
     return NULL;
 }
 

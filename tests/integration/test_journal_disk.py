@@ -15,9 +15,8 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 sys.path.insert(0, os.path.join(ROOT, "tests", "lib"))
 
 from load_fixture import Load
-from mounts import unmount
 from ship_fixture import ShipServer
-from vestige_test import run, wait_for
+from vestige_test import run, unmount, wait_for
 
 QUICK = ("--retry-first", 50, "--retry-most", 200, "--checkpoint", 300)
 

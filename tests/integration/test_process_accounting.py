@@ -11,9 +11,8 @@ import stat
 import subprocess
 import time
 
-from mounts import unmount
 from vestige_test import (ACCT, ACTOR, VestigeTest, accounting_records, act, actor_command, main,
-                          process_accounting, run)
+                          process_accounting, run, unmount)
 
 SECONDS = float(os.environ.get("VESTIGE_ACCOUNTING_SECONDS", "60"))
 LEAST = 100 * SECONDS  # records

@@ -8,10 +8,9 @@ import tempfile
 import threading
 import unittest
 
-from mounts import unmount
 from network_test import Server
 from question_test import QuestionTest, login, perl
-from vestige_test import ACTOR, main, run, wait_for
+from vestige_test import ACTOR, main, run, unmount, wait_for
 
 ALICE, BOB = 4242, 4343  # who have no account: rows have their numbers
 SENT = 5000

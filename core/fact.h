@@ -158,6 +158,8 @@ struct fact_proc_process {
     uint32_t pid, ppid;
     uint64_t start_ticks; /* field 22 of /proc/PID/stat */
     uint32_t n_threads;   /* 0: it has ended, and its parent has not looked yet */
+    uint64_t threads_from_ns, threads_until_ns; /* CLOCK_BOOTTIME: n_threads was read between them,
+                                                   ends included; 0: not known */
     bool kernel_thread;
     uint32_t uid, euid, gid, egid, login_uid, session, sid;
     uint64_t pid_ns, mnt_ns, net_ns;  /* inode numbers, 0: could not be read */

@@ -44,6 +44,8 @@ static const struct field fields[] = {
     FIELD(19, FIELD_SLICE, tty),
     FIELD(20, FIELD_SLICE, cgroup),
     FIELD(21, FIELD_U32, argc),
+    FIELD(22, FIELD_U64, threads_from_ns),
+    FIELD(23, FIELD_U64, threads_until_ns),
 };
 enum { N_FIELDS = sizeof(fields) / sizeof(fields[0]) };
 

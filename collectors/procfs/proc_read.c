@@ -190,7 +190,10 @@ static int read_once(struct proc_reader *reader, int directory, uint32_t pid,
 {
     struct procfs_libproc_mark before, after;
     *process = (struct fact_proc_process){0};
+    uint64_t from_ns = clock_boot_ns();
     int r = procfs_libproc_read(reader->lib, pid, process, &before);
+    process->threads_from_ns = from_ns;
+    process->threads_until_ns = clock_boot_ns();
     if (r == PROC_READ_GONE && faccessat(directory, "stat", F_OK, 0) == 0)
         return -EIO; /* it lives, so libproc2 had another reason */
     if (r == 0)

@@ -20,10 +20,10 @@ void fork_ledger_heard(struct fork_ledger *ledger, uint64_t boot_ns)
         ledger->sample.clean = false;
 }
 
-void fork_ledger_implied(struct fork_ledger *ledger, uint64_t n)
+void fork_ledger_implied(struct fork_ledger *ledger, int64_t n)
 {
     if (ledger->hole)
-        ledger->implied += n;
+        ledger->implied += (uint64_t)n;
 }
 
 void fork_ledger_hole(struct fork_ledger *ledger, uint64_t messages)

@@ -35,7 +35,8 @@ enum {
 };
 
 void fork_ledger_heard(struct fork_ledger *ledger, uint64_t boot_ns);
-void fork_ledger_implied(struct fork_ledger *ledger, uint64_t n);
+/** @p n more tasks are there whose FORK is missing; less than 0: so many fewer than was said. */
+void fork_ledger_implied(struct fork_ledger *ledger, int64_t n);
 void fork_ledger_hole(struct fork_ledger *ledger, uint64_t messages);
 void fork_ledger_reading(struct fork_ledger *ledger, const struct fact_fork_total *total);
 /** All sockets have been read: see whether the reading at hand counts. */

@@ -98,6 +98,14 @@ struct pending_change {
     uint32_t old_real, old_effective, real, effective;
 };
 
+/* What threads that /proc shows and nobody has heard of were counted as. */
+enum threads_as {
+    THREADS_NOT_COUNTED,
+    THREADS_KEPT,   /* of a process that an earlier run left open */
+    THREADS_NEW,    /* of one that is new, in the first scan */
+    THREADS_IMPLIED /* their FORK is among the missing messages */
+};
+
 struct process {
     unsigned owners; /* the table, and each row that is not done */
     uint32_t pid, ppid;
@@ -118,6 +126,9 @@ struct process {
     bool birth_guessed; /* its FORK was not heard: it began before fork_ns */
     bool stored;        /* at least one of its rows is inserted */
     bool threads_uncertain; /* messages were lost: the thread count proves nothing */
+    bool threads_unclear;   /* a thread was born or ended while /proc was read */
+    enum threads_as threads_as;
+    uint64_t threads_read_ns; /* when the reading that was compared had ended; 0: not known */
     bool ended;
     bool leader_gone;        /* its first thread has ended, others run */
     bool replaced;           /* another process got its pid before its EXIT was heard */

@@ -90,6 +90,7 @@ struct processes *processes_free(struct processes *p)
     programs_free(p->programs);
     buffer_deinit(&p->fields);
     buffer_deinit(&p->words);
+    thread_events_deinit(&p->thread_events);
     free(p);
     return NULL;
 }
@@ -173,6 +174,7 @@ void processes_end(struct processes *p, struct process *process, uint64_t ns, en
         return;
     connector_flush_changes(p, process);
     OPENSSL_LH_delete(p->living, process);
+    threads_end(p, process);
     process->ended = true;
     process->end.ns = ns;
     remember_end(p, process);
@@ -246,6 +248,7 @@ void processes_tick(struct processes *p)
         programs_tick(p->programs, processes_now(p));
     rows_tick(p);
     proc_tick(p);
+    threads_tick(p);
 }
 
 void processes_set_audit(struct processes *p, bool active)
@@ -317,9 +320,9 @@ void processes_hole(struct processes *p)
 bool processes_unheard(struct processes *p, const struct processes_state *before,
                        uint64_t stored_after, struct processes_unheard *unheard)
 {
-    if (!p->ledger.calibrated || !p->initial_scan_done)
+    if (!p->ledger.calibrated || !processes_threads_counted(p))
         return false;
-    *unheard = (struct processes_unheard){.known = before->forks != 0};
+    *unheard = (struct processes_unheard){.known = before->forks && !p->threads_forgotten};
     if (!unheard->known)
         return true;
     int64_t born = p->ledger.offset - (int64_t)before->forks + (int64_t)before->unstored;

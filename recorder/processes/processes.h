@@ -93,6 +93,11 @@ struct processes_unheard {
  *  journal behind the mark. Returns false while it cannot be said yet. */
 bool processes_unheard(struct processes *processes, const struct processes_state *before,
                        uint64_t stored_after, struct processes_unheard *unheard);
+/** The threads of all processes have been compared with what was heard of them, or some process has
+ *  too many births and ends for that: what was lost can be said. */
+bool processes_threads_counted(const struct processes *processes);
+/** Whether /proc should be read once more; said once. */
+bool processes_take_scan_wanted(struct processes *processes);
 /** How many images lost their arguments to the bound since the last call. */
 uint64_t processes_take_arguments_dropped(struct processes *processes);
 /** Boot time at which the last complete full scan began; 0: none yet. */

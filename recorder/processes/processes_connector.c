@@ -32,12 +32,6 @@ static void inherit(struct process *child, const struct process *parent)
     child->image = image_ref(parent->image);
 }
 
-static void note_thread(struct processes *p, uint32_t tgid, int change, uint64_t boot_ns)
-{
-    p->thread_events[p->n_thread_events++ % THREAD_EVENTS] =
-        (struct thread_event){tgid, change, boot_ns};
-}
-
 static void on_fork(struct processes *p, const struct fact *fact)
 {
     const struct fact_fork *fork = &fact->fork;
@@ -46,7 +40,7 @@ static void on_fork(struct processes *p, const struct fact *fact)
         struct process *process = processes_find(p, fork->child.tgid);
         if (process)
             process->n_threads++;
-        note_thread(p, fork->child.tgid, 1, fact->boot_ns);
+        threads_note(p, process, fork->child.tgid, 1, fact->boot_ns);
         return;
     }
     struct process *parent = processes_find(p, fork->parent.tgid);
@@ -123,7 +117,7 @@ static struct process *exiting(struct processes *p, const struct fact *fact)
         return living;
     if (exit->task.pid == exit->task.tgid)
         return imply(p, exit->task.tgid, fact->boot_ns);
-    if (proc_thread_change(p, exit->task.tgid, fact->boot_ns, false) <= 0)
+    if (threads_change(p, exit->task.tgid, fact->boot_ns, false) <= 0)
         fork_ledger_implied(&p->ledger, 1);
     return NULL;
 }
@@ -133,7 +127,7 @@ static void on_task_exit(struct processes *p, const struct fact *fact)
     const struct fact_exit *exit = &fact->exit;
     struct process *process = exiting(p, fact);
     if (exit->task.pid != exit->task.tgid)
-        note_thread(p, exit->task.tgid, -1, fact->boot_ns);
+        threads_note(p, process, exit->task.tgid, -1, fact->boot_ns);
     if (!process)
         return;
     connector_flush_changes(p, process);

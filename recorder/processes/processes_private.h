@@ -3,6 +3,7 @@
 #include "recorder/processes/process.h"
 #include "recorder/processes/processes.h"
 #include "recorder/processes/programs.h"
+#include "recorder/processes/thread_events.h"
 
 #include <openssl/lhash.h>
 
@@ -24,14 +25,7 @@ struct restored_row {
 
 TAILQ_HEAD(process_list, process);
 
-enum { THREAD_EVENTS = 512 };
-
-/* What was heard of threads lately: /proc is read earlier than what was read arrives. */
-struct thread_event {
-    uint32_t tgid;
-    int change; /* born: 1, ended: -1 */
-    uint64_t ns;
-};
+enum { TICKS_SCANNED_MOST = 2 };
 
 struct processes {
     struct processes_options options;
@@ -65,8 +59,13 @@ struct processes {
     uint64_t n_adopted_new;  /* alive in the first scan and unknown to the journal */
     uint64_t n_threads_new;  /* threads that were not heard, of those processes */
     uint64_t n_threads_kept; /* likewise, of processes that an earlier run left open */
-    struct thread_event thread_events[THREAD_EVENTS]; /* the last ones, in a ring */
-    size_t n_thread_events;
+    struct thread_events thread_events;
+    size_t n_threads_unclear;    /* processes whose threads are to be counted once more */
+    unsigned n_thread_asks;      /* for that, since all were clear */
+    uint64_t next_thread_ask_ns; /* not before */
+    bool scan_wanted;
+    bool threads_forgotten;   /* not all that was heard in the initial scan had a place */
+    unsigned n_ticks_scanned; /* ticks since the initial scan, up to TICKS_SCANNED_MOST */
 };
 
 /* Whether a serial of audit was given out before another; they wrap around. */
@@ -148,8 +147,22 @@ void proc_tick(struct processes *p);
 /** A row left open by an earlier run, of this pid and boot, becomes a living process, which is one
  * that began at @p start_ticks or later; 0: nobody knows. */
 struct process *proc_adopt(struct processes *p, uint32_t pid, uint64_t start_ticks);
+
+/* processes_threads.c */
+/** A thread of @p tgid was born (1) or has ended (-1); @p process may be NULL: nobody knows it. */
+void threads_note(struct processes *p, struct process *process, uint32_t tgid, int change,
+                  uint64_t ns);
 /** By how many the threads of @p tgid have grown by what was heard up to a moment, or after it. */
-int proc_thread_change(const struct processes *p, uint32_t tgid, uint64_t moment_ns, bool after);
+int threads_change(const struct processes *p, uint32_t tgid, uint64_t moment_ns, bool after);
+/** Compare the entry of /proc with what was heard of the process, which is @p known since before
+ *  this entry, or not. */
+void threads_count(struct processes *p, struct process *process, const struct fact *fact,
+                   bool known);
+/** How many births, its own and its threads', a process that the entry discovers stands for. */
+int64_t threads_implied(const struct processes *p, const struct fact *fact);
+void threads_end(struct processes *p, struct process *process);
+void threads_tick(struct processes *p);
+
 /* processes_restore.c */
 /** Whether /proc shows another program than the row that was restored has. */
 bool restored_image_differs(struct processes *p, const struct shared_text *restored_exe,

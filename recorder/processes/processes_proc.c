@@ -107,21 +107,6 @@ static void name_parent(struct processes *p, const struct process *parent, uint6
     }
 }
 
-int proc_thread_change(const struct processes *p, uint32_t tgid, uint64_t moment_ns, bool after)
-{
-    size_t n = p->n_thread_events < THREAD_EVENTS ? p->n_thread_events : THREAD_EVENTS;
-    int change = 0;
-    for (size_t i = 0; i < n; i++)
-        if (p->thread_events[i].tgid == tgid && (p->thread_events[i].ns > moment_ns) == after)
-            change += p->thread_events[i].change;
-    return change;
-}
-
-static uint32_t n_plus(uint32_t n, int change)
-{
-    return change < 0 && (uint32_t)-change >= n ? 1 : (uint32_t)((int64_t)n + change);
-}
-
 /* @p taken_id: of the row that was taken for its own until now. */
 static struct process *discover(struct processes *p, const struct fact *fact, uint64_t taken_id)
 {
@@ -130,9 +115,7 @@ static struct process *discover(struct processes *p, const struct fact *fact, ui
     if (!process)
         return NULL;
     if (p->initial_scan_done) {
-        int heard = proc_thread_change(p, entry->pid, fact->boot_ns, false);
-        fork_ledger_implied(
-            &p->ledger, n_plus(entry->n_threads ? entry->n_threads : 1, heard > 0 ? -heard : 0));
+        fork_ledger_implied(&p->ledger, threads_implied(p, fact));
         process->threads_uncertain = true;
     } else {
         p->n_adopted_new++;
@@ -201,28 +184,6 @@ static void complete_adopted(struct processes *p, struct process *process,
     process->own |= process->pid == p->options.own_pid;
 }
 
-/* Threads that /proc shows and nobody has heard of were born while nobody listened, or their FORK
- * is among the missing messages. What was heard since /proc was read is no news of that. */
-static void count_threads(struct processes *p, struct process *process,
-                          const struct fact_proc_process *entry, uint64_t read_ns, bool known)
-{
-    if (known && !process->threads_uncertain)
-        return;
-    int since = proc_thread_change(p, entry->pid, read_ns, true);
-    uint32_t heard = known ? n_plus(process->n_threads, -since)
-                           : n_plus(1, proc_thread_change(p, entry->pid, read_ns, false));
-    uint32_t unheard = entry->n_threads > heard ? entry->n_threads - heard : 0;
-    if (!p->initial_scan_done && process->stored)
-        p->n_threads_kept += unheard;
-    else if (!p->initial_scan_done)
-        p->n_threads_new += unheard;
-    else if (known)
-        fork_ledger_implied(&p->ledger, unheard);
-    process->n_threads = n_plus(entry->n_threads, since);
-    if (p->initial_scan_done && !p->ledger.hole && process->fork_ns)
-        process->threads_uncertain = false;
-}
-
 /* The process that the entry speaks of, if it is known. Its pid may have been given to another
  * while nobody watched, and a message of that one taken for the former's: @p taken_id is then the
  * row. */
@@ -265,7 +226,7 @@ static void on_process(struct processes *p, const struct fact *fact)
     if (!process)
         return;
     process->in_snapshot = true;
-    count_threads(p, process, entry, fact->boot_ns, known);
+    threads_count(p, process, fact, known);
 }
 
 static void forget_mark(void *item)

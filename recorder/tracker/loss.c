@@ -190,7 +190,8 @@ static void ledger_tick(struct loss *loss)
     int64_t missing;
     int outcome = fork_ledger_tick(processes_ledger(loss->processes), &missing);
     if (outcome == FORK_LEDGER_MISSING && loss->hole_ns &&
-        processes_last_scan_ns(loss->processes) > loss->hole_ns)
+        processes_last_scan_ns(loss->processes) > loss->hole_ns &&
+        processes_threads_counted(loss->processes))
         close_hole(loss, missing);
 }
 

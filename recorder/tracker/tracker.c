@@ -273,6 +273,8 @@ void tracker_gulp(struct tracker *t, const struct gulp *gulp)
     if (!gulp->caught_up)
         return;
     processes_tick(t->processes);
+    if (processes_take_scan_wanted(t->processes) && t->options.ask_scan)
+        t->options.ask_scan(t->options.user);
     endpoints_tick(t->endpoints);
     networks_tick(t->networks);
     accounts_tick(t->accounts);

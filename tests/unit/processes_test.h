@@ -97,6 +97,15 @@ static inline int setup(void **state)
     return 0;
 }
 
+/* An agent that has just begun. */
+static inline int setup_restart(void **state)
+{
+    struct world *w = world_new();
+    world_begin(w);
+    *state = w;
+    return 0;
+}
+
 static inline int teardown(void **state)
 {
     struct world *w = *state;

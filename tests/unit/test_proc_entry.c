@@ -30,6 +30,8 @@ static const struct fact_proc_process sample = {
     .ppid = 1,
     .start_ticks = UINT64_C(0x123456789ab),
     .n_threads = 3,
+    .threads_from_ns = UINT64_C(0x2000000000000001),
+    .threads_until_ns = UINT64_C(0x2000000000000002),
     .kernel_thread = true,
     .uid = 4294967294,
     .euid = 0,
@@ -90,6 +92,8 @@ static void test_every_field_survives(void **state)
     assert_int_equal(got->ppid, 1);
     assert_int_equal(got->start_ticks, UINT64_C(0x123456789ab));
     assert_int_equal(got->n_threads, 3);
+    assert_true(got->threads_from_ns == UINT64_C(0x2000000000000001));
+    assert_true(got->threads_until_ns == UINT64_C(0x2000000000000002));
     assert_true(got->kernel_thread);
     assert_int_equal(got->uid, 4294967294);
     assert_int_equal(got->euid, 0);
@@ -155,7 +159,8 @@ static void test_no_cut_is_misread(void **state)
         accepted += r == 0;
         free(exact);
     }
-    assert_int_equal(accepted, 16); /* behind field 3 to 15 (13), comm, cgroup, argc */
+    /* behind field 3 to 15 (13), comm, cgroup, argc, and the two moments */
+    assert_int_equal(accepted, 18);
     proc_decoder_free(decoder);
     buffer_deinit(&buffer);
 }

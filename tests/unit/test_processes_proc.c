@@ -235,14 +235,6 @@ static void restore_row(struct world *w, uint32_t pid, uint64_t start_ticks, con
     processes_restore(w->processes, VERB_INSERT, old_id, values, PROCESS_COLUMN_N);
 }
 
-static int setup_restart(void **state)
-{
-    struct world *w = world_new();
-    world_begin(w);
-    *state = w;
-    return 0;
-}
-
 static void first_scan(struct world *w, struct fact entry)
 {
     scan(w, true);
@@ -419,75 +411,6 @@ static void test_restored_row_with_a_late_start(void **state)
     assert_int_equal(processes_living(w->processes), 1);
 }
 
-/* Two readings of the kernel's total that agree, long after the last fork. */
-static void calibrate(struct world *w, uint64_t total)
-{
-    struct fork_ledger *ledger = processes_ledger(w->processes);
-    int64_t missing;
-    for (int reading = 0; reading < 2; reading++) {
-        tick(w, 1000);
-        fork_ledger_reading(ledger, &(struct fact_fork_total){
-                                        .total = total, .before_ns = w->now, .after_ns = w->now});
-        (void)fork_ledger_tick(ledger, &missing);
-        (void)fork_ledger_tick(ledger, &missing);
-    }
-    assert_true(ledger->calibrated);
-}
-
-/* A process that began with one more thread while nobody listened is read at a moment; another
- * thread is born, and heard, before what was read arrives. It is none of those that were read. */
-static void test_a_thread_born_after_the_reading(void **state)
-{
-    struct world *w = *state;
-    const struct processes_state before = {.forks = 98};
-    struct processes_unheard unheard;
-    struct fact entry = proc_entry(500, 1, ticks_of(w->now), "agent", "/usr/sbin/agent");
-    entry.boot_ns = w->now;
-    entry.proc_process.n_threads = 2;
-    processes_restored(w->processes, 0);
-    scan(w, true);
-    tick(w, 5);
-    fork_thread(w, 500, 502);
-    give(w, entry);
-    scan(w, false);
-    calibrate(w, 101);
-    assert_true(processes_unheard(w->processes, &before, 0, &unheard));
-    assert_true(unheard.known);
-    assert_int_equal(unheard.at_most, 0); /* 500 has a row, 501 lives */
-    exit_task(w, 502, 500, 0);
-    exit_task(w, 501, 500, 0);
-    tick(w, 1000);
-    assert_int_equal(processes_living(w->processes), 1);
-}
-
-/* The same while messages are missing: the thread ends, and that is heard, before what was read of
- * it arrives. Its birth is none of those that are missing. */
-static void test_a_thread_that_ends_after_the_reading(void **state)
-{
-    struct world *w = *state;
-    struct fork_ledger *ledger = processes_ledger(w->processes);
-    struct fact entry = proc_entry(500, 1, ticks_of(w->now), "server", "/usr/sbin/server");
-    entry.proc_process.n_threads = 3;
-    scan(w, true);
-    give(w, entry);
-    scan(w, false);
-    tick(w, 1000);
-    fork_ledger_hole(ledger, 1);
-    processes_hole(w->processes);
-    entry.boot_ns = w->now;
-    scan(w, true);
-    tick(w, 5);
-    exit_task(w, 502, 500, 0);
-    give(w, entry);
-    assert_int_equal(ledger->implied, 0);
-    /* A thread whose process nobody knows: its birth was heard, or not. */
-    fork_thread(w, 600, 601);
-    exit_task(w, 601, 600, 0);
-    assert_int_equal(ledger->implied, 0);
-    exit_task(w, 602, 600, 0);
-    assert_int_equal(ledger->implied, 1);
-}
-
 int main(void)
 {
 #define TEST(name)    cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -516,8 +439,6 @@ int main(void)
         RESTART(test_end_of_a_restored_process_before_the_scan),
         RESTART(test_without_a_scan),
         RESTART(test_restored_row_with_a_late_start),
-        RESTART(test_a_thread_born_after_the_reading),
-        TEST(test_a_thread_that_ends_after_the_reading),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -101,9 +101,10 @@ struct pending_change {
 /* What threads that /proc shows and nobody has heard of were counted as. */
 enum threads_as {
     THREADS_NOT_COUNTED,
-    THREADS_KEPT,   /* of a process that an earlier run left open */
-    THREADS_NEW,    /* of one that is new, in the first scan */
-    THREADS_IMPLIED /* their FORK is among the missing messages */
+    THREADS_KEPT,     /* of a process that an earlier run left open */
+    THREADS_UNSTORED, /* of one that an earlier run knew and had no row of yet */
+    THREADS_NEW,      /* of one that is new, in the first scan */
+    THREADS_IMPLIED   /* their FORK is among the missing messages */
 };
 
 struct process {

@@ -251,6 +251,11 @@ void processes_tick(struct processes *p)
     threads_tick(p);
 }
 
+void processes_set_mark(struct processes *p, uint64_t mark_ns)
+{
+    p->mark_ns = mark_ns;
+}
+
 void processes_set_audit(struct processes *p, bool active)
 {
     p->options.audit_active = active;
@@ -284,27 +289,53 @@ void processes_flush(struct processes *p)
     rows_flush(p);
 }
 
-static void count_threads(void *item, void *total)
+static void count_threads(void *item, void *user)
 {
     const struct process *process = item;
-    *(uint64_t *)total += process->n_threads ? process->n_threads - 1 : 0;
+    struct processes_state *state = user;
+    uint64_t n = process->n_threads ? process->n_threads - 1 : 0;
+    state->threads += n;
+    if (!process->stored)
+        state->unstored_threads += n;
 }
 
-void processes_get_state(const struct processes *p, struct processes_state *state)
+void processes_get_state(struct processes *p, struct processes_state *state)
 {
-    const struct process *agent = find(p->living, p->options.agent_pid);
+    struct process *agent = find(p->living, p->options.agent_pid);
+    struct processes_state own = {0};
     *state = (struct processes_state){
         .forks = fork_ledger_accounted(&p->ledger),
         .unstored = p->n_unstored + p->output->refused_processes,
     };
-    OPENSSL_LH_doall_arg(p->living, count_threads, &state->threads);
-    if (agent && agent->n_threads)
-        state->threads -= agent->n_threads - 1;
+    OPENSSL_LH_doall_arg(p->living, count_threads, state);
+    if (agent)
+        count_threads(agent, &own);
+    state->threads -= own.threads;
+    state->unstored_threads -= own.unstored_threads;
 }
 
-uint64_t processes_found(const struct processes *p)
+/* Threads that are alive and were certainly born since the mark: of the processes that the run
+ * before knew and had no row of, those that are more than it knew of. */
+static int64_t threads_found(const struct processes *p, const struct processes_state *before)
 {
-    return p->n_adopted_new + p->n_threads_new;
+    int64_t more = (int64_t)(p->n_threads_unstored - before->unstored_threads);
+    return (int64_t)p->n_threads_new + (more > 0 ? more : 0);
+}
+
+static int64_t threads_unheard(const struct processes *p)
+{
+    return (int64_t)(p->n_threads_kept + p->n_threads_new + p->n_threads_unstored);
+}
+
+void processes_go_on(const struct processes *p, const struct processes_state *before,
+                     uint64_t stored_after, struct processes_state *state)
+{
+    int64_t found = threads_found(p, before);
+    state->forks = before->forks ? before->forks + p->ledger.heard + p->ledger.implied : 0;
+    state->unstored += before->unstored - stored_after - p->n_adopted_new - (uint64_t)found;
+    state->threads += before->threads - (uint64_t)(threads_unheard(p) - found);
+    if (before->unstored_threads > p->n_threads_unstored)
+        state->unstored_threads += before->unstored_threads - p->n_threads_unstored;
 }
 
 static void mark_uncertain(void *item)
@@ -326,10 +357,11 @@ bool processes_unheard(struct processes *p, const struct processes_state *before
     if (!unheard->known)
         return true;
     int64_t born = p->ledger.offset - (int64_t)before->forks + (int64_t)before->unstored;
-    int64_t grown = (int64_t)(p->n_threads_kept - before->threads);
-    unheard->at_most =
-        born - (int64_t)stored_after - (int64_t)p->n_adopted_new - (int64_t)p->n_threads_new;
-    unheard->lost = unheard->at_most - (grown > 0 ? grown : 0);
+    int64_t neither = born - (int64_t)stored_after - (int64_t)p->n_adopted_new;
+    int64_t found = threads_found(p, before);
+    int64_t grown = threads_unheard(p) - (int64_t)before->threads;
+    unheard->at_most = neither - found;
+    unheard->lost = neither - (grown > found ? grown : found);
     if (unheard->at_most < 0)
         unheard->at_most = 0;
     if (unheard->lost < 0)

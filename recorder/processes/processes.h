@@ -62,14 +62,19 @@ void processes_flush(struct processes *processes);
 
 /* What a mark has to keep, and what a restart starts from. */
 struct processes_state {
-    uint64_t forks;    /* the kernel's total that is accounted for; 0: not yet known */
-    uint64_t unstored; /* processes that are known and in no row yet */
-    uint64_t threads;  /* living threads that are not leaders */
+    uint64_t forks;            /* the kernel's total that is accounted for; 0: not yet known */
+    uint64_t unstored;         /* processes that are known and in no row yet */
+    uint64_t threads;          /* living threads that are not leaders */
+    uint64_t unstored_threads; /* those of them whose process is in no row yet */
 };
-/** Tasks that were born unheard, and that this run has found alive: processes that no earlier run
- * had a row of, and threads of these. */
-uint64_t processes_found(const struct processes *processes);
-void processes_get_state(const struct processes *processes, struct processes_state *state);
+void processes_get_state(struct processes *processes, struct processes_state *state);
+/** While it cannot be said what was lost since @p before, @p state goes on from it: with what this
+ * run has heard, and less what was thought to be lost and is not. So nothing is counted twice if
+ * this run is killed, too. Numbers may be negative, and are then so modulo 2^64. */
+void processes_go_on(const struct processes *processes, const struct processes_state *before,
+                     uint64_t stored_after, struct processes_state *state);
+/** The mark was written at @p mark_ns, which processes_state of then is of. */
+void processes_set_mark(struct processes *processes, uint64_t mark_ns);
 
 /** A row which an earlier run left open (or closed, by an end line). @p values as in a journal
  * line. To be called for each line of the journal, in order, before the first fact. */

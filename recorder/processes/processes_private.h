@@ -53,12 +53,14 @@ struct processes {
     uint64_t audit_horizon_ns;    /* of the newest audit event heard; never ahead of its hearing */
     uint32_t login_turn;          /* counts the logins */
     uint64_t unheard_since_ns;    /* when the run before in this boot had its last word, or 0 */
+    uint64_t mark_ns;             /* of the mark of that run; 0: there is none */
     bool initial_scan_done, scan_running, scan_ended;
     uint64_t scan_begin_ns, last_scan_begin_ns;
     uint64_t n_unstored;
-    uint64_t n_adopted_new;  /* alive in the first scan and unknown to the journal */
-    uint64_t n_threads_new;  /* threads that were not heard, of those processes */
-    uint64_t n_threads_kept; /* likewise, of processes that an earlier run left open */
+    uint64_t n_adopted_new;      /* alive in the first scan and unknown to the journal */
+    uint64_t n_threads_new;      /* threads that were not heard, of those processes */
+    uint64_t n_threads_unstored; /* likewise, of those that were born before the mark */
+    uint64_t n_threads_kept;     /* likewise, of processes that an earlier run left open */
     struct thread_events thread_events;
     size_t n_threads_unclear;    /* processes whose threads are to be counted once more */
     unsigned n_thread_asks;      /* for that, since all were clear */

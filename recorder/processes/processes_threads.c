@@ -48,6 +48,8 @@ static void add(struct processes *p, enum threads_as as, int64_t n)
 {
     if (as == THREADS_KEPT)
         p->n_threads_kept += (uint64_t)n;
+    else if (as == THREADS_UNSTORED)
+        p->n_threads_unstored += (uint64_t)n;
     else if (as == THREADS_NEW)
         p->n_threads_new += (uint64_t)n;
     else if (as == THREADS_IMPLIED)
@@ -84,6 +86,15 @@ static int64_t unheard_of_new(const struct processes *p, const struct fact *fact
     return unheard > 0 ? unheard : 0;
 }
 
+static enum threads_as counted_as(const struct processes *p, const struct process *process)
+{
+    if (p->initial_scan_done)
+        return THREADS_IMPLIED;
+    if (process->stored)
+        return THREADS_KEPT;
+    return process->start_ticks * 10000000 <= p->mark_ns ? THREADS_UNSTORED : THREADS_NEW;
+}
+
 static void count(struct processes *p, struct process *process, const struct fact *fact, bool known)
 {
     const struct fact_proc_process *entry = &fact->proc_process;
@@ -91,9 +102,7 @@ static void count(struct processes *p, struct process *process, const struct fac
     int64_t unheard = unheard_of_new(p, fact);
     if (known)
         unheard = (int64_t)entry->n_threads - n_plus(process->n_threads, -since);
-    process->threads_as = p->initial_scan_done ? THREADS_IMPLIED
-                          : process->stored    ? THREADS_KEPT
-                                               : THREADS_NEW;
+    process->threads_as = counted_as(p, process);
     /* A process that a later scan discovers is implied with its threads. */
     if (unheard > 0 && (known || !p->initial_scan_done))
         add(p, process->threads_as, unheard);

@@ -3,9 +3,8 @@
  * The mark that the journal keeps with its lines: from where a restart goes on, and by which it
  * counts what was lost while nobody listened. One line of "key=value" words:
  *
- *   boot=UUID offset=NS id=N at=NS forks=N unstored=N threads=N serial=N clean=0|1
- * wtmp=INODE:OFFSET:FIRST:LAST btmp=... shutdown=US
- * sequence=CPU:N,..
+ *   boot=UUID offset=NS id=N at=NS forks=N unstored=N threads=N unstored_threads=N
+ *   serial=N wtmp=INODE:OFFSET:FIRST:LAST btmp=... shutdown=US clean=0|1
  */
 #include "collectors/source.h"
 #include "core/buffer.h"

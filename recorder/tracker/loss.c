@@ -304,18 +304,8 @@ void loss_finish(struct loss *loss)
         gap_gatherer_tick(&loss->gatherers[i], loss->output, UINT64_MAX);
 }
 
-/* While it cannot be said yet what was lost before this run, a mark goes on from the total of the
- * run before: with what this run has heard, and less what was thought to be lost and is not. So
- * nothing is counted twice if this run is killed, too. The difference may be negative, and is one
- * modulo 2^64. */
 void loss_state(const struct loss *loss, struct processes_state *state)
 {
-    if (!loss->expect)
-        return;
-    const struct fork_ledger *ledger = processes_ledger(loss->processes);
-    const struct processes_state *before = &loss->before.processes;
-    state->forks = before->forks ? before->forks + ledger->heard + ledger->implied : 0;
-    state->unstored +=
-        before->unstored - loss->births_after_mark - processes_found(loss->processes);
-    state->threads = before->threads;
+    if (loss->expect)
+        processes_go_on(loss->processes, &loss->before.processes, loss->births_after_mark, state);
 }

@@ -29,6 +29,7 @@ int tracker_begin(struct tracker *t, const struct tracker_recovery *recovery)
     if (outcome == TIMELINE_STEP_SEEN)
         loss_clock_step(&t->loss);
     if (same_boot) {
+        processes_set_mark(t->processes, t->before.at_ns);
         loss_expect(&t->loss, &t->before, recovery->births_after_mark);
         continue_serials(t);
     }

@@ -6,6 +6,7 @@ import random
 import shutil
 import signal
 import subprocess
+import sys
 import time
 
 from vestige_test import (Accounts, Timeout, VestigeTest, act, actor_command, audit_status, brief,
@@ -15,6 +16,18 @@ from vestige_test import (Accounts, Timeout, VestigeTest, act, actor_command, au
 def of_processes(gaps):
     """Without those of files, of which other programs of the machine may have opened too many."""
     return [gap for gap in gaps if gap["source"] not in ("fanotify", "files")]
+
+
+# A child that executes nothing and makes 23 threads; both wait until nobody writes to them any more.
+YOUNG = """
+import os, sys, threading
+if os.fork() == 0:
+    for _ in range(23):
+        threading.Thread(target=threading.Event().wait, daemon=True).start()
+    print("ready", flush=True)
+sys.stdin.read()
+os._exit(0)
+"""
 
 
 class LossTest(VestigeTest):
@@ -208,6 +221,28 @@ class LossTest(VestigeTest):
             self.assertEqual(0, storm.wait(300))
         accounts.assert_exact()
         self.assertGreater(accounts.counted(), 0)
+        self.assertEqual({("agent", "killed")}, self.kinds(accounts, "process"))
+
+    def test_killed_beside_young_threads(self):
+        """A process that is in no row yet has threads, all heard, when the agent is killed. What was born
+        and gone before the next agent is lost, and not fewer because those threads are alive."""
+        self.vestige.stop()
+        self.addCleanup(self.start_whole)
+        self.vestige.configure(process={"fork_ms": 1000})
+        self.vestige.start("--no-agent")
+        self.vestige.start_agent()
+        with Accounts(self) as accounts:
+            with subprocess.Popen([sys.executable, "-c", YOUNG], stdin=subprocess.PIPE,
+                                  stdout=subprocess.PIPE) as young:
+                self.assertEqual(b"ready\n", young.stdout.readline())
+                time.sleep(0.2)  # several marks of the agent
+                with accounts.unheard():
+                    self.vestige.agent.kill()
+                    self.vestige.agent.wait()
+                    act("storm", 97, self.tag)
+                    self.vestige.start_agent()
+        accounts.assert_exact()
+        self.assertGreaterEqual(accounts.counted(), 98)
         self.assertEqual({("agent", "killed")}, self.kinds(accounts, "process"))
 
     def test_start_on_a_full_disk(self):

@@ -277,3 +277,23 @@ static inline size_t n_lines(struct world *w)
 {
     return w->memory.n_lines;
 }
+
+static const uint64_t old_id = UINT64_C(1779999000000000);
+
+/* A row that an earlier run left open. */
+static inline void restore_row(struct world *w, uint32_t pid, uint64_t start_ticks, const char *exe,
+                               bool unaudited)
+{
+    struct slice values[PROCESS_COLUMN_N] = {0};
+    char text[3][24];
+    snprintf(text[0], sizeof(text[0]), "%u", pid);
+    snprintf(text[1], sizeof(text[1]), "%" PRIu64, start_ticks);
+    values[PROCESS_CREATED_AT] = slice_text("2026-05-28 20:00:00.000000");
+    values[PROCESS_BOOT_ID] = slice_text(boot_id);
+    values[PROCESS_PID] = slice_text(text[0]);
+    values[PROCESS_START_TICKS] = slice_text(text[1]);
+    values[PROCESS_PARENT_ID] = slice_text("17");
+    values[PROCESS_UNAUDITED] = slice_text(unaudited ? "1" : "0");
+    values[PROCESS_EXE] = slice_text(exe);
+    processes_restore(w->processes, VERB_INSERT, old_id, values, PROCESS_COLUMN_N);
+}

@@ -216,25 +216,6 @@ static void test_zombie_whose_end_was_not_heard(void **state)
 
 /* -- Rows of an earlier run -- */
 
-static const uint64_t old_id = UINT64_C(1779999000000000);
-
-static void restore_row(struct world *w, uint32_t pid, uint64_t start_ticks, const char *exe,
-                        bool unaudited)
-{
-    struct slice values[PROCESS_COLUMN_N] = {0};
-    char text[3][24];
-    snprintf(text[0], sizeof(text[0]), "%u", pid);
-    snprintf(text[1], sizeof(text[1]), "%" PRIu64, start_ticks);
-    values[PROCESS_CREATED_AT] = slice_text("2026-05-28 20:00:00.000000");
-    values[PROCESS_BOOT_ID] = slice_text(boot_id);
-    values[PROCESS_PID] = slice_text(text[0]);
-    values[PROCESS_START_TICKS] = slice_text(text[1]);
-    values[PROCESS_PARENT_ID] = slice_text("17");
-    values[PROCESS_UNAUDITED] = slice_text(unaudited ? "1" : "0");
-    values[PROCESS_EXE] = slice_text(exe);
-    processes_restore(w->processes, VERB_INSERT, old_id, values, PROCESS_COLUMN_N);
-}
-
 static void first_scan(struct world *w, struct fact entry)
 {
     scan(w, true);

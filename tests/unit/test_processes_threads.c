@@ -274,6 +274,89 @@ static void test_end_of_an_unclear_one(void **state)
     assert_true(processes_threads_counted(w->processes));
 }
 
+/* The run before knew 500 and 13 threads of it, in no row yet, among its 98 births. */
+static const struct processes_state young = {
+    .forks = BEFORE, .unstored = 1, .threads = 13, .unstored_threads = 13};
+
+static void assert_lost(struct world *w, const struct processes_state *before, int64_t lost)
+{
+    struct processes_unheard unheard;
+    assert_true(processes_unheard(w->processes, before, 0, &unheard));
+    assert_true(unheard.known);
+    assert_int_equal(unheard.at_most, lost);
+    assert_int_equal(unheard.lost, lost);
+}
+
+/* It lives, and has one more: neither this nor those of before are the one process that was lost.
+ */
+static void test_threads_from_before_the_mark(void **state)
+{
+    struct world *w = *state;
+    processes_set_mark(w->processes, w->now);
+    processes_restored(w->processes, 0);
+    tick(w, 1000);
+    give_scan(w, server(w->now, 15));
+    calibrate(w, BEFORE + 2);
+    assert_lost(w, &young, 1);
+}
+
+/* It has ended, and is lost; what lives is another one, with as many threads. */
+static void test_threads_from_behind_the_mark(void **state)
+{
+    struct world *w = *state;
+    processes_set_mark(w->processes, w->now);
+    processes_restored(w->processes, 0);
+    tick(w, 1000);
+    struct fact entry = server(w->now, 14);
+    entry.proc_process.start_ticks = ticks_of(w->now);
+    give_scan(w, entry);
+    calibrate(w, BEFORE + 15);
+    assert_lost(w, &young, 2);
+}
+
+/* One with a row has two threads more than before: a number that may, but need not, be all that is
+ * missing. */
+static void test_threads_of_one_with_a_row(void **state)
+{
+    struct world *w = *state;
+    const struct processes_state before = {.forks = BEFORE, .threads = 2};
+    struct processes_unheard unheard;
+    restore_row(w, 500, ticks_of(boot_start), "/usr/sbin/server", false);
+    processes_restored(w->processes, 0);
+    tick(w, 1000);
+    give_scan(w, server(w->now, 5));
+    calibrate(w, BEFORE + 3);
+    assert_true(processes_unheard(w->processes, &before, 0, &unheard));
+    assert_int_equal(unheard.at_most, 3);
+    assert_int_equal(unheard.lost, 1);
+}
+
+/* A run that is killed before it can say what was lost leaves what the next one needs. */
+static void test_killed_before_it_could_say(void **state)
+{
+    struct world *w = *state;
+    struct processes_state go_on;
+    processes_set_mark(w->processes, w->now);
+    processes_restored(w->processes, 0);
+    tick(w, 1000);
+    give_scan(w, server(w->now, 15));
+    fork_thread(w, 500, 515);
+    fork_process(w, 1, 600);
+    tick(w, 10);
+    processes_get_state(w->processes, &go_on);
+    processes_go_on(w->processes, &young, 0, &go_on);
+    uint64_t mark_ns = w->now;
+    teardown(state);
+    setup_restart(state);
+    w = *state;
+    processes_set_mark(w->processes, mark_ns);
+    processes_restored(w->processes, 0);
+    tick(w, 2000);
+    give_scan(w, server(w->now, 16));
+    calibrate(w, BEFORE + 2 + 2);
+    assert_lost(w, &go_on, 2); /* as before, and 600 */
+}
+
 /* While messages are missing a thread ends, and that is heard, before what was read of it arrives.
  * Its birth is none of those that are missing. */
 static void test_ended_after_the_reading_in_a_hole(void **state)
@@ -341,6 +424,10 @@ int main(void)
         RESTART(test_among_too_many),
         RESTART(test_never_quiet),
         RESTART(test_end_of_an_unclear_one),
+        RESTART(test_threads_from_before_the_mark),
+        RESTART(test_threads_from_behind_the_mark),
+        RESTART(test_threads_of_one_with_a_row),
+        RESTART(test_killed_before_it_could_say),
         TEST(test_ended_after_the_reading_in_a_hole),
         TEST(test_born_while_proc_was_read_in_a_hole),
     };

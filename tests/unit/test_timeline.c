@@ -107,7 +107,7 @@ static void test_cursors_survive_as_text(void **state)
         .offset_ns = -5,
         .last_id = 1780000000000000,
         .at_ns = 7,
-        .processes = {.forks = 11, .unstored = 13, .threads = 17},
+        .processes = {.forks = 11, .unstored = 13, .threads = 17, .unstored_threads = 19},
         .audit_serial = 4294967295U,
         .clean = true,
         .known = true

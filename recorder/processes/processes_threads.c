@@ -7,7 +7,7 @@
 #include "recorder/processes/processes_private.h"
 
 static const uint64_t guard_ns = 1000000;
-static const uint64_t needed_ns = 5000000000; /* how long events are remembered, if memory allows */
+static const uint64_t needed_ns = 1000000000; /* how long events are remembered, if memory allows */
 static const uint64_t ask_interval_ns = 100000000;
 enum { ASKS_MOST = 20 }; /* a process that makes threads all the time is never read alone */
 

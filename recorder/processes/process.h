@@ -107,6 +107,9 @@ enum threads_as {
     THREADS_IMPLIED   /* their FORK is among the missing messages */
 };
 
+/* How a process that /proc showed before its FORK was heard was counted. */
+enum discovered_as { NOT_DISCOVERED, DISCOVERED_FIRST, DISCOVERED_LATER };
+
 struct process {
     unsigned owners; /* the table, and each row that is not done */
     uint32_t pid, ppid;
@@ -123,9 +126,10 @@ struct process {
     struct shared_text *container;
     uint64_t pid_ns, mnt_ns, net_ns;
     bool kernel_thread, own, unaudited;
-    bool unseen;        /* a row of an earlier run was taken up; /proc has yet to show by whom */
-    bool birth_guessed; /* its FORK was not heard: it began before fork_ns */
-    bool stored;        /* at least one of its rows is inserted */
+    bool unseen; /* a row of an earlier run was taken up; /proc has yet to show by whom */
+    enum discovered_as discovered;
+    bool birth_guessed;     /* its FORK was not heard: it began before fork_ns */
+    bool stored;            /* at least one of its rows is inserted */
     bool threads_uncertain; /* messages were lost: the thread count proves nothing */
     bool threads_unclear;   /* a thread was born or ended while /proc was read */
     enum threads_as threads_as;

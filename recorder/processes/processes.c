@@ -293,7 +293,8 @@ static void count_threads(void *item, void *user)
 {
     const struct process *process = item;
     struct processes_state *state = user;
-    uint64_t n = process->n_threads ? process->n_threads - 1 : 0;
+    bool leader = process->n_threads && !process->leader_gone;
+    uint64_t n = process->n_threads - leader;
     state->threads += n;
     if (!process->stored)
         state->unstored_threads += n;
@@ -333,7 +334,12 @@ void processes_go_on(const struct processes *p, const struct processes_state *be
     int64_t found = threads_found(p, before);
     state->forks = before->forks ? before->forks + p->ledger.heard + p->ledger.implied : 0;
     state->unstored += before->unstored - stored_after - p->n_adopted_new - (uint64_t)found;
-    state->threads += before->threads - (uint64_t)(threads_unheard(p) - found);
+    if (p->initial_scan_done)
+        state->threads += before->threads - (uint64_t)(threads_unheard(p) - found);
+    else /* of processes that are not read yet all that is known is what was heard */
+        state->threads =
+            before->threads + (uint64_t)found +
+            (uint64_t)thread_events_change_of_others(&p->thread_events, p->options.agent_pid);
     if (before->unstored_threads > p->n_threads_unstored)
         state->unstored_threads += before->unstored_threads - p->n_threads_unstored;
 }

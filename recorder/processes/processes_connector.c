@@ -32,6 +32,25 @@ static void inherit(struct process *child, const struct process *parent)
     child->image = image_ref(parent->image);
 }
 
+/* The kernel shows a task in /proc before it tells of it, rarely by so much that a scan has found
+ * it by then. It has a row; what is heard now has been counted otherwise. */
+static bool was_discovered(struct processes *p, uint32_t pid, uint64_t fork_ns)
+{
+    static const uint64_t late_ticks = 10;
+    struct process *process = processes_find(p, pid);
+    uint64_t ticks = fork_ns / 10000000;
+    if (!process || process->discovered == NOT_DISCOVERED ||
+        !process_began_by(process->start_ticks, ticks) || ticks > process->start_ticks + late_ticks)
+        return false;
+    if (process->discovered == DISCOVERED_FIRST)
+        p->n_adopted_new--;
+    else
+        fork_ledger_implied(&p->ledger, -1);
+    process->discovered = NOT_DISCOVERED;
+    process->in_snapshot = true;
+    return true;
+}
+
 static void on_fork(struct processes *p, const struct fact *fact)
 {
     const struct fact_fork *fork = &fact->fork;
@@ -43,6 +62,8 @@ static void on_fork(struct processes *p, const struct fact *fact)
         threads_note(p, process, fork->child.tgid, 1, fact->boot_ns);
         return;
     }
+    if (was_discovered(p, fork->child.tgid, fact->boot_ns))
+        return;
     struct process *parent = processes_find(p, fork->parent.tgid);
     if (!parent)
         parent = proc_adopt(p, fork->parent.tgid, 0);
@@ -70,11 +91,12 @@ static struct process *imply(struct processes *p, uint32_t tgid, uint64_t ns)
     struct process *process = proc_adopt(p, tgid, 0);
     if (process)
         return process;
-    fork_ledger_implied(&p->ledger, 1);
     process = processes_add(p, tgid, ns);
     if (!process)
         return NULL;
-    if (!p->initial_scan_done)
+    if (p->initial_scan_done)
+        fork_ledger_implied(&p->ledger, 1);
+    else
         p->n_adopted_new++; /* born before anybody listened, and not lost */
     process->birth_guessed = true;
     process->threads_uncertain = true;
@@ -117,7 +139,7 @@ static struct process *exiting(struct processes *p, const struct fact *fact)
         return living;
     if (exit->task.pid == exit->task.tgid)
         return imply(p, exit->task.tgid, fact->boot_ns);
-    if (threads_change(p, exit->task.tgid, fact->boot_ns, false) <= 0)
+    if (p->initial_scan_done && threads_change(p, exit->task.tgid, fact->boot_ns, false) <= 0)
         fork_ledger_implied(&p->ledger, 1);
     return NULL;
 }
@@ -135,7 +157,7 @@ static void on_task_exit(struct processes *p, const struct fact *fact)
     process->end.code_known = true;
     bool leader = exit->task.pid == exit->task.tgid;
     if (process->threads_uncertain && process->n_threads == 1 && !leader && !process->leader_gone)
-        fork_ledger_implied(&p->ledger, 1); /* a thread whose FORK is missing */
+        fork_ledger_implied(&p->ledger, p->initial_scan_done); /* a thread whose FORK is missing */
     else if (process->n_threads)
         process->n_threads--;
     process->leader_gone |= leader;

@@ -62,9 +62,9 @@ struct processes {
     uint64_t n_threads_unstored; /* likewise, of those that were born before the mark */
     uint64_t n_threads_kept;     /* likewise, of processes that an earlier run left open */
     struct thread_events thread_events;
-    size_t n_threads_unclear;    /* processes whose threads are to be counted once more */
-    unsigned n_thread_asks;      /* for that, since all were clear */
-    uint64_t next_thread_ask_ns; /* not before */
+    size_t n_threads_unclear; /* processes whose threads are to be counted once more */
+    unsigned n_thread_asks;   /* for that, since all were clear */
+    uint64_t thread_asked_ns; /* the last time */
     bool scan_wanted;
     bool threads_forgotten;   /* not all that was heard in the initial scan had a place */
     unsigned n_ticks_scanned; /* ticks since the initial scan, up to TICKS_SCANNED_MOST */

@@ -115,9 +115,11 @@ static struct process *discover(struct processes *p, const struct fact *fact, ui
     if (!process)
         return NULL;
     if (p->initial_scan_done) {
+        process->discovered = DISCOVERED_LATER;
         fork_ledger_implied(&p->ledger, threads_implied(p, fact));
         process->threads_uncertain = true;
     } else {
+        process->discovered = DISCOVERED_FIRST;
         p->n_adopted_new++;
     }
     struct process *parent = processes_find(p, entry->ppid);

@@ -239,7 +239,7 @@ static void row_refuse(struct processes *p, struct process_row *row, int error)
     row_queue_put(&p->refused, row, processes_now(p));
     while (p->refused.n > p->options.late_most) {
         struct process_row *oldest = TAILQ_FIRST(&p->refused.rows);
-        bool whole = !oldest->inserted && !oldest->process->stored;
+        bool whole = !oldest->inserted && !oldest->previous_id;
         row_output_refused(p->output, whole, error);
         if (whole) {
             oldest->process->stored = true;
@@ -280,7 +280,7 @@ static int row_insert(struct processes *p, struct process_row *row, bool with_en
     row->inserted = true;
     row->settled = settle;
     row->end_written = with_end;
-    if (!row->process->stored) {
+    if (!row->previous_id && !row->process->stored) {
         row->process->stored = true;
         p->n_unstored--;
     }

@@ -1,14 +1,15 @@
 /* Threads that /proc shows and nobody has heard of were born while nobody listened, or their FORK
  * is among the missing messages. What was heard is compared with the number that was read, of which
  * it is only known that it was right at some moment between two. A thread that is born or ends then
- * would be counted twice, or not at all; and the kernel stamps a birth some time after /proc shows
- * it, an end some time before /proc ceases to. So a reading with such an event near it, however
- * late that is heard, is corrected by another one. */
+ * would be counted twice, or not at all; and the kernel stamps a birth, and an end, some time after
+ * /proc shows it. So a reading with such an event near it, however late that is heard, is corrected
+ * by another one. */
 #include "recorder/processes/processes_private.h"
 
-static const uint64_t guard_ns = 1000000;
+static const uint64_t guard_ns = 5000000;
 static const uint64_t needed_ns = 1000000000; /* how long events are remembered, if memory allows */
 static const uint64_t ask_interval_ns = 100000000;
+static const uint64_t unread_ns = 5000000000; /* asked again without a reading */
 enum { ASKS_MOST = 20 }; /* a process that makes threads all the time is never read alone */
 
 static void set_unclear(struct processes *p, struct process *process, bool unclear)
@@ -95,18 +96,36 @@ static enum threads_as counted_as(const struct processes *p, const struct proces
     return process->start_ticks * 10000000 <= p->mark_ns ? THREADS_UNSTORED : THREADS_NEW;
 }
 
+/* The kernel still counts a leader that has ended before its threads. */
+static int64_t shown(const struct process *process, const struct fact_proc_process *entry)
+{
+    return (int64_t)entry->n_threads - process->leader_gone;
+}
+
+static void set_number(const struct processes *p, struct process *process, const struct fact *fact)
+{
+    int since = threads_change(p, process->pid, read_until(fact), true);
+    process->n_threads = n_plus(0, shown(process, &fact->proc_process) + since);
+}
+
+/* What was heard of it is compared with the reading before, if there was one. */
+static int64_t unheard_of_known(const struct processes *p, const struct process *process,
+                                const struct fact *fact)
+{
+    int since = threads_change(p, process->pid, read_until(fact), true);
+    return shown(process, &fact->proc_process) - n_plus(process->n_threads, -since);
+}
+
 static void count(struct processes *p, struct process *process, const struct fact *fact, bool known)
 {
-    const struct fact_proc_process *entry = &fact->proc_process;
-    int since = threads_change(p, entry->pid, read_until(fact), true);
-    int64_t unheard = unheard_of_new(p, fact);
-    if (known)
-        unheard = (int64_t)entry->n_threads - n_plus(process->n_threads, -since);
+    bool compared = p->initial_scan_done || process->threads_as != THREADS_NOT_COUNTED;
+    int64_t unheard =
+        known && compared ? unheard_of_known(p, process, fact) : unheard_of_new(p, fact);
     process->threads_as = counted_as(p, process);
     /* A process that a later scan discovers is implied with its threads. */
     if (unheard > 0 && (known || !p->initial_scan_done))
         add(p, process->threads_as, unheard);
-    process->n_threads = n_plus(entry->n_threads, since);
+    set_number(p, process, fact);
     if (p->initial_scan_done && !p->ledger.hole && process->fork_ns)
         process->threads_uncertain = false;
 }
@@ -114,11 +133,10 @@ static void count(struct processes *p, struct process *process, const struct fac
 /* What the reading before it had too many, or too few. */
 static void count_again(struct processes *p, struct process *process, const struct fact *fact)
 {
-    const struct fact_proc_process *entry = &fact->proc_process;
-    int since = threads_change(p, entry->pid, read_until(fact), true);
+    int since = threads_change(p, process->pid, read_until(fact), true);
     int64_t expected = (int64_t)process->n_threads - since;
-    add(p, process->threads_as, (int64_t)entry->n_threads - expected);
-    process->n_threads = n_plus(entry->n_threads, since);
+    add(p, process->threads_as, shown(process, &fact->proc_process) - expected);
+    set_number(p, process, fact);
 }
 
 void threads_count(struct processes *p, struct process *process, const struct fact *fact,
@@ -146,18 +164,29 @@ void threads_end(struct processes *p, struct process *process)
     set_unclear(p, process, false);
 }
 
-void threads_tick(struct processes *p)
+/* Not while /proc is being read: one ask, one reading. */
+static bool may_ask(const struct processes *p)
 {
     uint64_t now = processes_now(p);
+    if (!p->initial_scan_done || p->scan_running || p->n_thread_asks == ASKS_MOST)
+        return false;
+    if (p->n_thread_asks == 0)
+        return true;
+    bool read = p->last_scan_begin_ns > p->thread_asked_ns;
+    return now - p->thread_asked_ns >= (read ? ask_interval_ns : unread_ns);
+}
+
+void threads_tick(struct processes *p)
+{
     if (p->initial_scan_done && p->n_ticks_scanned == 0)
         p->threads_forgotten = p->thread_events.forgotten_ns != 0;
     if (p->initial_scan_done && p->n_ticks_scanned < TICKS_SCANNED_MOST)
         p->n_ticks_scanned++;
-    if (!p->n_threads_unclear)
+    if (!p->n_threads_unclear) {
         p->n_thread_asks = 0;
-    else if (p->n_thread_asks < ASKS_MOST && now >= p->next_thread_ask_ns) {
+    } else if (may_ask(p)) {
         p->n_thread_asks++;
-        p->next_thread_ask_ns = now + ask_interval_ns;
+        p->thread_asked_ns = processes_now(p);
         p->scan_wanted = true;
     }
 }

@@ -56,6 +56,15 @@ int thread_events_change(const struct thread_events *events, uint32_t tgid, uint
     return change;
 }
 
+int thread_events_change_of_others(const struct thread_events *events, uint32_t tgid)
+{
+    int change = 0;
+    for (size_t i = 0; i < events->n; i++)
+        if (events->items[i].tgid != tgid)
+            change += events->items[i].change;
+    return change;
+}
+
 bool thread_events_between(const struct thread_events *events, uint32_t tgid, uint64_t from_ns,
                            uint64_t until_ns)
 {

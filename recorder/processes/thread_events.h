@@ -30,6 +30,8 @@ void thread_events_note(struct thread_events *events, struct thread_event event,
 /** By how many the threads of @p tgid have grown up to a moment, inclusive, or after it. */
 int thread_events_change(const struct thread_events *events, uint32_t tgid, uint64_t moment_ns,
                          bool after);
+/** By how many all threads have grown, without those of @p tgid. */
+int thread_events_change_of_others(const struct thread_events *events, uint32_t tgid);
 /** Whether a thread of @p tgid was born or ended between these moments, inclusive. */
 bool thread_events_between(const struct thread_events *events, uint32_t tgid, uint64_t from_ns,
                            uint64_t until_ns);

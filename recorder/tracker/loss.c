@@ -180,6 +180,8 @@ static void close_hole(struct loss *loss, int64_t missing)
         if (gap_write(loss->output, &gap) != 0)
             return;
         counter_add(loss->output->counters, COUNTER_PROCESSES_LOST, (uint64_t)missing);
+        if (loss->expect && loss->before.processes.forks)
+            loss->before.processes.forks += (uint64_t)missing; /* they are in a row now */
     }
     fork_ledger_close(ledger, missing, now_ns(loss));
     loss->hole_ns = 0;
@@ -209,7 +211,8 @@ static bool count_unheard(struct loss *loss, struct processes_unheard *unheard)
 static void unheard_tick(struct loss *loss)
 {
     struct processes_unheard unheard;
-    if (!loss->expect || !count_unheard(loss, &unheard))
+    /* Who was born in a hole and lives is found by the scan that it asked for. */
+    if (!loss->expect || loss->hole_ns || !count_unheard(loss, &unheard))
         return;
     struct gap gap = {.source = "agent",
                       .cause = loss->before.clean ? "not_running" : "killed",

@@ -231,6 +231,101 @@ static void test_state_while_an_earlier_loss_is_open(void **state)
     assert_int_equal(after.unstored, own.unstored + 11 - 4 - 3);
 }
 
+/* The second of two readings of the kernel's total that agree is handed over with the last tick. */
+static void read_total(struct world *w, uint64_t total)
+{
+    for (int reading = 0; reading < 2; reading++) {
+        tick(w, 1000);
+        give(w, (struct fact){
+                    .kind = FACT_FORK_TOTAL,
+                    .fork_total = {.total = total, .before_ns = w->now, .after_ns = w->now}
+        });
+        tick(w, 20);
+        tick(w, 20);
+    }
+}
+
+/* /proc is read, in some milliseconds, and shows this one. */
+static void scan(struct world *w, uint32_t pid, uint32_t n_threads)
+{
+    uint64_t begin = w->now;
+    give(w, (struct fact){.kind = FACT_PROC_SCAN, .proc_scan = {.begin = true}});
+    give(w, (struct fact){
+                .kind = FACT_PROC_PROCESS,
+                .proc_process = {.pid = pid,
+                                 .start_ticks = boot_start / (10 * MS),
+                                 .n_threads = n_threads,
+                                 .threads_from_ns = begin,
+                                 .threads_until_ns = begin + 5 * MS,
+                                 .comm = slice_text("found")}
+    });
+    give(w, (struct fact){.kind = FACT_PROC_SCAN, .proc_scan = {.begin = false}});
+    tick(w, 20);
+}
+
+static void expect_after(struct world *w, uint64_t forks)
+{
+    const struct cursors before = {
+        .at_ns = w->now - 5000 * MS, .processes = {.forks = forks}, .known = true};
+    loss_init(&w->loss, &w->output, w->processes, true);
+    loss_expect(&w->loss, &before, 0);
+}
+
+static void lose_messages(struct world *w)
+{
+    const struct fact fact = {.kind = FACT_OVERRUN, .source = SOURCE_CONNECTOR, .boot_ns = w->now};
+    assert_int_equal(loss_fact(&w->loss, &fact), LOSS_SCAN_WANTED);
+}
+
+/* Two were born in a hole before the total was known: one is gone, the other is found alive, and is
+ * not lost. */
+static void test_hole_before_the_total_is_known(void **state)
+{
+    struct world *w = *state;
+    expect_after(w, 1000);
+    scan(w, 1, 1); /* is one of the 1000 and one */
+    tick(w, 1000);
+    lose_messages(w);
+    read_total(w, 1003);
+    assert_false(loss_settled(&w->loss));
+    scan(w, 77, 1);
+    read_total(w, 1003);
+    assert_true(loss_settled(&w->loss));
+    struct slice line = last_gap(w);
+    assert_value(line, GAP_SOURCE, "agent");
+    assert_value(line, GAP_CAUSE, "killed");
+    assert_value(line, GAP_COUNT, "1");
+}
+
+/* What a hole costs, while it cannot be said yet what the run before had lost, is lost once. */
+static void test_hole_while_an_earlier_loss_is_open(void **state)
+{
+    struct world *w = *state;
+    struct processes_state after;
+    expect_after(w, 1000);
+    give(w, (struct fact){
+                .kind = FACT_FORK, .fork = {{500, 500}, {501, 500}}
+    });
+    scan(w, 500, 2); /* a thread is born meanwhile */
+    read_total(w, 1003);
+    assert_false(loss_settled(&w->loss));
+    lose_messages(w);
+    tick(w, 1000);
+    scan(w, 500, 2);
+    read_total(w, 1004);
+    assert_true(loss_settled(&w->loss));
+    uint64_t sum = 0;
+    for (size_t i = 0; i < w->memory.n_lines; i++) {
+        struct slice one = row_sink_memory_line(&w->memory, i);
+        struct slice unit = row_sink_memory_value(one, GAP_UNIT);
+        if (one.length > 11 && !memcmp(one.data, "insert\tgap", 10) && slice_is(unit, "process"))
+            sum += strtoull((const char *)row_sink_memory_value(one, GAP_COUNT).data, NULL, 10);
+    }
+    assert_int_equal(sum, 2);
+    processes_get_state(w->processes, &after);
+    assert_int_equal(after.forks, 1004);
+}
+
 /* More was stored behind the mark than it knew of: the difference is negative, modulo 2^64. */
 static void test_state_may_be_negative(void **state)
 {
@@ -272,10 +367,15 @@ static void test_state_of_what_was_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_each_kind_is_described),          TEST(test_arguments_over_the_bound),
-        TEST(test_not_running_without_a_connector), TEST(test_state_while_an_earlier_loss_is_open),
-        TEST(test_state_may_be_negative),           TEST(test_state_without_a_total),
+        TEST(test_each_kind_is_described),
+        TEST(test_arguments_over_the_bound),
+        TEST(test_not_running_without_a_connector),
+        TEST(test_state_while_an_earlier_loss_is_open),
+        TEST(test_state_may_be_negative),
+        TEST(test_state_without_a_total),
         TEST(test_state_of_what_was_refused),
+        TEST(test_hole_before_the_total_is_known),
+        TEST(test_hole_while_an_earlier_loss_is_open),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -68,6 +68,33 @@ static void test_long_fork_image_is_a_row_of_its_own(void **state)
     assert_string_equal(value(w, 1, PROCESS_END_CAUSE), "exit");
 }
 
+/* Its second image is done before its first: it is in the journal with the latter, which is counted
+ * as its birth. */
+static void test_stored_is_the_first_image(void **state)
+{
+    struct world *w = *state;
+    struct processes_state own;
+    fork_process(w, 1, 100);
+    tick(w, 150);
+    exec_process(w, 100);
+    uint64_t at = w->now;
+    tick(w, 20);
+    audit_exec(w, 100, at, "x");
+    exit_task(w, 100, 100, 0);
+    stats(w, 100, 170);
+    assert_int_equal(n_lines(w), 1);
+    for (unsigned i = 0; i < 50; i++) {
+        tick(w, 10);
+        processes_get_state(w->processes, &own);
+        bool first = false;
+        for (size_t line = 0; line < n_lines(w); line++)
+            first |= !strcmp(value(w, line, PROCESS_PREVIOUS_ID), "\\N");
+        assert_int_equal(own.unstored, !first);
+    }
+    assert_int_equal(n_lines(w), 2);
+    assert_int_equal(own.unstored, 0);
+}
+
 static void test_leader_that_exits_first(void **state)
 {
     struct world *w = *state;
@@ -374,6 +401,7 @@ int main(void)
         TEST(test_short_process_is_one_complete_line),
         TEST(test_fork_without_exec_is_a_row),
         TEST(test_long_fork_image_is_a_row_of_its_own),
+        TEST(test_stored_is_the_first_image),
         TEST(test_leader_that_exits_first),
         TEST(test_exec_from_a_thread),
         TEST(test_living_process_is_inserted_then_ended),

@@ -392,6 +392,39 @@ static void test_restored_row_with_a_late_start(void **state)
     assert_int_equal(processes_living(w->processes), 1);
 }
 
+/* The kernel tells of a birth some time after /proc shows it: it is one process, and one birth. */
+static void test_fork_that_is_heard_after_the_scan(void **state)
+{
+    struct world *w = *state;
+    struct fork_ledger *ledger = processes_ledger(w->processes);
+    fork_ledger_hole(ledger, 1);
+    first_scan(w, proc_entry(50, 1, ticks_of(w->now), "sh", "/bin/sh"));
+    assert_int_equal(ledger->implied, 1);
+    tick(w, 20);
+    fork_process(w, 1, 50);
+    assert_int_equal(ledger->implied, 0);
+    tick(w, 1000);
+    exit_task(w, 50, 50, 0);
+    stats(w, 50, 1000);
+    tick(w, 1000);
+    assert_int_equal(processes_living(w->processes), 0);
+    assert_int_equal(n_lines(w), 2); /* its begin and its end */
+    assert_true(line_id(w, 0) == line_id(w, 1));
+}
+
+/* Long after the start it is another process, to which the pid was given. */
+static void test_fork_of_the_next_owner_of_a_pid(void **state)
+{
+    struct world *w = *state;
+    first_scan(w, proc_entry(50, 1, ticks_of(w->now), "sh", "/bin/sh"));
+    tick(w, 1000);
+    fork_process(w, 1, 50);
+    tick(w, 1000);
+    assert_int_equal(processes_living(w->processes), 1);
+    assert_int_equal(n_lines(w), 3); /* the end of the first one, too */
+    assert_int_equal((line_id(w, 0) == line_id(w, 1)) + (line_id(w, 0) == line_id(w, 2)), 1);
+}
+
 int main(void)
 {
 #define TEST(name)    cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -420,6 +453,8 @@ int main(void)
         RESTART(test_end_of_a_restored_process_before_the_scan),
         RESTART(test_without_a_scan),
         RESTART(test_restored_row_with_a_late_start),
+        TEST(test_fork_that_is_heard_after_the_scan),
+        TEST(test_fork_of_the_next_owner_of_a_pid),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

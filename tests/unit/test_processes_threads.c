@@ -331,6 +331,109 @@ static void test_threads_of_one_with_a_row(void **state)
     assert_int_equal(unheard.lost, 1);
 }
 
+/* It makes a thread and then a child before /proc is read: the thread was heard, whatever the child
+ * had us believe. */
+static void test_thread_before_a_child(void **state)
+{
+    struct world *w = *state;
+    const struct processes_state before = {.forks = BEFORE, .threads = 2};
+    restore_row(w, 500, ticks_of(boot_start), "/usr/sbin/server", false);
+    processes_restored(w->processes, 0);
+    fork_thread(w, 500, 503);
+    fork_process(w, 500, 600);
+    tick(w, 100);
+    give_scan(w, server(w->now, 4));
+    calibrate(w, BEFORE + 2 + 1);
+    assert_lost(w, &before, 1);
+}
+
+/* A hole in the first scan: who ends in it is found, and not implied besides. */
+static void test_hole_in_the_first_scan(void **state)
+{
+    struct world *w = *state;
+    fork_ledger_hole(processes_ledger(w->processes), 1);
+    processes_hole(w->processes);
+    processes_restored(w->processes, 0);
+    exit_task(w, 700, 700, 0);
+    exit_task(w, 801, 800, 0);
+    tick(w, 100);
+    give_scan(w, server(w->now, 2));
+    calibrate(w, BEFORE + UNHEARD + 1);
+    assert_at_most(w, BEFORE, 1);
+}
+
+/* The kernel still counts a leader that has ended before its threads. */
+static void test_leader_that_ended_first(void **state)
+{
+    struct world *w = *state;
+    struct fork_ledger *ledger = processes_ledger(w->processes);
+    struct processes_state own;
+    fork_process(w, 1, 500);
+    fork_thread(w, 500, 501);
+    fork_thread(w, 500, 502);
+    exit_task(w, 500, 500, 0);
+    tick(w, 1000);
+    processes_get_state(w->processes, &own);
+    assert_int_equal(own.threads, 2);
+    fork_ledger_hole(ledger, 1);
+    processes_hole(w->processes);
+    struct fact entry = server(w->now, 3);
+    entry.proc_process.start_ticks = ticks_of(boot_start);
+    give_scan(w, entry);
+    tick(w, 1000);
+    assert_int_equal(ledger->implied, 0);
+    processes_get_state(w->processes, &own);
+    assert_int_equal(own.threads, 2);
+}
+
+/* A request while /proc is being read is another's, so it is asked once a reading. */
+static void test_asks_once_a_reading(void **state)
+{
+    struct world *w = *state;
+    processes_restored(w->processes, 0);
+    scan(w, true);
+    fork_thread(w, 500, 502);
+    give(w, server(w->now, 2));
+    for (unsigned i = 0; i < 23; i++)
+        tick(w, 200);
+    assert_false(processes_take_scan_wanted(w->processes));
+    scan(w, false);
+    tick(w, 100);
+    assert_true(processes_take_scan_wanted(w->processes));
+    for (unsigned i = 0; i < 23; i++)
+        tick(w, 200);
+    assert_false(processes_take_scan_wanted(w->processes));
+    assert_false(processes_threads_counted(w->processes));
+    tick(w, 1000); /* it was not read at all */
+    assert_true(processes_take_scan_wanted(w->processes));
+    scan(w, true);
+    tick(w, 10000);
+    assert_false(processes_take_scan_wanted(w->processes));
+}
+
+/* Killed before it had read /proc: what it heard by then is in its mark. */
+static void test_killed_before_the_first_scan(void **state)
+{
+    struct world *w = *state;
+    const struct processes_state before = {.forks = BEFORE, .threads = 2};
+    struct processes_state go_on;
+    restore_row(w, 500, ticks_of(boot_start), "/usr/sbin/server", false);
+    processes_restored(w->processes, 0);
+    fork_thread(w, 500, 503);
+    tick(w, 10);
+    processes_get_state(w->processes, &go_on);
+    processes_go_on(w->processes, &before, 0, &go_on);
+    teardown(state);
+    setup_restart(state);
+    w = *state;
+    restore_row(w, 500, ticks_of(boot_start), "/usr/sbin/server", false);
+    processes_restored(w->processes, 0);
+    tick(w, 2000);
+    give_scan(w, server(w->now, 4));
+    calibrate(w, BEFORE + 1 + 1);
+    assert_lost(w, &go_on, 1);
+}
+
 /* A run that is killed before it can say what was lost leaves what the next one needs. */
 static void test_killed_before_it_could_say(void **state)
 {
@@ -427,6 +530,11 @@ int main(void)
         RESTART(test_threads_from_before_the_mark),
         RESTART(test_threads_from_behind_the_mark),
         RESTART(test_threads_of_one_with_a_row),
+        RESTART(test_thread_before_a_child),
+        RESTART(test_hole_in_the_first_scan),
+        TEST(test_leader_that_ended_first),
+        RESTART(test_asks_once_a_reading),
+        RESTART(test_killed_before_the_first_scan),
         RESTART(test_killed_before_it_could_say),
         TEST(test_ended_after_the_reading_in_a_hole),
         TEST(test_born_while_proc_was_read_in_a_hole),

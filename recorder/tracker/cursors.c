@@ -43,6 +43,8 @@ void cursors_append(struct buffer *to, const struct cursors *c)
     buffer_append_u64(to, c->processes.threads);
     buffer_append_text(to, " unstored_threads=");
     buffer_append_u64(to, c->processes.unstored_threads);
+    if (c->unheard_since_ns)
+        buffer_printf(to, " unheard_since=%" PRIu64, c->unheard_since_ns);
     buffer_append_text(to, " serial=");
     buffer_append_u64(to, c->audit_serial);
     append_login(to, "wtmp", &c->wtmp);
@@ -80,6 +82,8 @@ void cursors_parse(struct cursors *c, const char *text)
             c->processes.threads = number;
         } else if (!strncmp(word, "unstored_threads", length)) {
             c->processes.unstored_threads = number;
+        } else if (!strncmp(word, "unheard_since", length)) {
+            c->unheard_since_ns = number;
         } else if (!strncmp(word, "serial", length)) {
             c->audit_serial = (uint32_t)number;
         } else if (!strncmp(word, "wtmp", length)) {

@@ -207,6 +207,15 @@ static bool count_unheard(struct loss *loss, struct processes_unheard *unheard)
     return processes_last_scan_ns(loss->processes) != 0;
 }
 
+/* A run that was killed before it could say leaves what was lost before it, too. */
+uint64_t loss_unheard_since(const struct loss *loss)
+{
+    const struct cursors *before = &loss->before;
+    if (!loss->expect)
+        return 0;
+    return before->unheard_since_ns ? before->unheard_since_ns : before->at_ns;
+}
+
 /* What was born and gone while no agent listened. */
 static void unheard_tick(struct loss *loss)
 {
@@ -217,7 +226,7 @@ static void unheard_tick(struct loss *loss)
     struct gap gap = {.source = "agent",
                       .cause = loss->before.clean ? "not_running" : "killed",
                       .unit = "process",
-                      .from_ns = loss->before.at_ns,
+                      .from_ns = loss_unheard_since(loss),
                       .until_ns = loss->unheard_until_ns,
                       .count = unheard.known ? unheard.lost : GAP_UNKNOWN,
                       .at_least = GAP_UNKNOWN,

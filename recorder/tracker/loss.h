@@ -78,3 +78,5 @@ bool loss_settled(const struct loss *loss);
 void loss_finish(struct loss *loss);
 /** Until an earlier run's losses are written down, its state stays what a restart compares with. */
 void loss_state(const struct loss *loss, struct processes_state *state);
+/** Since when losses of earlier runs are in no row (boot clock); 0: all are. */
+uint64_t loss_unheard_since(const struct loss *loss);

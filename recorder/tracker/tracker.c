@@ -160,6 +160,7 @@ static void write_mark(struct tracker *t, bool clean)
     memcpy(cursors.boot_id, t->output.boot_id, sizeof(cursors.boot_id));
     processes_get_state(t->processes, &cursors.processes);
     loss_state(&t->loss, &cursors.processes);
+    cursors.unheard_since_ns = loss_unheard_since(&t->loss);
     sessions_cursors(t->sessions, &cursors.wtmp, &cursors.btmp);
     cursors.shutdown_us = boots_shutdown_us(t->boots);
     buffer_clear(&t->mark);

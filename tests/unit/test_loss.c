@@ -297,6 +297,29 @@ static void test_hole_before_the_total_is_known(void **state)
     assert_value(line, GAP_COUNT, "1");
 }
 
+/* A run that was killed before it could say what one before it had lost: the span is both. */
+static void test_span_over_two_runs(void **state)
+{
+    struct world *w = *state;
+    struct cursors before = {
+        .at_ns = w->now - 5000 * MS, .processes = {.forks = 1000}, .known = true};
+    loss_init(&w->loss, &w->output, w->processes, true);
+    assert_int_equal(loss_unheard_since(&w->loss), 0);
+    loss_expect(&w->loss, &before, 0);
+    before.unheard_since_ns = loss_unheard_since(&w->loss);
+    assert_int_equal(before.unheard_since_ns, before.at_ns);
+    before.at_ns += 2000 * MS;
+    loss_init(&w->loss, &w->output, w->processes, true);
+    loss_expect(&w->loss, &before, 0);
+    scan(w, 1, 1);
+    read_total(w, 1000 + 1 + 23);
+    assert_int_equal(loss_unheard_since(&w->loss), 0);
+    struct slice line = last_gap(w);
+    assert_value(line, GAP_COUNT, "23");
+    assert_value(line, GAP_CREATED_AT, "2026-05-28 20:26:35.000000");
+    assert_value(line, GAP_DESTROYED_AT, "2026-05-28 20:26:40.000000");
+}
+
 /* What a hole costs, while it cannot be said yet what the run before had lost, is lost once. */
 static void test_hole_while_an_earlier_loss_is_open(void **state)
 {
@@ -375,6 +398,7 @@ int main(void)
         TEST(test_state_without_a_total),
         TEST(test_state_of_what_was_refused),
         TEST(test_hole_before_the_total_is_known),
+        TEST(test_span_over_two_runs),
         TEST(test_hole_while_an_earlier_loss_is_open),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

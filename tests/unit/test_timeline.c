@@ -107,6 +107,7 @@ static void test_cursors_survive_as_text(void **state)
         .offset_ns = -5,
         .last_id = 1780000000000000,
         .at_ns = 7,
+        .unheard_since_ns = 5,
         .processes = {.forks = 11, .unstored = 13, .threads = 17, .unstored_threads = 19},
         .audit_serial = 4294967295U,
         .clean = true,
@@ -121,6 +122,7 @@ static void test_cursors_survive_as_text(void **state)
     assert_int_equal(in.offset_ns, out.offset_ns);
     assert_int_equal(in.last_id, out.last_id);
     assert_int_equal(in.at_ns, out.at_ns);
+    assert_int_equal(in.unheard_since_ns, out.unheard_since_ns);
     assert_memory_equal(&in.processes, &out.processes, sizeof(in.processes));
     assert_int_equal(in.audit_serial, out.audit_serial);
     assert_true(out.clean && out.known);

@@ -133,6 +133,7 @@ struct process {
     bool threads_uncertain; /* messages were lost: the thread count proves nothing */
     bool threads_unclear;   /* a thread was born or ended while /proc was read */
     enum threads_as threads_as;
+    int64_t threads_unheard;  /* so many of its threads; less than 0 counts as none */
     uint64_t threads_read_ns; /* when the reading that was compared had ended; 0: not known */
     bool ended;
     bool leader_gone;        /* its first thread has ended, others run */

@@ -351,6 +351,7 @@ static void mark_uncertain(void *item)
 
 void processes_hole(struct processes *p)
 {
+    p->n_thread_asks = 0;
     OPENSSL_LH_doall(p->living, mark_uncertain);
 }
 

@@ -73,7 +73,8 @@ void processes_get_state(struct processes *processes, struct processes_state *st
  * this run is killed, too. Numbers may be negative, and are then so modulo 2^64. */
 void processes_go_on(const struct processes *processes, const struct processes_state *before,
                      uint64_t stored_after, struct processes_state *state);
-/** The mark was written at @p mark_ns, which processes_state of then is of. */
+/** When the mark of the run before in this boot was written (CLOCK_BOOTTIME); not said: there was
+ *  none. */
 void processes_set_mark(struct processes *processes, uint64_t mark_ns);
 
 /** A row which an earlier run left open (or closed, by an end line). @p values as in a journal

@@ -156,9 +156,11 @@ static void on_task_exit(struct processes *p, const struct fact *fact)
     process->end.code = exit->code;
     process->end.code_known = true;
     bool leader = exit->task.pid == exit->task.tgid;
-    if (process->threads_uncertain && process->n_threads == 1 && !leader && !process->leader_gone)
-        fork_ledger_implied(&p->ledger, p->initial_scan_done); /* a thread whose FORK is missing */
-    else if (process->n_threads)
+    bool unheard_thread = process->threads_uncertain && process->n_threads == 1 && !leader &&
+                          !process->leader_gone; /* its FORK is missing */
+    if (unheard_thread && p->initial_scan_done)
+        fork_ledger_implied(&p->ledger, 1);
+    else if (!unheard_thread && process->n_threads)
         process->n_threads--;
     process->leader_gone |= leader;
     if (process->ended) {

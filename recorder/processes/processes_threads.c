@@ -29,8 +29,8 @@ void threads_note(struct processes *p, struct process *process, uint32_t tgid, i
     uint64_t now = processes_now(p);
     uint64_t needed = p->initial_scan_done && now > needed_ns ? now - needed_ns : 0;
     thread_events_note(&p->thread_events, (struct thread_event){tgid, change, ns}, needed);
-    if (process && process->threads_as != THREADS_NOT_COUNTED && process->threads_read_ns &&
-        ns <= process->threads_read_ns + guard_ns)
+    if (process && !process->ended && process->threads_as != THREADS_NOT_COUNTED &&
+        process->threads_read_ns && ns <= process->threads_read_ns + guard_ns)
         set_unclear(p, process, true);
 }
 
@@ -82,9 +82,7 @@ static bool is_clear(const struct processes *p, const struct fact *fact)
 static int64_t unheard_of_new(const struct processes *p, const struct fact *fact)
 {
     const struct fact_proc_process *entry = &fact->proc_process;
-    int64_t unheard =
-        (int64_t)entry->n_threads - 1 - threads_change(p, entry->pid, read_until(fact), false);
-    return unheard > 0 ? unheard : 0;
+    return (int64_t)entry->n_threads - 1 - threads_change(p, entry->pid, read_until(fact), false);
 }
 
 static enum threads_as counted_as(const struct processes *p, const struct process *process)
@@ -116,26 +114,48 @@ static int64_t unheard_of_known(const struct processes *p, const struct process 
     return shown(process, &fact->proc_process) - n_plus(process->n_threads, -since);
 }
 
+int64_t threads_implied(const struct processes *p, const struct fact *fact)
+{
+    const struct fact_proc_process *entry = &fact->proc_process;
+    int heard = threads_change(p, entry->pid, read_until(fact), false);
+    return n_plus(entry->n_threads ? entry->n_threads : 1, heard > 0 ? -heard : 0);
+}
+
+/* A discovered process was implied with its threads. */
+static int64_t unheard(const struct processes *p, const struct process *process,
+                       const struct fact *fact, bool known)
+{
+    if (!known && p->initial_scan_done)
+        return threads_implied(p, fact) - 1;
+    bool compared = p->initial_scan_done || process->threads_as != THREADS_NOT_COUNTED;
+    return known && compared ? unheard_of_known(p, process, fact) : unheard_of_new(p, fact);
+}
+
+static int64_t not_negative(int64_t n)
+{
+    return n > 0 ? n : 0;
+}
+
 static void count(struct processes *p, struct process *process, const struct fact *fact, bool known)
 {
-    bool compared = p->initial_scan_done || process->threads_as != THREADS_NOT_COUNTED;
-    int64_t unheard =
-        known && compared ? unheard_of_known(p, process, fact) : unheard_of_new(p, fact);
+    process->threads_unheard = unheard(p, process, fact, known);
     process->threads_as = counted_as(p, process);
-    /* A process that a later scan discovers is implied with its threads. */
-    if (unheard > 0 && (known || !p->initial_scan_done))
-        add(p, process->threads_as, unheard);
+    if (known || !p->initial_scan_done)
+        add(p, process->threads_as, not_negative(process->threads_unheard));
     set_number(p, process, fact);
     if (p->initial_scan_done && !p->ledger.hole && process->fork_ns)
         process->threads_uncertain = false;
 }
 
-/* What the reading before it had too many, or too few. */
+/* What the reading before it had too many, or too few. That fewer than none were not heard is a
+ * lost end, or an end or a birth at the moment of the reading, and counts as none. */
 static void count_again(struct processes *p, struct process *process, const struct fact *fact)
 {
     int since = threads_change(p, process->pid, read_until(fact), true);
-    int64_t expected = (int64_t)process->n_threads - since;
-    add(p, process->threads_as, shown(process, &fact->proc_process) - expected);
+    int64_t before = not_negative(process->threads_unheard);
+    process->threads_unheard +=
+        shown(process, &fact->proc_process) - ((int64_t)process->n_threads - since);
+    add(p, process->threads_as, not_negative(process->threads_unheard) - before);
     set_number(p, process, fact);
 }
 
@@ -152,13 +172,6 @@ void threads_count(struct processes *p, struct process *process, const struct fa
     set_unclear(p, process, !is_clear(p, fact));
 }
 
-int64_t threads_implied(const struct processes *p, const struct fact *fact)
-{
-    const struct fact_proc_process *entry = &fact->proc_process;
-    int heard = threads_change(p, entry->pid, read_until(fact), false);
-    return n_plus(entry->n_threads ? entry->n_threads : 1, heard > 0 ? -heard : 0);
-}
-
 void threads_end(struct processes *p, struct process *process)
 {
     set_unclear(p, process, false);
@@ -168,7 +181,8 @@ void threads_end(struct processes *p, struct process *process)
 static bool may_ask(const struct processes *p)
 {
     uint64_t now = processes_now(p);
-    if (!p->initial_scan_done || p->scan_running || p->n_thread_asks == ASKS_MOST)
+    if (!p->initial_scan_done || p->n_thread_asks == ASKS_MOST ||
+        (p->scan_running && now - p->scan_begin_ns < unread_ns))
         return false;
     if (p->n_thread_asks == 0)
         return true;

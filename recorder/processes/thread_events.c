@@ -46,13 +46,28 @@ void thread_events_note(struct thread_events *events, struct thread_event event,
     events->next = (events->next + 1) % events->capacity;
 }
 
+/* Messages of several processors may be out of order by much less. */
+static const uint64_t order_ns = 1000000000;
+
+/* The event before the last @p n ones, if there is one that may be from @p from_ns or later. */
+static const struct thread_event *newest(const struct thread_events *events, size_t n,
+                                         uint64_t from_ns)
+{
+    if (n >= events->n)
+        return NULL;
+    const struct thread_event *event =
+        &events->items[(events->next + events->capacity - 1 - n) % events->capacity];
+    return event->ns + order_ns >= from_ns ? event : NULL;
+}
+
 int thread_events_change(const struct thread_events *events, uint32_t tgid, uint64_t moment_ns,
                          bool after)
 {
+    const struct thread_event *event;
     int change = 0;
-    for (size_t i = 0; i < events->n; i++)
-        if (events->items[i].tgid == tgid && (events->items[i].ns > moment_ns) == after)
-            change += events->items[i].change;
+    for (size_t n = 0; (event = newest(events, n, after ? moment_ns : 0)); n++)
+        if (event->tgid == tgid && (event->ns > moment_ns) == after)
+            change += event->change;
     return change;
 }
 
@@ -68,9 +83,9 @@ int thread_events_change_of_others(const struct thread_events *events, uint32_t 
 bool thread_events_between(const struct thread_events *events, uint32_t tgid, uint64_t from_ns,
                            uint64_t until_ns)
 {
-    for (size_t i = 0; i < events->n; i++)
-        if (events->items[i].tgid == tgid && events->items[i].ns >= from_ns &&
-            events->items[i].ns <= until_ns)
+    const struct thread_event *event;
+    for (size_t n = 0; (event = newest(events, n, from_ns)); n++)
+        if (event->tgid == tgid && event->ns >= from_ns && event->ns <= until_ns)
             return true;
     return false;
 }

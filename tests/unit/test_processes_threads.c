@@ -407,8 +407,11 @@ static void test_asks_once_a_reading(void **state)
     tick(w, 1000); /* it was not read at all */
     assert_true(processes_take_scan_wanted(w->processes));
     scan(w, true);
-    tick(w, 10000);
+    tick(w, 4000);
+    tick(w, 900);
     assert_false(processes_take_scan_wanted(w->processes));
+    tick(w, 200); /* it may never end */
+    assert_true(processes_take_scan_wanted(w->processes));
 }
 
 /* Killed before it had read /proc: what it heard by then is in its mark. */
@@ -512,6 +515,94 @@ static void test_born_while_proc_was_read_in_a_hole(void **state)
     assert_int_equal(ledger->implied, 1);
 }
 
+static void hole(struct world *w)
+{
+    fork_ledger_hole(processes_ledger(w->processes), 1);
+    processes_hole(w->processes);
+}
+
+/* In a hole one is born in the last moment of the reading, which does not show it. When the next
+ * one does, it is no birth that was missing. */
+static void test_heard_and_not_shown_in_a_hole(void **state)
+{
+    struct world *w = *state;
+    struct processes_state own;
+    give_scan(w, server(w->now, 2));
+    tick(w, 1000);
+    hole(w);
+    struct fact entry = server(w->now, 2);
+    scan(w, true);
+    tick(w, READING_MS - 1);
+    fork_thread(w, 500, 504);
+    tick(w, READING_MS);
+    give(w, entry);
+    scan(w, false);
+    tick(w, 1000);
+    give_scan(w, server(w->now, 3));
+    tick(w, 1000);
+    assert_true(processes_threads_counted(w->processes));
+    assert_int_equal(processes_ledger(w->processes)->implied, 0);
+    processes_get_state(w->processes, &own);
+    assert_int_equal(own.threads, 2);
+}
+
+/* The end of a thread is among the missing messages: no birth is less for it. */
+static void test_end_that_was_not_heard_in_a_hole(void **state)
+{
+    struct world *w = *state;
+    give_scan(w, server(w->now, 3));
+    tick(w, 1000);
+    hole(w);
+    struct fact entry = server(w->now, 4);
+    scan(w, true);
+    tick(w, 1);
+    fork_thread(w, 500, 504);
+    tick(w, READING_MS);
+    give(w, entry);
+    scan(w, false);
+    tick(w, 1000);
+    hole(w);
+    give_scan(w, server(w->now, 3));
+    tick(w, 1000);
+    assert_true(processes_threads_counted(w->processes));
+    assert_int_equal(processes_ledger(w->processes)->implied, 0);
+}
+
+/* Its numbers came before the end of one of its threads: nothing is to be counted any more. */
+static void test_end_of_a_thread_of_one_that_has_ended(void **state)
+{
+    struct world *w = *state;
+    processes_restored(w->processes, 0);
+    uint64_t begin = w->now;
+    give_scan(w, server(begin, 2));
+    tick(w, 1);
+    stats(w, 500, 5);
+    assert_int_equal(processes_living(w->processes), 0);
+    thread_at(w, begin + 4 * MS, 501, false);
+    tick(w, 100);
+    tick(w, 100);
+    assert_true(processes_threads_counted(w->processes));
+    assert_false(processes_take_scan_wanted(w->processes));
+}
+
+/* A process that is never quiet does not keep later holes from being counted with care. */
+static void test_asks_again_after_a_hole(void **state)
+{
+    struct world *w = *state;
+    for (unsigned i = 0; i < 100; i++) {
+        fork_thread(w, 500, 502);
+        give_scan(w, server(w->now, 3));
+        tick(w, 200);
+    }
+    hole(w);
+    fork_thread(w, 500, 503);
+    give_scan(w, server(w->now, 4));
+    assert_false(processes_threads_counted(w->processes));
+    (void)processes_take_scan_wanted(w->processes);
+    tick(w, 200);
+    assert_true(processes_take_scan_wanted(w->processes));
+}
+
 int main(void)
 {
 #define TEST(name)    cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -538,6 +629,10 @@ int main(void)
         RESTART(test_killed_before_it_could_say),
         TEST(test_ended_after_the_reading_in_a_hole),
         TEST(test_born_while_proc_was_read_in_a_hole),
+        TEST(test_heard_and_not_shown_in_a_hole),
+        TEST(test_end_that_was_not_heard_in_a_hole),
+        RESTART(test_end_of_a_thread_of_one_that_has_ended),
+        TEST(test_asks_again_after_a_hole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

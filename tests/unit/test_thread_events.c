@@ -55,6 +55,23 @@ static void test_grows_while_they_are_needed(void **state)
     thread_events_deinit(&events);
 }
 
+/* Processors tell of their own in turn, not quite in order. */
+static void test_not_quite_in_order(void **state)
+{
+    (void)state;
+    struct thread_events events = {0};
+    const uint64_t second = 1000000000;
+    note(&events, 7, 1, 10 * second, 0);
+    note(&events, 7, 1, 12 * second, 0);
+    note(&events, 8, 1, 11 * second + second / 2, 0);
+    assert_int_equal(thread_events_change(&events, 7, 12 * second - second / 4, true), 1);
+    assert_true(thread_events_between(&events, 7, 11 * second + 1, 13 * second));
+    assert_false(thread_events_between(&events, 7, 12 * second + 1, 13 * second));
+    assert_int_equal(thread_events_change_of_others(&events, 8), 2);
+    assert_int_equal(thread_events_change(&events, 7, 13 * second, false), 2);
+    thread_events_deinit(&events);
+}
+
 static void test_has_a_bound(void **state)
 {
     (void)state;
@@ -74,6 +91,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_changes),
         cmocka_unit_test(test_grows_while_they_are_needed),
+        cmocka_unit_test(test_not_quite_in_order),
         cmocka_unit_test(test_has_a_bound),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -32,6 +32,15 @@ static struct process_row *seen_image(struct process_row *row, uint64_t ns)
     return row;
 }
 
+/* Audit stamps the begin of an exec, and /proc may have been read before its end. A process may
+ * rename itself, and a path depends on who looks: both have to be others. */
+static bool shows_another(struct processes *p, const struct process_row *row,
+                          const struct fact_audit_exec *exec)
+{
+    return !slice_equal(comm_or_image(row->comm, row->image), exec->comm) &&
+           image_is_another(p, row->image, exec->exe);
+}
+
 static struct process_row *next_image(struct processes *p, struct process *process,
                                       const struct fact_audit_exec *exec, uint64_t ns)
 {
@@ -43,7 +52,7 @@ static struct process_row *next_image(struct processes *p, struct process *proce
         return NULL;
     if (!heard && row->exec_ns && ns <= row->exec_ns + stamp_slack_ns)
         return NULL;
-    if (!heard && ns <= row->seen_ns)
+    if (!heard && ns <= row->seen_ns && !shows_another(p, row, exec))
         return seen_image(row, ns);
     uint64_t began_ns = row->exec_ns ? row->exec_ns : row->created_ns;
     row = image_begin(p, process, ns > began_ns ? ns : began_ns, 0);

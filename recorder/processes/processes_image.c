@@ -94,6 +94,20 @@ void image_fill(struct processes *p, struct image *image, struct slice exe,
         buffer_deinit(&p->words);
 }
 
+bool image_is_another(struct processes *p, const struct image *image, struct slice exe)
+{
+    static const char unknown[] = "\\N\t";
+    if (!image || !image->fields || slice_is_null(exe))
+        return false;
+    buffer_clear(&p->fields);
+    append_evidence(p, exe);
+    struct slice told = buffer_slice(&p->fields), fields = shared_text_slice(image->fields);
+    if (p->fields.failed || (fields.length >= sizeof(unknown) - 1 &&
+                             !memcmp(fields.data, unknown, sizeof(unknown) - 1)))
+        return false;
+    return fields.length < told.length || memcmp(fields.data, told.data, told.length) != 0;
+}
+
 /* The row of the new image: the fork's own row when it was only on its way to exec, else a new one.
  */
 static struct process_row *row_of(struct processes *p, struct process *process, uint64_t ns,

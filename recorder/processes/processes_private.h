@@ -120,6 +120,9 @@ void image_fill(struct processes *p, struct image *image, struct slice exe,
                 const struct slice *argv, uint32_t n_argv, uint32_t argc, struct slice cwd,
                 struct slice tty);
 
+/** Whether the image is known to be of another file than @p exe. */
+bool image_is_another(struct processes *p, const struct image *image, struct slice exe);
+
 /* processes_connector.c */
 void connector_fact(struct processes *p, const struct fact *fact);
 void connector_flush_changes(struct processes *p, struct process *process);

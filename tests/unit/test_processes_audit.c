@@ -317,6 +317,41 @@ static void test_without_connector_the_scan_has_seen_the_image_already(void **st
     assert_string_equal(value(w, 0, PROCESS_END_CAUSE), "\\N");
 }
 
+/* /proc was read between the begin of an exec, which audit stamps, and its end. */
+static void test_without_connector_the_scan_has_seen_the_image_before(void **state)
+{
+    struct world *w = *state;
+    uint64_t at = w->now;
+    tick(w, 3);
+    give(w, proc_entry(100, 1, ticks_of(at), "shell", "/usr/bin/shell"));
+    audit_exec(w, 100, at, "executed");
+    tick(w, 300);
+    assert_int_equal(n_lines(w), 1);
+    assert_string_equal(value(w, 0, PROCESS_COMM), "true");
+    assert_string_equal(value(w, 0, PROCESS_EXE), "/bin/true");
+    assert_string_equal(value(w, 0, PROCESS_ARGUMENTS), "executed");
+}
+
+/* It has renamed itself since, or is seen below another root. */
+static void test_without_connector_a_seen_image_has_another_name(void **state)
+{
+    static const char *const names[][2] = {
+        {"true", "/var/lib/root/bin/true"},
+        {"mine", "/bin/true"             }
+    };
+    for (uint32_t i = 0; i < 2; i++) {
+        struct world *w = *state;
+        uint64_t at = w->now;
+        tick(w, 3);
+        give(w, proc_entry(100 + i, 1, ticks_of(at), names[i][0], names[i][1]));
+        audit_exec(w, 100 + i, at, "seen");
+        tick(w, 300);
+        assert_int_equal(n_lines(w), i + 1);
+        assert_string_equal(value(w, i, PROCESS_COMM), names[i][0]);
+        assert_string_equal(value(w, i, PROCESS_ARGUMENTS), "seen");
+    }
+}
+
 /* Its numbers are read before its records. */
 static void test_without_connector_a_short_life_with_two_images(void **state)
 {
@@ -361,6 +396,8 @@ int main(void)
         ALONE(test_without_connector_an_exec_ends_the_image_before),
         ALONE(test_without_connector_a_process_of_the_scan_executes),
         ALONE(test_without_connector_the_scan_has_seen_the_image_already),
+        ALONE(test_without_connector_the_scan_has_seen_the_image_before),
+        ALONE(test_without_connector_a_seen_image_has_another_name),
         ALONE(test_without_connector_a_short_life_with_two_images),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

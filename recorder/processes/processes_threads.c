@@ -151,10 +151,8 @@ static void count(struct processes *p, struct process *process, const struct fac
  * lost end, or an end or a birth at the moment of the reading, and counts as none. */
 static void count_again(struct processes *p, struct process *process, const struct fact *fact)
 {
-    int since = threads_change(p, process->pid, read_until(fact), true);
     int64_t before = not_negative(process->threads_unheard);
-    process->threads_unheard +=
-        shown(process, &fact->proc_process) - ((int64_t)process->n_threads - since);
+    process->threads_unheard += unheard_of_known(p, process, fact);
     add(p, process->threads_as, not_negative(process->threads_unheard) - before);
     set_number(p, process, fact);
 }

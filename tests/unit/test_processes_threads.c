@@ -57,6 +57,12 @@ static void thread_at(struct world *w, uint64_t ns, uint32_t thread, bool born)
     give(w, fact);
 }
 
+static void hole(struct world *w)
+{
+    fork_ledger_hole(processes_ledger(w->processes), 1);
+    processes_hole(w->processes);
+}
+
 static void assert_at_most(struct world *w, uint64_t forks_before, int64_t at_most)
 {
     const struct processes_state before = {.forks = forks_before};
@@ -351,8 +357,7 @@ static void test_thread_before_a_child(void **state)
 static void test_hole_in_the_first_scan(void **state)
 {
     struct world *w = *state;
-    fork_ledger_hole(processes_ledger(w->processes), 1);
-    processes_hole(w->processes);
+    hole(w);
     processes_restored(w->processes, 0);
     exit_task(w, 700, 700, 0);
     exit_task(w, 801, 800, 0);
@@ -375,8 +380,7 @@ static void test_leader_that_ended_first(void **state)
     tick(w, 1000);
     processes_get_state(w->processes, &own);
     assert_int_equal(own.threads, 2);
-    fork_ledger_hole(ledger, 1);
-    processes_hole(w->processes);
+    hole(w);
     struct fact entry = server(w->now, 3);
     entry.proc_process.start_ticks = ticks_of(boot_start);
     give_scan(w, entry);
@@ -472,8 +476,7 @@ static void test_ended_after_the_reading_in_a_hole(void **state)
     struct fact entry = server(w->now, 3);
     give_scan(w, entry);
     tick(w, 1000);
-    fork_ledger_hole(ledger, 1);
-    processes_hole(w->processes);
+    hole(w);
     entry = server(w->now, 3);
     scan(w, true);
     tick(w, 4 * READING_MS);
@@ -495,8 +498,7 @@ static void test_born_while_proc_was_read_in_a_hole(void **state)
     struct fork_ledger *ledger = processes_ledger(w->processes);
     give_scan(w, server(w->now, 2));
     tick(w, 1000);
-    fork_ledger_hole(ledger, 1);
-    processes_hole(w->processes);
+    hole(w);
     struct fact entry = server(w->now, 4);
     scan(w, true);
     tick(w, 1);
@@ -513,12 +515,6 @@ static void test_born_while_proc_was_read_in_a_hole(void **state)
     tick(w, 100);
     assert_true(processes_threads_counted(w->processes));
     assert_int_equal(ledger->implied, 1);
-}
-
-static void hole(struct world *w)
-{
-    fork_ledger_hole(processes_ledger(w->processes), 1);
-    processes_hole(w->processes);
 }
 
 /* In a hole one is born in the last moment of the reading, which does not show it. When the next

@@ -99,6 +99,23 @@ int64_t clock_real_ns(void)
     return clock_ns(CLOCK_REALTIME);
 }
 
+uint64_t clock_both_ns(int64_t *real_ns)
+{
+    enum { ATTEMPTS = 8, NEAR_NS = 20000 };
+    uint64_t best = UINT64_MAX, boot_ns = 0;
+    for (int i = 0; i < ATTEMPTS && best > NEAR_NS; i++) {
+        uint64_t before = clock_boot_ns();
+        int64_t real = clock_real_ns();
+        uint64_t between = clock_boot_ns() - before;
+        if (between < best) {
+            best = between;
+            boot_ns = before + between / 2;
+            *real_ns = real;
+        }
+    }
+    return boot_ns;
+}
+
 const char *source_name(enum source_id id)
 {
     static const char *const names[] = {

@@ -73,4 +73,7 @@ bool gulp_next(const struct gulp *gulp, size_t *offset, struct message *message)
 uint64_t clock_boot_ns(void);
 /** CLOCK_REALTIME in nanoseconds. */
 int64_t clock_real_ns(void);
+/** CLOCK_BOOTTIME, and in *@p real_ns CLOCK_REALTIME at the same moment: within some microseconds,
+ *  unless the thread is stopped between the two each time that they are read. */
+uint64_t clock_both_ns(int64_t *real_ns);
 const char *source_name(enum source_id id);

@@ -239,7 +239,8 @@ static void look_again(struct source *source, enum account_part part)
  * was read last says when it did. */
 static uint64_t moment_of(const struct source *source, enum account_part part, uint64_t heard_ns)
 {
-    int64_t offset_ns = clock_real_ns() - (int64_t)clock_boot_ns();
+    int64_t real_ns;
+    int64_t boot_ns = (int64_t)clock_both_ns(&real_ns), offset_ns = real_ns - boot_ns;
     int64_t moment_ns = (int64_t)heard_ns, after_ns = (int64_t)source->looked_ns[part];
     for (enum account_file file = 0; file < ACCOUNT_FILE_N; file++) {
         const struct timespec *at = &source->looks[file].status.st_ctim;

@@ -55,8 +55,7 @@ int agent_host_tell_first(struct agent *agent)
         error = gulp_add(gulp, agent->sources.missing[i].source, MESSAGE_NOTE, clock_boot_ns(),
                          buffer_slice(&note));
     }
-    gulp->boot_ns = clock_boot_ns();
-    gulp->real_ns = clock_real_ns();
+    gulp->boot_ns = clock_both_ns(&gulp->real_ns);
     gulp_queue_put(agent->queue, gulp);
     return error;
 }

@@ -107,8 +107,6 @@ static struct tracker_options make_options(struct agent *agent)
         .sink = journal_sink(agent->journal),
         .counters = &agent->counters,
         .boot_id = agent->host.boot_id,
-        .boot_ns = clock_boot_ns(),
-        .real_ns = clock_real_ns(),
         .agent_pid = (uint32_t)getpid(),
         .own_pid = own_root(),
         .masking = agent->masking,
@@ -142,6 +140,7 @@ static struct tracker_options make_options(struct agent *agent)
         .checkpoint = on_checkpoint,
         .checkpoint_due = on_checkpoint_due,
     };
+    options.boot_ns = clock_both_ns(&options.real_ns);
     options.sources = agent_sources_all(&options.n_sources);
     return options;
 }

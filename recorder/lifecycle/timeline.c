@@ -8,8 +8,10 @@ static const int64_t hour_ns = INT64_C(3600) * 1000000000;
 static const int64_t earliest_ns = INT64_C(1767225600) * 1000000000;
 
 /* Between two gulps no clock discipline moves the wall clock by more; and so far may two readings
- * of it be wrong, each by the time between its two clocks. */
+ * of it be wrong. */
 static const int64_t jump_ns = 2000000;
+/* The readings tremble by less: a stamp is the same moment in each gulp. */
+static const int64_t tremble_ns = 500000;
 /* Nothing that was stamped before a jump is heard later. */
 static const uint64_t jump_memory_ns = UINT64_C(60000000000);
 
@@ -45,6 +47,8 @@ int timeline_init(struct timeline *timeline, uint64_t boot_ns, int64_t real_ns, 
 
 static void follow_wall(struct timeline *timeline, uint64_t boot_ns, int64_t wall)
 {
+    if (distance(wall, timeline->wall_ns) <= tremble_ns)
+        return;
     if (distance(wall, timeline->wall_ns) > jump_ns) {
         timeline->wall_before_ns = timeline->wall_ns;
         timeline->wall_jump_ns = boot_ns;
@@ -99,7 +103,20 @@ static uint64_t boot_by(int64_t wall, int64_t real_ns)
     return boot > 0 ? (uint64_t)boot : 0;
 }
 
-struct timeline_moment timeline_moment(const struct timeline *timeline, int64_t real_ns,
+/* Stamps are of a clock that stands still for up to 10 ms. While ours is corrected between two of
+ * them, the second would else come before the first. */
+static void keep_order(struct timeline *timeline, int64_t real_ns, uint64_t heard_ns,
+                       struct timeline_moment *moment)
+{
+    if (real_ns >= timeline->stamped_ns && moment->boot_ns < timeline->moment_ns &&
+        timeline->moment_ns - moment->boot_ns <= (uint64_t)jump_ns &&
+        timeline->moment_ns <= heard_ns)
+        moment->boot_ns = timeline->moment_ns;
+    timeline->stamped_ns = real_ns;
+    timeline->moment_ns = moment->boot_ns;
+}
+
+struct timeline_moment timeline_moment(struct timeline *timeline, int64_t real_ns,
                                        uint64_t heard_ns)
 {
     uint64_t now = boot_by(timeline->wall_ns, real_ns), before = now;
@@ -110,5 +127,6 @@ struct timeline_moment timeline_moment(const struct timeline *timeline, int64_t 
     struct timeline_moment moment = {by_now ? now : before, by_now ? before : now};
     if (moment.boot_ns > heard_ns)
         moment.boot_ns = heard_ns;
+    keep_order(timeline, real_ns, heard_ns, &moment);
     return moment;
 }

@@ -19,6 +19,8 @@ struct timeline {
     int64_t wall_ns;         /* the wall clock, as it is, minus the boot clock */
     int64_t wall_before_ns;  /* the same before it last jumped */
     uint64_t wall_jump_ns;   /* when that jump was noticed; 0: there was none */
+    int64_t stamped_ns;      /* the stamp that was asked about last, */
+    uint64_t moment_ns;      /* and its moment */
     int64_t step_ns;         /* the last step that was seen or taken */
     int64_t refused_step_ns; /* a step that was not followed, 0: none */
 };
@@ -50,6 +52,7 @@ struct timeline_moment {
     uint64_t other_ns; /* by the other clock; without a jump the same */
 };
 /** @p real_ns: stamped by the wall clock, as it was then. @p heard_ns: the boot clock when it was
- *  heard of; boot_ns is never after it. */
-struct timeline_moment timeline_moment(const struct timeline *timeline, int64_t real_ns,
+ *  heard of; boot_ns is never after it. Of two stamps that are asked about one after the other, the
+ *  later or equal one is not before the other, except around a jump. */
+struct timeline_moment timeline_moment(struct timeline *timeline, int64_t real_ns,
                                        uint64_t heard_ns);

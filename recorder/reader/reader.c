@@ -148,8 +148,8 @@ static struct gulp *drop_empty(struct reader *self, struct gulp *chain, bool kee
 
 static void hand_over(struct reader *self, struct gulp *chain, bool caught_up)
 {
-    uint64_t boot_ns = clock_boot_ns();
-    int64_t real_ns = clock_real_ns();
+    int64_t real_ns;
+    uint64_t boot_ns = clock_both_ns(&real_ns);
     bool idle_is_over = caught_up && boot_ns - self->handed_over_ns >= IDLE_GULP_NS;
     bool any = false;
     for (struct gulp *gulp = chain; gulp; gulp = gulp->next) {

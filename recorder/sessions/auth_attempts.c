@@ -300,7 +300,7 @@ static bool proves_nothing(const struct attempt *said)
 void attempts_audit(struct sessions *s, const struct fact *fact)
 {
     const struct fact_audit_user *said = &fact->audit_user;
-    const struct timeline *timeline = s->output->timeline;
+    struct timeline *timeline = s->output->timeline;
     struct attempt attempt = {.heard_ns = fact->boot_ns,
                               .deadline_ns = fact->boot_ns + s->options.merge_ns,
                               .hold = UINT64_MAX,

@@ -4,7 +4,7 @@
 
 static uint64_t said_us(const struct sessions *s, const struct fact *fact)
 {
-    const struct timeline *timeline = s->output->timeline;
+    struct timeline *timeline = s->output->timeline;
     return timeline_real_us(
         timeline,
         timeline_moment(timeline, fact->audit_user.real_ms * 1000000, fact->boot_ns).boot_ns);

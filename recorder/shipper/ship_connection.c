@@ -7,6 +7,7 @@
 #include "recorder/shipper/ship_connection.h"
 
 #include "core/cleanup.h"
+#include "core/gulp.h"
 #include "core/option_file.h"
 #include "core/private_file.h"
 #include "recorder/keys/credential.h"
@@ -221,7 +222,9 @@ enum ship_answer ship_connection_freshen(struct ship_connection *connection, uns
 
 int64_t ship_connection_offset(int64_t server_boot_us)
 {
-    return server_boot_us - (now_us(CLOCK_REALTIME) - now_us(CLOCK_BOOTTIME));
+    int64_t real_ns;
+    int64_t boot_ns = (int64_t)clock_both_ns(&real_ns);
+    return server_boot_us - (real_ns - boot_ns) / 1000;
 }
 
 /** A number that the server may not have, or not show: @p value is then @p otherwise. */

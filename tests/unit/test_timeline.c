@@ -67,8 +67,8 @@ static void test_1970_goes_on_from_the_last_id(void **state)
     assert_true(timeline_real_us(&t, boot) >= UINT64_C(1767225600000000));
 }
 
-static void expect_moment(const struct timeline *t, int64_t real_ns, uint64_t heard_ns,
-                          uint64_t boot_ns, uint64_t other_ns)
+static void expect_moment(struct timeline *t, int64_t real_ns, uint64_t heard_ns, uint64_t boot_ns,
+                          uint64_t other_ns)
 {
     struct timeline_moment moment = timeline_moment(t, real_ns, heard_ns);
     assert_int_equal(moment.boot_ns, boot_ns);
@@ -97,6 +97,27 @@ static void test_moments_around_a_jump(void **state)
     now += 60 * second;
     timeline_tick(&t, now, wall + 61 * SECOND - 3600 * SECOND, INT64_MIN);
     expect_moment(&t, wall, now, now, boot + 3600 * second);
+}
+
+/* Two calls in one tick of the clock that stamps, heard of in two gulps. */
+static void test_stamps_keep_their_order(void **state)
+{
+    (void)state;
+    const uint64_t ms = 1000000;
+    struct timeline t;
+    timeline_init(&t, boot, wall, 0, INT64_MIN);
+    /* Clocks that are read one after the other are never quite as far apart as before. */
+    expect_moment(&t, wall, boot, boot, boot);
+    timeline_tick(&t, boot + ms, wall + (int64_t)ms + 400000, INT64_MIN);
+    expect_moment(&t, wall - SECOND, boot + ms, boot - (uint64_t)SECOND, boot - (uint64_t)SECOND);
+    expect_moment(&t, wall, boot + ms, boot, boot);
+    /* The wall clock is corrected: the same stamp and a later one are not before the first. */
+    timeline_tick(&t, boot + 2 * ms, wall + 3 * (int64_t)ms + 500000, INT64_MIN);
+    expect_moment(&t, wall, boot + 2 * ms, boot, boot - ms - 500000);
+    expect_moment(&t, wall + (int64_t)ms, boot + 2 * ms, boot, boot - 500000);
+    expect_moment(&t, wall + 2 * (int64_t)ms, boot + 2 * ms, boot + ms / 2, boot + ms / 2);
+    /* One that is earlier is. */
+    expect_moment(&t, wall, boot + 2 * ms, boot - ms - 500000, boot - ms - 500000);
 }
 
 static void test_cursors_survive_as_text(void **state)
@@ -141,6 +162,7 @@ int main(void)
         cmocka_unit_test(test_a_step_waits_for_the_server),
         cmocka_unit_test(test_1970_goes_on_from_the_last_id),
         cmocka_unit_test(test_moments_around_a_jump),
+        cmocka_unit_test(test_stamps_keep_their_order),
         cmocka_unit_test(test_cursors_survive_as_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,19 +3,9 @@
 #include "collectors/accounts/account_file.h"
 
 #include "core/cleanup.h"
+#include "core/file_state.h"
 
 #include <fcntl.h>
-
-static bool same_time(const struct timespec *a, const struct timespec *b)
-{
-    return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
-}
-
-static bool same(const struct stat *a, const struct stat *b)
-{
-    return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
-           same_time(&a->st_mtim, &b->st_mtim) && same_time(&a->st_ctim, &b->st_ctim);
-}
 
 static int read_bytes(int fd, struct buffer *text, size_t size)
 {
@@ -49,7 +39,7 @@ int account_file_read(int directory, const char *name, struct buffer *text)
         return r;
     if (fstat(fd, &after) < 0)
         return -errno;
-    if (!same(&before, &after))
+    if (!file_state_equal(&before, &after))
         return -EAGAIN;
     return before.st_size > ACCOUNT_FILE_MOST ? -EFBIG : 0;
 }
@@ -66,7 +56,7 @@ bool account_file_changed(struct account_file_look *look, int directory, const c
     struct stat status = {0};
     if (fstatat(directory, name, &status, 0) < 0)
         status = (struct stat){0};
-    if (look->looked && same(&look->status, &status))
+    if (look->looked && file_state_equal(&look->status, &status))
         return false;
     look->looked = true;
     look->status = status;

@@ -8,6 +8,7 @@
 #include "collectors/thread/source_thread.h"
 #include "core/buffer.h"
 #include "core/cleanup.h"
+#include "core/file_state.h"
 #include "core/log.h"
 
 #include <pthread.h>
@@ -32,7 +33,8 @@ struct source {
     struct name_cache *cache;
     struct counters *counters; /* may be NULL; the caller's, who may be gone after the stop */
     const char *passwd;
-    struct stat passwd_status;
+    struct stat passwd_status; /* as it was when it was read */
+    bool passwd_lasting;       /* another state shows */
     unsigned keep_s, absent_s;
     bool left_behind;     /* its thread did not end */
     pthread_mutex_t lock; /* of what follows */
@@ -161,22 +163,18 @@ static int read_passwd(struct source *source, FILE *file)
     return r;
 }
 
-static bool same_file(const struct stat *a, const struct stat *b)
-{
-    return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
-           a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec &&
-           a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
-}
-
 static int refresh(struct source *source)
 {
     struct stat status;
-    if (stat(source->passwd, &status) < 0 || same_file(&status, &source->passwd_status))
+    int64_t real_ns = clock_real_ns();
+    if (stat(source->passwd, &status) < 0 ||
+        (source->passwd_lasting && file_state_equal(&status, &source->passwd_status)))
         return 0;
     AUTO_FCLOSE FILE *file = fopen(source->passwd, "re");
     if (!file || fstat(fileno(file), &status) < 0)
         return 0;
     source->passwd_status = status;
+    source->passwd_lasting = file_state_is_lasting(&status, real_ns);
     return read_passwd(source, file);
 }
 

@@ -50,7 +50,7 @@ static int hash_new(struct program_hash **hashp, const struct program_file *file
 }
 
 int program_reading_new(struct program_reading **readingp, const struct program_file *file,
-                        uint64_t request)
+                        struct asked_program *request)
 {
     struct program_reading *reading = calloc(1, sizeof(*reading));
     if (!reading)
@@ -77,7 +77,7 @@ struct program_reading *program_reading_free(struct program_reading *reading)
 }
 
 bool program_reading_join(struct program_reading *reading, const struct program_file *file,
-                          uint64_t request)
+                          struct asked_program *request)
 {
     if (reading->n_askers == READING_ASKERS_MOST ||
         !program_version_equal(&reading->version, &file->version))

@@ -9,9 +9,10 @@
 
 enum { READING_ASKERS_MOST = 32 };
 
-/* A request for this file, and how it was found. */
+/* A request for this file, which stays the source's, and how it was found. */
 struct program_asker {
-    uint64_t request, looked_ns;
+    struct asked_program *request;
+    uint64_t looked_ns;
     unsigned evidence;
 };
 
@@ -29,11 +30,11 @@ enum { READING_DONE = 0, READING_MORE = 1 };
 
 /** Returns 0 or a negative errno: it cannot be read. */
 int program_reading_new(struct program_reading **readingp, const struct program_file *file,
-                        uint64_t request) MUST_CHECK;
+                        struct asked_program *request) MUST_CHECK;
 struct program_reading *program_reading_free(struct program_reading *reading);
 /** False: it is another version, or there is no room. */
 bool program_reading_join(struct program_reading *reading, const struct program_file *file,
-                          uint64_t request);
+                          struct asked_program *request);
 /** Read up to @p *budget bytes, which are taken off. Returns READING_MORE, READING_DONE with the
  *  @p digest, -ESTALE when the file was changed, or another error. */
 int program_reading_step(struct program_reading *reading, size_t *budget,

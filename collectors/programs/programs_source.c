@@ -1,7 +1,8 @@
 /* Requests come through a queue under a mutex. The thread looks at each file at once, because a
  * short-lived process is soon gone, and answers when it knows the digest of that version. Else the
  * file waits to be read with others; they are read by turns, a slice in a time, so that a large one
- * does not hold up the small ones, and looks go on between slices. */
+ * does not hold up the small ones, and looks go on between slices. A file that became another
+ * version meanwhile, as by its deletion, is looked at again where its process still shows it. */
 #include "collectors/programs/programs_source.h"
 
 #include "collectors/programs/program_reading.h"
@@ -15,6 +16,7 @@
 #include <stdlib.h>
 
 enum {
+    LOOKS_MOST = 3,
     QUEUE_BYTES = 64 << 10,
     CACHE_MOST = 8192,
     REQUESTS_MOST = 4096,
@@ -26,14 +28,15 @@ enum {
 
 static const uint64_t largest_default = 256 << 20;
 
-struct request {
-    STAILQ_ENTRY(request) in_order;
+struct asked_program {
+    STAILQ_ENTRY(asked_program) in_order;
     uint64_t number;
     uint32_t pid, root_pid;
+    unsigned n_looks;
     char path[];
 };
 
-STAILQ_HEAD(request_list, request);
+STAILQ_HEAD(asked_list, asked_program);
 TAILQ_HEAD(reading_list, program_reading);
 
 struct source {
@@ -48,7 +51,7 @@ struct source {
     uint64_t next_slice_ns;
 
     pthread_mutex_t lock; /* of what follows */
-    struct request_list requests;
+    struct asked_list requests;
     size_t n_requests;
 };
 
@@ -67,10 +70,11 @@ static void post(struct source *source, uint64_t looked_ns, const struct fact_pr
         slice_of(message, programs_message_write(message, program)));
 }
 
+/* The request is over. */
 static void answer(struct source *source, const struct program_asker *asker,
                    const struct program_version *version, bool local, const uint8_t *digest)
 {
-    struct fact_program program = {.request = asker->request,
+    struct fact_program program = {.request = asker->request->number,
                                    .known = true,
                                    .hashed = digest != NULL,
                                    .evidence = asker->evidence,
@@ -80,16 +84,11 @@ static void answer(struct source *source, const struct program_asker *asker,
     if (digest)
         memcpy(program.sha256, digest, sizeof(program.sha256));
     post(source, asker->looked_ns, &program);
+    free(asker->request);
 }
 
-static void answer_askers(struct source *source, const struct program_reading *reading,
-                          const uint8_t *digest)
-{
-    for (size_t i = 0; i < reading->n_askers; i++)
-        answer(source, &reading->askers[i], &reading->version, reading->local, digest);
-}
-
-static bool join_reading(struct source *source, const struct program_file *file, uint64_t request)
+static bool join_reading(struct source *source, const struct program_file *file,
+                         struct asked_program *request)
 {
     struct program_reading *reading;
     TAILQ_FOREACH(reading, &source->readings, in_order)
@@ -98,7 +97,8 @@ static bool join_reading(struct source *source, const struct program_file *file,
     return false;
 }
 
-static int begin_reading(struct source *source, const struct program_file *file, uint64_t request)
+static int begin_reading(struct source *source, const struct program_file *file,
+                         struct asked_program *request)
 {
     struct program_reading *reading;
     if (!file->local || file->version.size > source->largest)
@@ -111,14 +111,8 @@ static int begin_reading(struct source *source, const struct program_file *file,
     return 0;
 }
 
-static void end_reading(struct source *source, struct program_reading *reading)
-{
-    TAILQ_REMOVE(&source->readings, reading, in_order);
-    source->n_readings--;
-    program_reading_free(reading);
-}
-
-static void consider_file(struct source *source, const struct program_file *file, uint64_t request)
+static void consider_file(struct source *source, const struct program_file *file,
+                          struct asked_program *request)
 {
     struct program_asker asker = {request, file->looked_ns, file->evidence};
     const uint8_t *digest = program_cache_find(source->cache, &file->version);
@@ -128,20 +122,23 @@ static void consider_file(struct source *source, const struct program_file *file
         answer(source, &asker, &file->version, file->local, NULL);
 }
 
-static void consider(struct source *source, const struct request *request)
+static void consider(struct source *source, struct asked_program *request)
 {
     struct program_file file;
-    if (program_file_look(&file, request->pid, request->root_pid, request->path) == 0)
-        consider_file(source, &file, request->number);
-    else
+    request->n_looks++;
+    if (program_file_look(&file, request->pid, request->root_pid, request->path) == 0) {
+        consider_file(source, &file, request);
+    } else {
         post(source, file.looked_ns, &(struct fact_program){.request = request->number});
+        free(request);
+    }
     program_file_deinit(&file);
 }
 
-static struct request *take_request(struct source *source)
+static struct asked_program *take_request(struct source *source)
 {
     pthread_mutex_lock(&source->lock);
-    struct request *request = STAILQ_FIRST(&source->requests);
+    struct asked_program *request = STAILQ_FIRST(&source->requests);
     if (request) {
         STAILQ_REMOVE_HEAD(&source->requests, in_order);
         source->n_requests--;
@@ -152,11 +149,35 @@ static struct request *take_request(struct source *source)
 
 static void take_requests(struct source *source)
 {
-    struct request *request;
+    struct asked_program *request;
     while (source->n_readings < READINGS_MOST && (request = take_request(source))) {
         consider(source, request);
-        free(request);
     }
+}
+
+/* Whether a process still shows the file, which became another version while it was read: as one
+ * does that was deleted as soon as it ran. Of any other nobody knows any more what it was. */
+static bool look_again(struct source *source, const struct program_asker *asker)
+{
+    struct asked_program *request = asker->request;
+    struct program_file file;
+    if (!(asker->evidence & PROGRAM_OF_PROCESS) || request->n_looks >= LOOKS_MOST)
+        return false;
+    request->n_looks++;
+    bool shown = program_file_look(&file, request->pid, 0, request->path) == 0;
+    if (shown)
+        consider_file(source, &file, request);
+    program_file_deinit(&file);
+    return shown;
+}
+
+static void answer_askers(struct source *source, const struct program_reading *reading, int outcome,
+                          const uint8_t *digest)
+{
+    for (size_t i = 0; i < reading->n_askers; i++)
+        if (outcome != -ESTALE || !look_again(source, &reading->askers[i]))
+            answer(source, &reading->askers[i], &reading->version, reading->local,
+                   outcome == READING_DONE ? digest : NULL);
 }
 
 /* The first reading goes on, and stands behind the others then. */
@@ -174,8 +195,10 @@ static void read_on(struct source *source, size_t *budget)
         program_cache_put(source->cache, &reading->version, digest);
     if (r == READING_DONE && source->counters)
         counter_add(source->counters, COUNTER_PROGRAMS_HASHED, 1);
-    answer_askers(source, reading, r == READING_DONE ? digest : NULL);
-    end_reading(source, reading);
+    TAILQ_REMOVE(&source->readings, reading, in_order); /* nobody joins it any more */
+    source->n_readings--;
+    answer_askers(source, reading, r, digest);
+    program_reading_free(reading);
 }
 
 static void read_slice(struct source *source)
@@ -211,9 +234,9 @@ static void run(void *user)
         source_thread_wait(source->thread, source->n_readings ? SLICE_MS : IDLE_MS, &requested));
 }
 
-static struct request *make_request(const struct program_request *wanted)
+static struct asked_program *make_request(const struct program_request *wanted)
 {
-    struct request *request = NULL;
+    struct asked_program *request = NULL;
     bool usable = wanted->path.length > 0 && wanted->path.length < PATH_MAX &&
                   wanted->path.data[0] == '/' &&
                   !memchr(wanted->path.data, '\0', wanted->path.length);
@@ -221,6 +244,7 @@ static struct request *make_request(const struct program_request *wanted)
         request = malloc(sizeof(*request) + wanted->path.length + 1);
     if (!request)
         return NULL;
+    request->n_looks = 0;
     request->number = wanted->number;
     request->pid = wanted->pid;
     request->root_pid = wanted->root_pid;
@@ -231,7 +255,7 @@ static struct request *make_request(const struct program_request *wanted)
 
 bool programs_request(struct source *source, const struct program_request *wanted)
 {
-    struct request *request = make_request(wanted);
+    struct asked_program *request = make_request(wanted);
     if (!request)
         return false;
     pthread_mutex_lock(&source->lock);
@@ -251,11 +275,16 @@ bool programs_request(struct source *source, const struct program_request *wante
 
 static void free_requests(struct source *source)
 {
-    struct request *request;
+    struct asked_program *request;
     while ((request = take_request(source)))
         free(request);
-    while (!TAILQ_EMPTY(&source->readings))
-        end_reading(source, TAILQ_FIRST(&source->readings));
+    struct program_reading *reading;
+    while ((reading = TAILQ_FIRST(&source->readings))) {
+        TAILQ_REMOVE(&source->readings, reading, in_order);
+        for (size_t i = 0; i < reading->n_askers; i++)
+            free(reading->askers[i].request);
+        program_reading_free(reading);
+    }
 }
 
 static struct source *source_free(struct source *source)

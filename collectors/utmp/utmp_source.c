@@ -7,6 +7,7 @@
 #include "collectors/thread/source_thread.h"
 #include "collectors/utmp/login_log.h"
 #include "core/cleanup.h"
+#include "core/file_state.h"
 #include "core/log.h"
 
 #include <fcntl.h>
@@ -35,8 +36,8 @@ struct source {
     struct login_log *logs[LOGIN_FILE_N]; /* not of utmp */
     int inotify_fd;                       /* -1: there is none; then by time alone */
     bool there[LOGIN_FILE_N], noted, complained;
-    struct timespec utmp_changed; /* when utmp was read, as it was */
-    uint64_t utmp_inode;
+    struct stat utmp_state; /* as it was when it was read */
+    bool utmp_lasting;      /* another state shows */
     struct buffer message, utmp;
 };
 
@@ -120,17 +121,17 @@ static bool read_utmp(struct source *source, int fd)
 static int look_at_utmp(struct source *source)
 {
     struct stat status;
-    bool first = source->utmp_inode == 0 && !source->noted;
+    bool first = source->utmp_state.st_ino == 0 && !source->noted;
+    int64_t real_ns = clock_real_ns();
     int fd AUTO_CLOSE = open(source->path[LOGIN_FILE_UTMP], O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     source->there[LOGIN_FILE_UTMP] = fd >= 0 && fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
     if (!source->there[LOGIN_FILE_UTMP])
         return 0;
-    if (source->utmp_inode == status.st_ino &&
-        !memcmp(&source->utmp_changed, &status.st_mtim, sizeof(status.st_mtim)))
+    if (source->utmp_lasting && file_state_equal(&source->utmp_state, &status))
         return 0;
     bool whole = read_utmp(source, fd);
-    source->utmp_inode = status.st_ino;
-    source->utmp_changed = status.st_mtim;
+    source->utmp_state = status;
+    source->utmp_lasting = !whole || file_state_is_lasting(&status, real_ns); /* one gap */
     return put_utmp(source, status.st_ino, first, whole);
 }
 

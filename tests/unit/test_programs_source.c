@@ -274,12 +274,13 @@ static void a_large_file_has_size_and_time_only(void **state)
     assert_int_equal(hashed(w), 1);
 }
 
-/* A program of this name, which runs when this returns. */
-static pid_t run_copy(struct world *w)
+/* A program of this name and size, which runs when this returns. */
+static pid_t run_copy(struct world *w, const char *size)
 {
     int ready[2];
     char byte, command[256];
-    snprintf(command, sizeof(command), "cp /bin/sleep %s", w->path);
+    snprintf(command, sizeof(command), "cp /bin/sleep %s && truncate -s %s %s", w->path, size,
+             w->path);
     assert_int_equal(system(command), 0);
     assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
     pid_t pid = fork();
@@ -296,7 +297,7 @@ static pid_t run_copy(struct world *w)
 static void a_living_process_shows_its_file(void **state)
 {
     struct world *w = *state;
-    pid_t pid = run_copy(w);
+    pid_t pid = run_copy(w, "1M");
     assert_true(request(w, 1, (uint32_t)pid, (uint32_t)getpid(), w->path));
     wait_answers(w, 1);
     assert_int_equal(w->answers[0].evidence, PROGRAM_OF_PROCESS | PROGRAM_AT_PATH);
@@ -318,6 +319,22 @@ static void a_living_process_shows_its_file(void **state)
     waitpid(pid, NULL, 0);
 }
 
+/* The reading takes a tenth of a second at the source's pace. */
+static void a_program_that_is_deleted_while_it_is_read_has_a_digest(void **state)
+{
+    struct world *w = *state;
+    pid_t pid = run_copy(w, "8M");
+    assert_true(request(w, 1, (uint32_t)pid, (uint32_t)getpid(), w->path));
+    sleep_ms(30);
+    assert_int_equal(unlink(w->path), 0);
+    wait_answers(w, 1);
+    assert_true(w->answers[0].known && w->answers[0].hashed);
+    assert_true(w->answers[0].evidence & PROGRAM_OF_PROCESS);
+    assert_int_equal(w->answers[0].size, 8 << 20);
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+}
+
 static void a_file_that_changes_while_it_is_read_has_no_digest(void **state)
 {
     struct world *w = *state;
@@ -328,7 +345,7 @@ static void a_file_that_changes_while_it_is_read_has_no_digest(void **state)
     write_file(w->path, "abc");
     let_ticks_pass();
     assert_int_equal(program_file_look(&file, UINT32_MAX, (uint32_t)getpid(), w->path), 0);
-    assert_int_equal(program_reading_new(&reading, &file, 1), 0);
+    assert_int_equal(program_reading_new(&reading, &file, NULL), 0);
     assert_true(program_reading_lasting(reading));
     assert_int_equal(program_reading_step(reading, &budget, digest), READING_MORE);
     write_file(w->path, "abd");
@@ -340,7 +357,7 @@ static void a_file_that_changes_while_it_is_read_has_no_digest(void **state)
     for (int i = 0; i < 100 && is_lasting; i++) {
         write_file(w->path, "abd");
         assert_int_equal(program_file_look(&file, UINT32_MAX, (uint32_t)getpid(), w->path), 0);
-        assert_int_equal(program_reading_new(&reading, &file, 1), 0);
+        assert_int_equal(program_reading_new(&reading, &file, NULL), 0);
         is_lasting = program_reading_lasting(reading);
         program_reading_free(reading);
         program_file_deinit(&file);
@@ -358,6 +375,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(nothing_but_a_regular_file_is_opened, setup, teardown),
         cmocka_unit_test_setup_teardown(a_large_file_has_size_and_time_only, setup, teardown),
         cmocka_unit_test_setup_teardown(a_living_process_shows_its_file, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_program_that_is_deleted_while_it_is_read_has_a_digest,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(a_file_that_changes_while_it_is_read_has_no_digest, setup,
                                         teardown),
     };

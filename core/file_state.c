@@ -1,0 +1,24 @@
+/* A time in the future is no reason to look again: it is another clock's, or was set, and what is
+ * changed now gets another one. */
+#include "core/file_state.h"
+
+static const int64_t tick_ns = 20000000;
+
+static bool same_time(const struct timespec *a, const struct timespec *b)
+{
+    return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
+}
+
+bool file_state_equal(const struct stat *a, const struct stat *b)
+{
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
+           same_time(&a->st_mtim, &b->st_mtim) && same_time(&a->st_ctim, &b->st_ctim);
+}
+
+bool file_state_is_lasting(const struct stat *status, int64_t real_ns)
+{
+    int64_t changed_ns = (int64_t)status->st_ctim.tv_sec * 1000000000 + status->st_ctim.tv_nsec;
+    int64_t distance;
+    return __builtin_sub_overflow(real_ns, changed_ns, &distance) || distance > tick_ns ||
+           distance < -tick_ns;
+}

@@ -35,8 +35,9 @@ struct source {
     struct login_log *logs[LOGIN_FILE_N]; /* not of utmp */
     int inotify_fd;                       /* -1: there is none; then by time alone */
     bool there[LOGIN_FILE_N], noted, complained;
-    struct timespec utmp_changed; /* when utmp was read, as it was */
+    struct timespec utmp_changed; /* when utmp was read, as it was; 0: it is to be read again */
     uint64_t utmp_inode;
+    bool utmp_old; /* what is read again was there before the first look */
     struct buffer message, utmp;
 };
 
@@ -102,6 +103,16 @@ static int put_utmp(struct source *source, uint64_t inode, bool old, bool whole)
                  : put_missing(source, LOGIN_FILE_UTMP);
 }
 
+/* The clock of files stands still for some milliseconds: what was written just before it was looked
+ * at may be written once more without another time. */
+static bool may_change_unseen(const struct timespec *changed)
+{
+    static const int64_t still_ns = 1000000000;
+    int64_t changed_ns = changed->tv_sec * INT64_C(1000000000) + changed->tv_nsec;
+    int64_t age_ns = clock_real_ns() - changed_ns;
+    return age_ns >= 0 && age_ns < still_ns;
+}
+
 /* Returns whether all of it was read. */
 static bool read_utmp(struct source *source, int fd)
 {
@@ -120,7 +131,7 @@ static bool read_utmp(struct source *source, int fd)
 static int look_at_utmp(struct source *source)
 {
     struct stat status;
-    bool first = source->utmp_inode == 0 && !source->noted;
+    bool old = source->utmp_old || (source->utmp_inode == 0 && !source->noted);
     int fd AUTO_CLOSE = open(source->path[LOGIN_FILE_UTMP], O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     source->there[LOGIN_FILE_UTMP] = fd >= 0 && fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
     if (!source->there[LOGIN_FILE_UTMP])
@@ -129,9 +140,11 @@ static int look_at_utmp(struct source *source)
         !memcmp(&source->utmp_changed, &status.st_mtim, sizeof(status.st_mtim)))
         return 0;
     bool whole = read_utmp(source, fd);
+    bool again = whole && may_change_unseen(&status.st_mtim);
     source->utmp_inode = status.st_ino;
-    source->utmp_changed = status.st_mtim;
-    return put_utmp(source, status.st_ino, first, whole);
+    source->utmp_changed = again ? (struct timespec){0} : status.st_mtim;
+    source->utmp_old = old && again;
+    return put_utmp(source, status.st_ino, old, whole);
 }
 
 /* -- all three -- */

@@ -35,7 +35,7 @@ Event = collections.namedtuple("Event", "pid events since_ns directory path_at_r
 
 # What every actor begins with.
 PRELUDE = ASKING + """
-import os, stat, subprocess, sys, time
+import contextlib, os, signal, stat, subprocess, sys, time
 def write(path, data=b"hello"):
     fd = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o644)
     os.write(fd, data)
@@ -47,6 +47,20 @@ def read(path):
 def pause():  # until all that was done has been read, and looked at
     until_read()
     time.sleep(0.2)
+def _stands():
+    for task in os.listdir(f"/proc/{os.getppid()}/task"):
+        with open(f"/proc/{os.getppid()}/task/{task}/stat") as stat:
+            if stat.read().rpartition(") ")[2][0] != "T":
+                return False
+    return True
+@contextlib.contextmanager
+def at_once():  # what is done meanwhile is read and looked at afterwards, all of it at once
+    os.kill(os.getppid(), signal.SIGSTOP)
+    try:
+        _until(_stands, "the tool stands still")
+        yield
+    finally:
+        os.kill(os.getppid(), signal.SIGCONT)
 def unmount(path):  # who looks into a filesystem that is new keeps it busy for a moment
     _until(lambda: subprocess.run(["umount", path]).returncode == 0, "it is unmounted")
 """
@@ -122,8 +136,9 @@ class TestFanotify(unittest.TestCase):
         files = self.files("""
 os.chdir(sys.argv[1])
 n = int(sys.argv[2])
-for i in range(n):
-    write(f"a/f{i}")
+with at_once():
+    for i in range(n):
+        write(f"a/f{i}")
 pause()
 child = os.fork()
 if child == 0:
@@ -167,10 +182,11 @@ for i in range(n):
     def test_a_name_used_again(self):
         """What is there at the reading is another file than the one that was closed."""
         files = self.files("""
-write(sys.argv[1])
-os.link(sys.argv[1], sys.argv[1] + ".kept")
-os.unlink(sys.argv[1])
-write(sys.argv[1], b"longer")
+with at_once():
+    write(sys.argv[1])
+    os.link(sys.argv[1], sys.argv[1] + ".kept")
+    os.unlink(sys.argv[1])
+    write(sys.argv[1], b"longer")
 """, self.path("x"))
         by_inode = collections.defaultdict(set)
         for e in files.of(self.path("x")):
@@ -235,12 +251,14 @@ write("b/below/last")
         files = self.files("""
 os.chdir(sys.argv[1])
 deep = sys.argv[2]
-write(f"d0/{deep}/f")
-os.rename("d0", "x0")
+with at_once():
+    write(f"d0/{deep}/f")
+    os.rename("d0", "x0")
 pause()
-read(f"x0/{deep}/f")
-os.rename("x0", "y0")
-write(f"y0/{deep}/g")
+with at_once():
+    read(f"x0/{deep}/f")
+    os.rename("x0", "y0")
+    write(f"y0/{deep}/g")
 """, self.directory, deep)
         self.assertEqual([(self.path("x0", deep, "f"), WRITTEN, True),
                           (self.path("x0", deep, "f"), OPENED | CLOSED, False),
@@ -262,7 +280,8 @@ while len(os.getcwdb()) < 4095 - 210:
     os.mkdir(directory)
     os.chdir(directory)
 last = b"l" * (4095 - len(os.getcwdb()) - 1)
-write(last)
+with at_once():
+    write(last)
 pause()
 """, self.directory, repr(names))
         directory = os.fsencode(self.directory) + b"/"
@@ -353,8 +372,9 @@ read(path + ".link")
     def test_tmpfs(self):
         self.mount("-t", "tmpfs", "none", target=self.path("t"))
         files = self.files("""
-os.mkdir(sys.argv[1] + "/d")
-write(sys.argv[1] + "/d/f")
+with at_once():
+    os.mkdir(sys.argv[1] + "/d")
+    write(sys.argv[1] + "/d/f")
 pause()
 os.rename(sys.argv[1] + "/d", sys.argv[1] + "/e")
 read(sys.argv[1] + "/e/f")
@@ -458,9 +478,10 @@ pause()
         inode = os.stat(self.path("unknown")).st_ino
         files = self.files("""
 os.chdir(sys.argv[1])
-read("unknown/f")
-os.unlink("unknown/f")
-os.rmdir("unknown")
+with at_once():
+    read("unknown/f")
+    os.unlink("unknown/f")
+    os.rmdir("unknown")
 os.mkdir("known")
 write("known/f")
 os.unlink("known/f")

@@ -36,6 +36,7 @@ class TestDeeds(FileTest):
     def test_made_read_changed(self):
         maker, _ = act("login", LOGIN, self.program, "files-make", self.path("here"), N)
         reader, _ = as_reader(self.program, "files-read", self.path("here"), N)
+        self.vestige.sync()  # how large a file is, is read from the file
         changer, _ = act("login", LOGIN, self.program, "files-change", self.path("here"),
                          self.path("there"), N)
         self.vestige.sync()

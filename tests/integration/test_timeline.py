@@ -11,13 +11,14 @@ from browser import Browser
 from device_test import batch
 from file_test import FileTest
 from login_test import END, START, Speaker
-from vestige_test import main, run
+from vestige_test import PATIENT_WITH_FORKS, main, run
 
 LOGIN_UID = 2000017
 SCRIPT = """
 echo hello > {0}/written
 cat {0}/written
 /usr/bin/python3 -c 'import socket; s = socket.create_connection(("127.0.0.1", {1})); s.send(b"hello"); s.recv(1)'
+read go
 mv {0}/written {0}/renamed
 exec sleep 0.3
 """
@@ -31,6 +32,7 @@ def become_login_user():
 class TimelineTest(FileTest):
     """One round of activity, which all tests look at."""
 
+    keys = PATIENT_WITH_FORKS
     done = None
 
     def setUp(self):
@@ -54,10 +56,12 @@ class TimelineTest(FileTest):
         server.start()
         with Speaker() as sshd:
             sshd.pam(START, "session_open", self.tag)
-            shell = subprocess.Popen(["sh", "-c", SCRIPT.format(self.directory, port)], stdin=subprocess.DEVNULL,
+            shell = subprocess.Popen(["sh", "-c", SCRIPT.format(self.directory, port)], stdin=subprocess.PIPE,
                                      stdout=subprocess.DEVNULL, preexec_fn=become_login_user)
-            self.assertEqual(0, shell.wait(60))
             server.join()
+            self.vestige.sync()  # how large a file is, is read from the file, by the name that it had
+            shell.communicate(b"\n", timeout=60)
+            self.assertEqual(0, shell.returncode)
             listener.close()
             batch(["link add vtimeline type veth peer vtimeline2"])
             self.vestige.sync()

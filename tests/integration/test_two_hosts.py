@@ -291,12 +291,15 @@ class TestTwoAgents(Asked):
 
     @classmethod
     def all_seen(cls):
-        """Both ends of both connections, with their processes, and both sessions."""
+        """Both ends of both connections, with their processes, both sessions, and what the programs are,
+        which is read from their files meanwhile."""
         return (cls.root.value("SELECT COUNT(DISTINCT host_id, direction) FROM endpoint "
                                "WHERE direction IN ('in', 'out') AND process_id IS NOT NULL "
                                "AND protocol = 'tcp' AND destroyed_at IS NULL") == 4
                 and cls.root.value("SELECT COUNT(*) FROM session WHERE process_id IS NOT NULL "
-                                   "AND remote_address IS NOT NULL") == 2)
+                                   "AND remote_address IS NOT NULL") == 2
+                and cls.root.value("SELECT COUNT(*) FROM process WHERE exe IN ('/usr/bin/ssh', '/usr/bin/su') "
+                                   "AND exe_sha256 IS NOT NULL") >= 3)
 
     WORDS = ("hop", "from_host", "login_user", "from_user", "program", "to_host", "to_user", "tolerance_s")
     THERE = (1, "web1", "alice", "alice", "ssh", "db1", "alice", 30)

@@ -32,7 +32,8 @@
 #define QUIET_TICK_MS     10000 /* when nobody watches */
 #define RESTARTS_MOST     5     /* of one program, within a minute */
 #define RESTART_WINDOW_MS 60000
-#define STATUS_TIMEOUT_MS 800
+#define STATUS_TIMEOUT_MS 800  /* of a line that changes each second */
+#define PATIENT_STATUS_MS 5000 /* when nobody watches, and at the end */
 
 struct restarts {
     int64_t first_ms;
@@ -114,14 +115,14 @@ static void take_value(void *user, const char *key, const char *value)
         snprintf(live->lag, sizeof(live->lag), "%.1f s", strtod(value, NULL) / 1000);
 }
 
-static void ask_live(struct standalone *standalone)
+static void ask_live(struct standalone *standalone, unsigned timeout_ms)
 {
     struct agent agent;
     struct live live = {.known = true};
     struct error_text reason;
     struct options options = {.state_directory = standalone->directory.path};
     if (agent_find(&agent, &options, NULL, &reason) ||
-        agent_status(&agent, STATUS_TIMEOUT_MS, take_value, &live, &reason))
+        agent_status(&agent, timeout_ms, take_value, &live, &reason))
         return;
     standalone->live = live;
 }
@@ -144,7 +145,9 @@ static void tick(struct standalone *standalone)
     standalone->next_tick_ms = now_ms() + (standalone->terminal ? TICK_MS : QUIET_TICK_MS);
     if (!standalone->recording)
         return;
-    ask_live(standalone);
+    ask_live(standalone, standalone->terminal ? STATUS_TIMEOUT_MS : PATIENT_STATUS_MS);
+    if (!standalone->live.known) /* a line would say that nothing was recorded */
+        return;
     describe_live(standalone, text);
     if (standalone->terminal)
         printf("\r\033[Krecording  %s", text);
@@ -405,7 +408,7 @@ static int stop_agent(struct standalone *standalone)
     int outcome = 0;
     if (standalone->agent.pid) {
         if (standalone->recording)
-            ask_live(standalone);
+            ask_live(standalone, PATIENT_STATUS_MS);
         clear_line(standalone);
         notice("ending: the agent ships what is left ...");
         child_signal(&standalone->agent, SIGTERM);

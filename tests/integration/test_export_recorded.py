@@ -6,11 +6,13 @@ import tempfile
 import time
 
 from test_export import Case, json_lines
-from vestige_test import VestigeTest, main, run
+from vestige_test import PATIENT_WITH_FORKS, VestigeTest, main, run
 
 
 class TestRecorded(VestigeTest):
     """What was really recorded: the rows are those of the database, and each line is in its seal."""
+
+    keys = PATIENT_WITH_FORKS
 
     def test_a_case_is_proved_by_its_seals(self):
         marker = f"/tmp/vestige-export-{self.since}"

@@ -390,6 +390,8 @@ class Partitions(ServerTest):
         wait_for(lambda: self.root.value(runs) > before + 1, 60, "the event makes partitions")
         self.root.run("ALTER DEFINER = vestige_maintainer@localhost EVENT vestige_partitions"
                       " ON SCHEDULE EVERY 1 HOUR")
+        wait_for(lambda: not self.root.run("SELECT 1 FROM information_schema.processlist WHERE user LIKE 'vestige\\_%'"),
+                 60, "no event is at work")
         wait_for(lambda: self.last_run() == (*self.made(0), 1), 60, "the last of them ends, and has nothing to do")
         self.assertEqual(len(self.partitions("process")), 17)
 

@@ -80,10 +80,11 @@ class TlsAgent(unittest.TestCase):
         self.assertEqual(self.root().value("SELECT COUNT(*) FROM rejected"), 0)
 
     def assert_told(self, words):
-        """In the status and in the log, once the connection of before is gone."""
+        """In the status and, a moment later, in the log, once the connection of before is gone."""
         wait_for(lambda: words in self.agent.status().get("ship_error", ("", ""))[1], 60,
                  f"{words} in the status of the agent")
-        self.assertTrue(any(words in line for line in self.agent.lines("shipper: warning")), self.agent.log())
+        wait_for(lambda: any(words in line for line in self.agent.lines("shipper: warning")), 60,
+                 f"{words} in the log of the agent")
 
     def assert_journal_grows(self):
         before = len(self.agent.batches())

@@ -25,8 +25,9 @@ class TestStandalone(VestigeTest):
                                                 newest), 120, "the instance has verified what was recorded")
         self.assertEqual(0, self.vestige.value("SELECT COUNT(*) FROM verification_failure"))
         self.assertEqual(0, self.vestige.value("SELECT COUNT(*) FROM finding WHERE class LIKE 'evidence-%%'"))
-        self.assertGreater(self.vestige.value("SELECT COUNT(*) FROM maintenance_run WHERE name = 'verify' AND"
-                                              " result = 'success'"), 0)
+        # a run is noted when all its batches are marked
+        wait_for(lambda: self.vestige.value("SELECT COUNT(*) FROM maintenance_run WHERE name = 'verify' AND"
+                                            " result = 'success'"), 120, "the run is noted")
         # while it goes on recording
         done = run(VESTIGE, "verify", "--state", self.vestige.state, "--require-signatures", check=False)
         self.assertEqual(0, done.returncode, done.stdout + done.stderr)

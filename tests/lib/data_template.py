@@ -51,6 +51,7 @@ def fill(data, kind, files, make):
 RENEW = """
 UPDATE vestige.server_setting SET value = '{}/' WHERE name = 'datadir';
 UPDATE mysql.event SET starts = UTC_TIMESTAMP() WHERE starts < UTC_TIMESTAMP();
+UPDATE mysql.event SET starts = UTC_TIMESTAMP() + INTERVAL 1 HOUR WHERE name = 'vestige_partitions';
 UPDATE vestige.maintenance_run SET started_at = UTC_TIMESTAMP(6), finished_at = UTC_TIMESTAMP(6);
 """
 

@@ -176,8 +176,9 @@ class TestLives(ActorTest):
         self.assertLessEqual(rows[0]["destroyed_at"], rows[1]["created_at"])
 
     def test_pid_namespace(self):
-        """One that lives long enough to be looked at in /proc has its namespace."""
-        for seconds in ("1.001", "10.001"):  # a busy machine may need more time
+        """One that is looked at in /proc has its namespace."""
+        seconds = "1.001"
+        for _ in range(10):  # its row may be written before that look
             actor, reports = self.act("pid-namespace", self.tag, seconds)
             self.assertNotEqual(reports["outer"]["inode"], reports["inner"]["inode"])
             row = self.row_of(reports["child"]["pid"])

@@ -11,6 +11,9 @@ import unittest
 from vestige_test import (AGENT_USER, VESTIGED, act, assert_audit_state, audit_state, main, run,
                           test_directory, wait_for)
 
+# Positions behind the id in a line of process, where its settle and its end columns begin, and their number.
+PID, PREVIOUS_ID, SETTLE, ARGUMENTS, END, END_CAUSE, COLUMNS = 3, 7, 20, 23, 34, 35, 44
+
 CONFIGURATION = """[agent]
 user = {user}
 state_directory = {directory}/state
@@ -118,10 +121,10 @@ class TestReplay(unittest.TestCase):
                               self.directory)
         tracer = self.pid_of("strace", "-f", "-o", "/dev/null", "true")
         live = self.assert_same(b"insert\tkernel_event\t")
-        events = [line.split(b"\t") for line in live if b"\tkernel_event\t" in line]
+        events = [line.split(b"\t") for line in live if line.startswith(b"insert\tkernel_event\t")]
         self.assertEqual([b"unshare", b"remount", b"mount"],
-                         [event[12] for event in events if int(event[6]) == mounter])
-        self.assertIn(b"ptrace", [event[12] for event in events if int(event[6]) == tracer])
+                         [event[12] for event in events if event[6] == b"%d" % mounter])
+        self.assertIn(b"ptrace", [event[12] for event in events if event[6] == b"%d" % tracer])
 
     def pid_of(self, *command):
         """The pid of a command that has ended well."""
@@ -136,15 +139,29 @@ class TestReplay(unittest.TestCase):
         run("/bin/sh", "-c", "exec /bin/sh -c 'exec /bin/true third-image'")
         live = self.assert_same(b"insert\tprocess\t", b"insert\tcoverage\t")
         self.assertEqual(300, self.rows_of_spawned(live))
-        third = [line.split(b"\t") for line in live if b"\tthird-image\t" in line]
-        self.assertEqual(1, len(third), third)
-        second = [line.split(b"\t") for line in live
-                  if line.startswith(b"insert\tprocess\t" + third[0][10] + b"\t")]
-        first = [line.split(b"\t") for line in live
-                 if line.startswith(b"insert\tprocess\t" + second[0][10] + b"\t")]
-        self.assertEqual([third[0][6]] * 2, [second[0][6], first[0][6]])
-        for image in (first[0], second[0]):
-            self.assertEqual(b"exec", image[38], image)
+        rows = self.process_rows(live)
+        third, = [row for row in rows.values() if row[ARGUMENTS] == b"third-image"]
+        second = rows[third[PREVIOUS_ID]]
+        first = rows[second[PREVIOUS_ID]]
+        self.assertEqual([third[PID]] * 2, [second[PID], first[PID]])
+        for image in (first, second):
+            self.assertEqual(b"exec", image[END_CAUSE], image)
+
+    def process_rows(self, live):
+        """By id. What a row waits for in vain for 250 ms is in a later line than that of the row."""
+        rows = {}
+        for line in live:
+            verb, table, number, *values = line.split(b"\t")
+            if table != b"process":
+                continue
+            if verb == b"insert":
+                rows[number] = values
+            elif verb == b"settle":
+                rows[number][SETTLE:END] = values
+            else:
+                rows[number][END:] = values
+        self.assertEqual({COLUMNS}, {len(row) for row in rows.values()})
+        return rows
 
 
 if __name__ == "__main__":

@@ -163,6 +163,7 @@ class TestWithoutServer(Fixture):
     def test_run(self):
         agent = self.agent()
         agent.start("--record", agent.path("recording"))
+        agent.wait_for_line("shipper: warning: ")  # a thread of its own says it
         said, = agent.lines("shipper: warning")
         self.assertRegex(said, r"batches stay in the journal: cannot connect to MariaDB by socket "
                          rf"{agent.path('no-server')} as 'agent_1': .*\(error 2002\); is the server "

@@ -8,6 +8,7 @@ import pwd
 import re
 import shutil
 import stat
+import struct
 import subprocess
 import unittest
 
@@ -15,6 +16,7 @@ from agent_alone import Agent
 from vestige_test import (AGENT_USER, VESTIGE, Timeout, assert_audit_state, audit_state, main,
                           processes_named, run, wait_for)
 
+AUDIT_SYSCALL, AUDIT_SECCOMP = 1300, 1326
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BITS = {"CAP_DAC_READ_SEARCH": 2, "CAP_NET_ADMIN": 12, "CAP_SYS_PTRACE": 19, "CAP_SYS_ADMIN": 21,
         "CAP_AUDIT_CONTROL": 30, "CAP_AUDIT_READ": 37, "CAP_PERFMON": 38, "CAP_BPF": 39}
@@ -165,8 +167,13 @@ class TestRunning(Fixture):
         run(VESTIGE, "sync", "--timeout", "1", "--config", self.agent.path("vestiged.conf"),
             check=False)
         self.agent.stop()
+        self.assertNotEqual([], self.records(AUDIT_SYSCALL))
+        self.assertEqual([], [record for record in self.records(AUDIT_SECCOMP) if b"vestige" in record])
+
+    def records(self, kind):
+        """The texts of audit's records of this type, as they came by netlink."""
         with open(self.agent.path("recording", "recording.vst"), "rb") as stream:
-            self.assertNotIn(b"type=1326", stream.read())
+            return re.findall(re.escape(struct.pack("<H", kind)) + rb".{10}(audit\([^\0\n]*)", stream.read(), re.DOTALL)
 
     def test_doctor_names_what_is_more(self):
         """Root, and without a filter: each is told, and is no loss of evidence."""

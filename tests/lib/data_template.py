@@ -48,8 +48,8 @@ def fill(data, kind, files, make):
         renew(data)
 
 
+SETTING = "UPDATE vestige.server_setting SET value = '{}/' WHERE name = 'datadir';"
 RENEW = """
-UPDATE vestige.server_setting SET value = '{}/' WHERE name = 'datadir';
 UPDATE mysql.event SET starts = UTC_TIMESTAMP() WHERE starts < UTC_TIMESTAMP();
 UPDATE mysql.event SET starts = UTC_TIMESTAMP() + INTERVAL 1 HOUR WHERE name = 'vestige_partitions';
 UPDATE vestige.maintenance_run SET started_at = UTC_TIMESTAMP(6), finished_at = UTC_TIMESTAMP(6);
@@ -58,11 +58,14 @@ UPDATE vestige.maintenance_run SET started_at = UTC_TIMESTAMP(6), finished_at = 
 
 def renew(data):
     """As if it had been made here, and the events had been created, and had run, now: none is overdue."""
+    sql = RENEW
+    if os.path.exists(os.path.join(data, "vestige", "server_setting.frm")):  # older schemas have none
+        sql += SETTING.format(os.path.realpath(data))
     size = os.path.getsize(os.path.join(data, "ib_logfile0"))  # else another would be made, here and at the start
     subprocess.run(["mariadbd", "--no-defaults", "--bootstrap", "--user=root", f"--datadir={data}",
                     f"--tmpdir={os.path.dirname(data)}", f"--innodb-log-file-size={size}",
                     "--innodb-buffer-pool-size=16M"],
-                   input=RENEW.format(os.path.realpath(data)), text=True, check=True, capture_output=True, timeout=120)
+                   input=sql, text=True, check=True, capture_output=True, timeout=120)
 
 
 @contextlib.contextmanager

@@ -448,6 +448,9 @@ struct fact_program {
     uint64_t size;
     int64_t modified_real_ns; /* st_mtime */
     int64_t changed_real_ns;  /* st_ctime; INT64_MAX: it is not of this host's clock */
+    /* Boot clock. Not 0: the inode was changed after the look, and the digest is of what the
+     * process still showed then. */
+    uint64_t shown_ns;
 };
 
 /* Slices: SLICE_NULL: there is none, or it is not known. */

@@ -2,6 +2,8 @@
  * changed now gets another one. */
 #include "core/file_state.h"
 
+#include <time.h>
+
 static const int64_t tick_ns = 20000000;
 
 static bool same_time(const struct timespec *a, const struct timespec *b)
@@ -15,10 +17,18 @@ bool file_state_equal(const struct stat *a, const struct stat *b)
            same_time(&a->st_mtim, &b->st_mtim) && same_time(&a->st_ctim, &b->st_ctim);
 }
 
-bool file_state_is_lasting(const struct stat *status, int64_t real_ns)
+int64_t file_state_clock_ns(void)
 {
-    int64_t changed_ns = (int64_t)status->st_ctim.tv_sec * 1000000000 + status->st_ctim.tv_nsec;
-    int64_t distance;
-    return __builtin_sub_overflow(real_ns, changed_ns, &distance) || distance > tick_ns ||
-           distance < -tick_ns;
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME_COARSE, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+bool file_state_is_lasting(const struct stat *status, int64_t before_ns, int64_t after_ns)
+{
+    int64_t changed_ns;
+    if (__builtin_mul_overflow((int64_t)status->st_ctim.tv_sec, INT64_C(1000000000), &changed_ns) ||
+        __builtin_add_overflow(changed_ns, status->st_ctim.tv_nsec, &changed_ns))
+        return true;
+    return changed_ns < before_ns - tick_ns || changed_ns > after_ns + tick_ns;
 }

@@ -7,7 +7,9 @@
 
 /** Nothing tells the two apart. */
 bool file_state_equal(const struct stat *a, const struct stat *b);
-/** Whatever is changed from now on shows in the times, which are of a clock that stands still for
- *  up to 10 ms, and are set before what is written is there. @p real_ns: CLOCK_REALTIME before the
- *  look. False: it may have been changed, or be changed, without a trace. */
-bool file_state_is_lasting(const struct stat *status, int64_t real_ns);
+/** The clock that files are stamped by, nanoseconds: CLOCK_REALTIME as it was at the last tick. */
+int64_t file_state_clock_ns(void);
+/** Whatever is changed from now on shows in the times. They are of a clock that stands still for a
+ *  tick, and are set before what is written is there. @p before_ns, @p after_ns: that clock before
+ *  and after the look. False: it may have been changed, or be changed, without a trace. */
+bool file_state_is_lasting(const struct stat *status, int64_t before_ns, int64_t after_ns);

@@ -166,7 +166,7 @@ static int read_passwd(struct source *source, FILE *file)
 static int refresh(struct source *source)
 {
     struct stat status;
-    int64_t real_ns = clock_real_ns();
+    int64_t before_ns = file_state_clock_ns();
     if (stat(source->passwd, &status) < 0 ||
         (source->passwd_lasting && file_state_equal(&status, &source->passwd_status)))
         return 0;
@@ -174,7 +174,7 @@ static int refresh(struct source *source)
     if (!file || fstat(fileno(file), &status) < 0)
         return 0;
     source->passwd_status = status;
-    source->passwd_lasting = file_state_is_lasting(&status, real_ns);
+    source->passwd_lasting = file_state_is_lasting(&status, before_ns, file_state_clock_ns());
     return read_passwd(source, file);
 }
 

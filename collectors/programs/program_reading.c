@@ -3,6 +3,7 @@
 #include "collectors/programs/program_reading.h"
 
 #include "core/cleanup.h"
+#include "core/file_state.h"
 
 #include <fcntl.h>
 #include <openssl/evp.h>
@@ -36,7 +37,7 @@ static int hash_new(struct program_hash **hashp, const struct program_file *file
     struct program_hash *hash = calloc(1, sizeof(*hash));
     if (!hash)
         return -ENOMEM;
-    hash->began_real_ns = clock_real_ns();
+    hash->began_real_ns = file_state_clock_ns();
     hash->fd = program_file_open(file);
     int r = hash->fd < 0 ? hash->fd : 0;
     hash->context = EVP_MD_CTX_new();
@@ -82,8 +83,7 @@ bool program_reading_join(struct program_reading *reading, const struct program_
     if (reading->n_askers == READING_ASKERS_MOST ||
         !program_version_equal(&reading->version, &file->version))
         return false;
-    reading->askers[reading->n_askers++] = (struct program_asker){
-        .request = request, .looked_ns = file->looked_ns, .evidence = file->evidence};
+    reading->askers[reading->n_askers++] = request;
     return true;
 }
 

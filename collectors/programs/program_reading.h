@@ -9,18 +9,11 @@
 
 enum { READING_ASKERS_MOST = 32 };
 
-/* A request for this file, which stays the source's, and how it was found. */
-struct program_asker {
-    struct asked_program *request;
-    uint64_t looked_ns;
-    unsigned evidence;
-};
-
 struct program_reading {
     TAILQ_ENTRY(program_reading) in_order;
     struct program_version version;
     bool local;
-    struct program_asker askers[READING_ASKERS_MOST];
+    struct asked_program *askers[READING_ASKERS_MOST]; /* the source's own */
     size_t n_askers;
     struct program_hash *hash;
 };

@@ -4,7 +4,7 @@
 #include "collectors/netlink/common_message.h"
 #include "core/bounded_reader.h"
 
-enum { KNOWN_NOTHING, KNOWN_FILE, KNOWN_DIGEST, KNOWN_N };
+enum { KNOWN_NOTHING, KNOWN_FILE, KNOWN_DIGEST, KNOWN_DIGEST_LATER, KNOWN_N };
 
 static uint8_t *put(uint8_t *to, const void *from, size_t length)
 {
@@ -16,7 +16,9 @@ static uint8_t what_is_known(const struct fact_program *program)
 {
     if (!program->known)
         return KNOWN_NOTHING;
-    return program->hashed ? KNOWN_DIGEST : KNOWN_FILE;
+    if (!program->hashed)
+        return KNOWN_FILE;
+    return program->shown_ns ? KNOWN_DIGEST_LATER : KNOWN_DIGEST;
 }
 
 size_t programs_message_write(uint8_t to[PROGRAMS_MESSAGE_MOST], const struct fact_program *program)
@@ -30,6 +32,8 @@ size_t programs_message_write(uint8_t to[PROGRAMS_MESSAGE_MOST], const struct fa
         end = put(end, &program->changed_real_ns, sizeof(program->changed_real_ns));
         if (program->hashed)
             end = put(end, program->sha256, sizeof(program->sha256));
+        if (program->hashed && program->shown_ns)
+            end = put(end, &program->shown_ns, sizeof(program->shown_ns));
     }
     return (size_t)(end - to);
 }
@@ -42,7 +46,7 @@ static int decode_answer(struct slice bytes, struct fact_program *program)
     uint8_t evidence = bounded_reader_u8(&reader);
     *program = (struct fact_program){.request = request,
                                      .known = known != KNOWN_NOTHING,
-                                     .hashed = known == KNOWN_DIGEST,
+                                     .hashed = known == KNOWN_DIGEST || known == KNOWN_DIGEST_LATER,
                                      .evidence = evidence};
     if (program->known) {
         program->size = bounded_reader_u64(&reader);
@@ -51,8 +55,11 @@ static int decode_answer(struct slice bytes, struct fact_program *program)
     }
     if (program->hashed)
         bounded_reader_copy(&reader, program->sha256, sizeof(program->sha256));
+    if (known == KNOWN_DIGEST_LATER)
+        program->shown_ns = bounded_reader_u64(&reader);
     bool plausible = known < KNOWN_N && program->known == (evidence != 0) &&
-                     evidence <= (PROGRAM_OF_PROCESS | PROGRAM_AT_PATH);
+                     evidence <= (PROGRAM_OF_PROCESS | PROGRAM_AT_PATH) &&
+                     (known == KNOWN_DIGEST_LATER) == (program->shown_ns != 0);
     return reader.failed || reader.left || !plausible ? -EBADMSG : 0;
 }
 

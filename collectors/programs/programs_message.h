@@ -6,7 +6,7 @@
  */
 #include "collectors/source.h"
 
-enum { PROGRAMS_MESSAGE_MOST = 8 + 2 + 3 * 8 + 32 };
+enum { PROGRAMS_MESSAGE_MOST = 8 + 2 + 3 * 8 + 32 + 8 };
 
 /** Returns the length of the message. */
 size_t programs_message_write(uint8_t to[PROGRAMS_MESSAGE_MOST],

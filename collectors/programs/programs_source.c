@@ -33,6 +33,10 @@ struct asked_program {
     uint64_t number;
     uint32_t pid, root_pid;
     unsigned n_looks;
+    /* Of the first look; of a later one at what the process shows. */
+    uint64_t looked_ns, shown_ns;
+    unsigned evidence;
+    int64_t changed_ns;
     char path[];
 };
 
@@ -71,20 +75,21 @@ static void post(struct source *source, uint64_t looked_ns, const struct fact_pr
 }
 
 /* The request is over. */
-static void answer(struct source *source, const struct program_asker *asker,
+static void answer(struct source *source, struct asked_program *request,
                    const struct program_version *version, bool local, const uint8_t *digest)
 {
-    struct fact_program program = {.request = asker->request->number,
+    struct fact_program program = {.request = request->number,
                                    .known = true,
                                    .hashed = digest != NULL,
-                                   .evidence = asker->evidence,
+                                   .evidence = request->evidence,
                                    .size = version->size,
                                    .modified_real_ns = version->modified_ns,
-                                   .changed_real_ns = local ? version->changed_ns : INT64_MAX};
+                                   .changed_real_ns = local ? request->changed_ns : INT64_MAX,
+                                   .shown_ns = digest ? request->shown_ns : 0};
     if (digest)
         memcpy(program.sha256, digest, sizeof(program.sha256));
-    post(source, asker->looked_ns, &program);
-    free(asker->request);
+    post(source, request->looked_ns, &program);
+    free(request);
 }
 
 static bool join_reading(struct source *source, const struct program_file *file,
@@ -114,19 +119,22 @@ static int begin_reading(struct source *source, const struct program_file *file,
 static void consider_file(struct source *source, const struct program_file *file,
                           struct asked_program *request)
 {
-    struct program_asker asker = {request, file->looked_ns, file->evidence};
     const uint8_t *digest = program_cache_find(source->cache, &file->version);
     if (digest)
-        answer(source, &asker, &file->version, file->local, digest);
+        answer(source, request, &file->version, file->local, digest);
     else if (!join_reading(source, file, request) && begin_reading(source, file, request) < 0)
-        answer(source, &asker, &file->version, file->local, NULL);
+        answer(source, request, &file->version, file->local, NULL);
 }
 
 static void consider(struct source *source, struct asked_program *request)
 {
     struct program_file file;
-    request->n_looks++;
-    if (program_file_look(&file, request->pid, request->root_pid, request->path) == 0) {
+    int r = program_file_look(&file, request->pid, request->root_pid, request->path);
+    request->n_looks = 1;
+    request->looked_ns = file.looked_ns;
+    request->evidence = file.evidence;
+    request->changed_ns = file.version.changed_ns;
+    if (r == 0) {
         consider_file(source, &file, request);
     } else {
         post(source, file.looked_ns, &(struct fact_program){.request = request->number});
@@ -155,18 +163,27 @@ static void take_requests(struct source *source)
     }
 }
 
-/* Whether a process still shows the file, which became another version while it was read: as one
- * does that was deleted as soon as it ran. Of any other nobody knows any more what it was. */
-static bool look_again(struct source *source, const struct program_asker *asker)
+static bool has_same_contents(const struct program_version *a, const struct program_version *b)
 {
-    struct asked_program *request = asker->request;
+    return a->device == b->device && a->inode == b->inode && a->size == b->size &&
+           a->modified_ns == b->modified_ns;
+}
+
+/* Its inode was changed while it was read, as by deleting it as soon as it runs: whether the
+ * process still shows it. What was found at the path is not known to be the same any more. */
+static bool look_again(struct source *source, struct asked_program *request,
+                       const struct program_version *version)
+{
     struct program_file file;
-    if (!(asker->evidence & PROGRAM_OF_PROCESS) || request->n_looks >= LOOKS_MOST)
+    if (!(request->evidence & PROGRAM_OF_PROCESS) || request->n_looks >= LOOKS_MOST)
         return false;
     request->n_looks++;
-    bool shown = program_file_look(&file, request->pid, 0, request->path) == 0;
-    if (shown)
+    bool shown = program_file_look(&file, request->pid, 0, request->path) == 0 &&
+                 has_same_contents(&file.version, version);
+    if (shown) {
+        request->shown_ns = file.looked_ns;
         consider_file(source, &file, request);
+    }
     program_file_deinit(&file);
     return shown;
 }
@@ -175,8 +192,8 @@ static void answer_askers(struct source *source, const struct program_reading *r
                           const uint8_t *digest)
 {
     for (size_t i = 0; i < reading->n_askers; i++)
-        if (outcome != -ESTALE || !look_again(source, &reading->askers[i]))
-            answer(source, &reading->askers[i], &reading->version, reading->local,
+        if (outcome != -ESTALE || !look_again(source, reading->askers[i], &reading->version))
+            answer(source, reading->askers[i], &reading->version, reading->local,
                    outcome == READING_DONE ? digest : NULL);
 }
 
@@ -241,10 +258,9 @@ static struct asked_program *make_request(const struct program_request *wanted)
                   wanted->path.data[0] == '/' &&
                   !memchr(wanted->path.data, '\0', wanted->path.length);
     if (usable)
-        request = malloc(sizeof(*request) + wanted->path.length + 1);
+        request = calloc(1, sizeof(*request) + wanted->path.length + 1);
     if (!request)
         return NULL;
-    request->n_looks = 0;
     request->number = wanted->number;
     request->pid = wanted->pid;
     request->root_pid = wanted->root_pid;
@@ -282,7 +298,7 @@ static void free_requests(struct source *source)
     while ((reading = TAILQ_FIRST(&source->readings))) {
         TAILQ_REMOVE(&source->readings, reading, in_order);
         for (size_t i = 0; i < reading->n_askers; i++)
-            free(reading->askers[i].request);
+            free(reading->askers[i]);
         program_reading_free(reading);
     }
 }

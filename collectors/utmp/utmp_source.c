@@ -122,7 +122,7 @@ static int look_at_utmp(struct source *source)
 {
     struct stat status;
     bool first = source->utmp_state.st_ino == 0 && !source->noted;
-    int64_t real_ns = clock_real_ns();
+    int64_t before_ns = file_state_clock_ns();
     int fd AUTO_CLOSE = open(source->path[LOGIN_FILE_UTMP], O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     source->there[LOGIN_FILE_UTMP] = fd >= 0 && fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
     if (!source->there[LOGIN_FILE_UTMP])
@@ -131,7 +131,8 @@ static int look_at_utmp(struct source *source)
         return 0;
     bool whole = read_utmp(source, fd);
     source->utmp_state = status;
-    source->utmp_lasting = !whole || file_state_is_lasting(&status, real_ns); /* one gap */
+    source->utmp_lasting = !whole || /* one gap */
+                           file_state_is_lasting(&status, before_ns, file_state_clock_ns());
     return put_utmp(source, status.st_ino, first, whole);
 }
 

@@ -13,7 +13,7 @@ static const uint64_t stamp_slack_ns = 10000000;
 static uint64_t called_ns(const struct endpoints *e, const struct fact *fact)
 {
     int64_t real_ns = fact->audit_socket.real_ms * 1000000;
-    return timeline_moment(e->output->timeline, real_ns, fact->boot_ns).boot_ns;
+    return timeline_stamp(e->output->timeline, real_ns, fact->boot_ns).boot_ns;
 }
 
 static struct endpoint_owner owner_of(struct endpoints *e, const struct fact_audit_socket *call,

@@ -332,7 +332,7 @@ static uint64_t called_ns(const struct kernel_events *events, const struct fact 
         return fact->boot_ns;
     if (__builtin_mul_overflow(fact->kernel_event.real_ms, INT64_C(1000000), &real_ns))
         return fact->boot_ns;
-    return timeline_moment(events->options.output->timeline, real_ns, fact->boot_ns).boot_ns;
+    return timeline_stamp(events->options.output->timeline, real_ns, fact->boot_ns).boot_ns;
 }
 
 static void on_event(struct kernel_events *events, const struct fact *fact)

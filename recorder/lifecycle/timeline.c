@@ -103,20 +103,7 @@ static uint64_t boot_by(int64_t wall, int64_t real_ns)
     return boot > 0 ? (uint64_t)boot : 0;
 }
 
-/* Stamps are of a clock that stands still for up to 10 ms. While ours is corrected between two of
- * them, the second would else come before the first. */
-static void keep_order(struct timeline *timeline, int64_t real_ns, uint64_t heard_ns,
-                       struct timeline_moment *moment)
-{
-    if (real_ns >= timeline->stamped_ns && moment->boot_ns < timeline->moment_ns &&
-        timeline->moment_ns - moment->boot_ns <= (uint64_t)jump_ns &&
-        timeline->moment_ns <= heard_ns)
-        moment->boot_ns = timeline->moment_ns;
-    timeline->stamped_ns = real_ns;
-    timeline->moment_ns = moment->boot_ns;
-}
-
-struct timeline_moment timeline_moment(struct timeline *timeline, int64_t real_ns,
+struct timeline_moment timeline_moment(const struct timeline *timeline, int64_t real_ns,
                                        uint64_t heard_ns)
 {
     uint64_t now = boot_by(timeline->wall_ns, real_ns), before = now;
@@ -127,6 +114,22 @@ struct timeline_moment timeline_moment(struct timeline *timeline, int64_t real_n
     struct timeline_moment moment = {by_now ? now : before, by_now ? before : now};
     if (moment.boot_ns > heard_ns)
         moment.boot_ns = heard_ns;
-    keep_order(timeline, real_ns, heard_ns, &moment);
+    return moment;
+}
+
+/* Stamps are of a clock that stands still for a tick. While ours is corrected between two of them,
+ * the second would else come before the first. */
+struct timeline_moment timeline_stamp(struct timeline *timeline, int64_t real_ns, uint64_t heard_ns)
+{
+    struct timeline_moment moment = timeline_moment(timeline, real_ns, heard_ns);
+    if (real_ns >= timeline->stamped_ns && moment.boot_ns < timeline->moment_ns &&
+        timeline->moment_ns - moment.boot_ns <= (uint64_t)jump_ns &&
+        timeline->moment_ns <= heard_ns) {
+        if (moment.other_ns == moment.boot_ns)
+            moment.other_ns = timeline->moment_ns;
+        moment.boot_ns = timeline->moment_ns;
+    }
+    timeline->stamped_ns = real_ns;
+    timeline->moment_ns = moment.boot_ns;
     return moment;
 }

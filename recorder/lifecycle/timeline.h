@@ -52,7 +52,10 @@ struct timeline_moment {
     uint64_t other_ns; /* by the other clock; without a jump the same */
 };
 /** @p real_ns: stamped by the wall clock, as it was then. @p heard_ns: the boot clock when it was
- *  heard of; boot_ns is never after it. Of two stamps that are asked about one after the other, the
- *  later or equal one is not before the other, except around a jump. */
-struct timeline_moment timeline_moment(struct timeline *timeline, int64_t real_ns,
+ *  heard of; boot_ns is never after it. */
+struct timeline_moment timeline_moment(const struct timeline *timeline, int64_t real_ns,
                                        uint64_t heard_ns);
+/** The same for stamps of audit, which come in the order of time: of two that are asked about one
+ *  after the other, the later or equal one is not before the other, except around a jump. */
+struct timeline_moment timeline_stamp(struct timeline *timeline, int64_t real_ns,
+                                      uint64_t heard_ns);

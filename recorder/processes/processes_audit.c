@@ -182,7 +182,7 @@ static void on_exec(struct processes *p, const struct fact *fact)
 {
     const struct fact_audit_exec *exec = &fact->audit_exec;
     struct timeline_moment at =
-        timeline_moment(p->output->timeline, exec->real_ms * 1000000, fact->boot_ns);
+        timeline_stamp(p->output->timeline, exec->real_ms * 1000000, fact->boot_ns);
     if (at.boot_ns > p->audit_horizon_ns)
         p->audit_horizon_ns = at.boot_ns;
     struct match match = find_image(p, exec, at.boot_ns);

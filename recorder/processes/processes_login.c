@@ -70,7 +70,7 @@ void login_fact(struct processes *p, const struct fact *fact)
 {
     const struct fact_audit_login *login = &fact->audit_login;
     uint64_t ns =
-        timeline_moment(p->output->timeline, login->real_ms * 1000000, fact->boot_ns).boot_ns;
+        timeline_stamp(p->output->timeline, login->real_ms * 1000000, fact->boot_ns).boot_ns;
     if (ns > p->audit_horizon_ns)
         p->audit_horizon_ns = ns;
     struct process *process = processes_find_at(p, login->pid, ns);

@@ -226,15 +226,21 @@ static void tell(struct programs *programs, struct target *target, struct exec *
     programs->options.told(programs->options.user, subject, program);
 }
 
+/* The two texts of an answer: with its digest, and as it is for what was only looked at, which is
+ * the same unless the digest is of a later look at a process. */
+struct answer_texts {
+    struct shared_text *digested, *looked_at;
+};
+
 /* The values as they stand in a line; the line is of no table, only its text is used. */
 static struct shared_text *program_text(struct programs *programs,
-                                        const struct fact_program *answer)
+                                        const struct fact_program *answer, bool hashed)
 {
     char sha256[2 * sizeof(answer->sha256) + 1];
     struct line *line = &programs->line;
     hex_text(sha256, answer->sha256, sizeof(answer->sha256));
     buffer_clear(&line->text);
-    line_text(line, answer->hashed ? slice_text(sha256) : SLICE_NULL);
+    line_text(line, hashed ? slice_text(sha256) : SLICE_NULL);
     line_u64(line, answer->size);
     if (answer->modified_real_ns >= 0)
         line_time(line, (uint64_t)answer->modified_real_ns / 1000);
@@ -244,6 +250,17 @@ static struct shared_text *program_text(struct programs *programs,
     return line->text.failed ? NULL : shared_text_new(slice_of(text.data + 1, text.length - 1));
 }
 
+static struct answer_texts make_texts(struct programs *programs, const struct fact_program *answer)
+{
+    struct answer_texts texts = {NULL, NULL};
+    if (!answer->known)
+        return texts;
+    texts.digested = program_text(programs, answer, answer->hashed);
+    texts.looked_at =
+        answer->shown_ns ? program_text(programs, answer, false) : shared_text_ref(texts.digested);
+    return texts;
+}
+
 static bool path_proves(const struct exec *exec, const struct fact *fact)
 {
     return fact->program.evidence & PROGRAM_AT_PATH && exec->executed_ns <= fact->boot_ns &&
@@ -251,10 +268,10 @@ static bool path_proves(const struct exec *exec, const struct fact *fact)
 }
 
 static bool process_proves(const struct programs *programs, const struct exec *exec,
-                           const struct fact *fact)
+                           const struct fact *fact, uint64_t at_ns)
 {
     return fact->program.evidence & PROGRAM_OF_PROCESS &&
-           programs->options.still_runs(programs->options.user, exec->subject, fact->boot_ns);
+           programs->options.still_runs(programs->options.user, exec->subject, at_ns);
 }
 
 /* A look in the exec's own name, in the hope that its process runs on. */
@@ -271,13 +288,28 @@ static void ask_alone(struct programs *programs, struct target *target, struct e
     ask(programs, own);
 }
 
+/* Whether the answer is of what this exec executed. */
+static bool proves(const struct programs *programs, const struct exec *exec, bool is_first,
+                   const struct fact *fact, const struct answer_texts *texts,
+                   struct shared_text **provenp)
+{
+    uint64_t looked_ns = fact->boot_ns, shown_ns = fact->program.shown_ns;
+    if (is_first && shown_ns && process_proves(programs, exec, fact, shown_ns)) {
+        *provenp = texts->digested;
+        return true;
+    }
+    *provenp = texts->looked_at;
+    return path_proves(exec, fact) || (is_first && process_proves(programs, exec, fact, looked_ns));
+}
+
 static void apply(struct programs *programs, struct target *target, const struct fact *fact,
-                  struct shared_text *program)
+                  const struct answer_texts *texts)
 {
     struct exec *first = TAILQ_FIRST(&target->execs), *exec = first, *next;
+    struct shared_text *program;
     for (; exec; exec = next) {
         next = TAILQ_NEXT(exec, in_target);
-        if (path_proves(exec, fact) || (exec == first && process_proves(programs, exec, fact)))
+        if (proves(programs, exec, exec == first, fact, texts, &program))
             tell(programs, target, exec, program);
         else if (exec == first)
             tell(programs, target, exec, NULL);
@@ -333,10 +365,10 @@ void programs_answer(struct programs *programs, const struct fact *fact)
         ask_below_other_root(programs, target);
         return;
     }
-    struct shared_text *program =
-        fact->program.known ? program_text(programs, &fact->program) : NULL;
-    apply(programs, target, fact, program);
-    shared_text_unref(program);
+    struct answer_texts texts = make_texts(programs, &fact->program);
+    apply(programs, target, fact, &texts);
+    shared_text_unref(texts.digested);
+    shared_text_unref(texts.looked_at);
     rest(programs, target);
 }
 

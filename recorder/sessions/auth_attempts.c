@@ -309,7 +309,7 @@ void attempts_audit(struct sessions *s, const struct fact *fact)
                               .seen_by = SEEN_BY_AUDIT,
                               .success = said->success};
     attempt.created_us = timeline_real_us(
-        timeline, timeline_moment(timeline, said->real_ms * 1000000, fact->boot_ns).boot_ns);
+        timeline, timeline_stamp(timeline, said->real_ms * 1000000, fact->boot_ns).boot_ns);
     sessions_take_account(s, said, &attempt.account, &attempt.username);
     login_service(&attempt.service, said->exe);
     login_text_set(&attempt.tty, login_terminal(said->terminal));

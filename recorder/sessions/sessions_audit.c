@@ -7,7 +7,7 @@ static uint64_t said_us(const struct sessions *s, const struct fact *fact)
     struct timeline *timeline = s->output->timeline;
     return timeline_real_us(
         timeline,
-        timeline_moment(timeline, fact->audit_user.real_ms * 1000000, fact->boot_ns).boot_ns);
+        timeline_stamp(timeline, fact->audit_user.real_ms * 1000000, fact->boot_ns).boot_ns);
 }
 
 static struct session *find_audit(const struct sessions *s, uint32_t pid)

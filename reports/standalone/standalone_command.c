@@ -33,7 +33,8 @@
 #define RESTARTS_MOST     5     /* of one program, within a minute */
 #define RESTART_WINDOW_MS 60000
 #define STATUS_TIMEOUT_MS 800  /* of a line that changes each second */
-#define PATIENT_STATUS_MS 5000 /* when nobody watches, and at the end */
+#define PATIENT_STATUS_MS 2000 /* when nobody watches */
+#define LAST_STATUS_MS    5000
 
 struct restarts {
     int64_t first_ms;
@@ -408,7 +409,7 @@ static int stop_agent(struct standalone *standalone)
     int outcome = 0;
     if (standalone->agent.pid) {
         if (standalone->recording)
-            ask_live(standalone, PATIENT_STATUS_MS);
+            ask_live(standalone, LAST_STATUS_MS);
         clear_line(standalone);
         notice("ending: the agent ships what is left ...");
         child_signal(&standalone->agent, SIGTERM);

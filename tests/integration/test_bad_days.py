@@ -92,7 +92,7 @@ class Server(BadDay):
         self.load.start("--rate", 500, "--retry-first", 5, "--retry-most", 20)
         error = self.wait_for_error(self.load, "error 1040", "max_connections", "raise it")
         self.assertIn("waits longer", error)
-        failures, started = self.load.status().ship_failures, time.monotonic()
+        started, failures = time.monotonic(), self.load.status().ship_failures
         self.wait_for_status(self.load, "it asks a hundred times more",
                              lambda status: status.ship_failures >= failures + 100, 60)
         # any time up to 40 milliseconds, so that a hundred are 2 s and never 1.4; else it would be 20, and 1 s

@@ -45,6 +45,7 @@ class TimelineTest(FileTest):
         self.vestige.sync()
         since = self.now()
         listener = socket.create_server(("127.0.0.1", 0))
+        listener.settimeout(60)
         port = listener.getsockname()[1]
 
         def answer():
@@ -58,7 +59,8 @@ class TimelineTest(FileTest):
             sshd.pam(START, "session_open", self.tag)
             shell = subprocess.Popen(["sh", "-c", SCRIPT.format(self.directory, port)], stdin=subprocess.PIPE,
                                      stdout=subprocess.DEVNULL, preexec_fn=become_login_user)
-            server.join()
+            server.join(120)
+            self.assertFalse(server.is_alive())
             self.vestige.sync()  # how large a file is, is read from the file, by the name that it had
             shell.communicate(b"\n", timeout=60)
             self.assertEqual(0, shell.returncode)

@@ -16,6 +16,7 @@ struct asked {
 
 struct subject {
     bool runs, told;
+    uint64_t until_ns; /* that it runs; 0: on and on */
     char program[128];
 };
 
@@ -40,9 +41,9 @@ static void on_ask(void *user, uint64_t request, uint32_t pid, uint32_t root_pid
 
 static bool still_runs(void *user, const void *subject, uint64_t at_ns)
 {
+    const struct subject *s = subject;
     (void)user;
-    (void)at_ns;
-    return ((const struct subject *)subject)->runs;
+    return s->runs && (!s->until_ns || at_ns < s->until_ns);
 }
 
 static void on_told(void *user, void *subject, struct shared_text *program)
@@ -175,6 +176,31 @@ static void a_process_that_runs_proves_its_own_file_only(void **state)
     assert_true(want(b, 3, "/p", 0, 1100));
     answer(b, 1110, PROGRAM_OF_PROCESS, 500);
     assert_told(b, 3, false); /* it has executed another one since */
+}
+
+/* The inode was changed after the look, and the process still shows it. */
+static void a_later_digest_is_of_the_process_alone(void **state)
+{
+    const char without[] = "\\N\t5\t1970-01-01 00:00:00.000000";
+    struct bench *b = *state;
+    for (uint64_t until_ms = 0; until_ms <= 1035; until_ms += 1035) {
+        memset(b->subjects, 0, sizeof(b->subjects));
+        b->subjects[0] = (struct subject){.runs = true, .until_ns = until_ms * MS};
+        const char *path = until_ms ? "/ended" : "/p";
+        for (size_t i = 0; i < 3; i++)
+            assert_true(want(b, i, path, 1, 1000 + i * 15));
+        struct fact fact =
+            program_fact(b->asked.request, 1025, PROGRAM_OF_PROCESS | PROGRAM_AT_PATH, 500);
+        fact.program.shown_ns = 1040 * MS;
+        programs_answer(b->programs, &fact);
+        assert_told(b, 0, true);
+        if (until_ms)
+            assert_string_equal(b->subjects[0].program, without);
+        else
+            assert_memory_equal(b->subjects[0].program, "abab", 4);
+        assert_string_equal(b->subjects[1].program, without);
+        assert_false(b->subjects[2].told); /* it executed after the look */
+    }
 }
 
 static void a_path_is_another_one_under_another_root(void **state)
@@ -354,6 +380,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_file_that_changed_since_proves_nothing, bench_setup,
                                         bench_teardown),
         cmocka_unit_test_setup_teardown(a_process_that_runs_proves_its_own_file_only, bench_setup,
+                                        bench_teardown),
+        cmocka_unit_test_setup_teardown(a_later_digest_is_of_the_process_alone, bench_setup,
                                         bench_teardown),
         cmocka_unit_test_setup_teardown(a_path_is_another_one_under_another_root, bench_setup,
                                         bench_teardown),

@@ -67,8 +67,8 @@ static void test_1970_goes_on_from_the_last_id(void **state)
     assert_true(timeline_real_us(&t, boot) >= UINT64_C(1767225600000000));
 }
 
-static void expect_moment(struct timeline *t, int64_t real_ns, uint64_t heard_ns, uint64_t boot_ns,
-                          uint64_t other_ns)
+static void expect_moment(const struct timeline *t, int64_t real_ns, uint64_t heard_ns,
+                          uint64_t boot_ns, uint64_t other_ns)
 {
     struct timeline_moment moment = timeline_moment(t, real_ns, heard_ns);
     assert_int_equal(moment.boot_ns, boot_ns);
@@ -100,6 +100,14 @@ static void test_moments_around_a_jump(void **state)
 }
 
 /* Two calls in one tick of the clock that stamps, heard of in two gulps. */
+static void expect_stamp(struct timeline *t, int64_t real_ns, uint64_t heard_ns, uint64_t boot_ns,
+                         uint64_t other_ns)
+{
+    struct timeline_moment moment = timeline_stamp(t, real_ns, heard_ns);
+    assert_int_equal(moment.boot_ns, boot_ns);
+    assert_int_equal(moment.other_ns, other_ns);
+}
+
 static void test_stamps_keep_their_order(void **state)
 {
     (void)state;
@@ -107,17 +115,17 @@ static void test_stamps_keep_their_order(void **state)
     struct timeline t;
     timeline_init(&t, boot, wall, 0, INT64_MIN);
     /* Clocks that are read one after the other are never quite as far apart as before. */
-    expect_moment(&t, wall, boot, boot, boot);
+    expect_stamp(&t, wall, boot, boot, boot);
     timeline_tick(&t, boot + ms, wall + (int64_t)ms + 400000, INT64_MIN);
     expect_moment(&t, wall - SECOND, boot + ms, boot - (uint64_t)SECOND, boot - (uint64_t)SECOND);
-    expect_moment(&t, wall, boot + ms, boot, boot);
+    expect_stamp(&t, wall, boot + ms, boot, boot);
     /* The wall clock is corrected: the same stamp and a later one are not before the first. */
     timeline_tick(&t, boot + 2 * ms, wall + 3 * (int64_t)ms + 500000, INT64_MIN);
-    expect_moment(&t, wall, boot + 2 * ms, boot, boot - ms - 500000);
-    expect_moment(&t, wall + (int64_t)ms, boot + 2 * ms, boot, boot - 500000);
-    expect_moment(&t, wall + 2 * (int64_t)ms, boot + 2 * ms, boot + ms / 2, boot + ms / 2);
+    expect_stamp(&t, wall, boot + 2 * ms, boot, boot);
+    expect_stamp(&t, wall + (int64_t)ms, boot + 2 * ms, boot, boot);
+    expect_stamp(&t, wall + 2 * (int64_t)ms, boot + 2 * ms, boot + ms / 2, boot + ms / 2);
     /* One that is earlier is. */
-    expect_moment(&t, wall, boot + 2 * ms, boot - ms - 500000, boot - ms - 500000);
+    expect_stamp(&t, wall, boot + 2 * ms, boot - ms - 500000, boot - ms - 500000);
 }
 
 static void test_cursors_survive_as_text(void **state)

@@ -127,11 +127,19 @@ static bool is_local(int fd)
     return fstatfs(fd, &status) == 0 && !is_foreign(&status);
 }
 
+static bool only_root_writes(int fd)
+{
+    struct stat status;
+    return fstat(fd, &status) == 0 && status.st_uid == 0 && !(status.st_mode & (S_IWGRP | S_IWOTH));
+}
+
 static int take(struct program_file *file, int fd, unsigned evidence)
 {
     file->fd = fd;
     file->evidence = evidence;
     file->local = is_local(fd);
+    /* The kernel lets nobody write to what runs. */
+    file->guarded = (evidence & PROGRAM_OF_PROCESS) || only_root_writes(fd);
     return program_version_of(fd, &file->version);
 }
 

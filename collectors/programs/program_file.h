@@ -18,6 +18,9 @@ struct program_file {
     unsigned evidence;
     uint64_t looked_ns; /* boot clock: behind the look at the process, before that at the path */
     bool local;         /* its times are of this host's clock, and reading it does not hang */
+    /* Nobody but root could have it mapped for writing at the look. Such a mapping sets the times
+     * when it is written to first, and not again. */
+    bool guarded;
     struct program_version version;
 };
 

@@ -63,7 +63,8 @@ int program_reading_new(struct program_reading **readingp, const struct program_
     }
     reading->version = file->version;
     reading->local = file->local;
-    (void)program_reading_join(reading, file, request);
+    reading->guarded = file->guarded;
+    reading->askers[reading->n_askers++] = request;
     *readingp = reading;
     return 0;
 }
@@ -80,7 +81,7 @@ struct program_reading *program_reading_free(struct program_reading *reading)
 bool program_reading_join(struct program_reading *reading, const struct program_file *file,
                           struct asked_program *request)
 {
-    if (reading->n_askers == READING_ASKERS_MOST ||
+    if (!reading->guarded || reading->n_askers == READING_ASKERS_MOST ||
         !program_version_equal(&reading->version, &file->version))
         return false;
     reading->askers[reading->n_askers++] = request;
@@ -129,5 +130,5 @@ int program_reading_step(struct program_reading *reading, size_t *budget,
 
 bool program_reading_lasting(const struct program_reading *reading)
 {
-    return reading->version.changed_ns < reading->hash->began_real_ns - tick_ns;
+    return reading->guarded && reading->version.changed_ns < reading->hash->began_real_ns - tick_ns;
 }

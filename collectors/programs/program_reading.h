@@ -12,7 +12,7 @@ enum { READING_ASKERS_MOST = 32 };
 struct program_reading {
     TAILQ_ENTRY(program_reading) in_order;
     struct program_version version;
-    bool local;
+    bool local, guarded;
     struct asked_program *askers[READING_ASKERS_MOST]; /* the source's own */
     size_t n_askers;
     struct program_hash *hash;
@@ -25,12 +25,13 @@ enum { READING_DONE = 0, READING_MORE = 1 };
 int program_reading_new(struct program_reading **readingp, const struct program_file *file,
                         struct asked_program *request) MUST_CHECK;
 struct program_reading *program_reading_free(struct program_reading *reading);
-/** False: it is another version, or there is no room. */
+/** False: it is another version, or may be one that looks the same, or there is no room. */
 bool program_reading_join(struct program_reading *reading, const struct program_file *file,
                           struct asked_program *request);
 /** Read up to @p *budget bytes, which are taken off. Returns READING_MORE, READING_DONE with the
  *  @p digest, -ESTALE when the file was changed, or another error. */
 int program_reading_step(struct program_reading *reading, size_t *budget,
                          uint8_t digest[PROGRAM_DIGEST_SIZE]) MUST_CHECK;
-/** Its last change is so long before the reading that another one would have another time. */
+/** Another change would have another time: the last one is so long before the reading, and the file
+ *  was guarded. */
 bool program_reading_lasting(const struct program_reading *reading);

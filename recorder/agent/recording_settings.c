@@ -20,13 +20,14 @@ void recording_settings_write(const struct tracker_options *options, char *setti
     snprintf(settings, size,
              "connector=%d taskstats=%d audit=%d settle_ms=%u fork_ms=%u unaudited_before=%" PRIu64
              " remember_s=%u remember_mib=%u resolver=%d host_names=%u bpf=%d programs=%d"
-             " utmp=%d login_ms=%u masking=%d file_rate=%u kernel_events=%d sock_diag=%d",
+             " utmp=%d login_ms=%u masking=%d file_rate=%u kernel_events=%d sock_diag=%d"
+             " devices=%d",
              options->connector_active, options->taskstats_active, options->audit_active,
              options->settle_ms, options->fork_ms, options->unaudited_before_ns, options->late_s,
              options->late_mib, options->resolver_active, options->host_names_most,
              options->bpf_active, options->programs_active, options->utmp_active, options->login_ms,
              options->masking != NULL, options->file_rate, options->kernel_events_active,
-             options->sock_diag_active);
+             options->sock_diag_active, options->ask_devices != NULL);
     add_list("exclude_programs", options->files_exclude_programs, settings, size);
     add_list("exclude_reads", options->files_exclude_reads, settings, size);
 }
@@ -56,6 +57,12 @@ static char *list_setting(const char *settings, const char *name)
     return NULL;
 }
 
+/* What was answered is in the recording. */
+static void ask_nobody(void *user)
+{
+    (void)user;
+}
+
 void recording_settings_read(struct tracker_options *options, struct recording_lists *lists,
                              const char *settings)
 {
@@ -64,6 +71,7 @@ void recording_settings_read(struct tracker_options *options, struct recording_l
     options->audit_active = setting(settings, "audit", 1);
     options->bpf_active = setting(settings, "bpf", 0);
     options->sock_diag_active = setting(settings, "sock_diag", 0);
+    options->ask_devices = setting(settings, "devices", 0) ? ask_nobody : NULL;
     options->resolver_active = setting(settings, "resolver", 0);
     options->kernel_events_active = setting(settings, "kernel_events", 0);
     options->programs_active = setting(settings, "programs", 0);

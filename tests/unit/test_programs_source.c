@@ -11,6 +11,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -228,6 +229,25 @@ static void a_file_is_read_once_a_version(void **state)
     assert_int_equal(hashed(w), 2);
 }
 
+/* A store in a page that was stored to already changes no time. */
+static void what_another_user_maps_is_read_each_time(void **state)
+{
+    struct world *w = *state;
+    write_file(w->path, "abc");
+    assert_int_equal(chown(w->path, 65534, 65534), 0);
+    int fd = open(w->path, O_RDWR | O_CLOEXEC);
+    char *contents = mmap(NULL, 3, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    assert_ptr_not_equal(contents, MAP_FAILED);
+    contents[2] = 'c';
+    let_ticks_pass();
+    assert_memory_equal(look(w, 1, w->path)->sha256, digest_of_abc, 32);
+    contents[2] = 'd';
+    assert_memory_not_equal(look(w, 2, w->path)->sha256, digest_of_abc, 32);
+    assert_int_equal(w->answers[0].changed_real_ns, w->answers[1].changed_real_ns);
+    munmap(contents, 3);
+    close(fd);
+}
+
 static void each_request_is_answered_once(void **state)
 {
     struct world *w = *state;
@@ -375,6 +395,7 @@ int main(void)
         cmocka_unit_test(a_message_is_what_was_written),
         cmocka_unit_test(the_cache_forgets_what_was_used_least_lately),
         cmocka_unit_test_setup_teardown(a_file_is_read_once_a_version, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_another_user_maps_is_read_each_time, setup, teardown),
         cmocka_unit_test_setup_teardown(each_request_is_answered_once, setup, teardown),
         cmocka_unit_test_setup_teardown(nothing_but_a_regular_file_is_opened, setup, teardown),
         cmocka_unit_test_setup_teardown(a_large_file_has_size_and_time_only, setup, teardown),

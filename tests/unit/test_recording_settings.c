@@ -22,6 +22,11 @@ static const struct tracker_options numbers = {.unaudited_before_ns = UINT64_C(3
                                                .files_exclude_programs = "/bin/a /bin/b",
                                                .files_exclude_reads = "/usr/*"};
 
+static void ask_nobody(void *user)
+{
+    (void)user;
+}
+
 static void round_trip(const struct tracker_options *options)
 {
     char settings[4096];
@@ -47,6 +52,7 @@ static void round_trip(const struct tracker_options *options)
     assert_int_equal(back.kernel_events_active, options->kernel_events_active);
     assert_int_equal(back.programs_active, options->programs_active);
     assert_int_equal(back.utmp_active, options->utmp_active);
+    assert_int_equal(back.ask_devices != NULL, options->ask_devices != NULL);
     assert_string_equal(back.files_exclude_programs, options->files_exclude_programs);
     assert_string_equal(back.files_exclude_reads, options->files_exclude_reads);
     assert_int_equal(recording_settings_masking(settings), options->masking != NULL);
@@ -74,6 +80,9 @@ static void each_option_comes_back(void **state)
         *(bool *)((char *)&options + sources[i]) = true;
         round_trip(&options);
     }
+    struct tracker_options devices = numbers;
+    devices.ask_devices = ask_nobody;
+    round_trip(&devices);
     struct tracker_options masked = numbers;
     masked.masking = (struct masking *)(void *)&masked; /* only that there is one counts */
     round_trip(&masked);

@@ -22,4 +22,5 @@ struct agent_options {
 /** Runs until SIGTERM or SIGINT. Returns 0, or an error with its text. */
 int agent_run(const struct agent_options *options, struct error_text *error) MUST_CHECK;
 /** Feed a recording to the tracker and write its lines to standard output. */
-int agent_replay(const char *directory, struct error_text *error) MUST_CHECK;
+int agent_replay(const char *directory, const char *masking_rules,
+                 struct error_text *error) MUST_CHECK;

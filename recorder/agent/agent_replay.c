@@ -34,7 +34,18 @@ static void on_ask_program(void *user, uint64_t request, uint32_t pid, uint32_t 
     (void)path;
 }
 
-int agent_replay(const char *directory, struct error_text *error)
+static int open_masking(struct masking **maskingp, const char *settings, const char *rules,
+                        struct error_text *error)
+{
+    unsigned kind = recording_settings_masking(settings);
+    if (kind == RECORDING_MASKED_BY_OWN_RULES && !*rules)
+        return error_set(error, -EINVAL,
+                         "replay: secrets were masked by rules of that host's own: name its "
+                         "configuration with --config, else they would be shown");
+    return kind == RECORDING_UNMASKED ? 0 : masking_open(maskingp, rules, error);
+}
+
+int agent_replay(const char *directory, const char *masking_rules, struct error_text *error)
 {
     struct recording_reader *reader CLEANUP(auto_recording_reader) = NULL;
     /* These outlive the tracker. */
@@ -57,8 +68,7 @@ int agent_replay(const char *directory, struct error_text *error)
                                       .audit_active = true,
                                       .ask_name = on_ask_name,
                                       .ask_program = on_ask_program};
-    if (recording_settings_masking(header->settings))
-        result = masking_open(&masking, "", error);
+    result = open_masking(&masking, header->settings, masking_rules, error);
     if (result)
         return result;
     options.masking = masking;

@@ -2,6 +2,8 @@
  * has a default that gives the rows of before. */
 #include "recorder/agent/recording_settings.h"
 
+#include "recorder/masking/masking.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,18 +17,25 @@ static void add_list(const char *name, const char *list, char *settings, size_t 
         *at = '\t';
 }
 
+static unsigned masking_kind(const struct masking *masking)
+{
+    if (!masking)
+        return RECORDING_UNMASKED;
+    return masking_has_own_rules(masking) ? RECORDING_MASKED_BY_OWN_RULES : RECORDING_MASKED;
+}
+
 void recording_settings_write(const struct tracker_options *options, char *settings, size_t size)
 {
     snprintf(settings, size,
              "connector=%d taskstats=%d audit=%d settle_ms=%u fork_ms=%u unaudited_before=%" PRIu64
              " remember_s=%u remember_mib=%u resolver=%d host_names=%u bpf=%d programs=%d"
-             " utmp=%d login_ms=%u masking=%d file_rate=%u kernel_events=%d sock_diag=%d"
+             " utmp=%d login_ms=%u masking=%u file_rate=%u kernel_events=%d sock_diag=%d"
              " devices=%d",
              options->connector_active, options->taskstats_active, options->audit_active,
              options->settle_ms, options->fork_ms, options->unaudited_before_ns, options->late_s,
              options->late_mib, options->resolver_active, options->host_names_most,
              options->bpf_active, options->programs_active, options->utmp_active, options->login_ms,
-             options->masking != NULL, options->file_rate, options->kernel_events_active,
+             masking_kind(options->masking), options->file_rate, options->kernel_events_active,
              options->sock_diag_active, options->ask_devices != NULL);
     add_list("exclude_programs", options->files_exclude_programs, settings, size);
     add_list("exclude_reads", options->files_exclude_reads, settings, size);
@@ -90,9 +99,9 @@ void recording_settings_read(struct tracker_options *options, struct recording_l
     options->files_exclude_reads = lists->reads;
 }
 
-bool recording_settings_masking(const char *settings)
+unsigned recording_settings_masking(const char *settings)
 {
-    return setting(settings, "masking", 1);
+    return (unsigned)setting(settings, "masking", RECORDING_MASKED);
 }
 
 void recording_lists_deinit(struct recording_lists *lists)

@@ -14,5 +14,7 @@ struct recording_lists {
  * is the caller's. */
 void recording_settings_read(struct tracker_options *options, struct recording_lists *lists,
                              const char *settings);
-bool recording_settings_masking(const char *settings);
+/** How it masked. */
+enum { RECORDING_UNMASKED, RECORDING_MASKED, RECORDING_MASKED_BY_OWN_RULES };
+unsigned recording_settings_masking(const char *settings);
 void recording_lists_deinit(struct recording_lists *lists);

@@ -15,6 +15,7 @@ struct span {
 
 struct masking {
     struct masking_rules *rules;
+    bool has_own_rules;
     const struct slice *given;
     size_t n_given;
     struct slice names[NAMES_MOST];
@@ -81,11 +82,18 @@ int masking_open(struct masking **maskingp, const char *path, struct error_text 
         result = masking_rules_finish(rules);
     if (!result)
         result = masking_new(maskingp, rules);
+    if (!result)
+        (*maskingp)->has_own_rules = *path;
     if (result == -ENOMEM)
         error_set(error, result, "out of memory for the rules of masking");
     if (result)
         masking_rules_free(rules);
     return result;
+}
+
+bool masking_has_own_rules(const struct masking *masking)
+{
+    return masking->has_own_rules;
 }
 
 static bool is_blank(uint8_t byte)

@@ -14,6 +14,8 @@ struct masking;
 int masking_new(struct masking **maskingp, struct masking_rules *rules) MUST_CHECK;
 /** The usual rules, and those of the file @p path; "": there is none. */
 int masking_open(struct masking **maskingp, const char *path, struct error_text *error) MUST_CHECK;
+/** It was opened with more than the usual rules. */
+bool masking_has_own_rules(const struct masking *masking);
 struct masking *masking_free(struct masking *masking);
 
 /** Returns 1 when something is masked: @p maskedp then are @p n arguments, valid until the next

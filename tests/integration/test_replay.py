@@ -75,11 +75,11 @@ class TestReplay(unittest.TestCase):
         return [line for line in text.split(b"\n")
                 if line.startswith((b"insert\t", b"settle\t", b"end\t"))]
 
-    def assert_same(self, *needed):
+    def assert_same(self, *needed, options=()):
         """The lines of both, of which some must begin like each of `needed`."""
         self.assertEqual(0, self.end_agent(), self.log())
         live = self.journal_lines()
-        replayed = run_bytes(VESTIGED, "--replay", self.path("recording")).split(b"\n")[:-1]
+        replayed = run_bytes(VESTIGED, "--replay", self.path("recording"), *options).split(b"\n")[:-1]
         for start in needed:
             self.assertTrue(any(line.startswith(start) for line in live), start)
         for number, (one, other) in enumerate(zip(live, replayed)):
@@ -146,6 +146,18 @@ class TestReplay(unittest.TestCase):
         self.assertEqual([third[PID]] * 2, [second[PID], first[PID]])
         for image in (first, second):
             self.assertEqual(b"exec", image[END_CAUSE], image)
+
+    def test_masked_by_own_rules(self):
+        """They are not in the recording; what they mask is."""
+        with open(self.path("rules"), "w") as stream:
+            stream.write("true after ^--wort$\n")
+        self.start(f"[masking]\nrules = {self.path('rules')}\n")
+        run("/bin/true", "--wort", "Geheimnis")
+        live = self.assert_same(b"insert\tprocess\t", options=("--config", self.path("conf")))
+        self.assertTrue(any(b"--wort '***'" in line for line in live))
+        done = run(VESTIGED, "--replay", self.path("recording"), check=False)
+        self.assertEqual((2, ""), (done.returncode, done.stdout))
+        self.assertIn("name its configuration with --config", done.stderr)
 
     def process_rows(self, live):
         """By id. What a row waits for in vain for 250 ms is in a later line than that of the row."""

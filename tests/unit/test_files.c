@@ -891,6 +891,28 @@ static void test_scan_is_late(void **state)
     expect(s, "+1 fanotify editor 1000 1000 /a | closed read 1\n");
 }
 
+/* The look was between the open and the reading that tells of it: the open was seen. */
+static void test_scan_is_early(void **state)
+{
+    struct stage *s = *state;
+    look(s, true, false);
+    shown(s, EDITOR, "/a");
+    shown(s, EDITOR, "/b");
+    shown(s, EDITOR, "/c");
+    look(s, false, true);
+    after(s, 15);
+    file(s, EDITOR, FILE_OPENED, "/a");
+    file(s, EDITOR, FILE_MODIFIED, "/c");
+    after(s, 15);
+    file(s, EDITOR, FILE_OPENED, "/b"); /* once more: it is younger than the look */
+    file(s, EDITOR, FILE_OPENED, "/c");
+    after(s, 250);
+    expect(s, "+1 proc,fanotify editor 1000 1000 /a\n"
+              "+2 proc,fanotify editor 1000 1000 /b inherited\n"
+              "+3 proc,fanotify editor 1000 1000 /c inherited\n");
+    assert_true(slice_is(last_value(s, FILE_ACCESS_CREATED_AT), "2026-05-28 20:26:41.000000"));
+}
+
 /* What is nobody's is confirmed by whoever has it open. */
 static void test_scan_of_unowned(void **state)
 {
@@ -1083,6 +1105,7 @@ int main(void)
         RUNNING(test_scan_refused),
         RUNNING(test_scan_ends_what_is_closed),
         RUNNING(test_scan_is_late),
+        RUNNING(test_scan_is_early),
         RUNNING(test_scan_of_unowned),
         RUNNING(test_hurry),
         RUNNING(test_flush),

@@ -261,6 +261,11 @@ struct deed {
     uint64_t at_ns;
 };
 
+static bool tells_of_open(const struct fact_file *file)
+{
+    return file->events & (opening | FILE_CREATED);
+}
+
 static struct file_row *begin_use(struct files *f, const struct deed *deed)
 {
     const struct fact_file *file = &deed->fact->file;
@@ -269,20 +274,28 @@ static struct file_row *begin_use(struct files *f, const struct deed *deed)
     if (!row)
         return NULL;
     row->path_at_read = file->path_at_read;
-    row->inherited = !(file->events & (opening | FILE_CREATED));
+    row->inherited = !tells_of_open(file);
     return file_file(f, row) ? row : NULL;
+}
+
+/* A look found it open before the open itself was read. */
+static void explain_look(struct file_row *row, const struct fact_file *file)
+{
+    if (!row->inserted && !row->counted && tells_of_open(file) && file->since_ns <= row->created_ns)
+        row->inherited = false;
 }
 
 static void on_use(struct files *f, const struct deed *deed)
 {
     const struct fact_file *file = &deed->fact->file;
     struct file_row *row = file_find(f, deed->actor, file->path);
-    if (!row && !(file->events & (opening | FILE_CREATED)))
+    if (!row && !tells_of_open(file))
         row = file_find_inode(deed->actor, &file->status);
     if (!row)
         row = begin_use(f, deed);
     if (!row)
         return;
+    explain_look(row, file);
     note_use(row, deed->fact, deed->at_ns);
     file_rows_place(f, row);
 }

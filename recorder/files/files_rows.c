@@ -321,10 +321,19 @@ static bool has_waited(const struct file_queue *queue, uint64_t wait_ns, uint64_
     return false;
 }
 
+static bool facts_wait(const struct files *f, uint64_t until_ns)
+{
+    const struct file_held_fact *held;
+    STAILQ_FOREACH(held, &f->held, in_list)
+    if (held->fact.boot_ns <= until_ns)
+        return true;
+    return false;
+}
+
 bool files_settled_until(const struct files *f, uint64_t boot_ns)
 {
     const struct file_actor *actor = TAILQ_FIRST(&f->ended);
-    return STAILQ_EMPTY(&f->held) && TAILQ_EMPTY(&f->refused.rows) && TAILQ_EMPTY(&f->limited) &&
+    return !facts_wait(f, boot_ns) && TAILQ_EMPTY(&f->refused.rows) && TAILQ_EMPTY(&f->limited) &&
            !(actor && actor->noticed_ns <= boot_ns) &&
            !has_waited(&f->waiting, f->options.settle_ns, boot_ns) &&
            !has_waited(&f->quiet, f->options.quiet_ns, boot_ns);

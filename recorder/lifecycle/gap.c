@@ -2,7 +2,8 @@
  * gathered and is written when the journal has room again. */
 #include "recorder/lifecycle/gap.h"
 
-static const uint64_t gather_ns = 1000000000;
+static const uint64_t gather_ns = UINT64_C(1000000000);
+static const uint64_t storm_ns = UINT64_C(60000000000);
 
 static void append_count(struct line *line, int64_t count)
 {
@@ -35,17 +36,26 @@ int gap_write(struct row_output *output, const struct gap *gap)
     return error;
 }
 
-void gap_gather(struct gap_gatherer *gatherer, uint64_t since_ns, uint64_t now_ns, int64_t count)
+static void open_gatherer(struct gap_gatherer *gatherer, uint64_t since_ns, uint64_t now_ns)
 {
-    if (!gatherer->open) {
-        gatherer->open = true;
-        gatherer->first_ns = since_ns;
-        gatherer->count = 0;
-        gatherer->count_unknown = false;
+    gatherer->open = true;
+    gatherer->goes_on = gatherer->last_ns && now_ns < gatherer->last_ns + gather_ns;
+    gatherer->first_ns = gatherer->goes_on ? gatherer->last_ns : since_ns;
+    if (!gatherer->goes_on) {
+        gatherer->begin_ns = since_ns;
         gatherer->last_ns = now_ns;
     }
-    if (since_ns < gatherer->first_ns)
-        gatherer->first_ns = since_ns;
+    gatherer->opened_ns = now_ns;
+    gatherer->count = 0;
+    gatherer->count_unknown = false;
+}
+
+void gap_gather(struct gap_gatherer *gatherer, uint64_t since_ns, uint64_t now_ns, int64_t count)
+{
+    if (!gatherer->open)
+        open_gatherer(gatherer, since_ns, now_ns);
+    if (since_ns < gatherer->begin_ns)
+        gatherer->begin_ns = gatherer->first_ns = since_ns;
     if (now_ns > gatherer->last_ns)
         gatherer->last_ns = now_ns;
     if (count == GAP_UNKNOWN)
@@ -54,10 +64,8 @@ void gap_gather(struct gap_gatherer *gatherer, uint64_t since_ns, uint64_t now_n
         gatherer->count += (uint64_t)count;
 }
 
-void gap_gatherer_tick(struct gap_gatherer *gatherer, struct row_output *output, uint64_t now_ns)
+static void write_gathered(struct gap_gatherer *gatherer, struct row_output *output)
 {
-    if (!gatherer->open || (now_ns != UINT64_MAX && now_ns - gatherer->last_ns < gather_ns))
-        return;
     struct gap gap = {.source = gatherer->source,
                       .cause = gatherer->cause,
                       .unit = gatherer->unit,
@@ -67,4 +75,20 @@ void gap_gatherer_tick(struct gap_gatherer *gatherer, struct row_output *output,
                       .at_least = gatherer->count_unknown ? (int64_t)gatherer->count : GAP_UNKNOWN,
                       .at_most = GAP_UNKNOWN};
     gatherer->open = gap_write(output, &gap) != 0;
+}
+
+void gap_gatherer_tick(struct gap_gatherer *gatherer, struct row_output *output, uint64_t now_ns)
+{
+    uint64_t most_ns = gatherer->goes_on ? storm_ns : gather_ns;
+    if (gatherer->open &&
+        (now_ns >= gatherer->opened_ns + most_ns || now_ns >= gatherer->last_ns + gather_ns))
+        write_gathered(gatherer, output);
+}
+
+void gap_gatherer_hurry(struct gap_gatherer *gatherer, struct row_output *output, uint64_t now_ns,
+                        uint64_t until_ns)
+{
+    if (!gap_gatherer_settled_until(gatherer, until_ns) &&
+        now_ns >= gatherer->opened_ns + gather_ns)
+        write_gathered(gatherer, output);
 }

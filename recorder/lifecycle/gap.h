@@ -1,7 +1,9 @@
 #pragma once
 /*
- * Gap rows: here something was not seen. Small losses of one source and kind are gathered for a
- * second, so that a storm of losses does not become a storm of rows.
+ * Gap rows: here something was not seen. Small losses of one source and kind are gathered, so that
+ * a storm of losses does not become a storm of rows: for a second at first, and while no second is
+ * without a loss for a minute each, or until somebody asks. The rows of a storm are its span, cut:
+ * each begins where the one before ends, and counts what was noticed in it.
  */
 #include "recorder/lifecycle/row_output.h"
 
@@ -24,12 +26,24 @@ int gap_write(struct row_output *output, const struct gap *gap) MUST_CHECK;
 /* What is being gathered: one for each source, cause and unit that can come often. */
 struct gap_gatherer {
     const char *source, *cause, *unit;
-    uint64_t first_ns, last_ns;
+    uint64_t first_ns, last_ns; /* of what is gathered, or of the last row */
+    uint64_t opened_ns;         /* when the first of it was noticed */
+    uint64_t begin_ns;          /* of the storm */
     uint64_t count;
     bool count_unknown, open;
+    bool goes_on; /* there is a row of the same storm */
 };
 
 /** @p since_ns: from when on it may have been lost. @p count GAP_UNKNOWN: nobody knows. */
 void gap_gather(struct gap_gatherer *gatherer, uint64_t since_ns, uint64_t now_ns, int64_t count);
-/** Write what was gathered, when it is a second old or @p now_ns is UINT64_MAX. */
+/** Write what was gathered when its time is up, or when @p now_ns is UINT64_MAX. */
 void gap_gatherer_tick(struct gap_gatherer *gatherer, struct row_output *output, uint64_t now_ns);
+/** Somebody waits for what was noticed until @p until_ns: it is written when it is a second old. */
+void gap_gatherer_hurry(struct gap_gatherer *gatherer, struct row_output *output, uint64_t now_ns,
+                        uint64_t until_ns);
+/** Nothing that was noticed until @p until_ns is still gathered. */
+static inline bool gap_gatherer_settled_until(const struct gap_gatherer *gatherer,
+                                              uint64_t until_ns)
+{
+    return !gatherer->open || gatherer->opened_ns > until_ns;
+}

@@ -268,11 +268,21 @@ static bool queue_settled(const struct row_queue *queue, uint64_t deadline_ns)
     return !first || first->deadline_ns > deadline_ns;
 }
 
+/* What the kernel tells on several processors is not quite in the order of its times. */
+static bool changes_wait(const struct processes *p, uint64_t boot_ns)
+{
+    const struct process *process;
+    TAILQ_FOREACH(process, &p->changes, in_changes)
+    if (process->pending[0].boot_ns <= boot_ns)
+        return true;
+    return false;
+}
+
 bool processes_settled_until(const struct processes *p, uint64_t boot_ns)
 {
     uint64_t deadline = boot_ns + p->options.settle_ns;
     return queue_settled(&p->waiting, deadline) && queue_settled(&p->ending, deadline) &&
-           TAILQ_EMPTY(&p->changes);
+           !changes_wait(p, boot_ns);
 }
 
 bool processes_digested_until(const struct processes *p, uint64_t boot_ns)

@@ -300,12 +300,18 @@ void loss_tick(struct loss *loss)
         loss->drained_ns[i] = now;
 }
 
-bool loss_settled(const struct loss *loss)
+void loss_hurry(struct loss *loss, uint64_t boot_ns)
+{
+    for (size_t i = 0; i < LOSS_KIND_N; i++)
+        gap_gatherer_hurry(&loss->gatherers[i], loss->output, now_ns(loss), boot_ns);
+}
+
+bool loss_settled_until(const struct loss *loss, uint64_t boot_ns)
 {
     bool open = loss->hole_ns != 0 || loss->expect || loss->output->refused_processes ||
                 loss->output->refused_rows;
     for (size_t i = 0; i < LOSS_KIND_N; i++)
-        open |= loss->gatherers[i].open;
+        open |= !gap_gatherer_settled_until(&loss->gatherers[i], boot_ns);
     return !open;
 }
 

@@ -72,8 +72,10 @@ enum { LOSS_NOTED = 0, LOSS_SCAN_WANTED = 1, LOSS_SOCKET_SCAN_WANTED = 2 };
  *  LOSS_SOCKET_SCAN_WANTED: a dump of all sockets, to know what still exists. */
 int loss_fact(struct loss *loss, const struct fact *fact);
 void loss_tick(struct loss *loss);
-/** Nothing that can still be counted is open; a loss that has been noticed is in a gap row. */
-bool loss_settled(const struct loss *loss);
+/** Write what was noticed until @p boot_ns, though the loss goes on. */
+void loss_hurry(struct loss *loss, uint64_t boot_ns);
+/** Nothing that can still be counted is open; what was noticed until @p boot_ns is in a gap row. */
+bool loss_settled_until(const struct loss *loss, uint64_t boot_ns);
 /** Write all that is open, counted or not. */
 void loss_finish(struct loss *loss);
 /** Until an earlier run's losses are written down, its state stays what a restart compares with. */

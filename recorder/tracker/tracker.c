@@ -129,6 +129,7 @@ static void on_mark(struct tracker *t, struct slice token)
     struct pending_sync *sync = &t->syncs[t->n_syncs++];
     memcpy(&sync->token, token.data, sizeof(uint64_t));
     sync->at_ns = t->timeline.now_boot_ns;
+    sync->settled_ns = 0;
     if (t->options.ask_devices)
         t->options.ask_devices(t->options.user);
 }
@@ -206,8 +207,25 @@ static void checkpoint(struct tracker *t)
     t->options.checkpoint(t->options.user, false);
 }
 
+static bool rows_settled(const struct tracker *t, uint64_t at_ns)
+{
+    return files_settled_until(t->files, at_ns) && endpoints_settled_until(t->endpoints, at_ns) &&
+           kernel_events_settled_until(t->kernel_events, at_ns) &&
+           sessions_settled_until(t->sessions, at_ns) && networks_settled(t->networks) &&
+           devices_settled_until(t->devices, at_ns) && accounts_settled(t->accounts);
+}
+
+/* What waits for its row until then is noticed only then, when it is lost. */
+static bool losses_settled(struct tracker *t, struct pending_sync *sync)
+{
+    if (!sync->settled_ns)
+        sync->settled_ns = t->timeline.now_boot_ns;
+    loss_hurry(&t->loss, sync->settled_ns);
+    return loss_settled_until(&t->loss, sync->settled_ns);
+}
+
 /* Losses and dumps need their time, and are waited for only so long. */
-static bool is_written(struct tracker *t, const struct pending_sync *sync)
+static bool is_written(struct tracker *t, struct pending_sync *sync)
 {
     uint64_t waited_ns = t->timeline.now_boot_ns - sync->at_ns;
     files_hurry(t->files, sync->at_ns);
@@ -215,13 +233,7 @@ static bool is_written(struct tracker *t, const struct pending_sync *sync)
         return false;
     if (!processes_digested_until(t->processes, sync->at_ns) && waited_ns <= sync_program_ns)
         return false;
-    return waited_ns > sync_loss_ns ||
-           (files_settled_until(t->files, sync->at_ns) &&
-            endpoints_settled_until(t->endpoints, sync->at_ns) &&
-            kernel_events_settled_until(t->kernel_events, sync->at_ns) &&
-            sessions_settled_until(t->sessions, sync->at_ns) && loss_settled(&t->loss) &&
-            networks_settled(t->networks) && devices_settled_until(t->devices, sync->at_ns) &&
-            accounts_settled(t->accounts));
+    return waited_ns > sync_loss_ns || (rows_settled(t, sync->at_ns) && losses_settled(t, sync));
 }
 
 static void answer_syncs(struct tracker *t)

@@ -21,6 +21,7 @@ enum { TOKENS_MOST = 64 };
 
 struct pending_sync {
     uint64_t token, at_ns;
+    uint64_t settled_ns; /* when all was in a row, or lost; 0: it is not */
 };
 
 struct tracker {

@@ -602,6 +602,32 @@ static void test_images_that_are_told_late(void **state)
               "+3 fanotify third 0 1000 /b | closed read 1\n");
 }
 
+/* What is heard afterwards, and waits, holds up nobody who asks for what was before. */
+static void test_images_that_are_told_later_still(void **state)
+{
+    struct stage *s = *state;
+    fork_process(s->world, SHELL, CHILD);
+    exec_process(s->world, CHILD);
+    uint64_t executed_ns = s->world->now;
+    after(s, 5);
+    exec_process(s->world, CHILD);
+    file(s, CHILD, FILE_DELETED, "/a");
+    uint64_t mark_ns = s->world->now;
+    after(s, 5);
+    fork_process(s->world, SHELL, CHILD + 1);
+    exec_process(s->world, CHILD + 1);
+    after(s, 5);
+    exec_process(s->world, CHILD + 1);
+    file(s, CHILD + 1, FILE_DELETED, "/b");
+    assert_false(files_settled_until(s->files, mark_ns));
+    audit_tells_of(s, executed_ns, CHILD, "first", "/home/e/first");
+    audit_tells_of(s, mark_ns, CHILD, "second", "/usr/bin/second");
+    after(s, 5);
+    expect(s, "+1 fanotify second 0 1000 /a | closed delete -\n");
+    assert_true(files_settled_until(s->files, mark_ns));
+    assert_false(files_settled_until(s->files, s->world->now));
+}
+
 /* Nobody tells: after a while it is what it is. */
 static void test_images_that_are_never_told(void **state)
 {
@@ -865,6 +891,28 @@ static void test_scan_is_late(void **state)
     expect(s, "+1 fanotify editor 1000 1000 /a | closed read 1\n");
 }
 
+/* The look was between the open and the reading that tells of it: the open was seen. */
+static void test_scan_is_early(void **state)
+{
+    struct stage *s = *state;
+    look(s, true, false);
+    shown(s, EDITOR, "/a");
+    shown(s, EDITOR, "/b");
+    shown(s, EDITOR, "/c");
+    look(s, false, true);
+    after(s, 15);
+    file(s, EDITOR, FILE_OPENED, "/a");
+    file(s, EDITOR, FILE_MODIFIED, "/c");
+    after(s, 15);
+    file(s, EDITOR, FILE_OPENED, "/b"); /* once more: it is younger than the look */
+    file(s, EDITOR, FILE_OPENED, "/c");
+    after(s, 250);
+    expect(s, "+1 proc,fanotify editor 1000 1000 /a\n"
+              "+2 proc,fanotify editor 1000 1000 /b inherited\n"
+              "+3 proc,fanotify editor 1000 1000 /c inherited\n");
+    assert_true(slice_is(last_value(s, FILE_ACCESS_CREATED_AT), "2026-05-28 20:26:41.000000"));
+}
+
 /* What is nobody's is confirmed by whoever has it open. */
 static void test_scan_of_unowned(void **state)
 {
@@ -1042,6 +1090,7 @@ int main(void)
         RUNNING(test_two_images),
         RUNNING(test_two_images_untold),
         RUNNING(test_images_that_are_told_late),
+        RUNNING(test_images_that_are_told_later_still),
         RUNNING(test_images_that_are_never_told),
         RUNNING(test_called_after_its_end),
         RUNNING(test_exec_ends_the_row),
@@ -1056,6 +1105,7 @@ int main(void)
         RUNNING(test_scan_refused),
         RUNNING(test_scan_ends_what_is_closed),
         RUNNING(test_scan_is_late),
+        RUNNING(test_scan_is_early),
         RUNNING(test_scan_of_unowned),
         RUNNING(test_hurry),
         RUNNING(test_flush),

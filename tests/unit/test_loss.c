@@ -123,6 +123,11 @@ static void assert_value(struct slice line, enum gap_column column, const char *
                  (const char *)value.data, expected);
 }
 
+static bool is_settled(const struct world *w)
+{
+    return loss_settled_until(&w->loss, w->now);
+}
+
 static void test_each_kind_is_described(void **state)
 {
     const struct world *w = *state;
@@ -143,12 +148,12 @@ static void test_arguments_over_the_bound(void **state)
     tick(w, 1000);
     execute(w, 100, "1");
     tick(w, 20);
-    assert_true(loss_settled(&w->loss));
+    assert_true(is_settled(w));
     execute(w, 101, argument);
     tick(w, 20);
-    assert_false(loss_settled(&w->loss)); /* noticed, and gathered for a second */
+    assert_false(is_settled(w)); /* noticed, and gathered for a second */
     tick(w, 1000);
-    assert_true(loss_settled(&w->loss));
+    assert_true(is_settled(w));
     struct slice line = last_gap(w);
     assert_value(line, GAP_SOURCE, "agent");
     assert_value(line, GAP_CAUSE, "arguments_dropped");
@@ -156,6 +161,86 @@ static void test_arguments_over_the_bound(void **state)
     assert_value(line, GAP_COUNT, "1");
     assert_value(line, GAP_CREATED_AT, "2026-05-28 20:26:41.020000");
     assert_value(line, GAP_DESTROYED_AT, "2026-05-28 20:26:41.040000");
+}
+
+static void lose_rows(struct world *w, uint64_t for_ms)
+{
+    for (uint64_t ms = 0; ms < for_ms; ms += 20) {
+        tick(w, 20);
+        loss_rows(&w->loss, LOSS_KERNEL_EVENTS, 3);
+    }
+}
+
+/* Each row begins where the one before ends; returns how many there are. */
+static size_t assert_one_span(const struct world *w, const char *cause, uint64_t count)
+{
+    struct slice before = SLICE_NULL;
+    size_t n = 0;
+    for (size_t i = 0; i < w->memory.n_lines; i++) {
+        struct slice line = row_sink_memory_line(&w->memory, i);
+        assert_value(line, GAP_CAUSE, cause);
+        if (n++)
+            assert_true(slice_equal(row_sink_memory_value(line, GAP_CREATED_AT), before));
+        before = row_sink_memory_value(line, GAP_DESTROYED_AT);
+        count -= strtoull((const char *)row_sink_memory_value(line, GAP_COUNT).data, NULL, 10);
+    }
+    assert_int_equal(count, 0);
+    return n;
+}
+
+/* A loss that does not end is told of after a second, and then once a minute. */
+static void test_storm(void **state)
+{
+    struct world *w = *state;
+    lose_rows(w, 1000);
+    assert_int_equal(w->memory.n_lines, 0);
+    lose_rows(w, 20);
+    assert_int_equal(w->memory.n_lines, 1);
+    assert_value(last_gap(w), GAP_CREATED_AT, "2026-05-28 20:26:40.020000");
+    assert_value(last_gap(w), GAP_DESTROYED_AT, "2026-05-28 20:26:41.000000");
+    lose_rows(w, 150000);
+    assert_int_equal(w->memory.n_lines, 3);
+    tick(w, 1000);
+    assert_int_equal(assert_one_span(w, "rate_limit", (1020 + 150000) / 20 * 3), 4);
+    assert_true(is_settled(w));
+    lose_rows(w, 20); /* another one */
+    tick(w, 1000);
+    assert_value(last_gap(w), GAP_CREATED_AT, "2026-05-28 20:29:12.040000");
+}
+
+/* What is noticed late may have been lost in the span of the row before. */
+static void test_storm_that_is_noticed_late(void **state)
+{
+    struct world *w = *state;
+    w->loss.audit_checked_ns = boot_start - 5000 * MS;
+    for (unsigned i = 0; i < 75; i++) {
+        tick(w, 20);
+        const struct fact fact = {
+            .kind = FACT_AUDIT_HOLE, .boot_ns = w->now, .audit_hole = {.first = i, .last = i}
+        };
+        assert_int_equal(loss_fact(&w->loss, &fact), LOSS_NOTED);
+    }
+    assert_value(last_gap(w), GAP_CREATED_AT, "2026-05-28 20:26:35.000000");
+    tick(w, 1000);
+    assert_int_equal(assert_one_span(w, "missing_serials", 75), 2);
+}
+
+/* Whoever asks in the middle of it is told of what was lost before. */
+static void test_hurried_storm(void **state)
+{
+    struct world *w = *state;
+    lose_rows(w, 1500);
+    uint64_t mark_ns = w->now;
+    loss_hurry(&w->loss, mark_ns);
+    assert_false(loss_settled_until(&w->loss, mark_ns));
+    for (unsigned i = 0; i < 30; i++) {
+        lose_rows(w, 20);
+        loss_hurry(&w->loss, mark_ns);
+    }
+    assert_true(loss_settled_until(&w->loss, mark_ns));
+    assert_false(is_settled(w));
+    tick(w, 1000);
+    assert_int_equal(assert_one_span(w, "rate_limit", (1500 + 30 * 20) / 20 * 3), 3);
 }
 
 /* Without a connector nobody counts the births while no agent ran: a gap of unknown size, as soon
@@ -167,11 +252,11 @@ static void test_not_running_without_a_connector(void **state)
         .at_ns = w->now - 5000 * MS, .processes = {.forks = 1000}, .clean = true, .known = true};
     loss_expect(&w->loss, &before, 0);
     tick(w, 20);
-    assert_false(loss_settled(&w->loss));
+    assert_false(is_settled(w));
     give(w, (struct fact){.kind = FACT_PROC_SCAN, .proc_scan = {.begin = true}});
     give(w, (struct fact){.kind = FACT_PROC_SCAN, .proc_scan = {.begin = false}});
     tick(w, 20);
-    assert_true(loss_settled(&w->loss));
+    assert_true(is_settled(w));
     struct slice line = last_gap(w);
     assert_value(line, GAP_SOURCE, "agent");
     assert_value(line, GAP_CAUSE, "not_running");
@@ -215,7 +300,7 @@ static void test_state_while_an_earlier_loss_is_open(void **state)
     assert_int_equal(after.forks, 1000 + 23);
     assert_int_equal(after.unstored, 23 + 11 - 4);
     assert_int_equal(after.threads, 53);
-    assert_false(loss_settled(&w->loss));
+    assert_false(is_settled(w));
 
     /* a second mark behind more births, of which the first look at /proc finds one that was unheard
      */
@@ -287,10 +372,10 @@ static void test_hole_before_the_total_is_known(void **state)
     tick(w, 1000);
     lose_messages(w);
     read_total(w, 1003);
-    assert_false(loss_settled(&w->loss));
+    assert_false(is_settled(w));
     scan(w, 77, 1);
     read_total(w, 1003);
-    assert_true(loss_settled(&w->loss));
+    assert_true(is_settled(w));
     struct slice line = last_gap(w);
     assert_value(line, GAP_SOURCE, "agent");
     assert_value(line, GAP_CAUSE, "killed");
@@ -331,12 +416,12 @@ static void test_hole_while_an_earlier_loss_is_open(void **state)
     });
     scan(w, 500, 2); /* a thread is born meanwhile */
     read_total(w, 1003);
-    assert_false(loss_settled(&w->loss));
+    assert_false(is_settled(w));
     lose_messages(w);
     tick(w, 1000);
     scan(w, 500, 2);
     read_total(w, 1004);
-    assert_true(loss_settled(&w->loss));
+    assert_true(is_settled(w));
     uint64_t sum = 0;
     for (size_t i = 0; i < w->memory.n_lines; i++) {
         struct slice one = row_sink_memory_line(&w->memory, i);
@@ -372,7 +457,7 @@ static void test_state_of_what_was_refused(void **state)
     processes_get_state(w->processes, &before);
     for (int i = 0; i < 23; i++)
         row_output_refused(&w->output, true, -ENOSPC);
-    assert_false(loss_settled(&w->loss));
+    assert_false(is_settled(w));
     processes_get_state(w->processes, &after);
     loss_state(&w->loss, &after);
     assert_int_equal(after.unstored, before.unstored + 23);
@@ -382,7 +467,7 @@ static void test_state_of_what_was_refused(void **state)
     assert_value(line, GAP_COUNT, "23");
     processes_get_state(w->processes, &after);
     assert_int_equal(after.unstored, before.unstored);
-    assert_true(loss_settled(&w->loss));
+    assert_true(is_settled(w));
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -392,6 +477,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_each_kind_is_described),
         TEST(test_arguments_over_the_bound),
+        TEST(test_storm),
+        TEST(test_storm_that_is_noticed_late),
+        TEST(test_hurried_storm),
         TEST(test_not_running_without_a_connector),
         TEST(test_state_while_an_earlier_loss_is_open),
         TEST(test_state_may_be_negative),

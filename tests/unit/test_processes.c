@@ -238,6 +238,25 @@ static void test_ids_before_exec_belong_to_the_new_image(void **state)
     assert_string_equal(value(w, 1, PROCESS_EUID), "0");
 }
 
+/* A worker that changes its user all the time holds up nobody who asks for what was before. */
+static void test_ids_that_never_rest(void **state)
+{
+    struct world *w = *state;
+    fork_process(w, 1, 100);
+    tick(w, 500);
+    uint64_t mark_ns = w->now;
+    for (unsigned i = 0; i < 8; i++) {
+        give(w, (struct fact){
+                    .kind = FACT_UID, .uid = {{100, 100}, 0, i % 2 ? 0 : 1000}
+        });
+        assert_false(processes_settled_until(w->processes, w->now));
+        if (i == 0)
+            assert_false(processes_settled_until(w->processes, mark_ns));
+        tick(w, 20);
+    }
+    assert_true(processes_settled_until(w->processes, mark_ns));
+}
+
 static void test_name_change(void **state)
 {
     struct world *w = *state;
@@ -409,6 +428,7 @@ int main(void)
         TEST(test_lost_record_costs_arguments_only),
         TEST(test_two_execs_of_one_pid_keep_their_records),
         TEST(test_ids_before_exec_belong_to_the_new_image),
+        TEST(test_ids_that_never_rest),
         TEST(test_name_change),
         TEST(test_reused_pid_gets_its_own_numbers),
         TEST(test_exit_that_comes_after_the_pid_was_reused),

@@ -22,6 +22,7 @@ struct host {
     struct tracker *tracker;
     unsigned n_checkpoints;
     bool checkpoint_due;
+    uint64_t synced;
 };
 
 static const uint64_t boot_start = UINT64_C(1000000) * MS;
@@ -46,6 +47,11 @@ static bool on_checkpoint_due(void *user)
     return ((struct host *)user)->checkpoint_due;
 }
 
+static void on_sync_done(void *user, uint64_t token)
+{
+    ((struct host *)user)->synced = token;
+}
+
 static struct host *host_new(int64_t real_ns)
 {
     struct host *host = calloc(1, sizeof(*host));
@@ -62,7 +68,8 @@ static struct host *host_new(int64_t real_ns)
                                       .audit_active = true,
                                       .user = host,
                                       .checkpoint = on_checkpoint,
-                                      .checkpoint_due = on_checkpoint_due};
+                                      .checkpoint_due = on_checkpoint_due,
+                                      .sync_done = on_sync_done};
     options.sources = agent_sources_all(&options.n_sources);
     assert_int_equal(tracker_new(&host->tracker, &options), 0);
     struct tracker_recovery recovery = {.cursors = ""};
@@ -397,6 +404,22 @@ static void test_checkpoints(void **state)
     assert_int_equal(host->n_checkpoints, 4);
 }
 
+/* Messages are lost all the time: a sync waits for what was lost before it. */
+static void test_sync_in_a_storm_of_losses(void **state)
+{
+    struct host *host = *state;
+    const uint64_t token = 7;
+    for (unsigned i = 0; i < 250; i++) {
+        if (i == 150)
+            kernel_add(&host->kernel, SOURCE_AGENT, MESSAGE_MARK, &token, sizeof(token));
+        kernel_overrun(&host->kernel, SOURCE_INOTIFY);
+        turn(host, 20);
+    }
+    assert_int_equal(host->synced, token);
+    size_t first = find_line(host, "insert\tgap\t", 0);
+    (void)find_line(host, "insert\tgap\t", first + 1);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -409,6 +432,7 @@ int main(void)
         cmocka_unit_test_teardown(test_start_in_1970, teardown),
         TEST(test_arguments_over_the_bound_are_a_gap),
         TEST(test_checkpoints),
+        TEST(test_sync_in_a_storm_of_losses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

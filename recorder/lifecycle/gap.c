@@ -3,6 +3,7 @@
 #include "recorder/lifecycle/gap.h"
 
 static const uint64_t gather_ns = UINT64_C(1000000000);
+static const uint64_t patience_ns = UINT64_C(5000000000);
 static const uint64_t storm_ns = UINT64_C(60000000000);
 
 static void append_count(struct line *line, int64_t count)
@@ -79,7 +80,7 @@ static void write_gathered(struct gap_gatherer *gatherer, struct row_output *out
 
 void gap_gatherer_tick(struct gap_gatherer *gatherer, struct row_output *output, uint64_t now_ns)
 {
-    uint64_t most_ns = gatherer->goes_on ? storm_ns : gather_ns;
+    uint64_t most_ns = gatherer->goes_on ? storm_ns : patience_ns;
     if (gatherer->open &&
         (now_ns >= gatherer->opened_ns + most_ns || now_ns >= gatherer->last_ns + gather_ns))
         write_gathered(gatherer, output);
@@ -89,6 +90,6 @@ void gap_gatherer_hurry(struct gap_gatherer *gatherer, struct row_output *output
                         uint64_t until_ns)
 {
     if (!gap_gatherer_settled_until(gatherer, until_ns) &&
-        now_ns >= gatherer->opened_ns + gather_ns)
+        now_ns >= gatherer->opened_ns + patience_ns)
         write_gathered(gatherer, output);
 }

@@ -1,9 +1,10 @@
 #pragma once
 /*
  * Gap rows: here something was not seen. Small losses of one source and kind are gathered, so that
- * a storm of losses does not become a storm of rows: for a second at first, and while no second is
- * without a loss for a minute each, or until somebody asks. The rows of a storm are its span, cut:
- * each begins where the one before ends, and counts what was noticed in it.
+ * a storm of losses does not become a storm of rows: until a second is without one. While none is,
+ * there is a row after five seconds, then one a minute, and one of five seconds when somebody asks.
+ * The rows of a storm are its span, cut: each begins where the one before ends, and counts what was
+ * noticed in it.
  */
 #include "recorder/lifecycle/row_output.h"
 
@@ -38,7 +39,8 @@ struct gap_gatherer {
 void gap_gather(struct gap_gatherer *gatherer, uint64_t since_ns, uint64_t now_ns, int64_t count);
 /** Write what was gathered when its time is up, or when @p now_ns is UINT64_MAX. */
 void gap_gatherer_tick(struct gap_gatherer *gatherer, struct row_output *output, uint64_t now_ns);
-/** Somebody waits for what was noticed until @p until_ns: it is written when it is a second old. */
+/** Somebody waits for what was noticed until @p until_ns: it is written when it is five seconds
+ * old. */
 void gap_gatherer_hurry(struct gap_gatherer *gatherer, struct row_output *output, uint64_t now_ns,
                         uint64_t until_ns);
 /** Nothing that was noticed until @p until_ns is still gathered. */

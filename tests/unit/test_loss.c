@@ -188,24 +188,24 @@ static size_t assert_one_span(const struct world *w, const char *cause, uint64_t
     return n;
 }
 
-/* A loss that does not end is told of after a second, and then once a minute. */
+/* A loss that does not end is told of after five seconds, and then once a minute. */
 static void test_storm(void **state)
 {
     struct world *w = *state;
-    lose_rows(w, 1000);
+    lose_rows(w, 5000);
     assert_int_equal(w->memory.n_lines, 0);
     lose_rows(w, 20);
     assert_int_equal(w->memory.n_lines, 1);
     assert_value(last_gap(w), GAP_CREATED_AT, "2026-05-28 20:26:40.020000");
-    assert_value(last_gap(w), GAP_DESTROYED_AT, "2026-05-28 20:26:41.000000");
+    assert_value(last_gap(w), GAP_DESTROYED_AT, "2026-05-28 20:26:45.000000");
     lose_rows(w, 150000);
     assert_int_equal(w->memory.n_lines, 3);
     tick(w, 1000);
-    assert_int_equal(assert_one_span(w, "rate_limit", (1020 + 150000) / 20 * 3), 4);
+    assert_int_equal(assert_one_span(w, "rate_limit", (5020 + 150000) / 20 * 3), 4);
     assert_true(is_settled(w));
     lose_rows(w, 20); /* another one */
     tick(w, 1000);
-    assert_value(last_gap(w), GAP_CREATED_AT, "2026-05-28 20:29:12.040000");
+    assert_value(last_gap(w), GAP_CREATED_AT, "2026-05-28 20:29:16.040000");
 }
 
 /* What is noticed late may have been lost in the span of the row before. */
@@ -213,7 +213,7 @@ static void test_storm_that_is_noticed_late(void **state)
 {
     struct world *w = *state;
     w->loss.audit_checked_ns = boot_start - 5000 * MS;
-    for (unsigned i = 0; i < 75; i++) {
+    for (unsigned i = 0; i < 275; i++) {
         tick(w, 20);
         const struct fact fact = {
             .kind = FACT_AUDIT_HOLE, .boot_ns = w->now, .audit_hole = {.first = i, .last = i}
@@ -222,25 +222,25 @@ static void test_storm_that_is_noticed_late(void **state)
     }
     assert_value(last_gap(w), GAP_CREATED_AT, "2026-05-28 20:26:35.000000");
     tick(w, 1000);
-    assert_int_equal(assert_one_span(w, "missing_serials", 75), 2);
+    assert_int_equal(assert_one_span(w, "missing_serials", 275), 2);
 }
 
 /* Whoever asks in the middle of it is told of what was lost before. */
 static void test_hurried_storm(void **state)
 {
     struct world *w = *state;
-    lose_rows(w, 1500);
+    lose_rows(w, 6000);
     uint64_t mark_ns = w->now;
     loss_hurry(&w->loss, mark_ns);
     assert_false(loss_settled_until(&w->loss, mark_ns));
-    for (unsigned i = 0; i < 30; i++) {
+    for (unsigned i = 0; i < 210; i++) {
         lose_rows(w, 20);
         loss_hurry(&w->loss, mark_ns);
     }
     assert_true(loss_settled_until(&w->loss, mark_ns));
     assert_false(is_settled(w));
     tick(w, 1000);
-    assert_int_equal(assert_one_span(w, "rate_limit", (1500 + 30 * 20) / 20 * 3), 3);
+    assert_int_equal(assert_one_span(w, "rate_limit", (6000 + 210 * 20) / 20 * 3), 3);
 }
 
 /* Without a connector nobody counts the births while no agent ran: a gap of unknown size, as soon

@@ -409,8 +409,8 @@ static void test_sync_in_a_storm_of_losses(void **state)
 {
     struct host *host = *state;
     const uint64_t token = 7;
-    for (unsigned i = 0; i < 250; i++) {
-        if (i == 150)
+    for (unsigned i = 0; i < 550; i++) {
+        if (i == 400)
             kernel_add(&host->kernel, SOURCE_AGENT, MESSAGE_MARK, &token, sizeof(token));
         kernel_overrun(&host->kernel, SOURCE_INOTIFY);
         turn(host, 20);

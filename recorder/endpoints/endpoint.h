@@ -68,9 +68,10 @@ struct endpoint {
     struct endpoint_owner owner;
     struct shared_text *path; /* of a UNIX socket, as in sun_path */
     uint64_t bytes_sent, bytes_received;
+    uint64_t found_ns;  /* when a dump last found it, or it became known */
+    uint64_t missed_ns; /* when a dump began that has no socket for it; 0: none did */
     unsigned seen_by;
     unsigned n_owners; /* processes that were found to have a descriptor of it */
-    bool in_snapshot;  /* found by the dump that is under way */
     bool by_inode;     /* stands in the table of those that look for an owner */
     bool listens;      /* stands in the table of listeners */
     bool unbound;      /* stands in the table of those whose socket is not known */

@@ -140,7 +140,7 @@ struct endpoint *endpoints_add(struct endpoints *e, const struct socket_descript
     endpoint->cookie = socket->cookie;
     endpoint->owner = (struct endpoint_owner){.uid = ID_UNSET, .login_uid = ID_UNSET};
     endpoint->bytes_sent = endpoint->bytes_received = UINT64_MAX;
-    endpoint->in_snapshot = true;
+    endpoint->found_ns = endpoints_now(e);
     endpoints_describe(endpoint, socket);
     if (socket->cookie && !endpoint_chain_insert(e->by_cookie, endpoint, ENDPOINT_BY_COOKIE)) {
         e->n_dropped++;
@@ -279,6 +279,7 @@ void endpoints_fact(struct endpoints *e, const struct fact *fact)
 void endpoints_tick(struct endpoints *e)
 {
     endpoint_unbound_tick(e);
+    endpoint_scan_tick(e, endpoints_now(e));
     endpoint_rows_tick(e);
 }
 
@@ -292,12 +293,15 @@ bool endpoints_settled_until(const struct endpoints *e, uint64_t boot_ns)
 {
     if (e->options.scans && !e->first_scan_done)
         return false;
+    if (e->n_scans && e->scans[e->oldest_scan].begin_ns <= boot_ns)
+        return false;
     return queue_settled(&e->waiting, boot_ns) && queue_settled(&e->unowned, boot_ns) &&
            queue_settled(&e->late, boot_ns) && queue_settled(&e->refused, boot_ns);
 }
 
 void endpoints_flush(struct endpoints *e)
 {
+    endpoint_scan_tick(e, UINT64_MAX);
     endpoint_rows_flush(e);
 }
 

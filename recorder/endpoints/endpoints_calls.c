@@ -179,9 +179,10 @@ static void on_close(struct endpoints *e, const struct fact *fact)
 {
     const struct fact_socket_state *state = &fact->socket_state;
     struct endpoint *endpoint = endpoints_find(e, state->socket.cookie), *next;
+    bool late = endpoints_had_ended(e, state->socket.cookie, 0);
     endpoints_remember_end(e, state->socket.cookie, fact->boot_ns);
     /* Sockets that never were anything close as well. */
-    if (!endpoint && state->socket.protocol == IPPROTO_TCP && state->socket.remote.port &&
+    if (!endpoint && !late && state->socket.protocol == IPPROTO_TCP && state->socket.remote.port &&
         state->old_state != STATE_SYN_SENT && state->old_state != STATE_CLOSE)
         endpoint = imply(e, fact);
     for (; endpoint; endpoint = next) {

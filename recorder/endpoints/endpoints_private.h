@@ -30,6 +30,13 @@ struct recent_socket {
     uint64_t cookie, ended_ns;
 };
 
+enum { SCANS_MOST = 256 };
+
+/* A complete dump of a namespace (0: the last of all) that has ended a moment ago. */
+struct past_scan {
+    uint64_t netns, begin_ns, due_ns;
+};
+
 enum { PAST_LISTENERS = 64 };
 
 struct past_listener {
@@ -57,6 +64,8 @@ struct endpoints {
     struct endpoint_queue refused; /* the sink did not take a line */
     struct endpoint_queue open;    /* inserted, lives: the rest */
     uint64_t scan_begin_ns;
+    struct past_scan scans[SCANS_MOST]; /* a ring: whose missing sockets are yet to be ended */
+    unsigned oldest_scan, n_scans;
     bool first_scan_done; /* of sockets and their owners */
     bool processes_known; /* those that were there before: /proc has told of all */
     uint64_t n_dropped;
@@ -99,7 +108,7 @@ void endpoints_unseek_owner(struct endpoints *e, struct endpoint *endpoint);
 
 /** The socket has ended, whether or not it has an endpoint. */
 void endpoints_remember_end(struct endpoints *e, uint64_t cookie, uint64_t ns);
-/** It had ended at @p ns, or ended later. */
+/** It had ended at @p ns, or ended later (0: whenever). */
 bool endpoints_had_ended(const struct endpoints *e, uint64_t cookie, uint64_t ns);
 
 /* endpoints_rows.c */
@@ -115,6 +124,8 @@ void endpoint_rows_checkpoint(struct endpoints *e, struct endpoint *endpoint);
 void endpoint_call_fact(struct endpoints *e, const struct fact *fact);
 void endpoint_state_fact(struct endpoints *e, const struct fact *fact);
 void endpoint_scan_fact(struct endpoints *e, const struct fact *fact);
+/** End what dumps did not find that were due until @p now. */
+void endpoint_scan_tick(struct endpoints *e, uint64_t now);
 void endpoint_audit_fact(struct endpoints *e, const struct fact *fact);
 
 /* endpoints_unbound.c */
@@ -139,7 +150,9 @@ void endpoint_accept_heard(struct endpoints *e, const struct endpoint_owner *own
 /** Give the endpoint the oldest owner that was heard so; nothing when there is none. */
 void endpoint_accept_take(struct endpoints *e, struct endpoint *endpoint);
 void endpoint_unbound_tick(struct endpoints *e);
-/** A dump that began at @p begin_ns did not show a socket for these. */
+/** A dump that began at @p begin_ns has not shown a socket for those that are there now. */
+void endpoint_unbound_missed(struct endpoints *e, uint64_t begin_ns);
+/** End those that have no socket still. */
 void endpoint_unbound_end(struct endpoints *e, uint64_t begin_ns);
 
 /* endpoints_restore.c */

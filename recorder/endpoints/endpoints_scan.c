@@ -1,10 +1,13 @@
 /* sock_diag facts: sockets that exist, and ends. A dump finds what was there before the recorder,
- * and what the others missed; what it does not find any more has ended unheard. A socket's owner is
+ * and what the others missed; what it does not find any more has ended unheard, when nothing is
+ * heard of the end in the moment after it: the kernel tells of ends late. A socket's owner is
  * the process that /proc shows to have a descriptor of it: exact when there is one only, else
  * inferred, and the oldest of them. */
 #include "recorder/endpoints/endpoints_private.h"
 
 enum { STATE_ESTABLISHED = 1, STATE_SYN_SENT = 2, STATE_CLOSE = 7, STATE_LISTEN = 10 };
+
+static const uint64_t late_end_ns = 200000000;
 
 static bool is_stream(const struct socket_description *socket)
 {
@@ -58,7 +61,7 @@ static void on_existing(struct endpoints *e, const struct fact *fact)
             endpoint_unclaimed_add(e, endpoint);
     }
     for (struct endpoint *peer = endpoint; peer; peer = peer->next)
-        peer->in_snapshot = true;
+        peer->found_ns = fact->boot_ns;
     endpoints_describe(endpoint, socket);
     if (endpoint->direction == ENDPOINT_LISTEN && is_stream(socket))
         endpoints_listen(e, endpoint);
@@ -99,10 +102,11 @@ static void on_destroyed(struct endpoints *e, const struct fact *fact)
 {
     const struct socket_description *socket = &fact->socket.socket;
     struct endpoint *endpoint = endpoints_find(e, socket->cookie), *next;
+    bool late = endpoints_had_ended(e, socket->cookie, 0);
     endpoints_remember_end(e, socket->cookie, fact->boot_ns);
-    if (!endpoint)
+    if (!endpoint && !late)
         endpoint = endpoint_unbound_bind(e, socket);
-    if (!endpoint)
+    if (!endpoint && !late)
         endpoint = imply(e, fact);
     for (; endpoint; endpoint = next) {
         next = endpoint->next;
@@ -158,13 +162,6 @@ static void on_owner(struct endpoints *e, const struct fact *fact)
         take_owner(endpoint, &actor);
 }
 
-static void forget_mark(void *item, void *netns)
-{
-    for (struct endpoint *endpoint = item; endpoint; endpoint = endpoint->next)
-        if (!*(const uint64_t *)netns || endpoint->netns == *(const uint64_t *)netns)
-            endpoint->in_snapshot = false;
-}
-
 struct gone {
     uint64_t netns, begin_ns;
     struct endpoint *list[64];
@@ -177,38 +174,66 @@ static void collect_gone(void *item, void *user)
 {
     struct gone *gone = user;
     for (struct endpoint *endpoint = item; endpoint; endpoint = endpoint->next)
-        if (!endpoint->in_snapshot && endpoint->created_ns < gone->begin_ns &&
+        if (endpoint->found_ns < gone->begin_ns && endpoint->created_ns < gone->begin_ns &&
             endpoint->netns == gone->netns && gone->n < GONE_MOST)
             gone->list[gone->n++] = endpoint;
 }
 
-static void end_gone(struct endpoints *e, uint64_t netns)
+/* Of an end that is heard later still, nothing follows: it is remembered. */
+static void end_gone(struct endpoints *e, const struct past_scan *scan)
 {
-    struct gone gone = {.netns = netns, .begin_ns = e->scan_begin_ns};
+    struct gone gone = {.netns = scan->netns, .begin_ns = scan->begin_ns};
     do {
         gone.n = 0;
         OPENSSL_LH_doall_arg(e->by_cookie, collect_gone, &gone);
-        for (size_t i = 0; i < gone.n; i++)
-            endpoints_end(e, gone.list[i], e->scan_begin_ns, END_UNKNOWN);
+        for (size_t i = 0; i < gone.n; i++) {
+            endpoints_remember_end(e, gone.list[i]->cookie, scan->begin_ns);
+            endpoints_end(e, gone.list[i], scan->begin_ns, END_UNKNOWN);
+        }
     } while (gone.n == GONE_MOST);
+}
+
+static void conclude_oldest(struct endpoints *e)
+{
+    const struct past_scan *scan = &e->scans[e->oldest_scan];
+    if (scan->netns == 0) {
+        e->first_scan_done = true;
+    } else {
+        end_gone(e, scan);
+        endpoint_unbound_end(e, scan->begin_ns);
+        endpoint_restore_end(e, scan->netns, timeline_real_us(e->output->timeline, scan->begin_ns),
+                             END_RECONCILED);
+    }
+    e->oldest_scan = (e->oldest_scan + 1) % SCANS_MOST;
+    e->n_scans--;
+}
+
+static void keep(struct endpoints *e, uint64_t netns)
+{
+    if (e->n_scans == SCANS_MOST)
+        conclude_oldest(e);
+    e->scans[(e->oldest_scan + e->n_scans++) % SCANS_MOST] = (struct past_scan){
+        .netns = netns, .begin_ns = e->scan_begin_ns, .due_ns = endpoints_now(e) + late_end_ns};
+}
+
+void endpoint_scan_tick(struct endpoints *e, uint64_t now)
+{
+    while (e->n_scans && e->scans[e->oldest_scan].due_ns <= now)
+        conclude_oldest(e);
 }
 
 static void on_scan(struct endpoints *e, const struct fact *fact)
 {
     uint64_t netns = fact->socket_scan.netns;
-    if (netns == 0) {
-        if (fact->socket_scan.begin)
-            return;
-        e->first_scan_done = true;
-        endpoint_rows_owners_sought(e);
-    } else if (fact->socket_scan.begin) {
+    if (fact->socket_scan.begin) {
         e->scan_begin_ns = fact->boot_ns;
-        OPENSSL_LH_doall_arg(e->by_cookie, forget_mark, &netns);
+    } else if (netns == 0) {
+        endpoint_rows_owners_sought(e);
+        if (!e->first_scan_done)
+            keep(e, netns);
     } else if (fact->socket_scan.complete) {
-        end_gone(e, netns);
-        endpoint_unbound_end(e, e->scan_begin_ns);
-        endpoint_restore_end(e, netns, timeline_real_us(e->output->timeline, e->scan_begin_ns),
-                             END_RECONCILED);
+        endpoint_unbound_missed(e, e->scan_begin_ns);
+        keep(e, netns);
     }
 }
 

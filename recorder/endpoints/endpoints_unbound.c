@@ -159,6 +159,19 @@ void endpoint_unbound_tick(struct endpoints *e)
     e->options.ask_scan(e->options.user);
 }
 
+static void mark_missed(void *item, void *begin_ns)
+{
+    const uint64_t begin = *(const uint64_t *)begin_ns;
+    for (struct endpoint *one = item; one; one = one->next_unbound)
+        if (one->inserted && one->created_ns < begin && !one->missed_ns)
+            one->missed_ns = begin;
+}
+
+void endpoint_unbound_missed(struct endpoints *e, uint64_t begin_ns)
+{
+    OPENSSL_LH_doall_arg(e->unbound, mark_missed, &begin_ns);
+}
+
 struct unbound_collection {
     struct endpoint *list[64];
     size_t n;
@@ -171,7 +184,8 @@ static void collect(void *item, void *user)
 {
     struct unbound_collection *collection = user;
     for (struct endpoint *one = item; one; one = one->next_unbound)
-        if (one->inserted && one->created_ns < collection->begin_ns && collection->n < UNBOUND_MOST)
+        if (one->missed_ns && one->missed_ns <= collection->begin_ns &&
+            collection->n < UNBOUND_MOST)
             collection->list[collection->n++] = one;
 }
 

@@ -54,11 +54,12 @@ static const char *interface_name(void *user, uint32_t index)
     return index == 3 ? "eth3" : NULL;
 }
 
-static void make_endpoints(struct world *w, bool bpf)
+static void make(struct world *w, bool bpf, bool scans)
 {
     const struct endpoints_options options = {.output = &w->output,
                                               .names = w->names,
                                               .processes = w->processes,
+                                              .scans = scans,
                                               .bpf_active = bpf,
                                               .settle_ns = 250 * MS,
                                               .accept_ns = 5000 * MS,
@@ -70,6 +71,11 @@ static void make_endpoints(struct world *w, bool bpf)
                                               .interface_name = interface_name};
     w->endpoints = endpoints_free(w->endpoints);
     assert_int_equal(endpoints_new(&w->endpoints, &options), 0);
+}
+
+static void make_endpoints(struct world *w, bool bpf)
+{
+    make(w, bpf, false);
 }
 
 static void add_process(struct world *w, uint32_t pid, uint32_t uid, const char *comm)
@@ -470,6 +476,7 @@ static void test_what_was_there_before(void **state)
     scan(w, true, false);
     existing(w, LISTEN, 501, bound);
     scan(w, false, true);
+    tick(w, 200);
     assert_int_equal(w->memory.n_lines, 5);
     assert_value(line(w, 3, "end"), 1, "unknown");
     assert_int_equal(endpoints_living(w->endpoints), 1);
@@ -535,6 +542,7 @@ static void test_restart_takes_up_what_still_exists(void **state)
     existing(w, LISTEN, 501, tcp(1, service, none));
     change(w, SYN_SENT, ESTABLISHED, tcp(2, address(1, 40000), address(2, 81)));
     scan(w, false, true);
+    tick(w, 200);
     assert_int_equal(w->memory.n_lines, 2);
     assert_value(line(w, 0, "settle"), 0, "established");
     assert_value(line(w, 1, "end"), 1, "reconciled");
@@ -658,6 +666,187 @@ static void test_full_journal_loses_no_row(void **state)
     assert_int_equal(endpoints_living(w->endpoints), 0);
 }
 
+static struct socket_description udp(uint64_t cookie, struct inet_address local,
+                                     struct inet_address remote)
+{
+    struct socket_description socket = tcp(cookie, local, remote);
+    socket.type = SOCK_DGRAM;
+    socket.protocol = IPPROTO_UDP;
+    return socket;
+}
+
+/* A dump in which nothing is found. */
+static void empty_dump(struct world *w)
+{
+    scan(w, true, false);
+    scan(w, false, true);
+}
+
+/* The kernel tells of an end some milliseconds later, and a dump may pass between. */
+static void test_end_that_is_read_behind_a_dump(void **state)
+{
+    struct world *w = *state;
+    struct socket_description datagrams = udp(61, address(1, 5000), address(2, 53));
+    struct socket_description stream = tcp(62, address(1, 40000), address(2, 80));
+    call(w, SOCKET_CALL_SEND, CLIENT, datagrams);
+    call(w, SOCKET_CALL_CONNECT, CLIENT, stream);
+    change(w, SYN_SENT, ESTABLISHED, stream);
+    tick(w, 300);
+    assert_int_equal(w->memory.n_lines, 2);
+    empty_dump(w);
+    tick(w, 15);
+    assert_int_equal(w->memory.n_lines, 2);
+    destroyed(w, datagrams, UINT64_MAX, UINT64_MAX);
+    close_tcp(w, 5, stream, 0, 100, 200);
+    tick(w, 300);
+    assert_int_equal(w->memory.n_lines, 4);
+    assert_value(line(w, 2, "end"), 0, "2026-05-28 20:26:41.315000");
+    assert_value(line(w, 2, "end"), 1, "closed");
+    assert_value(line(w, 3, "end"), 1, "closed");
+    assert_value(line(w, 3, "end"), 2, "100");
+}
+
+/* So late that its row has ended: it is not another socket's end, nor another socket. */
+static void test_end_that_is_heard_too_late(void **state)
+{
+    struct world *w = *state;
+    struct inet_address service = address(2, 80);
+    make_endpoints(w, false);
+    audit(w, AUDIT_CALL_CONNECT, CLIENT, 0, service);
+    existing(w, ESTABLISHED, 600, tcp(71, address(1, 40000), service));
+    tick(w, 300);
+    empty_dump(w);
+    tick(w, 200);
+    assert_int_equal(w->memory.n_lines, 2);
+    assert_value(line(w, 1, "end"), 0, "2026-05-28 20:26:41.300000");
+    assert_value(line(w, 1, "end"), 1, "unknown");
+    audit(w, AUDIT_CALL_CONNECT, SERVER, 0, service);
+    destroyed(w, tcp(71, address(1, 40000), service), 1, 2);
+    tick(w, 300);
+    assert_int_equal(w->memory.n_lines, 3);
+    assert_owner(line(w, 2, "insert"), "200", "inferred", "nc");
+    assert_value(line(w, 2, "insert"), ENDPOINT_COOKIE, "\\N");
+    assert_int_equal(endpoints_living(w->endpoints), 1);
+}
+
+static void test_state_that_is_heard_too_late(void **state)
+{
+    struct world *w = *state;
+    struct socket_description stream = tcp(62, address(1, 40000), address(2, 80));
+    call(w, SOCKET_CALL_CONNECT, CLIENT, stream);
+    change(w, SYN_SENT, ESTABLISHED, stream);
+    tick(w, 300);
+    empty_dump(w);
+    tick(w, 200);
+    assert_int_equal(w->memory.n_lines, 2);
+    close_tcp(w, 5, stream, 0, 100, 200);
+    assert_int_equal(w->memory.n_lines, 2);
+    assert_int_equal(endpoints_living(w->endpoints), 0);
+}
+
+/* A connection of audit has a socket that no dump has shown yet. */
+static void test_unbound_end_that_is_read_behind_a_dump(void **state)
+{
+    struct world *w = *state;
+    make_endpoints(w, false);
+    audit(w, AUDIT_CALL_CONNECT, CLIENT, 0, address(2, 80));
+    tick(w, 300);
+    empty_dump(w);
+    audit(w, AUDIT_CALL_CONNECT, CLIENT, 0, address(2, 81));
+    tick(w, 15);
+    destroyed(w, tcp(81, address(1, 40000), address(2, 80)), 100, 200);
+    tick(w, 300);
+    assert_int_equal(w->memory.n_lines, 3);
+    assert_value(line(w, 1, "end"), 1, "closed");
+    assert_value(line(w, 1, "end"), 2, "100");
+    assert_value(line(w, 2, "insert"), ENDPOINT_REMOTE_PORT, "81");
+    /* Another dump shows none for the second, which had no row yet at the first one. */
+    empty_dump(w);
+    tick(w, 200);
+    assert_value(line(w, 3, "end"), 1, "unknown");
+    assert_int_equal(endpoints_living(w->endpoints), 0);
+}
+
+/* What the next dump finds was not gone. */
+static void test_dump_behind_a_dump(void **state)
+{
+    struct world *w = *state;
+    struct socket_description seen = udp(61, address(1, 5000), address(2, 53));
+    struct socket_description gone = udp(62, address(1, 5001), address(2, 53));
+    call(w, SOCKET_CALL_SEND, CLIENT, seen);
+    call(w, SOCKET_CALL_SEND, CLIENT, gone);
+    tick(w, 300);
+    empty_dump(w);
+    tick(w, 100);
+    scan(w, true, false);
+    existing(w, ESTABLISHED, 600, seen);
+    tick(w, 100);
+    assert_int_equal(w->memory.n_lines, 3);
+    assert_value(line(w, 2, "end"), 0, "2026-05-28 20:26:41.300000");
+    scan(w, false, true);
+    tick(w, 300);
+    assert_int_equal(w->memory.n_lines, 3);
+    assert_int_equal(endpoints_living(w->endpoints), 1);
+}
+
+static void test_dump_is_settled_when_its_ends_are_written(void **state)
+{
+    struct world *w = *state;
+    call(w, SOCKET_CALL_SEND, CLIENT, udp(61, address(1, 5000), address(2, 53)));
+    tick(w, 300);
+    uint64_t before = w->now - 1;
+    empty_dump(w);
+    assert_true(endpoints_settled_until(w->endpoints, before));
+    assert_false(endpoints_settled_until(w->endpoints, w->now));
+    tick(w, 199);
+    assert_false(endpoints_settled_until(w->endpoints, w->now));
+    tick(w, 1);
+    assert_true(endpoints_settled_until(w->endpoints, w->now));
+    assert_int_equal(w->memory.n_lines, 2);
+    call(w, SOCKET_CALL_SEND, CLIENT, udp(62, address(1, 5000), address(2, 53)));
+    tick(w, 300);
+    empty_dump(w);
+    endpoints_flush(w->endpoints);
+    assert_int_equal(w->memory.n_lines, 4);
+    assert_value(line(w, 3, "end"), 1, "unknown");
+}
+
+/* Nothing is settled before the first look's ends are written, of which some are an earlier run's.
+ */
+static void test_first_look_is_settled_when_its_ends_are_written(void **state)
+{
+    struct world *w = *state;
+    struct fact all = {.kind = FACT_SOCKET_SCAN, .socket_scan = {.complete = true}};
+    uint64_t before = w->now;
+    make(w, true, true);
+    assert_false(endpoints_settled_until(w->endpoints, before));
+    tick(w, 15);
+    empty_dump(w);
+    give(w, all);
+    tick(w, 199);
+    assert_false(endpoints_settled_until(w->endpoints, before));
+    tick(w, 1);
+    assert_true(endpoints_settled_until(w->endpoints, before));
+    give(w, all);
+    assert_true(endpoints_settled_until(w->endpoints, w->now));
+}
+
+/* A host of very many namespaces. */
+static void test_more_dumps_than_are_kept(void **state)
+{
+    struct world *w = *state;
+    call(w, SOCKET_CALL_SEND, CLIENT, udp(61, address(1, 5000), address(2, 53)));
+    tick(w, 300);
+    for (unsigned i = 0; i < 256; i++)
+        empty_dump(w);
+    assert_int_equal(w->memory.n_lines, 1);
+    empty_dump(w);
+    assert_int_equal(w->memory.n_lines, 2);
+    assert_value(line(w, 1, "end"), 1, "unknown");
+    tick(w, 200);
+    assert_true(endpoints_settled_until(w->endpoints, w->now));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -680,6 +869,14 @@ int main(void)
         TEST(test_audit_connect_that_lasts),
         TEST(test_room_is_bounded),
         TEST(test_full_journal_loses_no_row),
+        TEST(test_end_that_is_read_behind_a_dump),
+        TEST(test_end_that_is_heard_too_late),
+        TEST(test_state_that_is_heard_too_late),
+        TEST(test_unbound_end_that_is_read_behind_a_dump),
+        TEST(test_dump_behind_a_dump),
+        TEST(test_dump_is_settled_when_its_ends_are_written),
+        TEST(test_first_look_is_settled_when_its_ends_are_written),
+        TEST(test_more_dumps_than_are_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

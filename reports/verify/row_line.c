@@ -55,10 +55,11 @@ static void append_values(struct buffer *text, const struct row *row, enum row_l
     buffer_append_u64(text, row->id);
     for (size_t i = first; i < first + n; i++) {
         const struct column *column = &table->columns[i];
-        if (column->since > format)
+        bool is_null = slice_is_null(row->values[i]) || is_null_in(row, which, column->line);
+        if (column->since > format && is_null) /* else it is more than the host can have said */
             continue;
         buffer_append_byte(text, '\t');
-        if (slice_is_null(row->values[i]) || is_null_in(row, which, column->line))
+        if (is_null)
             buffer_append(text, "\\N", 2);
         else if (row->plain[i])
             buffer_append_slice(text, row->values[i]);

@@ -25,7 +25,8 @@ struct row_lines;
 
 int row_lines_new(struct row_lines **linesp) MUST_CHECK;
 struct row_lines *row_lines_free(struct row_lines *lines);
-/** The digest of one line, in a batch of @p format. Returns 0, -ENOMEM or -EIO. */
+/** The digest of one line, in a batch of @p format; a value in a column that this format does not
+ * have yet makes it another line. Returns 0, -ENOMEM or -EIO. */
 int row_line_digest(struct row_lines *lines, const struct row *row, enum row_line which,
                     unsigned format, uint8_t digest[BATCH_DIGEST_SIZE]) MUST_CHECK;
 /** A line that is given as text. */

@@ -113,11 +113,17 @@ static void test_lines(void **state)
 #define BIRTH N3 "\t12" N5 N5 N5 "\t\\N"
     assert_line(lines, &row, ROW_INSERT, 2,
                 "insert\tprocess\t7" BIRTH "\ta\\tb\\\\N\t\\N" N3 "\t1" N5 N3 "\t\\N\t" N5 N3);
+    /* a host could not say it in that format: it is in no line */
+    assert_line(lines, &row, ROW_INSERT_OPEN, 1,
+                "insert\tprocess\t7" BIRTH "\ta\\tb\\\\N\t\\N" N3 "\t1" N5 N3 N5 N5);
+    values[PROCESS_MASKED] = SLICE_NULL;
     assert_line(lines, &row, ROW_INSERT_OPEN, 1,
                 "insert\tprocess\t7" BIRTH "\ta\\tb\\\\N\t\\N" N3 N5 N3 N5 N5);
+    values[PROCESS_MASKED] = slice_text("1");
     row.settled = true;
     assert_line(lines, &row, ROW_INSERT_OPEN, 2, "insert\tprocess\t7" BIRTH N5 N5 N3 "\t\\N" N5 N5);
     assert_line(lines, &row, ROW_SETTLE, 2, "settle\tprocess\t7\ta\\tb\\\\N\t\\N" N3 "\t1" N5 N3);
+    values[PROCESS_MASKED] = SLICE_NULL;
     assert_line(lines, &row, ROW_SETTLE, 1, "settle\tprocess\t7\ta\\tb\\\\N\t\\N" N3 N5 N3);
     assert_line(lines, &row, ROW_END, 1, "end\tprocess\t7\t\\N\t" N5 N3);
     row_lines_free(lines);

@@ -109,7 +109,8 @@ static void close_watch(struct watch *watch)
     sock_diag_source_ops.decoder_free(watch->decoder);
     gulp_free(watch->gulp);
     assert_int_equal(watch->n_bad, 0);
-    assert_int_equal(watch->n_begins, watch->n_ends);
+    /* The stop may have come in a dump: that of another namespace, or of a second request. */
+    assert_in_range(watch->n_begins - watch->n_ends, 0, 1);
     assert_int_equal(watch->n_incomplete, 0);
 }
 

@@ -204,6 +204,7 @@ static void run(void *user)
                                 &requested) &&
              source_thread_wait_for(source->thread, tree_watch_fd(source->trees),
                                     requested ? 0 : wait_ms(source), &requested_too));
+    complain(source, tree_watch_finish(source->trees));
 }
 
 void inotify_source_scan(struct source *source)
@@ -218,8 +219,11 @@ static int source_drain(struct source *source, struct gulp *gulp)
     return message_queue_drain(source->queue, gulp) ? SOURCE_DRAINED : SOURCE_MORE;
 }
 
+/* The thread takes once more what has come. Nobody drains until then: when the queue is full, the
+ * rest is lost. */
 static void source_stop(struct source *source)
 {
+    source_thread_end_within(source->thread, SOURCE_THREAD_END_MS);
     message_queue_close(source->queue);
     source_thread_stop(source->thread);
 }
@@ -247,6 +251,7 @@ static int build(struct source *source, const struct source_options *options,
     const struct message_queue_options queue = {.source = SOURCE_INOTIFY,
                                                 .capacity = QUEUE_BYTES,
                                                 .wake_fd = options->wake_fd,
+                                                .tells_loss = true,
                                                 .counters = options->counters};
     int r = message_queue_new(&source->queue, &queue);
     if (r < 0)

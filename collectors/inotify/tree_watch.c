@@ -381,6 +381,18 @@ unsigned tree_watch_timeout_ms(const struct tree_watch *watch, unsigned most_ms)
     return most_ms;
 }
 
+uint64_t tree_watch_told_until(const struct tree_watch *watch)
+{
+    uint64_t until_ns = watch->heard_until_ns;
+    const struct move *move;
+    if (!tree_watch_active(watch))
+        return UINT64_MAX;
+    TAILQ_FOREACH(move, &watch->moves.list, in_list)
+    if (!move->told && move->since_ns < until_ns)
+        until_ns = move->since_ns;
+    return until_ns;
+}
+
 bool tree_watch_settled(const struct tree_watch *watch)
 {
     return TAILQ_EMPTY(&watch->queue);

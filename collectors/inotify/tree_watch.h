@@ -39,6 +39,8 @@ int tree_watch_fd(const struct tree_watch *watch);
 /** Take what has come, and list some of the directories that wait for it. Never waits for events.
  */
 int tree_watch_process(struct tree_watch *watch) MUST_CHECK;
+/** What happened before this moment has been told; UINT64_MAX: no tree is watched. */
+uint64_t tree_watch_told_until(const struct tree_watch *watch);
 /** The last call: take what has come, and tell what waited for more of it. Of what takes too long,
  *  an overrun is told. */
 int tree_watch_finish(struct tree_watch *watch) MUST_CHECK;

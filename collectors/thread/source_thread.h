@@ -32,8 +32,9 @@ void source_thread_stop(struct source_thread *thread);
 /** Tell it to end, and wait at most @p timeout_ms for that. Returns whether it has ended; it is to
  *  be stopped in any case. */
 bool source_thread_end_within(struct source_thread *thread, unsigned timeout_ms);
-/** As source_thread_stop, for a thread that may be in a call that does not return. False: it has
- * not ended within @p timeout_ms and is left behind; nothing of what it uses may be freed, ever. */
+/** As source_thread_stop, for a thread that may be in a call that does not return. False: within
+ *  @p timeout_ms it has not ended and is left behind; nothing of what it uses may be freed, ever.
+ */
 bool source_thread_stop_within(struct source_thread *thread, unsigned timeout_ms) MUST_CHECK;
 /** In the thread: it has been told to end. */
 bool source_thread_is_stopped(const struct source_thread *thread);

@@ -10,7 +10,7 @@
  *           message (ENOBUFS) becomes a MESSAGE_OVERRUN in the gulp, at its place in the order.
  *           A message whose sender is not the kernel is counted and left out.
  *   stop    ask for no more messages, restore what open changed in the kernel; what is already
- *           queued can still be drained.
+ *           queued can still be drained. The thread of a source of events first tells what waits.
  *   free    close descriptors, release memory; without a stop before, as after a start of the agent
  *           that failed, do first what stop does.
  *

@@ -186,6 +186,7 @@ static int open_all(struct source *source, const struct source_options *options,
     const struct message_queue_options queue_options = {.source = SOURCE_FANOTIFY,
                                                         .capacity = QUEUE_BYTES,
                                                         .wake_fd = options->wake_fd,
+                                                        .tells_loss = true,
                                                         .counters = options->counters};
     int r = file_selection_new(&source->selection, options, error);
     if (r == 0)
@@ -264,8 +265,11 @@ static int source_drain(struct source *source, struct gulp *gulp)
     return message_queue_drain(source->queue, gulp) ? SOURCE_DRAINED : SOURCE_MORE;
 }
 
+/* The thread reads once more what waits. Nobody drains until then: when the queue is full, the rest
+ * is lost. */
 static void source_stop(struct source *source)
 {
+    source_thread_end_within(source->thread, SOURCE_THREAD_END_MS);
     message_queue_close(source->queue);
     source_thread_stop(source->thread);
 }

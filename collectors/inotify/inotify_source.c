@@ -10,6 +10,7 @@
 #include "collectors/thread/source_thread.h"
 #include "core/log.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 
 enum {
@@ -26,12 +27,13 @@ struct source {
     struct file_selection *selection;
     struct counters *counters;
     uint32_t interval_s;
+    atomic_bool look_requested;
+    _Atomic uint64_t read_until_ns;
     /* Of the thread, once it runs: */
     struct tree_watch_handlers tree_handlers;
     struct tree_watch *trees;
     struct descriptor_scan *scan;
     struct descriptor_scan_result last; /* of the last look */
-    bool requested;                     /* a look */
     bool complained;
     uint64_t last_ns, next_ns; /* when looks began, and begin */
     size_t n_noted;            /* directories, in the last note */
@@ -86,15 +88,18 @@ static int put_scan(struct source *source, bool begin, bool complete)
     return put(source, MESSAGE_DATA, clock_boot_ns());
 }
 
+static int process_trees(struct source *source)
+{
+    int r = tree_watch_process(source->trees);
+    atomic_store(&source->read_until_ns, tree_watch_told_until(source->trees));
+    return r;
+}
+
 /* In the middle of a look. */
 static int take_events(void *user)
 {
     struct source *source = user;
-    bool requested;
-    if (!source_thread_wait(source->thread, 0, &requested))
-        return -ECANCELED;
-    source->requested |= requested;
-    return tree_watch_process(source->trees);
+    return source_thread_is_stopped(source->thread) ? -ECANCELED : process_trees(source);
 }
 
 static void append_note(const struct source *source, bool exact, struct buffer *to)
@@ -150,9 +155,9 @@ static int look(struct source *source)
 static void heed_request(struct source *source)
 {
     const uint64_t least_ns = LEAST_MS * UINT64_C(1000000);
-    if (source->requested && source->last_ns + least_ns < source->next_ns)
+    bool requested = atomic_exchange(&source->look_requested, false);
+    if (requested && source->last_ns + least_ns < source->next_ns)
         source->next_ns = source->last_ns + least_ns;
-    source->requested = false;
 }
 
 static int look_when_due(struct source *source)
@@ -191,10 +196,9 @@ static unsigned wait_ms(const struct source *source)
 static void run(void *user)
 {
     struct source *source = user;
-    bool requested = false, requested_too = false;
+    bool requested;
     do {
-        source->requested |= requested || requested_too;
-        int r = tree_watch_process(source->trees);
+        int r = process_trees(source);
         if (r == 0 && tree_watch_settled(source->trees))
             r = look_when_due(source);
         if (r == 0 && tree_watch_settled(source->trees))
@@ -203,12 +207,24 @@ static void run(void *user)
     } while (source_thread_wait(source->thread, tree_watch_settled(source->trees) ? NAP_MS : 0,
                                 &requested) &&
              source_thread_wait_for(source->thread, tree_watch_fd(source->trees),
-                                    requested ? 0 : wait_ms(source), &requested_too));
+                                    requested ? 0 : wait_ms(source), &requested));
+    complain(source, tree_watch_finish(source->trees));
 }
 
 void inotify_source_scan(struct source *source)
 {
+    atomic_store(&source->look_requested, true);
     source_thread_request(source->thread);
+}
+
+void inotify_source_request(struct source *source)
+{
+    source_thread_request(source->thread);
+}
+
+uint64_t inotify_source_read_until(const struct source *source)
+{
+    return atomic_load(&source->read_until_ns);
 }
 
 /* The source. */
@@ -218,8 +234,11 @@ static int source_drain(struct source *source, struct gulp *gulp)
     return message_queue_drain(source->queue, gulp) ? SOURCE_DRAINED : SOURCE_MORE;
 }
 
+/* The thread takes once more what has come. Nobody drains until then: when the queue is full, the
+ * rest is lost. */
 static void source_stop(struct source *source)
 {
+    source_thread_end_within(source->thread, SOURCE_THREAD_END_MS);
     message_queue_close(source->queue);
     source_thread_stop(source->thread);
 }
@@ -247,6 +266,7 @@ static int build(struct source *source, const struct source_options *options,
     const struct message_queue_options queue = {.source = SOURCE_INOTIFY,
                                                 .capacity = QUEUE_BYTES,
                                                 .wake_fd = options->wake_fd,
+                                                .tells_loss = true,
                                                 .counters = options->counters};
     int r = message_queue_new(&source->queue, &queue);
     if (r < 0)

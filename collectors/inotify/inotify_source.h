@@ -15,3 +15,8 @@ extern const struct source_ops inotify_source_ops;
 
 /** Ask for a look; it comes at the latest a second after the one before. Any thread. */
 void inotify_source_scan(struct source *source);
+/** Read now what waits of the trees. Any thread. */
+void inotify_source_request(struct source *source);
+/** What was done in the trees before this moment (CLOCK_BOOTTIME) can be drained, or has been;
+ *  UINT64_MAX: no tree is watched. Any thread. */
+uint64_t inotify_source_read_until(const struct source *source);

@@ -18,6 +18,7 @@ enum { LISTS_AT_ONCE = 64, READS_AT_ONCE = 16, ARRIVALS_MS = 10 };
 
 #define MOVE_WAIT_NS   (100 * UINT64_C(1000000))
 #define BEGIN_LEAST_NS (5 * UINT64_C(1000000000))
+#define FINISH_MOST_NS (250 * UINT64_C(1000000))
 #define NANOSECONDS_MS UINT64_C(1000000)
 
 /* Telling. */
@@ -143,12 +144,17 @@ static void on_leave(void *user, struct watched_directory *directory)
             watch->tops[i] = (struct watched_top){.path = watch->tops[i].path, .error = ENOENT};
 }
 
-static void forget(struct tree_watch *watch)
+static void tell_all_that_waits(struct tree_watch *watch)
 {
     while (watch->arrivals && arrivals_first(watch->arrivals))
         tree_watch_tell_arrival(watch, arrivals_first(watch->arrivals));
     while (moves_first(&watch->moves))
         tree_watch_give_up_move(watch, moves_first(&watch->moves));
+}
+
+static void forget(struct tree_watch *watch)
+{
+    tell_all_that_waits(watch);
     if (watch->fd >= 0)
         close(watch->fd);
     watch->fd = -1;
@@ -286,6 +292,14 @@ static void give_up_moves(struct tree_watch *watch)
         tree_watch_give_up_move(watch, move);
 }
 
+/* What is in it may have come since its place is watched: nobody has heard of it yet. Such ones are
+ * the first of the queue. */
+static bool first_is_news(const struct tree_watch *watch)
+{
+    const struct watched_directory *first = TAILQ_FIRST(&watch->queue);
+    return first && (first->fresh || first->again);
+}
+
 int tree_watch_process(struct tree_watch *watch)
 {
     bool drained = true;
@@ -294,6 +308,8 @@ int tree_watch_process(struct tree_watch *watch)
     for (unsigned i = 0; i < LISTS_AT_ONCE && watch->error == 0; i++) {
         drained = read_events(watch);
         tell_arrivals(watch);
+        if (drained && !first_is_news(watch))
+            watch->heard_until_ns = watch->since_ns;
         if (!drained || TAILQ_EMPTY(&watch->queue))
             break;
         tree_watch_list_first(watch);
@@ -305,6 +321,20 @@ int tree_watch_process(struct tree_watch *watch)
     int r = watch->error;
     watch->error = 0;
     return r;
+}
+
+int tree_watch_finish(struct tree_watch *watch)
+{
+    uint64_t end_ns = clock_boot_ns();
+    int r = 0;
+    if (watch->fd < 0)
+        return 0;
+    while (r == 0 && watch->heard_until_ns < end_ns && clock_boot_ns() < end_ns + FINISH_MOST_NS)
+        r = tree_watch_process(watch);
+    tell_all_that_waits(watch);
+    if (watch->heard_until_ns < end_ns)
+        watch->error = watch->options.handlers->overrun(watch->options.handlers->user);
+    return r < 0 ? r : watch->error;
 }
 
 int tree_watch_retry(struct tree_watch *watch)
@@ -349,6 +379,18 @@ unsigned tree_watch_timeout_ms(const struct tree_watch *watch, unsigned most_ms)
     if (watch->stale)
         most_ms = least_ms(watch->begun_ns + BEGIN_LEAST_NS, most_ms);
     return most_ms;
+}
+
+uint64_t tree_watch_told_until(const struct tree_watch *watch)
+{
+    uint64_t until_ns = watch->heard_until_ns;
+    const struct move *move;
+    if (!tree_watch_active(watch))
+        return UINT64_MAX;
+    TAILQ_FOREACH(move, &watch->moves.list, in_list)
+    if (!move->told && move->since_ns < until_ns)
+        until_ns = move->since_ns;
+    return until_ns;
 }
 
 bool tree_watch_settled(const struct tree_watch *watch)

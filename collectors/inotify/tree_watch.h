@@ -39,6 +39,11 @@ int tree_watch_fd(const struct tree_watch *watch);
 /** Take what has come, and list some of the directories that wait for it. Never waits for events.
  */
 int tree_watch_process(struct tree_watch *watch) MUST_CHECK;
+/** What happened before this moment has been told; UINT64_MAX: no tree is watched. */
+uint64_t tree_watch_told_until(const struct tree_watch *watch);
+/** The last call: take what has come, and tell what waited for more of it. Of what takes too long,
+ *  an overrun is told. */
+int tree_watch_finish(struct tree_watch *watch) MUST_CHECK;
 /** Look again for trees that were not there. */
 int tree_watch_retry(struct tree_watch *watch) MUST_CHECK;
 /** The time until tree_watch_process has to be called in any case, at most @p most_ms. */

@@ -26,8 +26,8 @@ void tree_watch_enqueue(struct tree_watch *watch, struct watched_directory *dire
 {
     if (directory->queued)
         return;
-    /* A new one is listed before it fills. */
-    if (directory->fresh)
+    /* A new one is listed before it fills, and one with something new in it is no less urgent. */
+    if (directory->fresh || directory->again)
         TAILQ_INSERT_HEAD(&watch->queue, directory, in_queue);
     else
         TAILQ_INSERT_TAIL(&watch->queue, directory, in_queue);

@@ -30,6 +30,7 @@ struct tree_watch {
     uint64_t n_read;              /* bytes of events, since the descriptor was opened */
     uint64_t position;            /* of the end of the event at hand */
     uint64_t since_ns, boot_ns;   /* the events at hand came between */
+    uint64_t heard_until_ns;      /* what happened before is told, or one of the moves */
     size_t n_at_limit, n_refused; /* directories that are not watched */
     bool stale;                   /* a rename may have been missed: begin anew */
     uint64_t begun_ns;            /* when it began last */

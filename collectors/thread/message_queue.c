@@ -16,6 +16,7 @@ struct message_queue {
     struct gulp *gulp;
     size_t offset; /* what has been drained */
     bool closed;
+    bool lost; /* something, because it was closed */
 };
 
 int message_queue_new(struct message_queue **queuep, const struct message_queue_options *options)
@@ -88,8 +89,10 @@ int message_queue_put(struct message_queue *queue, enum message_kind kind, uint6
         wake_reader(queue);
         pthread_cond_wait(&queue->room, &queue->lock);
     }
-    if (queue->closed)
+    if (queue->closed) {
+        queue->lost = true;
         r = -ECANCELED;
+    }
     pthread_mutex_unlock(&queue->lock);
     return r;
 }
@@ -129,6 +132,18 @@ static bool move(struct message_queue *queue, struct gulp *to, const struct mess
     return true;
 }
 
+/* False: there is no room for it. */
+static bool tell_loss(struct message_queue *queue, struct gulp *to)
+{
+    if (!queue->options.tells_loss || !queue->lost)
+        return true;
+    if (gulp_add(to, queue->options.source, MESSAGE_OVERRUN, clock_boot_ns(), SLICE_NULL) < 0)
+        return false;
+    queue->lost = false;
+    count(queue, COUNTER_RECEIVE_OVERRUNS, 1);
+    return true;
+}
+
 bool message_queue_drain(struct message_queue *queue, struct gulp *to)
 {
     struct message message;
@@ -143,6 +158,7 @@ bool message_queue_drain(struct message_queue *queue, struct gulp *to)
         queue->gulp->used = 0;
         queue->offset = 0;
         pthread_cond_broadcast(&queue->room);
+        empty = tell_loss(queue, to);
     }
     pthread_mutex_unlock(&queue->lock);
     return empty;

@@ -13,6 +13,7 @@ struct message_queue_options {
     size_t capacity;           /* bytes; one larger message is let in when the queue is empty */
     int wake_fd;               /* eventfd that is written when the producer has to wait; or -1 */
     struct counters *counters; /* may be NULL */
+    bool tells_loss; /* that something was to be put after the close: MESSAGE_OVERRUN, at the end */
     /** How many bytes of a message that fits into no gulp are to be kept; NULL: none. */
     size_t (*shorten)(struct slice message);
 };

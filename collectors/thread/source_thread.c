@@ -129,33 +129,34 @@ bool source_thread_is_stopped(const struct source_thread *thread)
     return atomic_load(&thread->stopped);
 }
 
-/* Returns whether it is still to be joined. */
-static bool tell_to_stop(struct source_thread *thread)
+bool source_thread_end_within(struct source_thread *thread, unsigned timeout_ms)
 {
-    bool join = !thread->joined;
-    thread->joined = true;
+    struct pollfd ended = {.fd = thread->ended_fd, .events = POLLIN};
     atomic_store(&thread->stopped, true);
     write_one(thread->wake_fd);
-    return join;
+    return poll(&ended, 1, (int)timeout_ms) > 0;
 }
 
 void source_thread_stop(struct source_thread *thread)
 {
-    if (tell_to_stop(thread))
-        pthread_join(thread->thread, NULL);
+    if (thread->joined)
+        return;
+    source_thread_end_within(thread, 0);
+    pthread_join(thread->thread, NULL);
+    thread->joined = true;
 }
 
 bool source_thread_stop_within(struct source_thread *thread, unsigned timeout_ms)
 {
-    struct pollfd ended = {.fd = thread->ended_fd, .events = POLLIN};
-    if (!tell_to_stop(thread))
+    if (thread->joined)
         return true;
-    bool joined = poll(&ended, 1, (int)timeout_ms) > 0;
-    if (joined)
+    bool ended = source_thread_end_within(thread, timeout_ms);
+    if (ended)
         pthread_join(thread->thread, NULL);
     else
         pthread_detach(thread->thread);
-    return joined;
+    thread->joined = true;
+    return ended;
 }
 
 struct source_thread *source_thread_free(struct source_thread *thread)

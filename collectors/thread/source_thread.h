@@ -6,7 +6,10 @@
 #include <poll.h>
 #include <stdbool.h>
 
-enum { SOURCE_THREAD_FDS_MOST = 4 };
+enum {
+    SOURCE_THREAD_FDS_MOST = 4,
+    SOURCE_THREAD_END_MS = 500 /* for what a thread has to tell when it is told to end */
+};
 
 struct source_thread;
 
@@ -26,8 +29,12 @@ bool source_thread_poll(struct source_thread *thread, struct pollfd *fds, unsign
 void source_thread_request(struct source_thread *thread);
 /** Tell it to end, and join it. May be called again. */
 void source_thread_stop(struct source_thread *thread);
-/** The same, for a thread that may be in a call that does not return. False: it has not ended
- *  within @p timeout_ms and is left behind; nothing of what it uses may be freed, ever. */
+/** Tell it to end, and wait at most @p timeout_ms for that. Returns whether it has ended; it is to
+ *  be stopped in any case. */
+bool source_thread_end_within(struct source_thread *thread, unsigned timeout_ms);
+/** As source_thread_stop, for a thread that may be in a call that does not return. False: within
+ *  @p timeout_ms it has not ended and is left behind; nothing of what it uses may be freed, ever.
+ */
 bool source_thread_stop_within(struct source_thread *thread, unsigned timeout_ms) MUST_CHECK;
 /** In the thread: it has been told to end. */
 bool source_thread_is_stopped(const struct source_thread *thread);

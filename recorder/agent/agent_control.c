@@ -5,6 +5,7 @@
 #include "recorder/agent/privilege.h"
 
 #include "collectors/fanotify/fanotify_source.h"
+#include "collectors/inotify/inotify_source.h"
 #include "collectors/utmp/utmp_source.h"
 
 #include <inttypes.h>
@@ -61,25 +62,33 @@ static void append_status(void *user, struct buffer *out)
         buffer_printf(out, "ship_error %s\n", shipper.error);
 }
 
-/* Events of files wait in the kernel while the source's thread naps. */
-static void read_files(const struct agent *agent, uint64_t deadline)
+struct late_source {
+    struct source *source; /* NULL: it is not open */
+    void (*request)(struct source *source);
+    uint64_t (*read_until)(const struct source *source);
+};
+
+/* Events wait in the kernel while the source's thread naps, or with it until it knows more. */
+static void read_source(const struct late_source *late, uint64_t deadline)
 {
     uint64_t now = clock_boot_ns();
-    if (!agent->sources.fanotify)
+    if (!late->source)
         return;
-    fanotify_source_request(agent->sources.fanotify);
-    while (fanotify_source_read_until(agent->sources.fanotify) < now && clock_boot_ns() < deadline)
+    late->request(late->source);
+    while (late->read_until(late->source) < now && clock_boot_ns() < deadline)
         poll(NULL, 0, 1);
 }
 
-static void read_logins(const struct agent *agent, uint64_t deadline)
+static void read_late_sources(const struct agent *agent, uint64_t deadline)
 {
-    uint64_t now = clock_boot_ns();
-    if (!agent->sources.utmp)
-        return;
-    utmp_source_request(agent->sources.utmp);
-    while (utmp_source_read_until(agent->sources.utmp) < now && clock_boot_ns() < deadline)
-        poll(NULL, 0, 1);
+    const struct agent_sources *sources = &agent->sources;
+    const struct late_source late[] = {
+        {sources->fanotify, fanotify_source_request, fanotify_source_read_until},
+        {sources->inotify,  inotify_source_request,  inotify_source_read_until },
+        {sources->utmp,     utmp_source_request,     utmp_source_read_until    },
+    };
+    for (size_t i = 0; i < sizeof(late) / sizeof(late[0]); i++)
+        read_source(&late[i], deadline);
 }
 
 /* Everything seen before the call is in rows when the tracker has answered the mark; then what was
@@ -88,8 +97,7 @@ static int run_sync(void *user, unsigned timeout_ms, struct buffer *out)
 {
     struct agent *agent = user;
     uint64_t deadline = clock_boot_ns() + timeout_ms * UINT64_C(1000000);
-    read_files(agent, deadline);
-    read_logins(agent, deadline);
+    read_late_sources(agent, deadline);
     int error = agent_sync_wait(agent->sync, agent->reader, deadline);
     if (error) {
         buffer_printf(out,

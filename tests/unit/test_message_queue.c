@@ -163,6 +163,35 @@ static void test_close_frees_the_producer(void **state)
     end(&f);
 }
 
+static void test_what_comes_after_the_close_is_told_to_be_lost(void **state)
+{
+    (void)state;
+    struct fixture f = {.gulp = gulp_new(32)}; /* one message */
+    struct message_queue_options options = {.source = SOURCE_PROC,
+                                            .capacity = 1024,
+                                            .wake_fd = -1,
+                                            .tells_loss = true,
+                                            .counters = &f.counters};
+    struct message message;
+    size_t offset = 0;
+    assert_non_null(f.gulp);
+    assert_int_equal(message_queue_new(&f.queue, &options), 0);
+    put(&f, 1, "one");
+    message_queue_close(f.queue);
+    assert_int_equal(message_queue_put(f.queue, MESSAGE_DATA, 2, slice_text("two")), -ECANCELED);
+    assert_false(message_queue_drain(f.queue, f.gulp));
+    expect(f.gulp, &offset, 1, "one");
+    f.gulp->used = offset = 0;
+    assert_true(message_queue_drain(f.queue, f.gulp));
+    assert_true(gulp_next(f.gulp, &offset, &message));
+    assert_int_equal(message.kind, MESSAGE_OVERRUN);
+    f.gulp->used = 0;
+    assert_true(message_queue_drain(f.queue, f.gulp));
+    assert_int_equal(f.gulp->used, 0);
+    assert_int_equal(counter_get(&f.counters, COUNTER_RECEIVE_OVERRUNS), 1);
+    end(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -170,6 +199,7 @@ int main(void)
         cmocka_unit_test(test_what_fits_nowhere),
         cmocka_unit_test(test_producer_waits_and_nothing_is_lost),
         cmocka_unit_test(test_close_frees_the_producer),
+        cmocka_unit_test(test_what_comes_after_the_close_is_told_to_be_lost),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

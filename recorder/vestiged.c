@@ -190,14 +190,12 @@ static int run(const struct arguments *arguments, struct error_text *error)
     struct config *config = NULL;
     if (arguments->dump_masking)
         return fputs(masking_rules_default(), stdout) < 0 || fflush(stdout) ? -EIO : 0;
+    if (arguments->replay)
+        return agent_replay(arguments->replay, arguments->config, error);
     if (arguments->enrol.file)
         return enrol_run(&arguments->enrol, error);
-    if (arguments->replay && !arguments->config) /* that of this host is of no concern */
-        return agent_replay(arguments->replay, "", error);
     int result = load_config(&config, arguments, error);
-    if (!result && arguments->replay)
-        result = agent_replay(arguments->replay, config->masking_rules, error);
-    else if (!result && arguments->dump)
+    if (!result && arguments->dump)
         result = dump_config(config);
     else if (!result && arguments->check)
         result = check_config(config, error);

@@ -21,6 +21,8 @@ struct agent_options {
 
 /** Runs until SIGTERM or SIGINT. Returns 0, or an error with its text. */
 int agent_run(const struct agent_options *options, struct error_text *error) MUST_CHECK;
-/** Feed a recording to the tracker and write its lines to standard output. */
-int agent_replay(const char *directory, const char *masking_rules,
+/** Feed a recording to the tracker and write its lines to standard output. @p config_path, which
+ * may be NULL, is read for the rules of masking where the recording was masked by some of its
+ * host's own. */
+int agent_replay(const char *directory, const char *config_path,
                  struct error_text *error) MUST_CHECK;

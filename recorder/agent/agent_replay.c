@@ -34,18 +34,36 @@ static void on_ask_program(void *user, uint64_t request, uint32_t pid, uint32_t 
     (void)path;
 }
 
-static int open_masking(struct masking **maskingp, const char *settings, const char *rules,
-                        struct error_text *error)
+/* The rules themselves are not in the recording. */
+static int open_own_masking(struct masking **maskingp, const char *config_path,
+                            struct error_text *error)
 {
-    unsigned kind = recording_settings_masking(settings);
-    if (kind == RECORDING_MASKED_BY_OWN_RULES && !*rules)
-        return error_set(error, -EINVAL,
-                         "replay: secrets were masked by rules of that host's own: name its "
-                         "configuration with --config, else they would be shown");
-    return kind == RECORDING_UNMASKED ? 0 : masking_open(maskingp, rules, error);
+    struct config *config = NULL;
+    int result = config_path ? config_load(&config, config_path, error) : 0;
+    if (!result && (!config || !config->masking_rules[0]))
+        result = error_set(error, -EINVAL,
+                           "replay: secrets were masked by rules of that host's own: name its "
+                           "configuration with --config, else they would be shown");
+    if (!result)
+        result = masking_open(maskingp, config->masking_rules, error);
+    config_free(config);
+    return result;
 }
 
-int agent_replay(const char *directory, const char *masking_rules, struct error_text *error)
+static int open_masking(struct masking **maskingp, const char *settings, const char *config_path,
+                        struct error_text *error)
+{
+    switch (recording_settings_masking(settings)) {
+    case RECORDING_UNMASKED:
+        return 0;
+    case RECORDING_MASKED_BY_OWN_RULES:
+        return open_own_masking(maskingp, config_path, error);
+    default:
+        return masking_open(maskingp, "", error);
+    }
+}
+
+int agent_replay(const char *directory, const char *config_path, struct error_text *error)
 {
     struct recording_reader *reader CLEANUP(auto_recording_reader) = NULL;
     /* These outlive the tracker. */
@@ -68,7 +86,7 @@ int agent_replay(const char *directory, const char *masking_rules, struct error_
                                       .audit_active = true,
                                       .ask_name = on_ask_name,
                                       .ask_program = on_ask_program};
-    result = open_masking(&masking, header->settings, masking_rules, error);
+    result = open_masking(&masking, header->settings, config_path, error);
     if (result)
         return result;
     options.masking = masking;

@@ -15,7 +15,9 @@ enum { NAP_MS = 20, IDLE_MS = 10000, QUEUE_BYTES = 1 << 20, TREE_BYTES = 8 << 20
 void fanotify_put(struct source *source, enum message_kind kind, struct slice bytes)
 {
     int r = message_queue_put(source->queue, kind, source->read_ns, bytes);
-    if (r < 0 && r != -ECANCELED)
+    if (r == -ECANCELED && kind != MESSAGE_NOTE)
+        message_queue_lost(source->queue);
+    else if (r < 0 && r != -ECANCELED)
         log_error("fanotify", "a message is lost: %s", strerror(-r));
 }
 
@@ -186,7 +188,6 @@ static int open_all(struct source *source, const struct source_options *options,
     const struct message_queue_options queue_options = {.source = SOURCE_FANOTIFY,
                                                         .capacity = QUEUE_BYTES,
                                                         .wake_fd = options->wake_fd,
-                                                        .tells_loss = true,
                                                         .counters = options->counters};
     int r = file_selection_new(&source->selection, options, error);
     if (r == 0)

@@ -47,12 +47,21 @@ static int put(struct source *source, enum message_kind kind, uint64_t boot_ns)
                : message_queue_put(source->queue, kind, boot_ns, buffer_slice(&source->message));
 }
 
+/* What a look finds, the next one finds, too; what was told once is told no more. */
+static int put_event(struct source *source, enum message_kind kind, uint64_t boot_ns)
+{
+    int r = put(source, kind, boot_ns);
+    if (r == -ECANCELED)
+        message_queue_lost(source->queue);
+    return r;
+}
+
 static int put_file(void *user, uint64_t boot_ns, const struct fact_file *file)
 {
     struct source *source = user;
     buffer_clear(&source->message);
     inotify_message_append_file(&source->message, file);
-    return put(source, MESSAGE_DATA, boot_ns);
+    return put_event(source, MESSAGE_DATA, boot_ns);
 }
 
 static int put_overrun(void *user)
@@ -61,7 +70,7 @@ static int put_overrun(void *user)
     if (source->counters)
         counter_add(source->counters, COUNTER_RECEIVE_OVERRUNS, 1);
     buffer_clear(&source->message);
-    return put(source, MESSAGE_OVERRUN, clock_boot_ns());
+    return put_event(source, MESSAGE_OVERRUN, clock_boot_ns());
 }
 
 static int put_open(void *user, uint64_t boot_ns, const struct fact_file_open *open)
@@ -266,7 +275,6 @@ static int build(struct source *source, const struct source_options *options,
     const struct message_queue_options queue = {.source = SOURCE_INOTIFY,
                                                 .capacity = QUEUE_BYTES,
                                                 .wake_fd = options->wake_fd,
-                                                .tells_loss = true,
                                                 .counters = options->counters};
     int r = message_queue_new(&source->queue, &queue);
     if (r < 0)

@@ -329,7 +329,8 @@ int tree_watch_finish(struct tree_watch *watch)
     int r = 0;
     if (watch->fd < 0)
         return 0;
-    while (r == 0 && watch->heard_until_ns < end_ns && clock_boot_ns() < end_ns + FINISH_MOST_NS)
+    while (r == 0 && watch->fd >= 0 && watch->heard_until_ns < end_ns &&
+           clock_boot_ns() < end_ns + FINISH_MOST_NS)
         r = tree_watch_process(watch);
     tell_all_that_waits(watch);
     if (watch->heard_until_ns < end_ns)

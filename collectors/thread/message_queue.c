@@ -16,7 +16,7 @@ struct message_queue {
     struct gulp *gulp;
     size_t offset; /* what has been drained */
     bool closed;
-    bool lost; /* something, because it was closed */
+    bool lost; /* something that cannot be had again */
 };
 
 int message_queue_new(struct message_queue **queuep, const struct message_queue_options *options)
@@ -89,12 +89,17 @@ int message_queue_put(struct message_queue *queue, enum message_kind kind, uint6
         wake_reader(queue);
         pthread_cond_wait(&queue->room, &queue->lock);
     }
-    if (queue->closed) {
-        queue->lost = true;
+    if (queue->closed)
         r = -ECANCELED;
-    }
     pthread_mutex_unlock(&queue->lock);
     return r;
+}
+
+void message_queue_lost(struct message_queue *queue)
+{
+    pthread_mutex_lock(&queue->lock);
+    queue->lost = true;
+    pthread_mutex_unlock(&queue->lock);
 }
 
 void message_queue_close(struct message_queue *queue)
@@ -135,7 +140,7 @@ static bool move(struct message_queue *queue, struct gulp *to, const struct mess
 /* False: there is no room for it. */
 static bool tell_loss(struct message_queue *queue, struct gulp *to)
 {
-    if (!queue->options.tells_loss || !queue->lost)
+    if (!queue->lost)
         return true;
     if (gulp_add(to, queue->options.source, MESSAGE_OVERRUN, clock_boot_ns(), SLICE_NULL) < 0)
         return false;

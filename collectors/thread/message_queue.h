@@ -13,7 +13,6 @@ struct message_queue_options {
     size_t capacity;           /* bytes; one larger message is let in when the queue is empty */
     int wake_fd;               /* eventfd that is written when the producer has to wait; or -1 */
     struct counters *counters; /* may be NULL */
-    bool tells_loss; /* that something was to be put after the close: MESSAGE_OVERRUN, at the end */
     /** How many bytes of a message that fits into no gulp are to be kept; NULL: none. */
     size_t (*shorten)(struct slice message);
 };
@@ -25,6 +24,8 @@ struct message_queue *message_queue_free(struct message_queue *queue);
 /** Waits for room. Returns 0, -ENOMEM, or -ECANCELED after message_queue_close. */
 int message_queue_put(struct message_queue *queue, enum message_kind kind, uint64_t boot_ns,
                       struct slice bytes) MUST_CHECK;
+/** What was to be put after the close cannot be had again: a MESSAGE_OVERRUN comes at the end. */
+void message_queue_lost(struct message_queue *queue);
 /** Producers wait no longer; what is queued can still be drained. */
 void message_queue_close(struct message_queue *queue);
 /** Moves messages into @p to. Returns true when none is left. */

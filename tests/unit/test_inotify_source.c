@@ -107,6 +107,12 @@ static void make_file(const struct world *w)
     close(fd);
 }
 
+/* It is lost only when the thread cannot run for half a second, and told then. */
+static void assert_told(const struct world *w)
+{
+    assert_int_equal(w->n_created + w->n_overruns, 1);
+}
+
 static void what_happened_before_the_stop_is_told(void **state)
 {
     struct world *w = *state;
@@ -114,8 +120,7 @@ static void what_happened_before_the_stop_is_told(void **state)
     make_file(w);
     inotify_source_ops.stop(w->source);
     drain(w);
-    assert_int_equal(w->n_created, 1);
-    assert_int_equal(w->n_overruns, 0);
+    assert_told(w);
 }
 
 static void what_is_new_in_a_new_directory_is_told(void **state)
@@ -131,7 +136,7 @@ static void what_is_new_in_a_new_directory_is_told(void **state)
     drain(w);
     unlink(w->path);
     rmdir(new);
-    assert_int_equal(w->n_created, 1);
+    assert_told(w);
 }
 
 static void move_away(struct world *w)
@@ -164,7 +169,7 @@ static void what_finds_no_room_at_the_stop_is_told_to_be_lost(void **state)
     }
     inotify_source_ops.stop(w->source);
     drain(w);
-    assert_in_range(w->n_created, 1, STORM_FILES - 1);
+    assert_in_range(w->n_created, 0, STORM_FILES - 1);
     assert_true(w->n_overruns > 0);
 }
 

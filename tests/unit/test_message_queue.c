@@ -163,15 +163,12 @@ static void test_close_frees_the_producer(void **state)
     end(&f);
 }
 
-static void test_what_comes_after_the_close_is_told_to_be_lost(void **state)
+static void test_what_is_lost_after_the_close_is_told(void **state)
 {
     (void)state;
     struct fixture f = {.gulp = gulp_new(32)}; /* one message */
-    struct message_queue_options options = {.source = SOURCE_PROC,
-                                            .capacity = 1024,
-                                            .wake_fd = -1,
-                                            .tells_loss = true,
-                                            .counters = &f.counters};
+    struct message_queue_options options = {
+        .source = SOURCE_PROC, .capacity = 1024, .wake_fd = -1, .counters = &f.counters};
     struct message message;
     size_t offset = 0;
     assert_non_null(f.gulp);
@@ -179,6 +176,7 @@ static void test_what_comes_after_the_close_is_told_to_be_lost(void **state)
     put(&f, 1, "one");
     message_queue_close(f.queue);
     assert_int_equal(message_queue_put(f.queue, MESSAGE_DATA, 2, slice_text("two")), -ECANCELED);
+    message_queue_lost(f.queue);
     assert_false(message_queue_drain(f.queue, f.gulp));
     expect(f.gulp, &offset, 1, "one");
     f.gulp->used = offset = 0;
@@ -199,7 +197,7 @@ int main(void)
         cmocka_unit_test(test_what_fits_nowhere),
         cmocka_unit_test(test_producer_waits_and_nothing_is_lost),
         cmocka_unit_test(test_close_frees_the_producer),
-        cmocka_unit_test(test_what_comes_after_the_close_is_told_to_be_lost),
+        cmocka_unit_test(test_what_is_lost_after_the_close_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,8 +4,6 @@
 
 #include <time.h>
 
-static const int64_t tick_ns = 20000000;
-
 static bool same_time(const struct timespec *a, const struct timespec *b)
 {
     return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
@@ -30,5 +28,6 @@ bool file_state_is_lasting(const struct stat *status, int64_t before_ns, int64_t
     if (__builtin_mul_overflow((int64_t)status->st_ctim.tv_sec, INT64_C(1000000000), &changed_ns) ||
         __builtin_add_overflow(changed_ns, status->st_ctim.tv_nsec, &changed_ns))
         return true;
-    return changed_ns < before_ns - tick_ns || changed_ns > after_ns + tick_ns;
+    return changed_ns < before_ns - FILE_STATE_TICK_NS ||
+           changed_ns > after_ns + FILE_STATE_TICK_NS;
 }

@@ -5,6 +5,9 @@
 #include <stdint.h>
 #include <sys/stat.h>
 
+/** The clock that files are stamped by may stand still for so long, nanoseconds. */
+enum { FILE_STATE_TICK_NS = 20000000 };
+
 /** Nothing tells the two apart. */
 bool file_state_equal(const struct stat *a, const struct stat *b);
 /** The clock that files are stamped by, nanoseconds: CLOCK_REALTIME as it was at the last tick. */

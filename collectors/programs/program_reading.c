@@ -12,8 +12,6 @@
 
 enum { PIECE = 64 << 10, LEAST_COST = 4096 };
 
-static const int64_t tick_ns = 20000000;
-
 struct program_hash {
     int fd;
     EVP_MD_CTX *context;
@@ -130,5 +128,6 @@ int program_reading_step(struct program_reading *reading, size_t *budget,
 
 bool program_reading_lasting(const struct program_reading *reading)
 {
-    return reading->guarded && reading->version.changed_ns < reading->hash->began_real_ns - tick_ns;
+    return reading->guarded &&
+           reading->version.changed_ns < reading->hash->began_real_ns - FILE_STATE_TICK_NS;
 }

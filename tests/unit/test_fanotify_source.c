@@ -1,5 +1,7 @@
 // links: vestige_fanotify
 /* The source itself, on a directory of this test: what it has told when it is stopped. */
+#include "source_test.h"
+
 #include "collectors/fanotify/fanotify_source.h"
 
 #include <fcntl.h>
@@ -76,11 +78,7 @@ static int teardown(void **state)
 
 static void wait_until_read(struct world *w)
 {
-    uint64_t asked_ns = clock_boot_ns();
-    fanotify_source_request(w->source);
-    for (int i = 0; i < 60000 && fanotify_source_read_until(w->source) < asked_ns; i++)
-        nanosleep(&(struct timespec){0, 1000000}, NULL);
-    assert_true(fanotify_source_read_until(w->source) >= asked_ns);
+    source_wait_until_read(w->source, fanotify_source_request, fanotify_source_read_until);
 }
 
 /* By a child: the source tells nothing of its own process. */
@@ -109,16 +107,7 @@ static void take_fact(void *user, const struct fact *fact)
 
 static void drain(struct world *w)
 {
-    int r;
-    do {
-        struct message message;
-        size_t offset = 0;
-        w->gulp->used = 0;
-        r = fanotify_source_ops.drain(w->source, w->gulp);
-        assert_true(r >= 0);
-        while (gulp_next(w->gulp, &offset, &message))
-            assert_int_equal(fanotify_decode(NULL, &message, take_fact, w), 0);
-    } while (r == SOURCE_MORE);
+    source_drain_all(&fanotify_source_ops, w->source, w->gulp, take_fact, w);
 }
 
 /* It is lost only when the thread cannot run for half a second, and told then. */

@@ -1,6 +1,8 @@
 // links: vestige_inotify
 /* The source itself, on a tree of this test: what it has told when it is asked, and when
  * it is stopped. */
+#include "source_test.h"
+
 #include "collectors/inotify/inotify_message.h"
 #include "collectors/inotify/inotify_source.h"
 
@@ -41,16 +43,7 @@ static void take_fact(void *user, const struct fact *fact)
 
 static void drain(struct world *w)
 {
-    int r;
-    do {
-        struct message message;
-        size_t offset = 0;
-        w->gulp->used = 0;
-        r = inotify_source_ops.drain(w->source, w->gulp);
-        assert_true(r >= 0);
-        while (gulp_next(w->gulp, &offset, &message))
-            assert_int_equal(inotify_decode(NULL, &message, take_fact, w), 0);
-    } while (r == SOURCE_MORE);
+    source_drain_all(&inotify_source_ops, w->source, w->gulp, take_fact, w);
 }
 
 static void pause_ms(unsigned ms)

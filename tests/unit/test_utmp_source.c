@@ -1,5 +1,7 @@
 // links: vestige_utmp
 /* The source itself, on a utmp file of this test: what it reads when. */
+#include "source_test.h"
+
 #include "collectors/utmp/utmp_message.h"
 #include "collectors/utmp/utmp_source.h"
 #include "core/file_state.h"
@@ -65,21 +67,11 @@ static void take_fact(void *user, const struct fact *fact)
         w->pid = (int)fact->login_record.pid;
 }
 
-/* Have it look, and take what it has read; returns when the look began. */
+/* Have it look, and take what it has read. */
 static void look(struct world *w)
 {
-    struct message message;
-    size_t offset = 0;
-    uint64_t asked_ns = clock_boot_ns();
-    utmp_source_request(w->source);
-    for (int i = 0; i < 60000 && utmp_source_read_until(w->source) < asked_ns; i++)
-        nanosleep(&(struct timespec){0, MS}, NULL);
-    assert_true(utmp_source_read_until(w->source) >= asked_ns);
-    w->gulp->used = 0;
-    assert_int_equal(utmp_source_ops.drain(w->source, w->gulp), SOURCE_DRAINED);
-    while (gulp_next(w->gulp, &offset, &message))
-        if (message.kind == MESSAGE_DATA)
-            assert_int_equal(utmp_decode(NULL, &message, take_fact, w), 0);
+    source_wait_until_read(w->source, utmp_source_request, utmp_source_read_until);
+    source_drain_all(&utmp_source_ops, w->source, w->gulp, take_fact, w);
 }
 
 /* A store in a page that is mapped, and was stored to already, changes no time: as a write of which

@@ -317,7 +317,8 @@ class TestResolverSource(unittest.TestCase):
         def asked():
             return {address for address in list(server.queries) if address != "127.0.0.1"}
         wait_for(lambda: len(asked()) >= BREAKER_FAILURES, 60, "it was asked for some")
-        self.assertLessEqual(len(asked()), UNDER_WAY)
+        # Those that were asked first may give their places to others before enough of them failed.
+        self.assertLess(len(asked()), UNDER_WAY + BREAKER_FAILURES)
         # The hosts file goes on to count.
         self.write_hosts("10.7.0.1 one\n")
         self.assertEqual(resolver.ask_one("10.7.0.1")[:4], ("10.7.0.1", "one", True, "hosts"))

@@ -231,7 +231,7 @@ class Hour(AwayTest):
         self.assertLessEqual(status.journal_bytes, 8 * MIB + 65536)
         self.assertGreater(status.journal_bytes, 5 * MIB)
         SERVER.start()
-        wait_for(lambda: load.status().waiting == 0, 60, "all is shipped")
+        wait_for(lambda: load.status().waiting == 0, 300, "all is shipped")
         wait_for(lambda: not load.status().journal_full, 60, "there is room again")
         load.command("batches", 2, 500)
         made = load.made()

@@ -208,7 +208,7 @@ class Formats(ShipTest):
 class Deaths(ShipTest):
     def test_server_killed_in_the_middle(self):
         self.tool.fill("--fill", 100000)
-        process = self.tool.start("--timeout", 90000, *QUICK)
+        process = self.tool.start("--timeout", 300000, *QUICK)
         for at_least in (15000, 50000):
             wait_for(lambda: self.stored() >= at_least, 60, f"{at_least} rows", 0.001)
             self.server.kill()
@@ -223,7 +223,7 @@ class Deaths(ShipTest):
         self.tool.fill("--fill", 100000)
         kills = 0
         for delay in (0.05, 0.1, 0.15, 0.2, 0.25, 0.3):
-            process = self.tool.start("--timeout", 60000, *QUICK)
+            process = self.tool.start("--timeout", 300000, *QUICK)
             try:
                 process.wait(delay)
             except subprocess.TimeoutExpired:
@@ -236,7 +236,7 @@ class Deaths(ShipTest):
 
     def test_connections_killed_again_and_again(self):
         self.tool.fill("--fill", 100000)
-        process = self.tool.start("--timeout", 90000, *QUICK)
+        process = self.tool.start("--timeout", 300000, *QUICK)
         killed = []
         for batches in (1, 2, 3, 4):
             wait_for(lambda: self.server.value("SELECT COUNT(*) FROM batch") >= batches, 60,
@@ -270,7 +270,7 @@ class Deaths(ShipTest):
         self.tool.fill("--fill", 20000)
         self.server.stop()
         began = time.monotonic()
-        process = self.tool.start("--timeout", 60000, *QUICK)
+        process = self.tool.start("--timeout", 300000, *QUICK)
         wait_for(lambda: "is the server running" in self.said(), 60, "it finds no server")
         time.sleep(3)  # the outage
         self.assertIsNone(process.poll())

@@ -145,7 +145,7 @@ class Tool:
         return subprocess.Popen(self.command(*options), stdin=subprocess.PIPE, stdout=self.output,
                                 stderr=subprocess.STDOUT, text=True)
 
-    def finish(self, process, seconds=120):
+    def finish(self, process, seconds=400):
         """What a started tool has printed, when it has ended by itself."""
         process.communicate(timeout=seconds)
         self.output.seek(0)
@@ -153,7 +153,7 @@ class Tool:
         self.output.close()
         return result
 
-    def run(self, *options, seconds=120):
+    def run(self, *options, seconds=400):
         return self.finish(self.start(*options), seconds)
 
     def fill(self, *options):

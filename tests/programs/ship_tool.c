@@ -287,7 +287,7 @@ static int ship(struct tool *tool, struct error_text *error)
 int main(int argc, char **argv)
 {
     static struct tool tool = {
-        .settings = {.host_id = 7, .timeout_ms = 60000, .rows = {.first_id = MADE_FIRST_ID}}
+        .settings = {.host_id = 7, .timeout_ms = 300000, .rows = {.first_id = MADE_FIRST_ID}}
     };
     struct error_text error = ERROR_TEXT_NULL;
     tool_options_parse(known_options, N_ELEMENTS(known_options), &tool.settings, argc, argv);

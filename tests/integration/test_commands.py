@@ -8,6 +8,7 @@ import time
 
 from vestige_test import VESTIGE, VestigeTest, main, run, wait_for
 
+UNITS = ("process", "event", "record", "row")  # of gaps, in the order in which they are told
 NOBODY = ("setpriv", "--reuid", "nobody", "--regid", "nogroup", "--clear-groups")
 
 
@@ -178,7 +179,7 @@ class TestQuery(CommandTest):
         for gap in gaps:
             numbers[gap["unit"]] += int(gap["count"] or gap["count_at_least"] or 0)
         least = "" if all(gap["count"] is not None for gap in gaps) else "at least "
-        parts = [f"{number} {unit}(e?s)?" for unit, number in sorted(numbers.items()) if number]
+        parts = [f"{number} {unit}(e?s)?" for unit in UNITS if (number := numbers[unit])]
         size = f"{least}{', '.join(parts)} not seen" if parts else "of unknown size"
         self.assertRegex(done.stderr, rf"\AEvidence since {since} is not complete: {len(gaps)} gaps? "
                          rf"\({size}\), ")

@@ -142,7 +142,7 @@ class TestOutage(VestigeTest):
             self.vestige.stop()
             self.assertEqual(0, storm.wait(300))
             n = 5000 + self.storms(3)
-            self.assertGreater(int(self.vestige.status()["batches_waiting"]), 0)
+            wait_for(lambda: int(self.vestige.status()["batches_waiting"]), 60, "batches wait")
             apart.start_database()
             self.assert_nothing_missing(n)
 

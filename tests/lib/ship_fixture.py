@@ -133,8 +133,10 @@ class Tool:
         values.update(options)
         lines = ["[vestige]"] + [name.replace("_", "-") + (f"={value}" if value is not None else "")
                                  for name, value in values.items()]
-        self.defaults.write_text("\n".join(lines) + "\n")
-        self.defaults.chmod(0o600)
+        written = self.defaults.with_suffix(".new")  # who reads it meanwhile gets the old or the new one
+        written.write_text("\n".join(lines) + "\n")
+        written.chmod(0o600)
+        written.rename(self.defaults)
 
     def command(self, *options):
         return [SHIP_TOOL, "--journal", str(self.journal), "--defaults", str(self.defaults),

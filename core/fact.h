@@ -55,6 +55,7 @@ enum fact_kind {
     FACT_FILE_OPEN,    /* a process has it open now: of a look at /proc/PID/fd */
     FACT_FILE_REFUSED, /* a process that a look may not look at, in whole or in part */
     FACT_FILE_SCAN,    /* a look at all /proc/PID/fd began or ended */
+    FACT_FILES_READ,   /* what was done with files until then has been told: fanotify */
     /* programs */
     FACT_PROGRAM,
     /* udev */
@@ -432,6 +433,10 @@ struct fact_file_refused {
     uint32_t pid;
 };
 
+struct fact_files_read {
+    uint64_t until_ns; /* boot clock; not after the fact's own time */
+};
+
 /* Why a file is taken for the one that a process executed: a set. */
 enum program_evidence {
     PROGRAM_OF_PROCESS = 1 << 0, /* the process ran it at the moment of the fact */
@@ -621,6 +626,7 @@ struct fact {
         struct fact_file_open file_open;
         struct fact_file_scan file_scan;
         struct fact_file_refused file_refused;
+        struct fact_files_read files_read;
         struct fact_program program;
         struct fact_device device;
         struct fact_device_scan device_scan;

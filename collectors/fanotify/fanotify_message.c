@@ -82,6 +82,20 @@ static int decode_event(struct slice bytes, struct fact_file *file)
     return 0;
 }
 
+/* False: the message is another one. */
+static bool decode_read(const struct message *message, fact_handler handler, void *user)
+{
+    struct fact fact = {
+        .kind = FACT_FILES_READ, .source = message->source, .boot_ns = message->boot_ns};
+    if (message->bytes.length != FANOTIFY_READ_SIZE)
+        return false;
+    memcpy(&fact.files_read.until_ns, message->bytes.data, FANOTIFY_READ_SIZE);
+    if (fact.files_read.until_ns > message->boot_ns)
+        return false;
+    handler(user, &fact);
+    return true;
+}
+
 int fanotify_decode(struct decoder *decoder, const struct message *message, fact_handler handler,
                     void *user)
 {
@@ -91,6 +105,8 @@ int fanotify_decode(struct decoder *decoder, const struct message *message, fact
         return 0;
     if (message->kind != MESSAGE_DATA)
         return -EBADMSG;
+    if (decode_read(message, handler, user))
+        return 0;
     int r = decode_event(message->bytes, &fact.file);
     if (r == 0)
         handler(user, &fact);

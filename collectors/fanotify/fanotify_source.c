@@ -61,15 +61,24 @@ static void take_events(struct source *source, size_t length)
         fanotify_count(source, COUNTER_MESSAGES_MALFORMED);
 }
 
+/* What is handed to somebody who waits, or who had something to hear. */
+static void tell_read(struct source *source, uint64_t until_ns)
+{
+    fanotify_put(source, MESSAGE_DATA, slice_of(&until_ns, sizeof(until_ns)));
+    source->requested = false;
+}
+
 /* Until nothing waits; what comes after that moment is younger than it. */
 static void read_events(struct source *source)
 {
     int n;
+    bool any = false;
     uint64_t empty_ns;
     do {
         empty_ns = clock_boot_ns();
         n = fanotify_group_read(&source->group, source->events, sizeof(source->events));
         source->read_ns = clock_boot_ns();
+        any = any || n > 0;
         if (n > 0)
             take_events(source, (size_t)n);
     } while (n > 0);
@@ -80,6 +89,8 @@ static void read_events(struct source *source)
         fanotify_forget_all(source);
     source->unsure = false;
     source->n_origins = 0;
+    if (any || source->requested)
+        tell_read(source, empty_ns);
     atomic_store_explicit(&source->read_until_ns, empty_ns, memory_order_release);
 }
 
@@ -152,6 +163,7 @@ static bool nap(struct source *source, unsigned ms, bool for_events, bool *mount
     };
     bool requested;
     bool on = source_thread_poll(source->thread, fds, 2, ms, &requested);
+    source->requested = source->requested || requested;
     *mounts_changed = fds[0].revents & (POLLPRI | POLLERR);
     return on;
 }

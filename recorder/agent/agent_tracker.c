@@ -7,6 +7,7 @@
 #include "core/thread_rights.h"
 #include "recorder/agent/recording_settings.h"
 
+#include "collectors/fanotify/fanotify_source.h"
 #include "collectors/procfs/names_source.h"
 #include "collectors/procfs/proc_source.h"
 #include "collectors/programs/programs_source.h"
@@ -54,6 +55,13 @@ static void on_ask_socket_scan(void *user)
     struct agent *agent = user;
     if (agent->sources.sock_diag)
         sock_diag_request(agent->sources.sock_diag);
+}
+
+static void on_ask_files_read(void *user)
+{
+    struct agent *agent = user;
+    if (agent->sources.fanotify)
+        fanotify_source_request(agent->sources.fanotify);
 }
 
 static void on_ask_devices(void *user)
@@ -135,6 +143,7 @@ static struct tracker_options make_options(struct agent *agent)
         .ask_program = on_ask_program,
         .ask_scan = on_ask_scan,
         .ask_socket_scan = on_ask_socket_scan,
+        .ask_files_read = on_ask_files_read,
         .ask_devices = agent->sources.udev ? on_ask_devices : NULL,
         .sync_done = on_sync_done,
         .checkpoint = on_checkpoint,

@@ -458,6 +458,10 @@ static bool is_passed_over(struct files *f, const struct fact *fact)
 
 void files_fact(struct files *f, const struct fact *fact)
 {
+    if (fact->kind == FACT_FILES_READ) {
+        f->read_until_ns = fact->files_read.until_ns;
+        return;
+    }
     if (!f->early_until_ns)
         f->early_until_ns = fact->boot_ns + f->options.processes_ns;
     if (is_passed_over(f, fact))

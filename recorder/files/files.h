@@ -25,12 +25,15 @@ struct files_options {
     const char *excluded;  /* globs of programs by blanks, as in fnmatch(3); NULL: none */
     const char *unread;    /* globs of files whose executions nobody tells; NULL: none */
     uint64_t processes_ns; /* how long the first facts wait for the first look at /proc */
+    void *user;
+    void (*ask_read)(void *user); /* for a FACT_FILES_READ; may be NULL, and may not block */
 };
 
 int files_new(struct files **filesp, const struct files_options *options) MUST_CHECK;
 struct files *files_free(struct files *files);
 
-/** FACT_FILE, FACT_FILE_OPEN, FACT_FILE_SCAN; others are ignored. */
+/** FACT_FILE, FACT_FILE_OPEN, FACT_FILE_SCAN, FACT_FILE_REFUSED, FACT_FILES_READ; others are
+ * ignored. */
 void files_fact(struct files *files, const struct fact *fact);
 /** An image has ended; see processes_options. */
 void files_image_ended(struct files *files, const struct actor *image);

@@ -67,6 +67,7 @@ struct files {
     STAILQ_HEAD(file_held_facts, file_held_fact) held;
     size_t held_bytes;
     uint64_t early_until_ns;    /* the end of waiting for the first look at /proc; 0: no fact yet */
+    uint64_t read_until_ns;     /* what was done before has been told; 0: nobody says how far */
     uint16_t n_held[FILE_PIDS]; /* facts, by a part of the pid: later ones stay behind them */
     size_t n_rows, n_bytes;
     int refused_error;      /* why the last of the refused ones waits */

@@ -14,6 +14,9 @@
 /* A file that is opened and closed again and again is never quiet. */
 enum { BUSY_TIMES = 4 };
 
+/* How long the end of an image waits for the reader of files. */
+static const uint64_t reader_ns = UINT64_C(5000000000);
+
 /* -- values -- */
 
 static void append_id64(struct line *line, uint64_t value)
@@ -288,11 +291,24 @@ static void tick_quiet(struct files *f, uint64_t now_ns)
         file_rows_end(f, row, row->closed_ns, END_CLOSED);
 }
 
+/* A close is told later than the end of the image when the reader of files is behind: it decides
+ * how the row ends. */
+static bool was_read(struct files *f, const struct file_actor *actor, uint64_t now_ns)
+{
+    if (!f->read_until_ns || f->read_until_ns >= actor->noticed_ns ||
+        now_ns - actor->noticed_ns > reader_ns)
+        return true;
+    if (f->options.ask_read)
+        f->options.ask_read(f->options.user);
+    return false;
+}
+
 void file_rows_tick(struct files *f, uint64_t now_ns)
 {
     struct file_actor *actor;
     tick_refused(f);
-    while ((actor = TAILQ_FIRST(&f->ended)) && actor->noticed_ns + f->options.settle_ns <= now_ns)
+    while ((actor = TAILQ_FIRST(&f->ended)) && actor->noticed_ns + f->options.settle_ns <= now_ns &&
+           was_read(f, actor, now_ns))
         end_with_image(f, actor);
     tick_quiet(f, now_ns);
     tick_waiting(f, now_ns);
@@ -302,7 +318,8 @@ void file_rows_hurry(struct files *f, uint64_t until_ns)
 {
     struct file_actor *actor;
     struct file_row *row, *next;
-    while ((actor = TAILQ_FIRST(&f->ended)) && actor->noticed_ns <= until_ns)
+    while ((actor = TAILQ_FIRST(&f->ended)) && actor->noticed_ns <= until_ns &&
+           was_read(f, actor, files_now(f)))
         end_with_image(f, actor);
     tick_quiet(f, until_ns + f->options.quiet_ns);
     for (row = TAILQ_FIRST(&f->waiting.rows); row; row = next) {

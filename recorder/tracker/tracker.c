@@ -57,6 +57,7 @@ static void on_lifecycle_fact(struct tracker *t, const struct fact *fact)
     case FACT_FILE_OPEN:
     case FACT_FILE_SCAN:
     case FACT_FILE_REFUSED:
+    case FACT_FILES_READ:
         files_fact(t->files, fact);
         break;
     case FACT_AUDIT_USER:

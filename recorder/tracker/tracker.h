@@ -42,7 +42,8 @@ struct tracker_options {
                         struct slice path);
     void (*ask_scan)(void *user);
     void (*ask_socket_scan)(void *user);
-    void (*ask_devices)(void *user); /* for a FACT_DEVICES_READ */
+    void (*ask_files_read)(void *user); /* for a FACT_FILES_READ */
+    void (*ask_devices)(void *user);    /* for a FACT_DEVICES_READ */
     void (*sync_done)(void *user,
                       uint64_t token);          /* all that was seen before the mark is appended */
     void (*checkpoint)(void *user, bool begin); /* lines between are a checkpoint's */

@@ -144,6 +144,8 @@ static int make_files(struct tracker *t)
         .rate = o->file_rate,
         .excluded = o->files_exclude_programs,
         .unread = o->files_exclude_reads,
+        .user = o->user,
+        .ask_read = o->ask_files_read,
     };
     return files_new(&t->files, &options);
 }

@@ -45,6 +45,9 @@ static void take_file(void *user, const struct fact *fact)
 {
     static uint8_t bytes[FANOTIFY_MESSAGE_MOST];
     const struct slice *message = user;
+    if (fact->kind == FACT_FILES_READ &&
+        slice_equal(*message, slice_of(&fact->files_read.until_ns, FANOTIFY_READ_SIZE)))
+        return;
     if (fact->kind != FACT_FILE)
         abort();
     size_t length = fanotify_message_write(bytes, &fact->file);
@@ -54,7 +57,8 @@ static void take_file(void *user, const struct fact *fact)
 
 static void run_message(struct slice bytes)
 {
-    struct message message = {.source = SOURCE_FANOTIFY, .kind = MESSAGE_DATA, .bytes = bytes};
+    struct message message = {
+        .source = SOURCE_FANOTIFY, .kind = MESSAGE_DATA, .boot_ns = UINT64_MAX / 2, .bytes = bytes};
     uint64_t n_facts = 0;
     int data = fanotify_decode(NULL, &message, take_file, &bytes);
     message.kind = MESSAGE_NOTE;

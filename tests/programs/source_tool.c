@@ -468,6 +468,8 @@ static void print_other_fact(struct tool *tool, const struct fact *fact)
 static void take_fact(void *user, const struct fact *fact)
 {
     struct tool *tool = user;
+    if (fact->kind == FACT_FILES_READ)
+        return;
     tool->n_facts++;
     tool->n_ends += fact->kind == FACT_SOCKET && fact->socket.end && fact->socket.socket.local.port;
     tool->n_scans += fact->kind == FACT_SOCKET_SCAN && !fact->socket_scan.begin &&

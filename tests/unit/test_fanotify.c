@@ -161,13 +161,17 @@ static void inodes_of_handles(void **state)
 
 static struct fact_file decoded;
 static unsigned n_decoded;
+static uint64_t read_until_ns;
 
 static void take_fact(void *user, const struct fact *fact)
 {
     (void)user;
-    assert_int_equal(fact->kind, FACT_FILE);
     assert_int_equal(fact->boot_ns, 77);
-    decoded = fact->file;
+    read_until_ns = fact->kind == FACT_FILES_READ ? fact->files_read.until_ns : 0;
+    if (fact->kind == FACT_FILE)
+        decoded = fact->file;
+    else
+        assert_int_equal(fact->kind, FACT_FILES_READ);
     n_decoded++;
 }
 
@@ -211,6 +215,20 @@ static void messages(void **state)
     for (size_t i = 0; i < length; i++)
         assert_int_equal(decode(bytes, i), -EBADMSG);
     assert_int_equal(decode(bytes, length + 1), -EBADMSG);
+    assert_int_equal(n_decoded, 1);
+}
+
+/* Until when all has been told; nobody tells of what is still to come. */
+static void messages_of_readings(void **state)
+{
+    uint64_t until_ns = 77;
+    (void)state;
+    n_decoded = 0;
+    assert_int_equal(decode(&until_ns, sizeof(until_ns)), 0);
+    assert_int_equal(n_decoded, 1);
+    assert_int_equal(read_until_ns, 77);
+    until_ns = 78;
+    assert_int_equal(decode(&until_ns, sizeof(until_ns)), -EBADMSG);
     assert_int_equal(n_decoded, 1);
 }
 
@@ -471,12 +489,19 @@ static void layers_of_paths(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(an_open),          cmocka_unit_test(a_rename),
-        cmocka_unit_test(malformed_events), cmocka_unit_test(inodes_of_handles),
-        cmocka_unit_test(messages),         cmocka_unit_test(malformed_messages),
-        cmocka_unit_test(renames),          cmocka_unit_test(eviction),
-        cmocka_unit_test(no_room),          cmocka_unit_test(pinned_ones),
-        cmocka_unit_test(mountinfo),        cmocka_unit_test(layers_of_options),
+        cmocka_unit_test(an_open),
+        cmocka_unit_test(a_rename),
+        cmocka_unit_test(malformed_events),
+        cmocka_unit_test(inodes_of_handles),
+        cmocka_unit_test(messages),
+        cmocka_unit_test(messages_of_readings),
+        cmocka_unit_test(malformed_messages),
+        cmocka_unit_test(renames),
+        cmocka_unit_test(eviction),
+        cmocka_unit_test(no_room),
+        cmocka_unit_test(pinned_ones),
+        cmocka_unit_test(mountinfo),
+        cmocka_unit_test(layers_of_options),
         cmocka_unit_test(layers_of_paths),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -17,8 +17,13 @@ struct stage {
     struct files *files;
     struct files_options options;
     uint64_t ids[ROWS_MOST];
-    size_t n_ids, n_seen;
+    size_t n_ids, n_seen, n_asked;
 };
+
+static void on_ask_read(void *user)
+{
+    ((struct stage *)user)->n_asked++;
+}
 
 static void on_image_ended(void *user, const struct actor *image)
 {
@@ -57,6 +62,8 @@ static int begin(void **state)
                                         .processes_ns = 5000 * MS,
                                         .most = MOST,
                                         .bytes_most = 1 << 20,
+                                        .user = s,
+                                        .ask_read = on_ask_read,
                                         .excluded = "/opt/* /usr/bin/quiet",
                                         .unread = "/usr/* /bin/*"};
     open_files(s);
@@ -248,6 +255,16 @@ static void refused(struct stage *s, uint32_t pid)
                         .source = SOURCE_INOTIFY,
                         .boot_ns = s->world->now,
                         .file_refused = {pid}};
+    files_fact(s->files, &fact);
+}
+
+/* All that was done with files until now has been told. */
+static void has_read(struct stage *s)
+{
+    struct fact fact = {.kind = FACT_FILES_READ,
+                        .source = SOURCE_FANOTIFY,
+                        .boot_ns = s->world->now,
+                        .files_read = {s->world->now}};
     files_fact(s->files, &fact);
 }
 
@@ -507,6 +524,61 @@ static void test_login_that_is_told_late(void **state)
     audit_login(s->world, CHILD, s->world->now - 150 * MS, 1000);
     after(s, 1000);
     expect(s, "+1 fanotify login 0 1000 /a | closed read 1\n");
+}
+
+/* Its reader was held up for longer than a row waits. */
+static void test_the_end_of_the_process_waits_for_what_is_read(void **state)
+{
+    struct stage *s = *state;
+    has_read(s);
+    file(s, EDITOR, FILE_OPENED, "/closed");
+    file(s, EDITOR, FILE_OPENED, "/left open");
+    after(s, 10);
+    exits(s, EDITOR);
+    after(s, 1000);
+    expect(s, "+1 fanotify editor 1000 1000 /closed\n"
+              "+2 fanotify editor 1000 1000 /left open\n");
+    assert_int_equal(s->n_asked, 1);
+    file(s, EDITOR, FILE_CLOSED_AFTER_WRITE, "/closed");
+    after(s, 1);
+    expect(s, "");
+    has_read(s);
+    after(s, 1);
+    expect(s, "-1 closed write 1\n"
+              "-2 exit read 1\n");
+    assert_int_equal(files_rows(s->files), 0);
+}
+
+static void test_who_is_in_a_hurry_waits_for_what_is_read(void **state)
+{
+    struct stage *s = *state;
+    has_read(s);
+    file(s, EDITOR, FILE_OPENED, "/a");
+    after(s, 10);
+    exits(s, EDITOR);
+    uint64_t at = s->world->now;
+    after(s, 1);
+    files_hurry(s->files, at);
+    expect(s, "+1 fanotify editor 1000 1000 /a\n");
+    assert_false(files_settled_until(s->files, at));
+    file(s, EDITOR, FILE_CLOSED, "/a");
+    has_read(s);
+    files_hurry(s->files, at);
+    expect(s, "-1 closed read 1\n");
+    assert_true(files_settled_until(s->files, at));
+}
+
+static void test_a_reader_that_hangs_is_waited_for_in_vain(void **state)
+{
+    struct stage *s = *state;
+    has_read(s);
+    file(s, EDITOR, FILE_OPENED, "/a");
+    after(s, 10);
+    exits(s, EDITOR);
+    after(s, 5000);
+    expect(s, "+1 fanotify editor 1000 1000 /a\n");
+    after(s, 1);
+    expect(s, "-1 exit read 1\n");
 }
 
 /* Two images in one reading: what comes before the execution of the second one's file is of the
@@ -1087,6 +1159,9 @@ int main(void)
         RUNNING(test_end_of_the_process),
         RUNNING(test_gone_already),
         RUNNING(test_unknown_pid),
+        RUNNING(test_the_end_of_the_process_waits_for_what_is_read),
+        RUNNING(test_who_is_in_a_hurry_waits_for_what_is_read),
+        RUNNING(test_a_reader_that_hangs_is_waited_for_in_vain),
         RUNNING(test_two_images),
         RUNNING(test_two_images_untold),
         RUNNING(test_images_that_are_told_late),

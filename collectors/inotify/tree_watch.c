@@ -329,9 +329,10 @@ int tree_watch_finish(struct tree_watch *watch)
     int r = 0;
     if (watch->fd < 0)
         return 0;
-    while (r == 0 && watch->fd >= 0 && watch->heard_until_ns < end_ns &&
-           clock_boot_ns() < end_ns + FINISH_MOST_NS)
+    do /* once in any case: whatever waits was there before */
         r = tree_watch_process(watch);
+    while (r == 0 && watch->fd >= 0 && watch->heard_until_ns < end_ns &&
+           clock_boot_ns() < end_ns + FINISH_MOST_NS);
     tell_all_that_waits(watch);
     if (watch->heard_until_ns < end_ns)
         watch->error = watch->options.handlers->overrun(watch->options.handlers->user);

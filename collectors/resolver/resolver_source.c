@@ -113,6 +113,14 @@ static void ask_servers(struct source *source)
     }
 }
 
+static size_t count_requests(struct source *source)
+{
+    pthread_mutex_lock(&source->lock);
+    size_t n = source->requests.n;
+    pthread_mutex_unlock(&source->lock);
+    return n;
+}
+
 static bool take_request(struct source *source, struct inet_address *address)
 {
     pthread_mutex_lock(&source->lock);
@@ -134,12 +142,14 @@ static void consider(struct source *source, const struct inet_address *address)
         address_queue_append(&source->waiting, address);
 }
 
-static void work(struct source *source)
+/* No more than so many requests. */
+static void work(struct source *source, size_t most)
 {
     struct inet_address address;
     bool full;
     do {
-        while (!address_queue_full(&source->waiting) && take_request(source, &address))
+        for (; most > 0 && !address_queue_full(&source->waiting) && take_request(source, &address);
+             most--)
             consider(source, &address);
         full = address_queue_full(&source->waiting);
         ask_servers(source);
@@ -195,20 +205,29 @@ static bool look_at_files(struct source *source)
     return changed;
 }
 
-/* Also when it was woken by a request, so that an entry counts from the moment when it is there. */
+/* Those that came while it worked woke nobody. */
+static bool requests_wait(struct source *source)
+{
+    return count_requests(source) > 0 && !address_queue_full(&source->waiting);
+}
+
+/* Each request was there before a look, so that an entry counts from the moment when it is there.
+ */
 static void run(void *user)
 {
     struct source *source = user;
     bool requested;
     look_at_files(source);
     put_note(source);
-    while (source_thread_wait_for(source->thread, dns_channel_fd(source->dns),
-                                  dns_channel_timeout_ms(source->dns, CHECK_MS), &requested)) {
+    while (source_thread_wait_for(
+        source->thread, dns_channel_fd(source->dns),
+        requests_wait(source) ? 0 : dns_channel_timeout_ms(source->dns, CHECK_MS), &requested)) {
+        size_t n = count_requests(source);
         dns_channel_process(source->dns);
         bool due = clock_boot_ns() - source->looked_ns >= CHECK_MS * UINT64_C(1000000);
-        if ((requested || due) && look_at_files(source))
+        if ((n > 0 || due) && look_at_files(source))
             put_note(source);
-        work(source);
+        work(source, n);
     }
 }
 

@@ -136,8 +136,8 @@ int control_ask(const char *path, const char *request, unsigned timeout_ms, stru
         r = send_all(&asking, slice_text(request));
     if (r == 0)
         r = send_all(&asking, slice_text("\n"));
-    /* EPIPE: the agent refused before it read the request, and its answer says why */
-    if (r == 0 || r == -EPIPE)
+    /* The agent refused before it had read all of the request, and its answer says why. */
+    if (r == 0 || r == -EPIPE || r == -ECONNRESET)
         r = receive_all(&asking, &reply);
     r = r < 0 ? explain(error, r, path) : judge(&reply, path, answer, error);
     if (asking.fd >= 0)

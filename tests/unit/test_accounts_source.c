@@ -31,13 +31,13 @@ int __wrap_message_queue_put(struct message_queue *queue, enum message_kind kind
 int __real_fstatat(int directory, const char *name, struct stat *status, int flags);
 int __wrap_fstatat(int directory, const char *name, struct stat *status, int flags);
 
-static atomic_int puts_to_fail;
+static atomic_int put_to_fail; /* 1: the next one; 0: none */
 static atomic_bool locks_hang, hanging;
 
 int __wrap_message_queue_put(struct message_queue *queue, enum message_kind kind, uint64_t boot_ns,
                              struct slice bytes)
 {
-    if (atomic_load(&puts_to_fail) > 0 && atomic_fetch_sub(&puts_to_fail, 1) > 0)
+    if (atomic_load(&put_to_fail) > 0 && atomic_fetch_sub(&put_to_fail, 1) == 1)
         return -ENOMEM;
     return __real_message_queue_put(queue, kind, boot_ns, bytes);
 }
@@ -536,13 +536,12 @@ static void test_lost_message(void **state)
     for (int n = 1; n <= 3; n++) { /* the beginning, the accounts, the end */
         settle(f);
         f->complete[0] = false;
+        atomic_store(&put_to_fail, n); /* before the thread can hear of the change */
         replace_file(f, "passwd", "root:x:0:0:root:/root:/bin/sh\n");
-        drain(f);
-        atomic_store(&puts_to_fail, n);
         settle(f);
         assert_true(f->complete[0]);
         assert_int_equal(f->n_accounts, 1);
-        assert_int_equal(atomic_load(&puts_to_fail), 0);
+        assert_int_equal(atomic_load(&put_to_fail), 0);
     }
 }
 

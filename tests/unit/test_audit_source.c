@@ -580,7 +580,7 @@ static void guarded_run(struct world *w, void (*act)(struct world *))
         }
         close(pair[1]);
         w->guard = pair[0];
-        if (audit_guard_take_place(w->guard, 10000) != 0 || try_open(w, "auto", "own") != 0)
+        if (audit_guard_take_place(w->guard, 60000) != 0 || try_open(w, "auto", "own") != 0)
             _exit(3);
         act(w);
         _exit(0);
@@ -656,7 +656,7 @@ static void test_one_guard_at_a_time(void **state)
     struct world *w = *state;
     int channels[2];
     pid_t first = start_guard(w, &channels[0]);
-    assert_int_equal(audit_guard_take_place(channels[0], 10000), 0);
+    assert_int_equal(audit_guard_take_place(channels[0], 60000), 0);
     pid_t second = start_guard(w, &channels[1]);
     assert_int_equal(audit_guard_take_place(channels[1], 50), -ETIMEDOUT);
     end_guard(second, channels[1]);

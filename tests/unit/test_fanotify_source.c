@@ -110,10 +110,10 @@ static void drain(struct world *w)
     source_drain_all(&fanotify_source_ops, w->source, w->gulp, take_fact, w);
 }
 
-/* It is lost only when the thread cannot run for half a second, and told then. */
+/* Something is lost only when the thread cannot run for half a second, and told then. */
 static void assert_told(const struct world *w)
 {
-    assert_int_equal(w->n_created + w->n_overruns, 1);
+    assert_in_range(w->n_created, w->n_overruns ? 0 : 1, 1);
 }
 
 static void what_happened_before_the_stop_is_told(void **state)
@@ -139,7 +139,7 @@ static void what_finds_no_room_at_the_stop_is_told_to_be_lost(void **state)
     fanotify_source_ops.stop(w->source);
     drain(w);
     assert_in_range(w->n_created, 0, STORM_FILES - 1);
-    assert_int_equal(w->n_overruns, 1);
+    assert_true(w->n_overruns > 0); /* others on this filesystem may fill the kernel's queue, too */
 }
 
 int main(void)

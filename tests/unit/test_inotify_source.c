@@ -100,10 +100,10 @@ static void make_file(const struct world *w)
     close(fd);
 }
 
-/* It is lost only when the thread cannot run for half a second, and told then. */
-static void assert_told(const struct world *w)
+/* Something is lost only when the thread cannot run for half a second, and told then. */
+static void assert_told(const struct world *w, unsigned n)
 {
-    assert_int_equal(w->n_created + w->n_overruns, 1);
+    assert_in_range(n, w->n_overruns ? 0 : 1, 1);
 }
 
 static void what_happened_before_the_stop_is_told(void **state)
@@ -113,7 +113,7 @@ static void what_happened_before_the_stop_is_told(void **state)
     make_file(w);
     inotify_source_ops.stop(w->source);
     drain(w);
-    assert_told(w);
+    assert_told(w, w->n_created);
 }
 
 static void what_is_new_in_a_new_directory_is_told(void **state)
@@ -129,7 +129,7 @@ static void what_is_new_in_a_new_directory_is_told(void **state)
     drain(w);
     unlink(w->path);
     rmdir(new);
-    assert_told(w);
+    assert_told(w, w->n_created);
 }
 
 static void move_away(struct world *w)
@@ -148,7 +148,7 @@ static void what_was_moved_away_is_told(void **state)
     pause_ms(20);
     inotify_source_ops.stop(w->source);
     drain(w);
-    assert_int_equal(w->n_gone, 1);
+    assert_told(w, w->n_gone);
 }
 
 /* Nobody drains while it is being stopped. */
@@ -185,7 +185,7 @@ static void what_happened_is_told_at_a_request(void **state)
     struct world *w = *state;
     start(w, w->tree);
     make_file(w);
-    assert_true(has_told(w, 20000));
+    assert_true(has_told(w, 60000));
     assert_int_equal(w->n_created, 1);
     assert_int_equal(w->n_looks, 1);
 }
@@ -194,7 +194,7 @@ static void a_request_waits_for_moves(void **state)
 {
     struct world *w = *state;
     move_away(w);
-    assert_true(has_told(w, 20000));
+    assert_true(has_told(w, 60000));
     assert_int_equal(w->n_gone, 1);
 }
 
@@ -216,7 +216,7 @@ static void a_request_waits_for_lists(void **state)
         assert_int_equal(mkdir(outer, 0700), 0);
         assert_int_equal(mkdir(inner, 0700), 0);
     }
-    assert_true(has_told(w, 20000));
+    assert_true(has_told(w, 60000));
     unsigned n_told = w->n_told;
     for (int i = 0; i < PAIRS; i++) {
         name_pair(w, i, outer, inner);
@@ -238,7 +238,7 @@ static void a_look_comes_when_it_is_asked_for(void **state)
     struct world *w = *state;
     start(w, w->tree);
     inotify_source_scan(w->source);
-    for (int i = 0; i < 20000 && w->n_looks < 2; i++) {
+    for (int i = 0; i < 60000 && w->n_looks < 2; i++) {
         pause_ms(1);
         drain(w);
     }

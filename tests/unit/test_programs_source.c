@@ -229,7 +229,8 @@ static void a_file_is_read_once_a_version(void **state)
     assert_int_equal(hashed(w), 2);
 }
 
-/* A store in a page that was stored to already changes no time. */
+/* A store in a page that was stored to already changes no time, unless the page has gone to the
+ * disk meanwhile. */
 static void what_another_user_maps_is_read_each_time(void **state)
 {
     struct world *w = *state;
@@ -238,12 +239,18 @@ static void what_another_user_maps_is_read_each_time(void **state)
     int fd = open(w->path, O_RDWR | O_CLOEXEC);
     char *contents = mmap(NULL, 3, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     assert_ptr_not_equal(contents, MAP_FAILED);
-    contents[2] = 'c';
-    let_ticks_pass();
-    assert_memory_equal(look(w, 1, w->path)->sha256, digest_of_abc, 32);
-    contents[2] = 'd';
-    assert_memory_not_equal(look(w, 2, w->path)->sha256, digest_of_abc, 32);
-    assert_int_equal(w->answers[0].changed_real_ns, w->answers[1].changed_real_ns);
+    bool is_same = false;
+    for (uint64_t i = 0; i < 32 && !is_same; i++) {
+        contents[2] = 'c';
+        let_ticks_pass();
+        const struct fact_program *before = look(w, 2 * i + 1, w->path);
+        assert_memory_equal(before->sha256, digest_of_abc, 32);
+        contents[2] = 'd';
+        const struct fact_program *after = look(w, 2 * i + 2, w->path);
+        assert_memory_not_equal(after->sha256, digest_of_abc, 32);
+        is_same = before->changed_real_ns == after->changed_real_ns;
+    }
+    assert_true(is_same);
     munmap(contents, 3);
     close(fd);
 }

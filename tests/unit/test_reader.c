@@ -263,8 +263,8 @@ static void test_idle_gulps_carry_the_clock(void **state)
     (void)state;
     struct rig rig = rig_of();
     struct seen seen = {.mark = 0};
-    rig_start(&rig, 1, 8);
     uint64_t before = clock_boot_ns();
+    rig_start(&rig, 1, 8);
     while (seen.n_gulps < 3)
         see_gulp(&rig, &seen, WAIT_MS);
     uint64_t took = clock_boot_ns() - before;

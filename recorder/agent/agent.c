@@ -327,8 +327,11 @@ static void ship_rest(struct agent *agent)
     if (!agent->journal || !agent->shipper)
         return;
     uint64_t batch = journal_seal_request(agent->journal);
-    if (shipper_wait_reachable(agent->shipper, batch, SHIP_GRACE_MS) != 0)
-        log_notice("agent", "the last batches stay in the journal until the next start");
+    int result = shipper_wait_reachable(agent->shipper, batch, SHIP_GRACE_MS);
+    if (result)
+        log_notice("agent",
+                   "the server %s: the last batches stay in the journal until the next start",
+                   result == -EHOSTUNREACH ? "cannot be reached" : "does not take them now");
 }
 
 /* Legal after any part of start. */

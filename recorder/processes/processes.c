@@ -6,6 +6,9 @@
 
 #include <stdlib.h>
 
+/* What audit has not said of an exec by then it will hardly say. */
+static const uint64_t recent_ns = UINT64_C(10000000000);
+
 static unsigned long process_hash(const void *item)
 {
     return ((const struct process *)item)->pid * 2654435761UL;
@@ -283,6 +286,19 @@ bool processes_settled_until(const struct processes *p, uint64_t boot_ns)
     uint64_t deadline = boot_ns + p->options.settle_ns;
     return queue_settled(&p->waiting, deadline) && queue_settled(&p->ending, deadline) &&
            !changes_wait(p, boot_ns);
+}
+
+bool processes_told_until(const struct processes *p, uint64_t boot_ns)
+{
+    const struct process_row *row;
+    TAILQ_FOREACH_REVERSE(row, &p->late.rows, row_list, in_queue)
+    {
+        if (row->exec_ns + recent_ns < boot_ns)
+            return true;
+        if (row->exec_ns <= boot_ns)
+            return false;
+    }
+    return true;
 }
 
 bool processes_digested_until(const struct processes *p, uint64_t boot_ns)

@@ -55,6 +55,9 @@ void processes_set_audit(struct processes *processes, bool active);
 
 /** Rows that are still waiting to be inserted or ended, born or ended before @p boot_ns. */
 bool processes_settled_until(const struct processes *processes, uint64_t boot_ns);
+/** No exec of the last seconds before @p boot_ns has a row already and still waits for audit's
+ * word. */
+bool processes_told_until(const struct processes *processes, uint64_t boot_ns);
 /** No program that was executed before @p boot_ns is still looked at. */
 bool processes_digested_until(const struct processes *processes, uint64_t boot_ns);
 /** Write every row that waits, as it is. Ends nothing that lives. */

@@ -14,7 +14,8 @@ static const uint64_t hurried_ns = UINT64_C(1000000000);
 static const uint64_t hurried_row_ns = UINT64_C(100000);
 static const uint64_t mark_ns = UINT64_C(40000000);
 
-/* How long a sync waits for files that are read. */
+/* How long a sync waits for files that are read, and for audit's word on rows that are written: it
+ * comes by a thread of the kernel, which may be behind. */
 static const uint64_t sync_program_ns = UINT64_C(2000000000);
 
 /* How long a sync waits for a loss to be counted: its number needs quiet moments. */
@@ -231,7 +232,8 @@ static bool is_written(struct tracker *t, struct pending_sync *sync)
     files_hurry(t->files, sync->at_ns);
     if (!processes_settled_until(t->processes, sync->at_ns))
         return false;
-    if (!processes_digested_until(t->processes, sync->at_ns) && waited_ns <= sync_program_ns)
+    if (waited_ns <= sync_program_ns && !(processes_told_until(t->processes, sync->at_ns) &&
+                                          processes_digested_until(t->processes, sync->at_ns)))
         return false;
     return waited_ns > sync_loss_ns || (rows_settled(t, sync->at_ns) && losses_settled(t, sync));
 }

@@ -172,16 +172,18 @@ class AuditSource(unittest.TestCase):
         before = audit_state()
         for attempt in range(5):
             tool = self.start()
-            process = subprocess.Popen(["/usr/bin/python3", "-c", STORM, "ending", "100000"])
+            # Of the one before a last child may be still on its way to its exec.
+            tag = f"ending{attempt}"
+            process = subprocess.Popen(["/usr/bin/python3", "-c", STORM, tag, "100000"])
             self.addCleanup(process.wait, 60)
             self.addCleanup(process.kill)
-            tool.wait_exec(b"ending-200")
+            tool.wait_exec(f"{tag}-200".encode())
             tool.end()
             self.assertIsNone(process.poll())
             process.kill()
             process.wait(60)
             self.assertEqual(before, audit_state())
-            seen = tool.tagged("ending")
+            seen = tool.tagged(tag)
             self.assertEqual(list(range(len(seen))), seen)
             self.assertEqual([], tool.lines("HOLE") + tool.lines("LOST"), f"attempt {attempt}")
         self.assert_not_printed()
@@ -217,7 +219,7 @@ class AuditSource(unittest.TestCase):
         os.waitpid(child, 0)
         tool.end()
         self.assertEqual([f"LOGIN pid={child} old_login_uid=4294967295 login_uid=1000"],
-                         [line[:line.index(" old_session")] for line in tool.lines("LOGIN")])
+                         [line[:line.index(" old_session")] for line in tool.lines(f"LOGIN pid={child} ")])
         fact = next(fact for fact in tool.execs() if b"logged-in" in fact["argv"])
         self.assertEqual(("1000", str(child)), (fact["login_uid"], fact["pid"]))
         self.assertNotEqual("4294967295", fact["session"])

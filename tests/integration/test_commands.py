@@ -3,6 +3,7 @@
 import collections
 import json
 import os
+import re
 import signal
 import time
 
@@ -178,10 +179,14 @@ class TestQuery(CommandTest):
         for gap in gaps:
             numbers[gap["unit"]] += int(gap["count"] or gap["count_at_least"] or 0)
         least = "" if all(gap["count"] is not None for gap in gaps) else "at least "
-        parts = [f"{number} {unit}(e?s)?" for unit, number in sorted(numbers.items()) if number]
-        size = f"{least}{', '.join(parts)} not seen" if parts else "of unknown size"
-        self.assertRegex(done.stderr, rf"\AEvidence since {since} is not complete: {len(gaps)} gaps? "
-                         rf"\({size}\), ")
+        parts = [f"{number} {unit}{'' if number == 1 else 'es' if unit == 'process' else 's'}"
+                 for unit, number in numbers.items() if number]
+        told = re.match(rf"Evidence since {since} is not complete: {len(gaps)} gaps? \((.*?)\), ",
+                        done.stderr)
+        self.assertTrue(told, done.stderr)
+        words = re.fullmatch(f"{least}(.*) not seen", told[1]) if parts else None
+        self.assertEqual(sorted(parts) if parts else "of unknown size",
+                         sorted(words[1].split(", ")) if words else told[1], done.stderr)
 
     def test_a_stopped_instance(self):
         self.vestige.stop()

@@ -44,9 +44,7 @@ def read(path):
     fd = os.open(path, os.O_RDONLY)
     os.read(fd, 100)
     os.close(fd)
-def pause():  # until all that was done has been read, and looked at
-    until_read()
-    time.sleep(0.2)
+pause = until_looked
 def _stands():
     for task in os.listdir(f"/proc/{os.getppid()}/task"):
         with open(f"/proc/{os.getppid()}/task/{task}/stat") as stat:

@@ -9,13 +9,15 @@ import subprocess
 
 from test_luarm import TABLES, columns
 from the_case import MASTERS, TheCase
-from vestige_test import VESTIGE, VestigeTest, main, run, wait_for
+from vestige_test import PATIENT_WITH_FORKS, VESTIGE, VestigeTest, main, run, wait_for
 
 HITS = {"undernet.irc.justedge.net": 963, "dana.basefreak.nl": 1408}
 
 
 class TestTheCase(VestigeTest):
     """The queries are those of 2011, letter by letter, but for the numbers of processes."""
+
+    keys = PATIENT_WITH_FORKS
 
     @classmethod
     def setUpClass(cls):

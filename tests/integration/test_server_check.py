@@ -47,7 +47,7 @@ class Check(ServerTest):
                 ("innodb_flush_log_at_trx_commit", "2", "wrong"), ("read_only", "1", "wrong"),
                 ("max_allowed_packet", "8388608", "wrong"), ("max_connections", "20", "note"),
                 ("max_prepared_stmt_count", "10", "note"),
-                ("wait_timeout", "60", "note"), ("max_statement_time", "5", "note"),
+                ("wait_timeout", "60", "note"), ("max_statement_time", "600", "note"),
                 ("default_password_lifetime", "90", "note"), ("init_connect", "'SET @x = 1'", "note"),
                 ("innodb_strict_mode", "0", "note"), ("innodb_file_per_table", "0", "note"),
                 ("general_log", "1", "note")):

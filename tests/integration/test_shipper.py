@@ -87,7 +87,16 @@ class Delivery(ShipTest):
         self.assertEqual(0, self.server.value(
             "SELECT COUNT(*) FROM process JOIN batch USING (host_id, batch)"
             " WHERE end_batch <> batch OR id < UNIX_TIMESTAMP(first_time) * 1000000"))
-        self.assertLess(abs(result.server_offset_us), 20000)
+        offsets = [result.server_offset_us]
+
+        def is_measured():
+            """It is off by half of a question at most; on a busy machine all three of a connection may be slow."""
+            if abs(offsets[-1]) < 20000:
+                return True
+            more = FIRST_ID + (100000 + len(offsets)) * STEP
+            offsets.append(self.tool.run("--fill", 1, "--first-id", more).server_offset_us)
+            return False
+        wait_for(is_measured, 60, "the offset of a clock that is the same")
 
     def test_values_arrive_as_they_are(self):
         self.assert_shipped(self.tool.run("--fill", 2))
@@ -206,13 +215,31 @@ class Formats(ShipTest):
 
 
 class Deaths(ShipTest):
+    INSERT = ("INSERT INTO process (host_id, id, day, created_at, seen_by, boot_id, pid, batch)"
+              " VALUES (%s, %s, '2023-11-14', NOW(), 'proc', UUID(), 1, 1)")
+
+    def hold(self, row):
+        """Nobody gets past the batch with this row, however slow the test is, until the session that is
+        returned rolls back, or ends."""
+        other = self.server.root("vestige")
+        self.addCleanup(other.close)
+        other.run("START TRANSACTION")
+        other.run(self.INSERT, HOST_ID, FIRST_ID + row * STEP)
+        return other
+
     def test_server_killed_in_the_middle(self):
         self.tool.fill("--fill", 100000)
+        self.hold(40000)
         process = self.tool.start("--timeout", 90000, *QUICK)
-        for at_least in (15000, 50000):
+        for outage, at_least in enumerate((15000, 50000), 1):
             wait_for(lambda: self.stored() >= at_least, 60, f"{at_least} rows", 0.001)
             self.server.kill()
+            wait_for(lambda: self.said().count("is the server running") >= outage, 60, "it finds no server")
+            process.send_signal(signal.SIGSTOP)
             self.server.start()
+            if outage == 1:
+                self.hold(90000)
+            process.send_signal(signal.SIGCONT)
         result = self.tool.finish(process)
         self.assert_shipped(result)
         self.assertGreater(result.ship_failures, 0)
@@ -221,31 +248,27 @@ class Deaths(ShipTest):
 
     def test_agent_killed_in_the_middle_again_and_again(self):
         self.tool.fill("--fill", 100000)
-        kills = 0
+        other = self.hold(99999)
         for delay in (0.05, 0.1, 0.15, 0.2, 0.25, 0.3):
-            process = self.tool.start("--timeout", 60000, *QUICK)
-            try:
+            process = self.tool.start("--timeout", 300000, *QUICK)
+            with self.assertRaises(subprocess.TimeoutExpired):
                 process.wait(delay)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                kills += 1
+            process.kill()
             self.tool.finish(process)
-        self.assertGreater(kills, 2)
+        other.run("ROLLBACK")
         self.assert_shipped(self.tool.run(*QUICK))
         self.assert_exact(100000)
 
     def test_connections_killed_again_and_again(self):
         self.tool.fill("--fill", 100000)
+        other = self.hold(99999)
         process = self.tool.start("--timeout", 90000, *QUICK)
-        killed = []
         for batches in (1, 2, 3, 4):
             wait_for(lambda: self.server.value("SELECT COUNT(*) FROM batch") >= batches, 60,
                      f"{batches} batches", 0.001)
-            # Who was slow to look may find that all has been shipped.
-            wait_for(lambda: killed.append(self.server.close_agents()) or killed[-1] or process.poll() is not None,
-                     60, "a connection to kill", 0.001)
+            wait_for(self.server.close_agents, 60, "a connection to kill", 0.001)
+        other.run("ROLLBACK")
         self.assert_shipped(self.tool.finish(process))
-        self.assertGreater(sum(killed), 0)
         self.assert_exact(100000)
 
     def commit_is_lost(self, after):
@@ -270,10 +293,13 @@ class Deaths(ShipTest):
         self.tool.fill("--fill", 20000)
         self.server.stop()
         began = time.monotonic()
-        process = self.tool.start("--timeout", 60000, *QUICK)
+        process = self.tool.start("--timeout", 300000, *QUICK)
         wait_for(lambda: "is the server running" in self.said(), 60, "it finds no server")
-        time.sleep(3)  # the outage
+        for name in ("nobody-1", "nobody-2"):  # it has tried again when it tells of another address
+            self.tool.write_defaults(socket=self.tool.directory / name)
+            wait_for(lambda: name in self.said(), 60, f"it tries {name}")
         self.assertIsNone(process.poll())
+        self.tool.write_defaults()
         self.server.start()
         result = self.tool.finish(process)
         away = time.monotonic() - began
@@ -286,13 +312,11 @@ class Deaths(ShipTest):
         last = FIRST_ID + 999 * STEP
         other = self.server.root("vestige")
         self.addCleanup(other.close)
-        insert = ("INSERT INTO process (host_id, id, day, created_at, seen_by, boot_id, pid, batch)"
-                  " VALUES (%s, %s, '2023-11-14', NOW(), 'proc', UUID(), 1, 1)")
         # InnoDB ends the transaction that has changed less
         other.run("CREATE OR REPLACE TABLE heavy (n INT PRIMARY KEY)")
         other.run("START TRANSACTION")
         other.run("INSERT INTO heavy SELECT seq FROM seq_1_to_50000")
-        other.run(insert, HOST_ID, last)
+        other.run(self.INSERT, HOST_ID, last)
         deadlocks = "SELECT variable_value FROM information_schema.global_status" \
                     " WHERE variable_name = 'Innodb_deadlocks'"
         before = int(self.server.value(deadlocks))
@@ -301,7 +325,7 @@ class Deaths(ShipTest):
         wait_for(lambda: self.server.value(
             "SELECT COUNT(*) FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'"),
             60, "the shipper waits for the last row", 0.3)
-        other.run(insert, HOST_ID, FIRST_ID)
+        other.run(self.INSERT, HOST_ID, FIRST_ID)
         self.assertEqual(before + 1, int(self.server.value(deadlocks)))
         other.run("ROLLBACK")
         result = self.tool.finish(process)
@@ -352,8 +376,9 @@ class Quarantine(ShipTest):
     def statements(self, *names):
         """How many of these were executed so far. The server's own jobs would count, too."""
         self.server.query("SET GLOBAL event_scheduler = OFF")
-        wait_for(lambda: not self.server.query("SELECT 1 FROM information_schema.processlist"
-                                               " WHERE user LIKE 'vestige\\_%'"), 60, "no event is at work")
+        wait_for(lambda: not self.server.query(
+            "SELECT 1 FROM information_schema.processlist WHERE user LIKE 'vestige\\_%'"
+            " OR user = 'event_scheduler'"), 60, "no event is at work or about to begin")
         return [int(self.server.value("SELECT variable_value FROM information_schema.global_status"
                                       " WHERE variable_name = %s", name)) for name in names]
 
@@ -573,20 +598,23 @@ class Lag(ShipTest):
 
     def test_a_server_that_stands_still_does_not_hold_up_the_end(self):
         process = self.tool.start("--fill", 10, "--hold", "--timeout", 500)
-        wait_for(lambda: "holding" in (self.tool.directory / "output").read_text(), 60, "it ships")
+        # It holds after 500 ms, too; and nobody can end a connection that is still being made.
+        wait_for(lambda: "holding" in self.said() and self.stored() == 10, 60, "it has shipped")
         self.server.send(signal.SIGSTOP)
         self.addCleanup(self.server.send, signal.SIGCONT)
         process.stdin.write("fill 10\n")
         process.stdin.flush()
-        wait_for(lambda: "done" in (self.tool.directory / "output").read_text(), 60, "it waited")
+        wait_for(lambda: "done" in self.said(), 60, "it waited")
         started = time.monotonic()
         result = self.tool.finish(process, 60)
-        self.assertLess(time.monotonic() - started, 5)
+        self.assertLess(time.monotonic() - started, 25)  # an answer is waited for for 30 s
+        self.assertNotIn("is not waited for", result.text)
         self.assertIn("shipped 0", result.text)
 
     def test_an_idle_connection_that_was_lost_costs_no_time(self):
+        wait_for(lambda: not self.server.close_agents(), 60, "the connections of before are gone")
         process = self.tool.start("--fill", 10, "--hold", "--retry-first", 100000)
-        wait_for(lambda: "holding" in (self.tool.directory / "output").read_text(), 60, "it ships")
+        wait_for(lambda: "holding" in self.said(), 60, "it ships")
         self.assertEqual(1, self.server.close_agents())
         process.stdin.write("fill 10\n")
         result = self.tool.finish(process)
@@ -615,7 +643,7 @@ class Encryption(ShipTest):
 
     @classmethod
     def setUpClass(cls):
-        cls.server = ShipServer(port=str(own_port()), bind_address="127.0.0.1")
+        cls.server = ShipServer(port=str(own_port()), bind_address="127.0.0.1", userstat="1")
         cls.addClassCleanup(cls.server.close)
         cls.directory = os.path.join(cls.server.directory, "certificates")
         os.mkdir(cls.directory)
@@ -674,15 +702,12 @@ class Encryption(ShipTest):
                                      " information_schema.user_statistics"
                                      f" WHERE user = 'agent_{HOST_ID}'")[0][0])
 
-    def setUp(self):
-        super().setUp()
-        self.server.query("SET GLOBAL userstat = 1")
-
     def test_verified_server(self):
         self.serve("server")
         self.to_server(ssl_ca=self.ca())
         self.assert_shipped(self.tool.run("--fill", 5000))
         self.assert_exact(5000)
+        wait_for(lambda: self.connections_accepted() == 1, 60, "its connection is counted")
 
     def test_server_without_encryption(self):
         self.serve(None)

@@ -10,7 +10,7 @@ import signal
 import subprocess
 
 from standalone_test import Fixture, alive, database_runs, standalone
-from vestige_test import VESTIGE, Timeout, main, processes_named, run, wait_for
+from vestige_test import VESTIGE, Timeout, main, processes_named, run, unmount, wait_for
 
 NOBODY = pwd.getpwnam("nobody")
 
@@ -194,7 +194,7 @@ class TestBadDays(Unaudited):
     def test_a_small_disk(self):
         directory = self.directory()
         run("mount", "-t", "tmpfs", "-o", "size=50m", "tmpfs", directory)
-        self.addCleanup(run, "umount", directory)
+        self.addCleanup(unmount, directory)
         _, errors = standalone("--state", directory, "--for", "1", status=2)
         self.assert_one_error(errors, "[0-9]+ MiB are free and a new instance needs 300")
 

@@ -39,7 +39,7 @@ class TreeTest(PersonTest):
 {ACTOR} show "$2" "$3"
 /bin/sh -c 'exit 7'
 /bin/sh -c 'kill -9 $$'
-/bin/sh -c 'sleep 2 & exec sleep 3'
+/bin/sh -c 'sleep 6 & exec sleep 7'
 exec sudo {ACTOR} tcp-client 127.0.0.1 $1 {N} talker 0
 """)
         with Server("tcp-server", "127.0.0.1", N) as server:
@@ -51,7 +51,7 @@ exec sudo {ACTOR} tcp-client 127.0.0.1 $1 {N} talker 0
                                          "AND arguments LIKE %s", self.uid, self.uid,
                                          self.path("deeds") + "%"), "the shell")
         sleeps = [self.only(self.processes("login_uid = %s AND comm = 'sleep' AND arguments = %s", self.uid, seconds),
-                            "sleep") for seconds in ("2", "3")]
+                            "sleep") for seconds in ("6", "7")]  # longer than the shell may stand still between
         begin, end = max(row["created_at"] for row in sleeps), min(row["destroyed_at"] for row in sleeps)
         self.assertLess(begin, end)
         at = begin + (end - begin) / 2
@@ -96,9 +96,9 @@ class TestAround(TreeTest):
             (me, me, "0", "├─" + show),
             (me, me, "7", "├─/bin/sh -c 'exit 7'"),
             (me, me, "signal 9", "├─/bin/sh -c 'kill -9 $$'"),
-            (me, me, "exec", "├─/bin/sh -c 'sleep 2 & exec sleep 3'"),
-            (me, me, "0", "│ ├─sleep 2"),
-            (me, me, "0", "│ └─sleep 3"),
+            (me, me, "exec", "├─/bin/sh -c 'sleep 6 & exec sleep 7'"),
+            (me, me, "0", "│ ├─sleep 6"),
+            (me, me, "0", "│ └─sleep 7"),
             (me, f"{me} as root", "0", f"└─sudo {client}"),
             (me, "root", "0", f"  └─{client}"),
             ("", "", "", f"    └─to tcp 127.0.0.1:{port} localhost, {N} times, sent {100 * N} bytes, "
@@ -137,7 +137,7 @@ class TestAround(TreeTest):
         words = ("--process-row", str(self.shell["id"]), "--since", self.at)
         commands = [node["command"] for node, _ in
                     walk([self.find(self.document(*words), self.shell["id"])])]
-        self.assertEqual(["sleep 2", "sleep 3"], commands[2:4])
+        self.assertEqual(["sleep 6", "sleep 7"], commands[2:4])
         self.assertEqual(6, len(commands))
         words = ("--process-row", str(self.shell["id"]), "--until", self.at)
         self.assertEqual([], [node for node, _ in walk(self.document(*words))
@@ -192,8 +192,8 @@ class TestAlive(TreeTest):
                          sorted(node["row_id"] for node, _ in nodes))
         parents = {node["command"]: parent["command"] for node, parent in nodes
                    if node["login_uid"] == self.uid}
-        self.assertEqual("sleep 3", parents["sleep 2"])
-        self.assertEqual(f"/bin/sh {self.path('deeds')}", parents["sleep 3"][:len(
+        self.assertEqual("sleep 7", parents["sleep 6"])
+        self.assertEqual(f"/bin/sh {self.path('deeds')}", parents["sleep 7"][:len(
             f"/bin/sh {self.path('deeds')}")])
 
     def test_listens(self):

@@ -13,7 +13,7 @@ import tempfile
 from login_test import AUTH, Speaker
 from network_test import Server
 from person_test import DENY, FROM, PersonTest
-from vestige_test import ACTOR, main, run
+from vestige_test import ACTOR, main, run, wait_for
 
 SCRIPT = '<script>document.title="owned"</script>'
 ESCAPE = "\x1b]0;owned\x07"
@@ -59,6 +59,13 @@ sudo unshare --uts /bin/true
         """Sentences by the title of their section."""
         document = json.loads(self.ask("user", self.name, "--format", "json", *words).stdout)
         return {section["title"]: section["facts"] for section in document["sections"]}
+
+    def facts_and(self, ask):
+        """The facts, and what ask() gave when they were these: a gap may be told at any moment."""
+        def told():
+            facts, answer = self.facts(), ask()
+            return (facts, answer) if facts == self.facts() else None
+        return wait_for(told, 60, "nothing is told between two questions")
 
     def sentences(self, title, drop=r"; (at|first) 2.*"):
         """Without the moments."""
@@ -136,9 +143,9 @@ class TestFacts(UserTest):
         self.assertIn("\nDevices\n  Nothing was recorded.\n", done.stdout)
 
     def test_csv(self):
-        done = self.ask("user", self.name, "--format", "csv")
+        told, done = self.facts_and(lambda: self.ask("user", self.name, "--format", "csv"))
         rows = list(csv.DictReader(io.StringIO(done.stdout)))
-        self.assertEqual([fact["sentence"] for facts in self.facts().values() for fact in facts],
+        self.assertEqual([fact["sentence"] for facts in told.values() for fact in facts],
                          [row["sentence"] for row in rows])
         self.assertRegex(done.stderr, r"\AFrom 2[^\n]+\nEvidence from 2[^\n]+\n\Z")
 
@@ -193,9 +200,12 @@ class TestPage(UserTest):
     def setUp(self):
         super().setUp()
         self.page = self.path("page.html")
+        self.text = self.make_page()
+
+    def make_page(self):
         self.ask("user", self.name, "--html", self.page)
         with open(self.page, encoding="utf-8") as stream:
-            self.text = stream.read()
+            return stream.read()
 
     def browse(self, *options):
         """What the browser makes of the page, and its console."""
@@ -219,11 +229,12 @@ class TestPage(UserTest):
         self.assertEqual(self.text.count("<li>"), seen.count("<li>"))
 
     def test_same_facts(self):
-        for facts in self.facts().values():
+        sections, text = self.facts_and(self.make_page)
+        for facts in sections.values():
             for fact in facts:
                 told = html.escape(fact["sentence"]).replace("&#x27;", "&#39;")
                 self.assertIn(re.sub(r"; \d+ s in all", "", told).partition("; first")[0][:200],
-                              re.sub(r"; \d+ s in all", "", self.text))
+                              re.sub(r"; \d+ s in all", "", text))
 
     def test_whole_rows(self):
         """Behind the session all that its row has, and only what is known."""

@@ -14,6 +14,7 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
+from network_test import own_port
 from vestige_test import wait_for
 
 __all__ = ["ActionChains", "Browser", "By", "Keys"]
@@ -29,7 +30,7 @@ class Browser:
                      "--host-resolver-rules=MAP * ~NOTFOUND", "--disable-background-networking"):
             options.add_argument(word)
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-        self.driver = webdriver.Chrome(service=Service("/usr/bin/chromedriver"), options=options)
+        self.driver = webdriver.Chrome(service=Service("/usr/bin/chromedriver", port=own_port()), options=options)
         self.driver.set_page_load_timeout(180)
         self.driver.set_script_timeout(180)
         self.resize(width, height)

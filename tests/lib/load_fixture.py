@@ -45,7 +45,7 @@ class Load(Tool):
             text += data
         return text.decode()
 
-    def command(self, *words, seconds=120):
+    def command(self, *words, seconds=300):
         """What it answers, as attributes."""
         self.process.stdin.write((" ".join(map(str, words)) + "\n").encode())
         self.process.stdin.flush()
@@ -54,7 +54,7 @@ class Load(Tool):
     def status(self):
         return self.command("status")
 
-    def drain(self, seconds=150):
+    def drain(self, seconds=400):
         return self.command("drain", seconds * 1000, seconds=seconds + 60)
 
     def kill(self):

@@ -133,8 +133,10 @@ class Tool:
         values.update(options)
         lines = ["[vestige]"] + [name.replace("_", "-") + (f"={value}" if value is not None else "")
                                  for name, value in values.items()]
-        self.defaults.write_text("\n".join(lines) + "\n")
-        self.defaults.chmod(0o600)
+        written = self.defaults.with_suffix(".new")  # who reads it meanwhile gets the old or the new one
+        written.write_text("\n".join(lines) + "\n")
+        written.chmod(0o600)
+        written.rename(self.defaults)
 
     def command(self, *options):
         return [SHIP_TOOL, "--journal", str(self.journal), "--defaults", str(self.defaults),
@@ -145,7 +147,7 @@ class Tool:
         return subprocess.Popen(self.command(*options), stdin=subprocess.PIPE, stdout=self.output,
                                 stderr=subprocess.STDOUT, text=True)
 
-    def finish(self, process, seconds=120):
+    def finish(self, process, seconds=400):
         """What a started tool has printed, when it has ended by itself."""
         process.communicate(timeout=seconds)
         self.output.seek(0)
@@ -153,7 +155,7 @@ class Tool:
         self.output.close()
         return result
 
-    def run(self, *options, seconds=120):
+    def run(self, *options, seconds=400):
         return self.finish(self.start(*options), seconds)
 
     def fill(self, *options):

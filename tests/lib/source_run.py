@@ -8,10 +8,10 @@ TOOL = os.environ.get("VESTIGE_SOURCE_TOOL") or os.path.join(os.environ.get("VES
                                                              "source_tool")
 
 
-# What the command may ask of the tool, which is its parent: whether it has read all events of files, and
-# whether it watches a directory by inotify.
+# What the command may ask of the tool, which is its parent: whether it has read all events of files, whether
+# fanotify has looked at all of them, too, and whether it watches a directory by inotify.
 ASKING = """
-import ctypes, fcntl, os, struct, sys, termios, time
+import ctypes, fcntl, os, socket, struct, sys, termios, time
 def _groups():
     tool = f"/proc/{os.getppid()}"
     for number in os.listdir(tool + "/fd"):
@@ -36,6 +36,12 @@ def _until(condition, what):
         time.sleep(0.002)
 def until_read():
     _until(lambda: _unread() == 0, "the tool has read all")
+def until_looked():
+    with socket.socket(fileno=os.dup(int(os.environ["SOURCE_TOOL_SOCKET"]))) as tool:
+        tool.settimeout(60)
+        tool.sendall(b"?")
+        if tool.recv(1) != b"?":
+            sys.exit("the tool has ended")
 def watch_number(path):
     inode = os.stat(path).st_ino
     for _, info in _groups():
@@ -69,7 +75,7 @@ class Run:
 
     def __init__(self, *arguments, prefix=(), **options):
         done = subprocess.run([*prefix, TOOL, *arguments], capture_output=True, text=True,
-                              errors="replace", stdin=subprocess.DEVNULL, timeout=120, **options)
+                              errors="replace", stdin=subprocess.DEVNULL, timeout=600, **options)
         self.status, self.error = done.returncode, done.stderr
         self.lines = done.stdout.splitlines()
         self.facts = [Fact(line) for line in self.lines]

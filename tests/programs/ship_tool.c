@@ -192,7 +192,8 @@ static void get_status(struct tool *tool, bool shipped, struct shipper_status *s
     }
 }
 
-static void print(struct tool *tool, bool shipped, double elapsed)
+/** What is counted is of the time up to now: @p start is where that begins. */
+static void print(struct tool *tool, bool shipped, double start)
 {
     struct shipper_status status;
     get_status(tool, shipped, &status);
@@ -205,7 +206,7 @@ static void print(struct tool *tool, bool shipped, double elapsed)
         printf("is_clear 1\n");
     if (status.server_offset_known)
         printf("server_offset_us %" PRId64 "\n", status.server_offset_us);
-    printf("seconds %.6f\n", elapsed);
+    printf("seconds %.6f\n", seconds() - start);
     fflush(stdout);
 }
 
@@ -246,9 +247,9 @@ static void hold(struct tool *tool)
             uint64_t batch = fill(tool);
             int r = shipper_wait(tool->shipper, batch, (unsigned)tool->settings.timeout_ms);
             printf("shipped %d\n", r == 0);
-            print(tool, r == 0, seconds() - start);
+            print(tool, r == 0, start);
         } else {
-            print(tool, false, 0);
+            print(tool, false, seconds());
         }
         printf("done\n");
         fflush(stdout);
@@ -276,7 +277,7 @@ static int ship(struct tool *tool, struct error_text *error)
         return fail(error);
     tool->shipper = shipper;
     r = wait_for_shipment(tool, batch);
-    print(tool, r == 0, seconds() - start);
+    print(tool, r == 0, start);
     if (settings->hold)
         hold(tool);
     tool->shipper = NULL;
@@ -287,7 +288,7 @@ static int ship(struct tool *tool, struct error_text *error)
 int main(int argc, char **argv)
 {
     static struct tool tool = {
-        .settings = {.host_id = 7, .timeout_ms = 60000, .rows = {.first_id = MADE_FIRST_ID}}
+        .settings = {.host_id = 7, .timeout_ms = 300000, .rows = {.first_id = MADE_FIRST_ID}}
     };
     struct error_text error = ERROR_TEXT_NULL;
     tool_options_parse(known_options, N_ELEMENTS(known_options), &tool.settings, argc, argv);

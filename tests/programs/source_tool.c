@@ -10,6 +10,9 @@
  * fact is one line on standard output, "KIND key=value ..."; strings are evidence text. At the end
  * a line "READ messages=N ..." with counters and the reader's CPU time.
  *
+ * A byte that the command writes to the socket of number $SOURCE_TOOL_SOCKET comes back when
+ * fanotify has read and looked at all that was done before, and watches what was mounted before.
+ *
  * With --ask there is no command: each line of standard input is an address whose name is asked for
  * (REFUSED address=... when it is not accepted), facts come as they are heard, and the end of the
  * input is what the end of a command is.
@@ -92,7 +95,7 @@ struct tool {
     const char *servers, *record_directory, *replay_path;
     const char *include;
     unsigned name_timeout_ms;
-    struct source *resolver, *inotify;
+    struct source *resolver, *inotify, *files; /* files: fanotify */
     const char *trees, *exclude, *exclude_reads, *own_directory;
     uint32_t watches;
     bool fanotify;
@@ -558,6 +561,8 @@ static int open_source(struct tool *tool, const struct source_ops *ops,
         tool->resolver = source->source;
     if (ops == &inotify_source_ops)
         tool->inotify = source->source;
+    if (ops == &fanotify_source_ops)
+        tool->files = source->source;
     tool->n_sources++;
     return 0;
 }
@@ -605,20 +610,46 @@ static void pause_ms(unsigned ms)
         ;
 }
 
+/* A round of fanotify that is under way may have begun before a mount, and the next one has not. */
+static void answer(struct tool *tool, int fd)
+{
+    char byte;
+    if (recv(fd, &byte, 1, MSG_DONTWAIT) != 1)
+        return;
+    for (int rounds = 0; tool->files && rounds < 2; rounds++) {
+        uint64_t now = clock_boot_ns();
+        fanotify_source_request(tool->files);
+        while (fanotify_source_read_until(tool->files) < now)
+            (void)take_gulp(tool, 5);
+    }
+    (void)send(fd, &byte, 1, MSG_NOSIGNAL);
+}
+
 /* Gulps are taken while the command runs, unless a stall is asked for. */
 static int run_command(struct tool *tool, char **command)
 {
+    int ends[2];
+    char number[16];
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) < 0)
+        return 2;
+    AUTO_CLOSE int ours = ends[0];
+    snprintf(number, sizeof(number), "%d", ends[1]);
     pid_t child = fork();
     if (child == 0) {
+        close(ends[0]);
+        setenv("SOURCE_TOOL_SOCKET", number, 1);
         dup2(STDERR_FILENO, STDOUT_FILENO);
         execvp(command[0], command);
         _exit(127);
     }
+    close(ends[1]);
     if (child < 0)
         return 2;
     int status;
-    while (waitpid(child, &status, tool->stall_ms ? 0 : WNOHANG) == 0)
+    while (waitpid(child, &status, tool->stall_ms ? 0 : WNOHANG) == 0) {
         (void)take_gulp(tool, 20);
+        answer(tool, ours);
+    }
     pause_ms(tool->stall_ms);
     printf("COMMAND pid=%d status=0x%x\n", child, (unsigned)status);
     return 0;

@@ -249,6 +249,42 @@ static void test_a_step_back_gives_up_no_late_record(void **state)
     assert_string_equal(value(w, 2, PROCESS_ARGUMENTS - PROCESS_COMM), "late");
 }
 
+/* The row of an exec is there after a quarter of a second, and its arguments when audit says them.
+ */
+static void test_who_asks_for_all_waits_for_a_late_record(void **state)
+{
+    struct world *w = *state;
+    fork_process(w, 1, 100);
+    uint64_t before = w->now;
+    tick(w, 1);
+    exec_process(w, 100);
+    uint64_t at = w->now;
+    tick(w, 300);
+    assert_int_equal(n_lines(w), 1);
+    assert_true(processes_settled_until(w->processes, w->now));
+    assert_true(processes_told_until(w->processes, before));
+    assert_false(processes_told_until(w->processes, w->now));
+    audit_exec(w, 100, at, "late");
+    assert_true(processes_told_until(w->processes, w->now));
+}
+
+static void test_nobody_waits_for_ever_for_a_record_that_is_lost(void **state)
+{
+    struct world *w = *state;
+    fork_process(w, 1, 100);
+    exec_process(w, 100);
+    tick(w, 300);
+    assert_false(processes_told_until(w->processes, w->now));
+    tick(w, 11000);
+    assert_true(processes_told_until(w->processes, w->now));
+    fork_process(w, 1, 200);
+    exec_process(w, 200);
+    tick(w, 300);
+    assert_false(processes_told_until(w->processes, w->now));
+    pass_horizon(w);
+    assert_true(processes_told_until(w->processes, w->now));
+}
+
 static int setup_without_connector(void **state)
 {
     struct world *w = world_new();
@@ -393,6 +429,8 @@ int main(void)
         TEST(test_a_record_from_before_the_process_is_not_its_own),
         TEST(test_arguments_are_joined_across_steps),
         TEST(test_a_step_back_gives_up_no_late_record),
+        TEST(test_who_asks_for_all_waits_for_a_late_record),
+        TEST(test_nobody_waits_for_ever_for_a_record_that_is_lost),
         ALONE(test_without_connector_an_exec_ends_the_image_before),
         ALONE(test_without_connector_a_process_of_the_scan_executes),
         ALONE(test_without_connector_the_scan_has_seen_the_image_already),

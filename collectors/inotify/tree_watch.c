@@ -10,7 +10,6 @@
 
 #include <fcntl.h>
 #include <stdlib.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -183,12 +182,18 @@ static int begin(struct tree_watch *watch)
     return r;
 }
 
+static int tell_unheard(const struct tree_watch *watch)
+{
+    return watch->options.handlers->overrun(watch->options.handlers->user);
+}
+
+/* What happens until all is watched again is heard by nobody: that is told at its begin and its
+ * end. */
 static int begin_anew(struct tree_watch *watch)
 {
-    int n_waiting = 0, r = 0;
-    if (ioctl(watch->fd, FIONREAD, &n_waiting) == 0 && n_waiting > 0)
-        r = watch->options.handlers->overrun(watch->options.handlers->user);
+    int r = tell_unheard(watch);
     forget(watch);
+    watch->renewing = true;
     return r < 0 ? r : begin(watch);
 }
 
@@ -318,6 +323,10 @@ int tree_watch_process(struct tree_watch *watch)
         give_up_moves(watch);
     if (watch->stale && watch->error == 0 && clock_boot_ns() >= watch->begun_ns + BEGIN_LEAST_NS)
         watch->error = begin_anew(watch);
+    if (watch->renewing && watch->error == 0 && tree_watch_settled(watch)) {
+        watch->renewing = false;
+        watch->error = tell_unheard(watch);
+    }
     int r = watch->error;
     watch->error = 0;
     return r;
@@ -335,7 +344,7 @@ int tree_watch_finish(struct tree_watch *watch)
            clock_boot_ns() < end_ns + FINISH_MOST_NS);
     tell_all_that_waits(watch);
     if (watch->heard_until_ns < end_ns)
-        watch->error = watch->options.handlers->overrun(watch->options.handlers->user);
+        watch->error = tell_unheard(watch);
     return r < 0 ? r : watch->error;
 }
 

@@ -33,6 +33,7 @@ struct tree_watch {
     uint64_t heard_until_ns;      /* what happened before is told, or one of the moves */
     size_t n_at_limit, n_refused; /* directories that are not watched */
     bool stale;                   /* a rename may have been missed: begin anew */
+    bool renewing;                /* it has begun anew, and not all is watched yet */
     uint64_t begun_ns;            /* when it began last */
     int error;                    /* of a handler, or of memory */
     int start_error;              /* why there is no descriptor */

@@ -15,6 +15,7 @@ enum { ATTEMPTS_MOST = 5, PAUSE_FACTOR = 50 };
 /* The kernel answers at once; a dump without an answer for so long has none. */
 static const uint64_t patience_ns = UINT64_C(10000000000);
 static const uint64_t retry_ns = UINT64_C(5000000000);
+static const uint64_t again_ns = UINT64_C(50000000);
 
 struct rtnetlink_scan rtnetlink_scan_of(uint32_t port)
 {
@@ -100,6 +101,8 @@ void rtnetlink_scan_look(struct rtnetlink_scan *scan, const struct message *mess
                 look_at_answer(scan, header);
         } else if (concerns_other_routes(header)) {
             want(scan, RTNETLINK_WANT_ROUTES);
+            scan->noted &= scan->told;
+            scan->told = true;
         }
     }
 }
@@ -172,6 +175,8 @@ static void begin(struct rtnetlink_scan *scan, uint64_t now_ns)
         scan->retry = RTNETLINK_WANT_NOTHING;
     scan->want = RTNETLINK_WANT_NOTHING;
     scan->noted = scan->incomplete = false;
+    scan->again = scan->told;
+    scan->told = false;
     scan->attempt = 0;
     scan->began_ns = now_ns;
 }
@@ -191,7 +196,13 @@ static void end(struct rtnetlink_scan *scan, uint64_t now_ns)
         scan->retry = scan->running;
         scan->retry_ns = now_ns + retry_ns;
     }
-    scan->not_before_ns = now_ns + PAUSE_FACTOR * (now_ns - scan->began_ns);
+    uint64_t pause_ns = PAUSE_FACTOR * (now_ns - scan->began_ns);
+    if (scan->again)
+        want(scan, RTNETLINK_WANT_ROUTES);
+    if (scan->again && pause_ns < again_ns)
+        pause_ns = again_ns;
+    scan->noted = scan->again && !scan->told && pause_ns > again_ns; /* it is not waited for */
+    scan->not_before_ns = now_ns + pause_ns;
     scan->running = RTNETLINK_WANT_NOTHING;
     scan->asked = false;
 }

@@ -5,10 +5,11 @@
  *
  * A scan is one dump after the other: links, addresses, IPv4 and IPv6 routes; or the routes alone,
  * when something happened of which the kernel tells no more than that: an interface went down or
- * away, an address, a route or a next hop object went, a route took the place of others. A dump
- * that was interrupted (NLM_F_DUMP_INTR) is repeated a few times; then the scan is incomplete, and
- * there is another one some seconds later. The next scan waits for fifty times as long as the last
- * one took.
+ * away, an address, a route or a next hop object went, a route took the place of others. The kernel
+ * tells of most of these before it removes the routes, so that there is a second look a moment
+ * later; `vestige sync` does not wait for one that is far off. A dump that was interrupted
+ * (NLM_F_DUMP_INTR) is repeated a few times; then the scan is incomplete, and there is another one
+ * some seconds later. The next scan waits for fifty times as long as the last one took.
  */
 #include "collectors/rtnetlink/rtnetlink_decode.h"
 
@@ -33,6 +34,8 @@ struct rtnetlink_scan {
     unsigned attempt; /* of this dump */
     bool asked, interrupted, incomplete;
     bool noted; /* that one is wanted and has to wait */
+    bool told;  /* that routes went, since this one began */
+    bool again; /* that was told just before it began: its dumps may have been too early */
     uint64_t began_ns, asked_ns, not_before_ns, retry_ns;
 };
 

@@ -197,9 +197,11 @@ class TestInotify(OwnInstance):
         for rows in self.done.values():
             for row in rows:
                 self.assert_ended(row, pid=None, process_id=None, seen_by="inotify")
-        coverage = self.vestige.query("SELECT * FROM coverage WHERE source = 'inotify' "
-                                      "AND destroyed_at IS NULL")
-        row = self.only(coverage, "coverage")
+
+        def covered():  # it is said after the first look
+            self.vestige.sync()
+            return self.vestige.query("SELECT * FROM coverage WHERE source = 'inotify' AND destroyed_at IS NULL")
+        row = self.only(wait_for(covered, 60, "coverage", 0.1), "coverage")
         self.assertEqual("inotify", row["mode"])
         self.assertIn(self.directory, row["detail"])
         off = self.vestige.query("SELECT * FROM coverage WHERE source = 'fanotify' "

@@ -7,10 +7,13 @@ class TestResolverAgent(VestigeTest):
     audited = False
 
     def coverage(self):
-        self.vestige.sync()
-        return [(row["mode"], row["detail"]) for row in self.vestige.query(
-            "SELECT mode, detail FROM coverage WHERE source = 'resolver' "
-            "AND destroyed_at IS NULL")]
+        """When the resolver's thread has said what it does; no sync waits for that."""
+        def told():
+            self.vestige.sync()
+            return [(row["mode"], row["detail"]) for row in self.vestige.query(
+                "SELECT mode, detail FROM coverage WHERE source = 'resolver' "
+                "AND destroyed_at IS NULL")]
+        return wait_for(told, 60, "coverage of the resolver", 0.1)
 
     def test_on_and_off(self):
         (mode, detail), = self.coverage()

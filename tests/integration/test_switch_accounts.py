@@ -101,6 +101,14 @@ class SwitchTest(VestigeTest):
         self.vestige.sync()
         return {i: self.process_of(pids[i], FIRST + i) for i in users}
 
+    def wait_for_accounts(self, are_so, what):
+        """When the switch has answered: neither a row nor a sync waits for it."""
+        def told():
+            self.vestige.sync()
+            accounts = self.accounts()
+            return accounts if are_so(accounts) else None
+        return wait_for(told, 60, what, 0.1)
+
     def accounts(self):
         """Rows of the switch by the number of the user, each list in its order."""
         found = collections.defaultdict(list)
@@ -136,10 +144,13 @@ class TestUsers(SwitchTest):
     def test_life(self):
         self.addCleanup(self.restore)
         rows = self.run_all(range(N))
+        for i, row in rows.items():
+            self.assertIn(row["username"], (name(i), None))
+        first = self.wait_for_accounts(lambda accounts: len(accounts) >= N, "the switch has told of all")
+        self.assertEqual(list(range(N)), sorted(first))
+        rows = self.run_all(range(N))
         self.assertEqual({i: name(i) for i in range(N)},
                          {i: row["username"] for i, row in rows.items()})
-        first = self.accounts()
-        self.assertEqual(list(range(N)), sorted(first))
         for i in range(N):
             self.assert_account(self.only(first[i], name(i)), i)
         self.assertEqual(0, self.vestige.value(
@@ -170,7 +181,9 @@ class TestUsers(SwitchTest):
         self.vestige.sync()
         self.assertEqual(accounts, self.accounts())
         self.run_all([i for i in range(N) if i != 5])
-        accounts = self.accounts()
+        accounts = self.wait_for_accounts(
+            lambda accounts: len(accounts[7]) == 2 and accounts[8][0]["destroyed_at"],
+            "the switch is asked after the restart")
         self.assertEqual({3: 2, 7: 2},
                          {i: len(rows) for i, rows in accounts.items() if len(rows) != 1})
         self.assert_row(accounts[7][0], end_cause="reconciled")
@@ -191,19 +204,23 @@ class TestUsers(SwitchTest):
             self.run_all((0,))
         self.assertEqual([None] * 3,
                          [self.process_of(pid, NOBODY)["username"] for pid in pids])
+        wait_for(lambda: self.asked(NOBODY) > before, 60, "the switch is asked")
         self.assertEqual(1, self.asked(NOBODY) - before)
         self.assertNotIn(NOBODY - FIRST, self.accounts())
 
     def test_passwd_takes_over(self):
         """A line of the machine's passwd with the uid of a user of the switch."""
         self.run_all((9,))
-        open_row = self.accounts()[9][-1]
+        open_row = self.wait_for_accounts(
+            lambda accounts: accounts[9] and accounts[9][-1]["destroyed_at"] is None, "its row")[9][-1]
         self.addCleanup(run, "userdel", name(9), check=False)
         run("useradd", "-M", "-N", "-u", str(FIRST + 9), "-s", "/bin/false", name(9))
         self.vestige.sync()
-        of_file = self.only(self.vestige.query(
-            "SELECT * FROM account WHERE uid = %s AND seen_by = 'inotify'", FIRST + 9), "the line")
-        self.assert_row(of_file, username=name(9), shell="/bin/false", destroyed_at=None)
+        # Two, if useradd stood still for long before it wrote the password.
+        of_file, *_ = rows = self.vestige.query(
+            "SELECT * FROM account WHERE uid = %s AND seen_by = 'inotify' ORDER BY id", FIRST + 9)
+        self.only([row for row in rows if row["destroyed_at"] is None], "the line")
+        self.assert_row(rows[-1], username=name(9), shell="/bin/false", destroyed_at=None)
 
         def closed():
             self.vestige.sync()

@@ -29,10 +29,10 @@ def _unread():
     os.close(tool)
     return n
 def _until(condition, what):
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not condition():
         if time.monotonic() > deadline:
-            sys.exit(what + ": not within 30 s")
+            sys.exit(what + ": not within 60 s")
         time.sleep(0.002)
 def until_read():
     _until(lambda: _unread() == 0, "the tool has read all")
@@ -42,15 +42,18 @@ def until_looked():
         tool.sendall(b"?")
         if tool.recv(1) != b"?":
             sys.exit("the tool has ended")
-def _watches(inode):
-    for _, path in _groups():
-        with open(path) as info:
-            if f" ino:{inode:x} " in info.read():
-                return True
-    return False
-def until_watched(path):
+def watch_number(path):
     inode = os.stat(path).st_ino
-    _until(lambda: _watches(inode), "the tool watches " + path)
+    for _, info in _groups():
+        try:
+            with open(info) as lines:
+                for line in lines:
+                    if f" ino:{inode:x} " in line:
+                        return line.split()[1]
+        except FileNotFoundError:
+            pass
+def until_watched(path):
+    _until(lambda: watch_number(path), "the tool watches " + path)
 """
 
 

@@ -66,7 +66,7 @@ class Run:
 
     def __init__(self, *arguments, prefix=(), **options):
         done = subprocess.run([*prefix, TOOL, *arguments], capture_output=True, text=True,
-                              errors="replace", stdin=subprocess.DEVNULL, timeout=120, **options)
+                              errors="replace", stdin=subprocess.DEVNULL, timeout=600, **options)
         self.status, self.error = done.returncode, done.stderr
         self.lines = done.stdout.splitlines()
         self.facts = [Fact(line) for line in self.lines]

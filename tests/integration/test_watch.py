@@ -53,6 +53,7 @@ class WatchTest(Shared):
 
     def setUp(self):
         """Hosts that were heard a moment ago; a watch that has looked."""
+        self.root.stay_within_a_day()
         for table in ("batch", "finding", "schedule_finding", "host_traffic", "host_watched", "coverage",
                       "server_setting"):
             self.root.run(f"DELETE FROM {table}")

@@ -266,19 +266,19 @@ BEGIN
       CONCAT('agents of both gave signs of life in turn, from ', h.cloned_address, ' and ', h.address,
              ', last at ', DATE_FORMAT(h.cloned_at, '%Y-%m-%d %H:%i:%s')));
   END FOR;
-  -- Of a number that came more than twice, two: all pairs would be their square.
+  -- Of a number that came more than twice, two, the least hash and the greatest: all pairs would be their
+  -- square. Boots go with their hashes, because a join for them is their cube by some statistics.
   FOR c IN (SELECT host_id, boot_id, other, first_batch, n
               FROM (SELECT p.*, ROW_NUMBER() OVER (PARTITION BY host_id ORDER BY first_batch) AS place
-                      FROM (SELECT b.host_id, b.boot_id, o.boot_id AS other, MIN(b.batch) AS first_batch,
-                                   COUNT(*) AS n
-                              FROM (SELECT x.host_id, x.batch, MIN(x.hash) AS least, MAX(x.hash) AS greatest
+                      FROM (SELECT host_id, boot_id, other, MIN(batch) AS first_batch, COUNT(*) AS n
+                              FROM (SELECT x.host_id, x.batch,
+                                           CONVERT(SUBSTRING(MIN(CONCAT(x.hash, x.boot_id)), 33) USING latin1) AS boot_id,
+                                           CONVERT(SUBSTRING(MAX(CONCAT(x.hash, x.boot_id)), 33) USING latin1) AS other
                                       FROM (SELECT DISTINCT host_id, batch FROM batch
                                              WHERE received_at > since) r
                                       JOIN batch x ON x.host_id = r.host_id AND x.batch = r.batch
                                      GROUP BY x.host_id, x.batch HAVING COUNT(*) > 1) d
-                              JOIN batch b ON b.host_id = d.host_id AND b.batch = d.batch AND b.hash = d.least
-                              JOIN batch o ON o.host_id = d.host_id AND o.batch = d.batch AND o.hash = d.greatest
-                             GROUP BY 1, 2, 3) p) placed
+                             GROUP BY host_id, boot_id, other) p) placed
              WHERE place <= 20) DO
     CALL vestige_watch_clone(c.host_id, c.boot_id, c.other,
       CONCAT(c.n, ' batches, from number ', c.first_batch, ' on, came with two hashes'));

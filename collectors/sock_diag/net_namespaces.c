@@ -111,17 +111,24 @@ static int ask(struct net_namespaces *self, uint16_t attribute, int32_t value, i
     return r;
 }
 
-static int give(struct net_namespaces *self, int fd, int32_t nsid)
+/* From the moment when it is given the kernel sends under it: the reader is to know it before. */
+static int give(struct net_namespaces *self, int fd, uint64_t inode, int32_t nsid)
 {
     char buffer[256];
     struct nlmsghdr *header = put_request(buffer, RTM_NEWNSID);
     mnl_attr_put_u32(header, NETNSA_FD, (uint32_t)fd);
     mnl_attr_put_u32(header, NETNSA_NSID, (uint32_t)nsid);
-    return netlink_socket_request(&self->socket, header, TIMEOUT_MS, NULL, NULL);
+    int r = nsid_map_set(self->map, nsid, inode);
+    if (r < 0)
+        return r;
+    r = netlink_socket_request(&self->socket, header, TIMEOUT_MS, NULL, NULL);
+    if (r < 0)
+        nsid_map_remove(self->map, nsid);
+    return r;
 }
 
 /* The namespace's nsid, given now if it has none; -1 when it cannot have one. */
-static int32_t nsid_of(struct net_namespaces *self, int fd)
+static int32_t nsid_of(struct net_namespaces *self, int fd, uint64_t inode)
 {
     int32_t nsid;
     for (int attempt = 0; attempt < NSID_ATTEMPTS; attempt++) {
@@ -131,7 +138,7 @@ static int32_t nsid_of(struct net_namespaces *self, int fd)
             self->next_nsid = nsid + 1;
         if (nsid >= 0)
             return nsid;
-        int r = give(self, fd, self->next_nsid++);
+        int r = give(self, fd, inode, self->next_nsid++);
         if (r < 0 && r != -EEXIST)
             return NETNSA_NSID_NOT_ASSIGNED;
     }
@@ -174,7 +181,7 @@ static void forget_nsid(struct net_namespaces *self, struct entry *entry)
 
 static void take_nsid(struct net_namespaces *self, struct entry *entry, int fd)
 {
-    int32_t nsid = nsid_of(self, fd);
+    int32_t nsid = nsid_of(self, fd, entry->public.inode);
     if (nsid == entry->public.nsid)
         return;
     forget_nsid(self, entry);

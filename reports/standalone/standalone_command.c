@@ -397,10 +397,11 @@ static int watch(struct standalone *standalone)
         if (outcome)
             return outcome == TIME_TO_END ? 0 : outcome;
         int64_t now = now_ms();
-        if (standalone->end_ms && now >= standalone->end_ms)
-            return 0;
-        if (now >= standalone->next_tick_ms)
+        bool is_over = standalone->end_ms && now >= standalone->end_ms;
+        if (now >= standalone->next_tick_ms) /* also when it comes so late that both are due */
             tick(standalone);
+        if (is_over)
+            return 0;
     }
 }
 

@@ -81,6 +81,7 @@ class Readers(Shared):
         pass
 
     def setUp(self):
+        self.root.stay_within_a_day()
         for table in ("finding", "schedule_finding", "server_setting"):
             self.root.run(f"DELETE FROM {table}")
         self.watch()

@@ -509,7 +509,7 @@ print("inode", os.stat("/run/netns/{name}").st_ino, flush=True)
 subprocess.run({within(name) + python(CONNECT, "client_first", "::1", 7)[1:]!r}, check=True)
 """
         try:
-            result = self.run_tool("--ends", "15", "sock_diag", *python(waits))
+            result = self.run_tool("--ends", "15", "--other-scans", "1", "sock_diag", *python(waits))
         finally:
             run("ip", "netns", "del", name, check=False)
         inode = int(re.search(r"^inode (\d+)$", result.error, re.M)[1])
@@ -529,10 +529,19 @@ subprocess.run({within(name) + python(CONNECT, "client_first", "::1", 7)[1:]!r},
         holder = Holder("import socket, sys\ns = socket.socket(); s.bind(('0.0.0.0', 9)); "
                         "s.listen(); print('held', flush=True); sys.stdin.read()",
                         prefix=within(name))
+        # The kernel ends a namespace some time after its last user has gone. Then nobody has its nsid.
         ends = f"""
 import os, subprocess, sys, time
+def nsids():
+    lines = subprocess.run(["ip", "netns", "list-id"], capture_output=True, text=True, check=True).stdout.splitlines()
+    return {{line.split()[1]: line for line in lines}}
+mine, = (nsid for nsid, line in nsids().items() if {name!r} in line)
 os.kill({holder.process.pid}, 9)
 subprocess.run(["ip", "netns", "del", {name!r}], check=True)
+until = time.monotonic() + 60
+while mine in nsids():
+    assert time.monotonic() < until
+    time.sleep(0.02)
 {command}
 """
         try:
@@ -677,8 +686,6 @@ subprocess.run({within(name)} + [sys.executable, "-c", "import socket; s = socke
         code = """
 import os, signal, socket
 s = socket.socket()
-s.bind(("0.0.0.0", 0))
-s.listen()
 children = []
 for i in range(2):
     pid = os.fork()
@@ -688,6 +695,8 @@ for i in range(2):
             os.dup2(null, fd)
         signal.pause()
     children.append(pid)
+s.bind(("0.0.0.0", 0))  # owners are looked for when a dump shows it first
+s.listen()
 print("inode", os.fstat(s.fileno()).st_ino, "descriptor", s.fileno(), "parent", os.getpid(),
       "children", *children)
 """
@@ -786,9 +795,11 @@ print("inode", os.fstat(s.fileno()).st_ino, "descriptor", s.fileno(), "parent", 
 
 
 def enter_namespace():
-    """Ends are counted, so no socket but the tests' own may end in their namespace."""
+    """Ends are counted, so no socket but the tests' own may end in any namespace that can be found: neither in
+    that of the machine, nor in one of a test beside this one, both of which use the same ports."""
     if os.environ.pop("VESTIGE_TEST_NETNS", None) != str(OWN):
-        os.execvp("unshare", ["unshare", "--net", "sh", "-c",
+        os.execvp("unshare", ["unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c",
+                              'mount -t tmpfs none /run && '
                               'VESTIGE_TEST_NETNS=$(stat -L -c %i /proc/self/ns/net) exec "$@"',
                               "sh", sys.executable, "-B", *sys.argv])
     run("ip", "link", "set", "lo", "up")

@@ -89,6 +89,10 @@ class Units(Shared):
         done = self.machine.run("systemctl", "start", unit, check=False)
         self.assertEqual(done.returncode, status, done.stderr + self.machine.journal(unit))
 
+    def wait_for_line(self, unit, text):
+        """The journal takes its time, of which the unit knows nothing."""
+        wait_for(lambda: text in self.machine.journal(unit), 60, f"'{text}' in the journal of {unit}", 0.2)
+
     def stop(self, unit):
         self.machine.run("systemctl", "stop", unit)
 
@@ -149,7 +153,7 @@ class Agent(Units):
         first = self.agent()
         self.assertEqual(self.machine.show("vestiged", "ActiveState", "SubState", "StatusErrno"),
                          ("active", "running", "0"))
-        self.assertIn("recording this host", self.machine.journal("vestiged"))
+        self.wait_for_line("vestiged", "recording this host")
         self.assertEqual(self.machine.run("ps", "-o", "user=", "-p", str(first)).stdout.strip(), "vestige")
         self.assertEqual(self.owner("/var/lib/vestige/agent"), "vestige")
         wait_for(self.batches, 60, "a batch arrives")
@@ -186,7 +190,7 @@ class Agent(Units):
             restarts, state = self.machine.show("vestiged", "NRestarts", "ActiveState")
             return int(restarts) > int(before) and state == "active"
         wait_for(started_again, 90, "it is started again")
-        self.assertIn("Watchdog timeout", self.machine.journal("vestiged"))
+        self.wait_for_line("vestiged", "Watchdog timeout")
 
 
 class Jobs(Units):

@@ -27,6 +27,7 @@
  *   --ends N               before the mark, wait until N sockets have ended
  *   --scans N              before the mark, wait until the sockets of the own network
  *                          namespace were scanned N times more
+ *   --other-scans N        before the mark, wait until other namespaces were scanned N times
  *   --sockets-interval S   between two dumps of sockets
  *   --bpf                  as if BPF told of TCP sockets
  *   --hosts PATH           of the resolver: the hosts file
@@ -103,9 +104,9 @@ struct tool {
     struct buffer input;
     bool ask;
     uint64_t receive_buffer;
-    unsigned n_ends_wanted, n_scans_wanted, sockets_interval_s;
+    unsigned n_ends_wanted, n_scans_wanted, n_others_wanted, sockets_interval_s;
     bool no_facts, marked, note_wanted, bpf;
-    unsigned n_ends, n_scans, n_notes;
+    unsigned n_ends, n_scans, n_others, n_notes;
     uint64_t netns;
     uint64_t n_messages, n_bytes, n_facts, n_malformed, n_gulps;
     uint64_t reader_cpu_ns, decode_cpu_ns;
@@ -465,15 +466,24 @@ static void print_other_fact(struct tool *tool, const struct fact *fact)
     }
 }
 
+/* The end of a look at all of them has no namespace. */
+static void count_scan(struct tool *tool, const struct fact_socket_scan *scan)
+{
+    if (scan->begin || scan->netns == 0)
+        return;
+    tool->n_scans += scan->netns == tool->netns;
+    tool->n_others += scan->netns != tool->netns;
+}
+
 static void take_fact(void *user, const struct fact *fact)
 {
     struct tool *tool = user;
     if (fact->kind == FACT_FILES_READ)
         return;
     tool->n_facts++;
+    if (fact->kind == FACT_SOCKET_SCAN)
+        count_scan(tool, &fact->socket_scan);
     tool->n_ends += fact->kind == FACT_SOCKET && fact->socket.end && fact->socket.socket.local.port;
-    tool->n_scans += fact->kind == FACT_SOCKET_SCAN && !fact->socket_scan.begin &&
-                     fact->socket_scan.netns == tool->netns;
     tool->n_notes += fact->kind == FACT_NOTE;
     tool->n_looks += fact->kind == FACT_FILE_SCAN && !fact->file_scan.begin;
     if (tool->no_facts && fact->kind != FACT_NOTE && fact->kind != FACT_SOCKET_SCAN &&
@@ -728,6 +738,8 @@ static int record_sources(struct tool *tool, int wake_fd, char **command)
         r = take_until(tool, &tool->n_ends, tool->n_ends_wanted);
     if (r == 0)
         r = take_until(tool, &tool->n_scans, tool->n_scans + tool->n_scans_wanted);
+    if (r == 0)
+        r = take_until(tool, &tool->n_others, tool->n_others_wanted);
     for (unsigned i = 0; r == 0 && tool->inotify && i < tool->n_looks_wanted; i++) {
         inotify_source_scan(tool->inotify);
         r = take_until(tool, &tool->n_looks, tool->n_looks + 1);
@@ -822,6 +834,7 @@ static const struct tool_option known_options[] = {
     {"note",             TOOL_FLAG,     offsetof(struct tool, note_wanted)       },
     {"ends",             TOOL_UNSIGNED, offsetof(struct tool, n_ends_wanted)     },
     {"scans",            TOOL_UNSIGNED, offsetof(struct tool, n_scans_wanted)    },
+    {"other-scans",      TOOL_UNSIGNED, offsetof(struct tool, n_others_wanted)   },
     {"sockets-interval", TOOL_UNSIGNED, offsetof(struct tool, sockets_interval_s)},
     {"bpf",              TOOL_FLAG,     offsetof(struct tool, bpf)               },
     {"ask",              TOOL_FLAG,     offsetof(struct tool, ask)               },

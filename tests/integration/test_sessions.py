@@ -346,7 +346,6 @@ class TestLogins(LoginTest):
             self.vestige.kill_agent()
             self.vestige.sync()
             self.assertEqual(before, self.sessions("username = %s", self.tag))
-            time.sleep(1.5 * MERGE_MS / 1000)  # for so long a new agent waits for what tells of an end before it
             other.pam(END, "session_close", self.tag)
             sshd.process.kill()
             sshd.process.wait()

@@ -94,13 +94,13 @@ class TestRunning(Fixture):
         self.assertEqual(table, table_of_readme())
         self.assertEqual(18, len(table))
         self.agent.start(seconds=60)
-        sync = subprocess.Popen([VESTIGE, "sync", "--config", self.agent.path("vestiged.conf")],
+        sync = subprocess.Popen([VESTIGE, "sync", "--timeout", "600", "--config", self.agent.path("vestiged.conf")],
                                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             wait_for(lambda: {state["Name"] for state in self.states()} == set(table), 60,
                      "a thread for each row")
             with contextlib.suppress(Timeout):
-                wait_for(lambda: all(has_begun(state, table) for state in self.states()), 30,
+                wait_for(lambda: all(has_begun(state, table) for state in self.states()), 60,
                          "what has a name has given up what it has to")
             states = self.states()
         finally:

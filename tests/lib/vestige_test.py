@@ -707,7 +707,9 @@ class Accounts:
         since = now_us()  # pids are used again
         pid, _ = act("show", self.test.tag)
         self.vestige.sync()
-        return self.test.only(self.test.processes("pid = %s AND id >= %s", pid, since), "a marker")
+        # One that stood still before its exec has a row from its fork on, and another of its program.
+        return self.test.only(self.test.processes("pid = %s AND id >= %s AND previous_id IS NULL", pid, since),
+                              "a marker")
 
     def stored(self):
         return self.vestige.value(

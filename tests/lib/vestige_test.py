@@ -421,7 +421,7 @@ class Standalone:
         for pid, comm in ((self.agent_pid, "vestiged"), (self.database_pid, "mariadbd")):
             if pid in processes_named(comm):
                 os.kill(pid, signal.SIGKILL)
-            wait_for(lambda pid=pid, comm=comm: pid not in processes_named(comm), 30,
+            wait_for(lambda pid=pid, comm=comm: pid not in processes_named(comm), 60,
                      f"{comm} is gone")
         process.kill()
         process.wait()

@@ -52,6 +52,15 @@ static int put(struct source *source, enum message_kind kind)
                                                       buffer_slice(&source->message));
 }
 
+/* What a look finds, the next one finds, too; what was told once is told no more. */
+static int put_event(struct source *source, enum message_kind kind)
+{
+    int r = put(source, kind);
+    if (r == -ECANCELED)
+        message_queue_lost(source->queue);
+    return r;
+}
+
 static void complain(struct source *source, const char *what, int error)
 {
     if (!source->complained && error != -ECANCELED)
@@ -129,7 +138,7 @@ static int put_device(struct source *source, struct udev_device *device, bool pr
     udev_device_append(&source->message, device);
     udev_message_append_property(&source->message, "@users", users(source));
     if (source->message.length <= UDEV_MESSAGE_MOST)
-        return put(source, MESSAGE_DATA);
+        return present ? put(source, MESSAGE_DATA) : put_event(source, MESSAGE_DATA);
     count(source, COUNTER_MESSAGES_MALFORMED);
     return 0;
 }
@@ -194,7 +203,7 @@ static int put_overrun(struct source *source)
     source->scan_wanted = true;
     source->next_scan_ns = 0;
     buffer_clear(&source->message);
-    return put(source, MESSAGE_OVERRUN);
+    return put_event(source, MESSAGE_OVERRUN);
 }
 
 /* libudev takes from the kernel, or from root's daemon, only; what it cannot understand it says by
@@ -276,6 +285,9 @@ static void run(void *user)
     } while (source_thread_wait(source->thread, NAP_MS, &requested) &&
              source_thread_wait_for(source->thread, udev_monitor_get_fd(source->monitor),
                                     requested ? 0 : WAIT_MS, &requested_too));
+    int r = take_events(source);
+    if (r < 0)
+        complain(source, "a message is lost", r);
 }
 
 void udev_source_request(struct source *source)
@@ -290,8 +302,11 @@ static int source_drain(struct source *source, struct gulp *gulp)
     return message_queue_drain(source->queue, gulp) ? SOURCE_DRAINED : SOURCE_MORE;
 }
 
+/* The thread takes once more what has come. Nobody drains until then: when the queue is full, the
+ * rest is lost. */
 static void source_stop(struct source *source)
 {
+    source_thread_end_within(source->thread, SOURCE_THREAD_END_MS);
     message_queue_close(source->queue);
     source_thread_stop(source->thread);
 }

@@ -99,16 +99,21 @@ static uint64_t clock_lag_us(const struct sessions *s)
 /* Some write whole seconds. */
 static const uint64_t second_us = 1000000;
 
-bool session_lives(const struct sessions *s, const struct session *session, struct actor *actor)
+/* Not another one that has got its pid since. */
+static bool is_leader(const struct sessions *s, const struct session *session,
+                      const struct actor *actor)
 {
     uint64_t merge_ns = s->options.merge_ns;
-    if (!sessions_living(s, session->leader_pid, actor))
-        return false;
     if (session->live)
         return actor->began_ns <= session->heard_ns + merge_ns;
     return (session->process_id && session->process_id == actor->process_id) ||
            timeline_real_us(s->output->timeline, actor->began_ns) <=
                session->created_us + merge_ns / 1000 + second_us + clock_lag_us(s);
+}
+
+bool session_lives(const struct sessions *s, const struct session *session, struct actor *actor)
+{
+    return sessions_living(s, session->leader_pid, actor) && is_leader(s, session, actor);
 }
 
 /* A record may be written a little before or after what it tells of. */
@@ -191,20 +196,6 @@ void session_end(struct sessions *s, struct session *session, uint64_t ended_us,
         (void)session_write(s, session);
 }
 
-void sessions_image_ended(struct sessions *s, const struct actor *image)
-{
-    struct session *session;
-    if (image->end_cause == END_EXEC || !sessions_may_have_pid(s, image->pid))
-        return;
-    attempts_image_ended(s, image);
-    TAILQ_FOREACH(session, &s->open, in_list)
-    if (session->leader_pid == image->pid && !session->ended && !session->exit_ns &&
-        session->this_boot) {
-        session->exit_ns = sessions_now(s) + s->options.merge_ns;
-        session->exit_us = timeline_real_us(s->output->timeline, image->until_ns);
-    }
-}
-
 static struct slice program_of(const struct actor *actor)
 {
     return slice_is_null(actor->exe) ? slice_of(actor->comm, strnlen(actor->comm, 16)) : actor->exe;
@@ -220,6 +211,31 @@ void session_take_leader(struct session *session, const struct actor *actor, boo
         session->login_uid = actor->login_uid;
     if (session->service.length == 0)
         login_service(&session->service, program_of(actor));
+}
+
+/* Of one that is not proven only an end that was heard is one: what was found to be gone may have
+ * ended before this run, and a pid may be another's by now. */
+static bool is_end_of(const struct sessions *s, const struct session *session,
+                      const struct actor *image)
+{
+    return session->leader_pid == image->pid && !session->ended && !session->exit_ns &&
+           session->this_boot &&
+           (!session->unproven || (image->end_cause == END_EXIT && is_leader(s, session, image)));
+}
+
+void sessions_image_ended(struct sessions *s, const struct actor *image)
+{
+    struct session *session;
+    if (image->end_cause == END_EXEC || !sessions_may_have_pid(s, image->pid))
+        return;
+    attempts_image_ended(s, image);
+    TAILQ_FOREACH(session, &s->open, in_list)
+    if (is_end_of(s, session, image)) {
+        session->exit_ns = sessions_now(s) + s->options.merge_ns;
+        session->exit_us = timeline_real_us(s->output->timeline, image->until_ns);
+        if (session->unproven && !session->inserted)
+            session_take_leader(session, image, true);
+    }
 }
 
 void session_find_leader(struct sessions *s, struct session *session)
@@ -271,6 +287,8 @@ static void prove_session(struct sessions *s, struct session *session)
     struct actor actor;
     bool lives = session_lives(s, session, &actor);
     session->unproven = false;
+    if (session->exit_ns) /* it lived, and its leader's end was heard since */
+        return;
     session->this_boot |= lives;
     if (lives || (!session->leader_pid && session->this_boot)) {
         session->deadline_ns = 0;

@@ -24,7 +24,7 @@ class TestDevices(DeviceTest):
         """50 loop devices, 50 veth pairs and 50 tun devices, each with exactly one life."""
         loops = range(100, 100 + N)
         lines = [f"link add vd{i}a type veth peer vd{i}b" for i in range(N)]
-        lines += [f"tuntap add dev vt{i} mode tun" for i in range(N)]
+        lines += [f"tuntap add dev vtun{i} mode tun" for i in range(N)]
         for number in loops:
             loop_control(LOOP_CTL_ADD, number)
         with self.links(*lines):
@@ -39,7 +39,7 @@ class TestDevices(DeviceTest):
                                                        for i in loops]),
                 ("net", net_path("vd%"), [net_path(f"vd{i}{end}") for i in range(N)
                                           for end in "ab"]),
-                ("net", net_path("vt%"), [net_path(f"vt{i}") for i in range(N)])):
+                ("net", net_path("vtun%"), [net_path(f"vtun{i}") for i in range(N)])):
             rows = self.wait_for_rows(pattern, len(paths), len(paths))
             self.assertEqual(sorted(paths), sorted(row["devpath"] for row in rows))
             for row in rows:

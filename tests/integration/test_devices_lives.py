@@ -100,12 +100,12 @@ class TestDeviceLives(DeviceTest):
     # Recordings
 
     @staticmethod
-    def has_listed_devices(place):
+    def has_recorded(place, name):
         path = os.path.join(place, "recording.vst")
         if not os.path.exists(path):
             return False
         with open(path, "rb") as stream:
-            return net_path("lo").encode() in stream.read()
+            return net_path(name).encode() in stream.read()
 
     def test_record_and_replay(self):
         """A recording gives the same rows as the run that made it."""
@@ -117,9 +117,10 @@ class TestDeviceLives(DeviceTest):
         with open(os.path.join(self.vestige.directory, "recording.log"), "wb") as log:
             agent = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         try:
-            wait_for(lambda: self.has_listed_devices(place), 30, "vestiged knows what is there")
+            wait_for(lambda: self.has_recorded(place, "lo"), 60, "vestiged knows what is there")
             with self.links("link add vda type veth peer vdb"):
                 batch(["link set vda name vdz", "link set vdz name vda"])
+            wait_for(lambda: self.has_recorded(place, "vdz"), 60, "vestiged has heard of it")
         finally:
             agent.terminate()
             self.assertEqual(agent.wait(60), 0)

@@ -60,9 +60,13 @@ def task_states(pid):
     return states
 
 
+def has_capabilities(state, table):
+    return int(state["CapPrm"], 16) == mask(table[state["Name"]])
+
+
 def has_begun(state, table):
     """A thread has its name first, then gives up what the table does not have."""
-    return int(state["CapPrm"], 16) == mask(table[state["Name"]]) and state["Seccomp"] == "2"
+    return has_capabilities(state, table) and state["Seccomp"] == "2"
 
 
 class Fixture(unittest.TestCase):
@@ -94,13 +98,13 @@ class TestRunning(Fixture):
         self.assertEqual(table, table_of_readme())
         self.assertEqual(18, len(table))
         self.agent.start(seconds=60)
-        sync = subprocess.Popen([VESTIGE, "sync", "--config", self.agent.path("vestiged.conf")],
+        sync = subprocess.Popen([VESTIGE, "sync", "--timeout", "600", "--config", self.agent.path("vestiged.conf")],
                                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             wait_for(lambda: {state["Name"] for state in self.states()} == set(table), 60,
                      "a thread for each row")
             with contextlib.suppress(Timeout):
-                wait_for(lambda: all(has_begun(state, table) for state in self.states()), 30,
+                wait_for(lambda: all(has_begun(state, table) for state in self.states()), 60,
                          "what has a name has given up what it has to")
             states = self.states()
         finally:
@@ -181,13 +185,17 @@ class TestRunning(Fixture):
         self.agent.set_owner("root")
         self.agent.start(seconds=60)
         self.assertIn("it stays root", self.agent.log())
+        table = table_of_code()
+        with contextlib.suppress(Timeout):
+            wait_for(lambda: all(has_capabilities(state, table) for state in self.states()), 60,
+                     "each thread has given up what it has to")
         said = self.doctor()
         self.assertEqual("note", said["agent's user"]["level"])
         self.assertEqual("note", said["agent's system calls"]["level"])
         self.assertEqual(("note", "its system calls are not filtered"),
                          (said["thread tracker"]["level"], said["thread tracker"]["found"]))
         for state in self.states():
-            self.assertEqual(mask(table_of_code()[state["Name"]]), int(state["CapPrm"], 16))
+            self.assertEqual(mask(table[state["Name"]]), int(state["CapPrm"], 16))
 
     def test_doctor_names_open_files(self):
         self.agent.start(seconds=60)

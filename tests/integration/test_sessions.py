@@ -346,7 +346,6 @@ class TestLogins(LoginTest):
             self.vestige.kill_agent()
             self.vestige.sync()
             self.assertEqual(before, self.sessions("username = %s", self.tag))
-            time.sleep(1.5 * MERGE_MS / 1000)  # for so long a new agent waits for what tells of an end before it
             other.pam(END, "session_close", self.tag)
             sshd.process.kill()
             sshd.process.wait()
@@ -601,7 +600,7 @@ class TestCron(LoginTest):
                 yield cron
             finally:
                 cron.terminate()
-                cron.wait(30)
+                cron.wait(60)
 
     def test_jobs(self):
         """All begin together. A session and an audit session for each, and no attempt; the job of
@@ -806,7 +805,7 @@ class Sshd(LoginTest):
     @classmethod
     def end_sshd(cls):
         cls.sshd.terminate()
-        cls.sshd.wait(30)
+        cls.sshd.wait(60)
 
     def said(self):
         with open(f"{self.directory}/log") as stream:
@@ -867,7 +866,7 @@ class Sshd(LoginTest):
 
     def end(self, client):
         client.kill()
-        client.wait(30)
+        client.wait(60)
         client.stdout.close()
 
     def sshd_sessions(self):

@@ -34,10 +34,6 @@ class TestUnaudited(VestigeTest):
             "SELECT * FROM endpoint WHERE direction = %s AND %s IN (local_port, remote_port)",
             direction, port)
 
-    def process_of(self, pid):
-        rows = self.vestige.query("SELECT * FROM process WHERE pid = %s", pid)
-        return self.only(rows, "a process")
-
     def assert_side(self, rows, port_column, ports, **expected):
         self.assertEqual(sorted(ports), sorted(row[port_column] for row in rows))
         for row in rows:
@@ -49,7 +45,7 @@ class TestUnaudited(VestigeTest):
         self.start()
         report = finished(client("tcp-client", "127.0.0.1", server.port, N, "x", 0))
         self.vestige.sync()
-        serving, asking = self.process_of(server.pid), self.process_of(report["pid"])
+        serving, asking = self.row_of(server.pid), self.row_of(report["pid"])
         self.assertEqual((1, 0), (serving["unaudited"], asking["unaudited"]),
                          brief([serving, asking]))
         listener = self.only(self.endpoints("listen", server.port), "the listener")

@@ -421,7 +421,7 @@ class Standalone:
         for pid, comm in ((self.agent_pid, "vestiged"), (self.database_pid, "mariadbd")):
             if pid in processes_named(comm):
                 os.kill(pid, signal.SIGKILL)
-            wait_for(lambda pid=pid, comm=comm: pid not in processes_named(comm), 30,
+            wait_for(lambda pid=pid, comm=comm: pid not in processes_named(comm), 60,
                      f"{comm} is gone")
         process.kill()
         process.wait()
@@ -707,7 +707,9 @@ class Accounts:
         since = now_us()  # pids are used again
         pid, _ = act("show", self.test.tag)
         self.vestige.sync()
-        return self.test.only(self.test.processes("pid = %s AND id >= %s", pid, since), "a marker")
+        # One that stood still before its exec has a row from its fork on, and another of its program.
+        return self.test.only(self.test.processes("pid = %s AND id >= %s AND previous_id IS NULL", pid, since),
+                              "a marker")
 
     def stored(self):
         return self.vestige.value(

@@ -1422,6 +1422,44 @@ static void test_restart_with_a_reused_pid(void **state)
     expect_users(w, "alice");
 }
 
+/* Alice's leader lives at the start, and its end is heard before all is read. Bob's had gone, and
+ * who has its pid ends, too. */
+static void test_end_before_the_proof(void **state)
+{
+    struct world *w = *state;
+    log_in_two(w);
+    tick(w, 60000);
+    struct actor *alice = &w->processes[0], *other = &w->processes[1];
+    other->process_id++;
+    other->began_ns = w->out.now;
+    restart(w, true);
+    tick(w, 1000);
+    process_ends(w, alice);
+    process_ends(w, other);
+    tick(w, 1000);
+    expect(w, "");
+    caught_up(w);
+    expect(w, "-2 64 reconciled\n");
+    tick(w, 1000);
+    expect(w, "-1 63 exit\n");
+}
+
+/* It is found to be gone: it may have ended before the start. */
+static void test_found_to_be_gone_before_the_proof(void **state)
+{
+    struct world *w = *state;
+    log_in_two(w);
+    restart(w, true);
+    tick(w, 1000);
+    w->processes[0].until_ns = w->out.now;
+    w->processes[0].end_cause = END_RECONCILED;
+    sessions_image_ended(w->sessions, &w->processes[0]);
+    tick(w, 3000);
+    expect(w, "");
+    caught_up(w);
+    expect(w, "-1 6 reconciled\n");
+}
+
 static void test_reboot(void **state)
 {
     struct world *w = *state;
@@ -1553,6 +1591,8 @@ int main(void)
         TEST(test_restart),
         TEST(test_read_again),
         TEST(test_reconciled),
+        TEST(test_end_before_the_proof),
+        TEST(test_found_to_be_gone_before_the_proof),
         TEST(test_restart_with_a_reused_pid),
         TEST(test_reboot),
         TEST(test_cursors),

@@ -2,7 +2,8 @@
  * have run several images. They come in their order, so that of two images the first one is meant
  * until the file of the next one is executed, which belongs to the next one already. Where that is
  * not told, because the program is one of those whose reading is left out, the next one is meant
- * from the beginning: what executes another program at once, a wrapper, does little else. */
+ * from the beginning: what executes another program at once, a wrapper, does little else. A file is
+ * executed a moment before its image begins: the reading may end between the two. */
 #include "recorder/files/files_private.h"
 
 #include "core/evidence_text.h"
@@ -10,6 +11,8 @@
 #include <stdlib.h>
 
 static const uint64_t exiting_ns = 2000000000;
+/* What was executed is the file of an image that begins so soon. */
+static const uint64_t executing_ns = 5000000000;
 
 static unsigned long actor_hash(const void *item)
 {
@@ -41,40 +44,67 @@ static struct slice base_name(struct slice path)
     return path;
 }
 
-static bool is_exe(const struct actor *image, struct slice path)
-{
-    struct buffer text CLEANUP(buffer_deinit) = BUFFER_NULL;
-    struct buffer field CLEANUP(buffer_deinit) = BUFFER_NULL;
-    if (slice_is_null(image->exe))
-        return false;
-    evidence_text_append(&text, path);
-    evidence_field_append(&field, buffer_slice(&text));
-    return !text.failed && !field.failed && slice_equal(buffer_slice(&field), image->exe);
-}
-
 static bool is_unknown(const struct actor *image)
 {
     return !image->comm[0] && slice_is_null(image->exe);
 }
 
-/* A script is executed by its own name, which is the image's, before its interpreter is. */
-static bool is_file_of(const struct actor *image, struct slice path)
+static struct file_execution execution_of(const struct fact *fact)
 {
-    struct slice comm = slice_of(image->comm, strnlen(image->comm, sizeof(image->comm)));
-    struct slice name = base_name(path);
-    if (name.length > sizeof(image->comm) - 1)
-        name.length = sizeof(image->comm) - 1;
-    return slice_equal(name, comm) || is_exe(image, path);
+    struct buffer text CLEANUP(buffer_deinit) = BUFFER_NULL;
+    struct buffer field CLEANUP(buffer_deinit) = BUFFER_NULL;
+    struct file_execution execution = {.at_ns = fact->boot_ns};
+    struct slice name = base_name(fact->file.path);
+    size_t most = sizeof(execution.comm) - 1;
+    memcpy(execution.comm, name.data, name.length < most ? name.length : most);
+    evidence_text_append(&text, fact->file.path);
+    evidence_field_append(&field, buffer_slice(&text));
+    execution.hash = file_hash(buffer_slice(&field), 0);
+    return execution;
 }
 
-/* The image that begins with this execution; when none does for certain, the next one if nothing is
- * known of it; else @p at. */
-static size_t executed(const struct actor *images, size_t at, size_t n, struct slice path)
+/* A script is executed by its own name, which is the image's, before its interpreter is. */
+static bool is_image_of(const struct actor *image, const struct file_execution *execution)
+{
+    return strncmp(image->comm, execution->comm, sizeof(image->comm)) == 0 ||
+           (!slice_is_null(image->exe) && file_hash(image->exe, 0) == execution->hash);
+}
+
+/* The image that begins with it, behind @p at; @p at when there is none. */
+static size_t begun_by(const struct file_execution *execution, const struct actor *images,
+                       size_t at, size_t n)
 {
     for (size_t next = at + 1; next < n; next++)
-        if (is_file_of(&images[next], path))
+        if (is_image_of(&images[next], execution))
             return next;
-    return at + 1 < n && is_unknown(&images[at + 1]) ? at + 1 : at;
+    return at;
+}
+
+/* An execution of which there was no image yet; also when there is none. */
+static size_t after_executed(struct file_span *span, const struct actor *images, size_t at,
+                             size_t n)
+{
+    bool is_recent = images[n - 1].from_ns <= span->executed.at_ns + executing_ns;
+    size_t next = is_recent ? begun_by(&span->executed, images, at, n) : at;
+    if (next != at || !is_recent)
+        span->executed.at_ns = 0;
+    return next;
+}
+
+/* When no image begins with it for certain, the next one is meant if nothing is known of it. The
+ * interpreter is executed behind the file, and is none that is waited for. */
+static size_t executed(struct file_span *span, const struct fact *fact, const struct actor *images,
+                       size_t at, size_t n)
+{
+    const struct file_execution execution = execution_of(fact);
+    size_t next = begun_by(&execution, images, at, n);
+    if (next == at && at + 1 < n && is_unknown(&images[at + 1]))
+        next = at + 1;
+    if (next != at || is_image_of(&images[at], &execution))
+        span->executed.at_ns = 0;
+    else if (!span->executed.at_ns)
+        span->executed = execution;
+    return next;
 }
 
 static size_t image_of(struct files *f, const struct fact *fact, const struct actor *images,
@@ -85,12 +115,16 @@ static size_t image_of(struct files *f, const struct fact *fact, const struct ac
     size_t at = 0;
     while (at + 1 < n && file_program_matches(f->options.unread, images[at + 1].exe))
         at++;
-    if (span->pid == file->pid && span->since_ns == file->since_ns)
+    if (span->pid != file->pid)
+        *span = (struct file_span){.pid = file->pid};
+    else if (span->since_ns == file->since_ns)
         while (at + 1 < n && images[at].process_id != span->process_id)
             at++;
+    at = after_executed(span, images, at, n);
     if (file->events & FILE_EXECUTED)
-        at = executed(images, at, n, file->path);
-    *span = (struct file_span){file->pid, file->since_ns, images[at].process_id};
+        at = executed(span, fact, images, at, n);
+    span->since_ns = file->since_ns;
+    span->process_id = images[at].process_id;
     return at;
 }
 
@@ -120,7 +154,7 @@ void file_who(struct files *f, const struct fact *fact, struct actor *who)
     *who = (struct actor){
         .pid = file->pid, .until_ns = UINT64_MAX, .uid = ID_UNSET, .login_uid = ID_UNSET};
     if (n)
-        *who = images[n > 1 ? image_of(f, fact, images, n) : 0];
+        *who = images[image_of(f, fact, images, n)];
 }
 
 bool file_who_is_open(struct files *f, const struct fact *fact)

@@ -639,6 +639,66 @@ static void test_two_images(void **state)
               "+4 fanotify second 0 1000 /b | closed read 1\n");
 }
 
+/* The second image begins when its file has been executed, and a reading may end between the two.
+ */
+static void executes_between_readings(struct stage *s, const char *comm, const char *exe)
+{
+    fork_process(s->world, SHELL, CHILD);
+    executes(s, CHILD, "first", "/home/e/first");
+    after(s, 30);
+    file(s, CHILD, FILE_OPENED | FILE_CLOSED, "/a");
+    file(s, CHILD, FILE_OPENED | FILE_EXECUTED, exe);
+    file(s, CHILD, FILE_OPENED | FILE_EXECUTED | FILE_CLOSED, "/lib/loader");
+    after(s, 20);
+    executes(s, CHILD, comm, exe);
+    after(s, 10);
+    struct fact fact = file_fact(s, CHILD, FILE_OPENED | FILE_CLOSED, "/b");
+    fact.file.since_ns = s->world->now - 30 * MS;
+    files_fact(s->files, &fact);
+    after(s, 1000);
+}
+
+static void test_execution_between_readings(void **state)
+{
+    struct stage *s = *state;
+    executes_between_readings(s, "second", "/home/e/second");
+    expect(s, "+1 fanotify first 0 1000 /a | closed read 1\n"
+              "+2 fanotify first 0 1000 /home/e/second | exec execute 1\n"
+              "+3 fanotify first 0 1000 /lib/loader | closed execute 1\n"
+              "+4 fanotify second 0 1000 /b | closed read 1\n");
+}
+
+static void test_execution_between_readings_of_another_name(void **state)
+{
+    struct stage *s = *state;
+    executes_between_readings(s, "alias", "/home/e/a long name of a program");
+    expect(s, "+1 fanotify first 0 1000 /a | closed read 1\n"
+              "+2 fanotify first 0 1000 /home/e/a long name of a program | exec execute 1\n"
+              "+3 fanotify first 0 1000 /lib/loader | closed execute 1\n"
+              "+4 fanotify alias 0 1000 /b | closed read 1\n");
+}
+
+/* What was to be executed was not: what comes long afterwards does not begin with it. */
+static void test_execution_that_failed(void **state)
+{
+    struct stage *s = *state;
+    fork_process(s->world, SHELL, CHILD);
+    executes(s, CHILD, "first", "/home/e/first");
+    after(s, 30);
+    file(s, CHILD, FILE_OPENED | FILE_EXECUTED | FILE_CLOSED, "/home/e/second");
+    after(s, 6000);
+    executes(s, CHILD, "second", "/home/e/second");
+    after(s, 8);
+    file(s, CHILD, FILE_OPENED | FILE_CLOSED, "/a");
+    file(s, CHILD, FILE_OPENED | FILE_EXECUTED | FILE_CLOSED, "/home/e/second");
+    file(s, CHILD, FILE_OPENED | FILE_CLOSED, "/b");
+    after(s, 1000);
+    expect(s, "+1 fanotify first 0 1000 /home/e/second | closed execute 1\n"
+              "+2 fanotify first 0 1000 /a | closed read 1\n"
+              "+3 fanotify second 0 1000 /home/e/second | closed execute 1\n"
+              "+4 fanotify second 0 1000 /b | closed read 1\n");
+}
+
 static void test_two_images_untold(void **state)
 {
     struct stage *s = *state;
@@ -1163,6 +1223,9 @@ int main(void)
         RUNNING(test_who_is_in_a_hurry_waits_for_what_is_read),
         RUNNING(test_a_reader_that_hangs_is_waited_for_in_vain),
         RUNNING(test_two_images),
+        RUNNING(test_execution_between_readings),
+        RUNNING(test_execution_between_readings_of_another_name),
+        RUNNING(test_execution_that_failed),
         RUNNING(test_two_images_untold),
         RUNNING(test_images_that_are_told_late),
         RUNNING(test_images_that_are_told_later_still),

@@ -138,7 +138,7 @@ class ConnectorTaskstats(unittest.TestCase):
 
     def test_loss_is_seen(self):
         """A receive buffer of the least size, read once a second."""
-        run = self.run_tool("--interval", "1000", "--receive-buffer", "1", "connector",
+        run = self.run_tool("--interval", "1000", "--receive-buffer", "1", "--note", "--total", "connector",
                             *python(SPAWN, 200))
         self.assertGreaterEqual(run.totals["overruns"], 1)
         self.assertEqual(len(run.of("OVERRUN")), run.totals["overruns"])
@@ -152,7 +152,7 @@ class ConnectorTaskstats(unittest.TestCase):
         self.assertEqual(note["mode"], "all")
 
     def test_forks_are_what_the_kernel_counts(self):
-        run = self.run_tool("--settle", "1200", "connector", *python(SPAWN, 300))
+        run = self.run_tool("--note", "--total", "connector", *python(SPAWN, 300))
         first, *_, last = run.of("FORK_TOTAL")
         forks = run.of("FORK")
         sure = sum(first["after_ns"] < f["boot_ns"] < last["before_ns"] for f in forks)

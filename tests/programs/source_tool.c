@@ -28,6 +28,8 @@
  *   --scans N              before the mark, wait until the sockets of the own network
  *                          namespace were scanned N times more
  *   --other-scans N        before the mark, wait until other namespaces were scanned N times
+ *   --total                before the mark, wait until the kernel's number of forks was read once
+ *                          more
  *   --sockets-interval S   between two dumps of sockets
  *   --bpf                  as if BPF told of TCP sockets
  *   --hosts PATH           of the resolver: the hosts file
@@ -105,8 +107,9 @@ struct tool {
     bool ask;
     uint64_t receive_buffer;
     unsigned n_ends_wanted, n_scans_wanted, n_others_wanted, sockets_interval_s;
-    bool no_facts, marked, note_wanted, bpf;
-    unsigned n_ends, n_scans, n_others, n_notes;
+    bool no_facts, marked, note_wanted, total_wanted, bpf;
+    unsigned n_ends, n_scans, n_others, n_notes, n_totals;
+    uint64_t ended_ns; /* the command; UINT64_MAX: it has not */
     uint64_t netns;
     uint64_t n_messages, n_bytes, n_facts, n_malformed, n_gulps;
     uint64_t reader_cpu_ns, decode_cpu_ns;
@@ -485,6 +488,7 @@ static void take_fact(void *user, const struct fact *fact)
         count_scan(tool, &fact->socket_scan);
     tool->n_ends += fact->kind == FACT_SOCKET && fact->socket.end && fact->socket.socket.local.port;
     tool->n_notes += fact->kind == FACT_NOTE;
+    tool->n_totals += fact->kind == FACT_FORK_TOTAL && fact->fork_total.before_ns > tool->ended_ns;
     tool->n_looks += fact->kind == FACT_FILE_SCAN && !fact->file_scan.begin;
     if (tool->no_facts && fact->kind != FACT_NOTE && fact->kind != FACT_SOCKET_SCAN &&
         fact->kind != FACT_FILE_SCAN)
@@ -662,6 +666,7 @@ static int run_command(struct tool *tool, char **command)
         (void)take_gulp(tool, 20);
         answer(tool, ours);
     }
+    tool->ended_ns = clock_boot_ns();
     pause_ms(tool->stall_ms);
     printf("COMMAND pid=%d status=0x%x\n", child, (unsigned)status);
     return 0;
@@ -740,6 +745,8 @@ static int record_sources(struct tool *tool, int wake_fd, char **command)
         r = take_until(tool, &tool->n_scans, tool->n_scans + tool->n_scans_wanted);
     if (r == 0)
         r = take_until(tool, &tool->n_others, tool->n_others_wanted);
+    if (r == 0)
+        r = take_until(tool, &tool->n_totals, tool->total_wanted);
     for (unsigned i = 0; r == 0 && tool->inotify && i < tool->n_looks_wanted; i++) {
         inotify_source_scan(tool->inotify);
         r = take_until(tool, &tool->n_looks, tool->n_looks + 1);
@@ -835,6 +842,7 @@ static const struct tool_option known_options[] = {
     {"ends",             TOOL_UNSIGNED, offsetof(struct tool, n_ends_wanted)     },
     {"scans",            TOOL_UNSIGNED, offsetof(struct tool, n_scans_wanted)    },
     {"other-scans",      TOOL_UNSIGNED, offsetof(struct tool, n_others_wanted)   },
+    {"total",            TOOL_FLAG,     offsetof(struct tool, total_wanted)      },
     {"sockets-interval", TOOL_UNSIGNED, offsetof(struct tool, sockets_interval_s)},
     {"bpf",              TOOL_FLAG,     offsetof(struct tool, bpf)               },
     {"ask",              TOOL_FLAG,     offsetof(struct tool, ask)               },
@@ -856,6 +864,7 @@ int main(int argc, char **argv)
 {
     struct tool tool = {
         .receive_buffer = 32 * 1024 * 1024,
+        .ended_ns = UINT64_MAX,
         .paths = {.hosts = "/etc/hosts", .resolv_conf = "/etc/resolv.conf"},
     };
     int first = tool_options_parse(known_options, N_ELEMENTS(known_options), &tool, argc, argv);

@@ -32,7 +32,8 @@ struct source {
     uint32_t own_pid;
     uint64_t since_ns; /* no event that waited was older at the last reading */
     uint64_t read_ns;  /* the reading that is under way */
-    bool requested;    /* somebody waits for the end of a reading */
+    bool told;         /* something of it */
+    bool requested;    /* somebody waits for its end */
     /* Of that reading: */
     bool unsure;                    /* a directory may be elsewhere than what was read says */
     uint64_t origins[ORIGINS_MOST]; /* hashes of directories and the places that they left */

@@ -15,6 +15,7 @@ enum { NAP_MS = 20, IDLE_MS = 10000, QUEUE_BYTES = 1 << 20, TREE_BYTES = 8 << 20
 void fanotify_put(struct source *source, enum message_kind kind, struct slice bytes)
 {
     int r = message_queue_put(source->queue, kind, source->read_ns, bytes);
+    source->told = source->told || kind != MESSAGE_NOTE;
     if (r == -ECANCELED && kind != MESSAGE_NOTE)
         message_queue_lost(source->queue);
     else if (r < 0 && r != -ECANCELED)
@@ -61,24 +62,24 @@ static void take_events(struct source *source, size_t length)
         fanotify_count(source, COUNTER_MESSAGES_MALFORMED);
 }
 
-/* What is handed to somebody who waits, or who had something to hear. */
+/* To somebody who waits for it, or has something to wait for. It is no loss. */
 static void tell_read(struct source *source, uint64_t until_ns)
 {
-    fanotify_put(source, MESSAGE_DATA, slice_of(&until_ns, sizeof(until_ns)));
-    source->requested = false;
+    if (source->told || source->requested)
+        (void)message_queue_put(source->queue, MESSAGE_DATA, source->read_ns,
+                                slice_of(&until_ns, sizeof(until_ns)));
+    source->told = source->requested = false;
 }
 
 /* Until nothing waits; what comes after that moment is younger than it. */
 static void read_events(struct source *source)
 {
     int n;
-    bool any = false;
     uint64_t empty_ns;
     do {
         empty_ns = clock_boot_ns();
         n = fanotify_group_read(&source->group, source->events, sizeof(source->events));
         source->read_ns = clock_boot_ns();
-        any = any || n > 0;
         if (n > 0)
             take_events(source, (size_t)n);
     } while (n > 0);
@@ -89,8 +90,7 @@ static void read_events(struct source *source)
         fanotify_forget_all(source);
     source->unsure = false;
     source->n_origins = 0;
-    if (any || source->requested)
-        tell_read(source, empty_ns);
+    tell_read(source, empty_ns);
     atomic_store_explicit(&source->read_until_ns, empty_ns, memory_order_release);
 }
 

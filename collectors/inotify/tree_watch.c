@@ -343,7 +343,7 @@ int tree_watch_finish(struct tree_watch *watch)
     while (r == 0 && watch->fd >= 0 && watch->heard_until_ns < end_ns &&
            clock_boot_ns() < end_ns + FINISH_MOST_NS);
     tell_all_that_waits(watch);
-    if (watch->heard_until_ns < end_ns)
+    if (watch->renewing || watch->heard_until_ns < end_ns)
         watch->error = tell_unheard(watch);
     return r < 0 ? r : watch->error;
 }

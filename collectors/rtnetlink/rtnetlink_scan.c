@@ -31,6 +31,7 @@ static void want(struct rtnetlink_scan *scan, enum rtnetlink_want what)
 void rtnetlink_scan_overrun(struct rtnetlink_scan *scan)
 {
     want(scan, RTNETLINK_WANT_ALL);
+    scan->noted = false;
 }
 
 static void end_dump(struct rtnetlink_scan *scan, bool complete)
@@ -201,7 +202,9 @@ static void end(struct rtnetlink_scan *scan, uint64_t now_ns)
         want(scan, RTNETLINK_WANT_ROUTES);
     if (scan->again && pause_ns < again_ns)
         pause_ns = again_ns;
-    scan->noted = scan->again && !scan->told && pause_ns > again_ns; /* it is not waited for */
+    /* It is not waited for, unless there is another reason for it. */
+    scan->noted =
+        scan->again && !scan->told && scan->want == RTNETLINK_WANT_ROUTES && pause_ns > again_ns;
     scan->not_before_ns = now_ns + pause_ns;
     scan->running = RTNETLINK_WANT_NOTHING;
     scan->asked = false;

@@ -138,7 +138,10 @@ static int32_t nsid_of(struct net_namespaces *self, int fd, uint64_t inode)
             self->next_nsid = nsid + 1;
         if (nsid >= 0)
             return nsid;
-        int r = give(self, fd, inode, self->next_nsid++);
+        int32_t number = self->next_nsid++;
+        int r = ask(self, NETNSA_NSID, number, &nsid);
+        if (r == -ENOENT) /* else it is another one's, whom it must not be taken for */
+            r = give(self, fd, inode, number);
         if (r < 0 && r != -EEXIST)
             return NETNSA_NSID_NOT_ASSIGNED;
     }

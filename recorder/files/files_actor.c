@@ -80,10 +80,16 @@ static size_t begun_by(const struct file_execution *execution, const struct acto
     return at;
 }
 
-/* An execution of which there was no image yet; also when there is none. */
+/* An execution of which there was no image yet. */
 static size_t after_executed(struct file_span *span, const struct actor *images, size_t at,
                              size_t n)
 {
+    if (!span->executed.at_ns)
+        return at;
+    if (images[at].from_ns > span->executed.at_ns || is_image_of(&images[at], &span->executed)) {
+        span->executed.at_ns = 0; /* it has begun, and may execute another one of that name */
+        return at;
+    }
     bool is_recent = images[n - 1].from_ns <= span->executed.at_ns + executing_ns;
     size_t next = is_recent ? begun_by(&span->executed, images, at, n) : at;
     if (next != at || !is_recent)
@@ -92,7 +98,7 @@ static size_t after_executed(struct file_span *span, const struct actor *images,
 }
 
 /* When no image begins with it for certain, the next one is meant if nothing is known of it. The
- * interpreter is executed behind the file, and is none that is waited for. */
+ * interpreter is executed behind the file, by the same reading: it is not what is waited for. */
 static size_t executed(struct file_span *span, const struct fact *fact, const struct actor *images,
                        size_t at, size_t n)
 {
@@ -102,9 +108,18 @@ static size_t executed(struct file_span *span, const struct fact *fact, const st
         next = at + 1;
     if (next != at || is_image_of(&images[at], &execution))
         span->executed.at_ns = 0;
-    else if (!span->executed.at_ns)
+    else if (span->executed.at_ns <= fact->file.since_ns)
         span->executed = execution;
     return next;
+}
+
+/* The image with this id, if it is behind @p at. */
+static size_t later_of(const struct actor *images, size_t at, size_t n, uint64_t process_id)
+{
+    for (size_t next = at + 1; next < n; next++)
+        if (images[next].process_id == process_id)
+            return next;
+    return at;
 }
 
 static size_t image_of(struct files *f, const struct fact *fact, const struct actor *images,
@@ -118,8 +133,7 @@ static size_t image_of(struct files *f, const struct fact *fact, const struct ac
     if (span->pid != file->pid)
         *span = (struct file_span){.pid = file->pid};
     else if (span->since_ns == file->since_ns)
-        while (at + 1 < n && images[at].process_id != span->process_id)
-            at++;
+        at = later_of(images, at, n, span->process_id);
     at = after_executed(span, images, at, n);
     if (file->events & FILE_EXECUTED)
         at = executed(span, fact, images, at, n);

@@ -295,8 +295,11 @@ static void tick_quiet(struct files *f, uint64_t now_ns)
  * how the row ends. */
 static bool was_read(struct files *f, const struct file_actor *actor, uint64_t now_ns)
 {
-    if (!f->read_until_ns || f->read_until_ns >= actor->noticed_ns ||
-        now_ns - actor->noticed_ns > reader_ns)
+    if (!f->read_until_ns || now_ns - actor->noticed_ns > reader_ns)
+        return true;
+    if (*file_n_held(f, actor->pid))
+        return false;
+    if (f->read_until_ns >= actor->noticed_ns)
         return true;
     if (f->options.ask_read)
         f->options.ask_read(f->options.user);

@@ -293,9 +293,7 @@ bool processes_told_until(const struct processes *p, uint64_t boot_ns)
     const struct process_row *row;
     TAILQ_FOREACH_REVERSE(row, &p->late.rows, row_list, in_queue)
     {
-        if (row->exec_ns + recent_ns < boot_ns)
-            return true;
-        if (row->exec_ns <= boot_ns)
+        if (row->exec_ns <= boot_ns && row->exec_ns + recent_ns >= boot_ns)
             return false;
     }
     return true;

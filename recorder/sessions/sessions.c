@@ -220,7 +220,8 @@ static bool is_end_of(const struct sessions *s, const struct session *session,
 {
     return session->leader_pid == image->pid && !session->ended && !session->exit_ns &&
            session->this_boot &&
-           (!session->unproven || (image->end_cause == END_EXIT && is_leader(s, session, image)));
+           (!session->unproven ||
+            (image->end_cause == END_EXIT && image->began_ns && is_leader(s, session, image)));
 }
 
 void sessions_image_ended(struct sessions *s, const struct actor *image)

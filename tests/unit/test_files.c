@@ -678,6 +678,28 @@ static void test_execution_between_readings_of_another_name(void **state)
               "+4 fanotify alias 0 1000 /b | closed read 1\n");
 }
 
+/* The image began in the moment between the two, and executes a program of the same name. */
+static void test_execution_of_another_one_of_that_name(void **state)
+{
+    struct stage *s = *state;
+    fork_process(s->world, SHELL, CHILD);
+    executes(s, CHILD, "first", "/home/e/first");
+    after(s, 30);
+    file(s, CHILD, FILE_OPENED | FILE_EXECUTED | FILE_CLOSED, "/home/e/shims/second");
+    after(s, 1);
+    executes(s, CHILD, "second", "/home/e/shims/second");
+    after(s, 30);
+    executes(s, CHILD, "second", "/home/e/second");
+    after(s, 10);
+    file(s, CHILD, FILE_OPENED, "/a");
+    file(s, CHILD, FILE_OPENED | FILE_EXECUTED | FILE_CLOSED, "/home/e/second");
+    file(s, CHILD, FILE_OPENED, "/b");
+    after(s, 300);
+    expect(s, "+1 fanotify first 0 1000 /home/e/shims/second | closed execute 1\n"
+              "+2 fanotify second 0 1000 /a | exec read 1\n"
+              "+3 fanotify second 0 1000 /b\n");
+}
+
 /* What was to be executed was not: what comes long afterwards does not begin with it. */
 static void test_execution_that_failed(void **state)
 {
@@ -1225,6 +1247,7 @@ int main(void)
         RUNNING(test_two_images),
         RUNNING(test_execution_between_readings),
         RUNNING(test_execution_between_readings_of_another_name),
+        RUNNING(test_execution_of_another_one_of_that_name),
         RUNNING(test_execution_that_failed),
         RUNNING(test_two_images_untold),
         RUNNING(test_images_that_are_told_late),

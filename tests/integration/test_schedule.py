@@ -58,14 +58,8 @@ def disable_other_events():
     for event in ("watch", "retention", "partitions", "reaper"):
         root.run(f"ALTER EVENT vestige_{event} DISABLE")
     root.run("ALTER DEFINER = vestige_scheduler@localhost EVENT vestige_schedules DISABLE")
-    wait_for_events(root)
+    root.wait_for_events()
     root.close()
-
-
-def wait_for_events(root):
-    """One that is at work goes on when it is disabled."""
-    wait_for(lambda: not root.run("SELECT 1 FROM information_schema.processlist WHERE user LIKE 'vestige\\_%' OR"
-                                  " user = 'event_scheduler' AND command = 'Connect'"), 60, "no event is at work")
 
 
 class ScheduleTest(unittest.TestCase):
@@ -790,7 +784,7 @@ class Commands(ScheduleTest):
 class Event(ScheduleTest):
     def test_is_defined(self):
         self.event("ENABLE")
-        self.addCleanup(wait_for_events, self.root)
+        self.addCleanup(self.root.wait_for_events)
         self.addCleanup(self.event, "DISABLE")
         self.assertEqual(self.root.run(
             "SELECT definer, interval_value, interval_field, status, on_completion, event_definition"
@@ -813,7 +807,7 @@ class Event(ScheduleTest):
             wait_for(lambda: len(self.findings()) == 2, 60, "the event runs it again")
         finally:
             self.event("ON SCHEDULE EVERY 1 MINUTE DISABLE")
-            wait_for_events(self.root)  # of two that began, one may just find that the other is at work
+            self.root.wait_for_events()  # of two that began, one may just find that the other is at work
         # On its beat: two minutes from then, not five from now.
         wait_for(lambda: self.root.value("SELECT next_due FROM schedule") ==
                  self.now + datetime.timedelta(minutes=2), 60, "the beat is kept")

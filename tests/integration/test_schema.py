@@ -396,8 +396,7 @@ class Partitions(ServerTest):
                  "the event makes partitions, and then has nothing to do")
         self.root.run("ALTER DEFINER = vestige_maintainer@localhost EVENT vestige_partitions"
                       " ON SCHEDULE EVERY 1 HOUR")
-        wait_for(lambda: not self.root.run("SELECT 1 FROM information_schema.processlist WHERE user LIKE 'vestige\\_%'"),
-                 60, "no event is at work")
+        self.root.wait_for_events()
         wait_for(lambda: self.last_run() == (*self.made(0), 1), 60, "the last of them has ended, and had nothing to do")
         day = self.root.value("SELECT DATE(MAX(started_at)) FROM maintenance_run WHERE name = 'make_partitions'")
         self.assertEqual(self.partitions("process"), ["p_before", *self.days(

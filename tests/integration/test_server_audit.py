@@ -62,8 +62,7 @@ class Shared(unittest.TestCase):
         cls.addClassCleanup(cls.root.close)
         cls.root.run("ALTER DEFINER = vestige_watcher@localhost EVENT vestige_watch"
                      " ON SCHEDULE EVERY 1 YEAR STARTS '2037-01-01'")
-        wait_for(lambda: not cls.root.run("SELECT 1 FROM information_schema.processlist WHERE user = 'vestige_watcher'"),
-                 60, "no watch is at work")
+        cls.root.wait_for_events()
         Shared.first = cls.make_reader("carol")
 
     @classmethod

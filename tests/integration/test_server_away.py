@@ -167,6 +167,7 @@ class Slow(AwayTest):
 
         def until_waiting(n):
             while (status := load.status()).waiting < n:
+                self.assertLess(status.batches_sealed, 500, "batches are shipped as fast as they are made")
                 load.command("batches", 1, 3000)
                 wait_for(lambda: load.status().batches_sealed > status.batches_sealed, 60, "it is sealed")
             return status

@@ -31,6 +31,7 @@ class ShipTest(unittest.TestCase):
         cls.addClassCleanup(cls.server.close)
 
     def setUp(self):
+        self.server.ensure()
         self.server.empty()
         self.tool = Tool(self.server)
         self.addCleanup(self.tool.remove)
@@ -230,7 +231,7 @@ class Deaths(ShipTest):
     def test_server_killed_in_the_middle(self):
         self.tool.fill("--fill", 100000)
         self.hold(40000)
-        process = self.tool.start("--timeout", 90000, *QUICK)
+        process = self.tool.start("--timeout", 300000, *QUICK)
         for outage, at_least in enumerate((15000, 50000), 1):
             wait_for(lambda: self.stored() >= at_least, 60, f"{at_least} rows", 0.001)
             self.server.kill()
@@ -262,7 +263,7 @@ class Deaths(ShipTest):
     def test_connections_killed_again_and_again(self):
         self.tool.fill("--fill", 100000)
         other = self.hold(99999)
-        process = self.tool.start("--timeout", 90000, *QUICK)
+        process = self.tool.start("--timeout", 300000, *QUICK)
         for batches in (1, 2, 3, 4):
             wait_for(lambda: self.server.value("SELECT COUNT(*) FROM batch") >= batches, 60,
                      f"{batches} batches", 0.001)

@@ -72,10 +72,7 @@ class Thief(unittest.TestCase):
         # What they write would be taken for what a thief has changed.
         for event in ("watch", "retention", "partitions", "schedules"):
             cls.root.run(f"ALTER EVENT vestige_{event} DISABLE")
-        # One that is about to be at work has no user yet.
-        wait_for(lambda: not cls.root.run("SELECT 1 FROM information_schema.processlist WHERE id <> CONNECTION_ID()"
-                                          " AND NOT (user = 'event_scheduler' AND COALESCE(state, '') LIKE 'Waiting%')"),
-                 60, "no event is at work")
+        cls.root.wait_for_events()
         cls.directories = {name: cls.server.enrol(name) for name in ("stolen", "other")}
         ids = dict(cls.root.run("SELECT name, host_id FROM enrolment"))
         cls.mine, cls.theirs = ids["stolen"], ids["other"]

@@ -311,12 +311,9 @@ class TestServer(Fixture):
         wait_for(lambda: self.stored(tag) == 11, 60, "everything has arrived")
         agent.stop()
         self.assertEqual([warning], agent.lines("shipper: warning"), "the cause is told once")
-        for _ in range(5):
-            if not agent.left_batches():
-                break
+        if agent.left_batches():
             agent.start()
-            agent.stop()
-        self.assertFalse(agent.left_batches())
+            agent.stop_shipped()
         self.assertEqual(11, self.stored(tag))
         self.assertEqual([], agent.batches())
         self.assertEqual(0, self.instance.value("SELECT COUNT(*) FROM rejected"))

@@ -35,8 +35,7 @@ class Shared(ServerTest):
         # Only these tests look.
         cls.root.run("ALTER DEFINER = vestige_watcher@localhost EVENT vestige_watch"
                      " ON SCHEDULE EVERY 1 YEAR STARTS '2037-01-01'")
-        wait_for(lambda: not cls.root.run("SELECT 1 FROM information_schema.processlist WHERE user = 'vestige_watcher'"),
-                 60, "no watch is at work")
+        cls.root.wait_for_events()
         cls.agents = [Session(cls.server, database="vestige", read_default_group="vestige",
                               read_default_file=os.path.join(cls.server.directory, "enrolled-" + name,
                                                              "agent.cnf")) for name in cls.hosts]

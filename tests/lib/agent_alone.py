@@ -112,6 +112,16 @@ class Agent:
         """Whether its end did not wait for the server any longer: the next start ships the rest."""
         return "the last batches stay in the journal" in self.log()
 
+    def stop_shipped(self):
+        """In order, and all is shipped: what a server that is slow for seconds does not take, the next run brings."""
+        self.stop()
+        for _ in range(5):
+            if not self.left_batches():
+                return
+            self.start()
+            self.stop()
+        raise AssertionError(f"batches are left after five more runs:\n{self.log()}")
+
     def remove(self):
         try:
             self.stop()

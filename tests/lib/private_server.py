@@ -64,6 +64,12 @@ class Session:
         wait_for(lambda: self.value("SELECT TIME_TO_SEC(UTC_TIME())") < 86400 - seconds, seconds + 60,
                  "midnight is over", 0.5)
 
+    def wait_for_events(self):
+        """An event that is at work goes on when it is disabled, and one that is about to be has no user yet."""
+        wait_for(lambda: not self.run(
+            "SELECT 1 FROM information_schema.processlist WHERE user LIKE 'vestige\\_%' OR"
+            " (user = 'event_scheduler' AND COALESCE(state, '') NOT LIKE 'Waiting%')"), 60, "no event is at work")
+
     def close(self):
         try:
             self.connection.close()

@@ -6,7 +6,6 @@ import unittest
 
 from private_server import VestigeServer
 from retention_model import HOSTS, TABLES
-from vestige_test import wait_for
 
 SEED = int(os.environ.get("VESTIGE_SEED", "7"))
 
@@ -23,8 +22,7 @@ class RetentionTest(unittest.TestCase):
         # Nothing else works, now or after another start: records of its runs would be old on a day to come.
         for event in ("watch", "retention", "partitions", "schedules"):
             cls.root.run(f"ALTER EVENT vestige_{event} DISABLE")
-        wait_for(lambda: not cls.root.run("SELECT 1 FROM information_schema.processlist WHERE user LIKE 'vestige\\_%'"),
-                 60, "no event is at work")
+        cls.root.wait_for_events()
         cls.root.run("DELETE FROM finding")  # of an event that was disabled
         for host in HOSTS:
             cls.server.enrol(f"h{host}")

@@ -113,6 +113,7 @@ class ShipServer(PrivateServer):
 
 class Tool:
     """ship_tool with a journal of its own."""
+    started = None
 
     def __init__(self, server, host_id=HOST_ID):
         self.server = server
@@ -123,6 +124,9 @@ class Tool:
         self.write_defaults()
 
     def remove(self):
+        if self.started and self.started.poll() is None:  # its test has failed
+            self.started.kill()
+            self.started.wait()
         shutil.rmtree(self.directory)
 
     def write_defaults(self, **options):
@@ -144,8 +148,9 @@ class Tool:
 
     def start(self, *options):
         self.output = open(self.directory / "output", "w+")
-        return subprocess.Popen(self.command(*options), stdin=subprocess.PIPE, stdout=self.output,
-                                stderr=subprocess.STDOUT, text=True)
+        self.started = subprocess.Popen(self.command(*options), stdin=subprocess.PIPE, stdout=self.output,
+                                        stderr=subprocess.STDOUT, text=True)
+        return self.started
 
     def finish(self, process, seconds=400):
         """What a started tool has printed, when it has ended by itself."""

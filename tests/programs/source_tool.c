@@ -635,8 +635,11 @@ static void answer(struct tool *tool, int fd)
     for (int rounds = 0; tool->files && rounds < 2; rounds++) {
         uint64_t now = clock_boot_ns();
         fanotify_source_request(tool->files);
-        while (fanotify_source_read_until(tool->files) < now)
+        while (fanotify_source_read_until(tool->files) < now) {
             (void)take_gulp(tool, 5);
+            if (clock_boot_ns() > now + FACT_WAIT_MS * UINT64_C(1000000))
+                return; /* who asks gives up, too */
+        }
     }
     (void)send(fd, &byte, 1, MSG_NOSIGNAL);
 }

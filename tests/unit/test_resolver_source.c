@@ -218,6 +218,8 @@ static void test_entry_before_dns(void **state)
     write_hosts(f, "");
     open_source(f, 30000);
     assert_true(request(f, "192.0.2.2"));
+    struct pollfd server = {.fd = f->server, .events = POLLIN};
+    assert_int_equal(poll(&server, 1, WAIT_MS), 1);
     ssize_t n = recvfrom(f->server, query, sizeof(query), 0, (struct sockaddr *)&asker, &length);
     assert_true(n > 12); /* it is under way */
     write_hosts(f, "192.0.2.2 two\n");

@@ -65,9 +65,12 @@ static void take_events(struct source *source, size_t length)
 /* To somebody who waits for it, or has something to wait for. It is no loss. */
 static void tell_read(struct source *source, uint64_t until_ns)
 {
+    int r = 0;
     if (source->told || source->requested)
-        (void)message_queue_put(source->queue, MESSAGE_DATA, source->read_ns,
-                                slice_of(&until_ns, sizeof(until_ns)));
+        r = message_queue_put(source->queue, MESSAGE_DATA, source->read_ns,
+                              slice_of(&until_ns, sizeof(until_ns)));
+    if (r < 0 && r != -ECANCELED)
+        log_error("fanotify", "that all is read cannot be told: %s", strerror(-r));
     source->told = source->requested = false;
 }
 

@@ -700,6 +700,29 @@ static void test_execution_of_another_one_of_that_name(void **state)
               "+3 fanotify second 0 1000 /b\n");
 }
 
+/* A close has been read, and waits until it is known whose it is. */
+static void test_the_end_of_an_image_waits_for_what_is_held(void **state)
+{
+    struct stage *s = *state;
+    has_read(s);
+    fork_process(s->world, SHELL, CHILD);
+    executes(s, CHILD, "first", "/home/e/first");
+    after(s, 30);
+    file(s, CHILD, FILE_OPENED, "/a");
+    after(s, 300);
+    expect(s, "+1 fanotify first 0 1000 /a\n");
+    exec_process(s->world, CHILD);
+    after(s, 200);
+    struct fact fact = file_fact(s, CHILD, FILE_CLOSED, "/a");
+    fact.file.since_ns = s->world->now - 250 * MS;
+    files_fact(s->files, &fact);
+    has_read(s);
+    after(s, 100);
+    expect(s, "");
+    after(s, 200);
+    expect(s, "-1 closed read 1\n");
+}
+
 /* What was to be executed was not: what comes long afterwards does not begin with it. */
 static void test_execution_that_failed(void **state)
 {
@@ -1248,6 +1271,7 @@ int main(void)
         RUNNING(test_execution_between_readings),
         RUNNING(test_execution_between_readings_of_another_name),
         RUNNING(test_execution_of_another_one_of_that_name),
+        RUNNING(test_the_end_of_an_image_waits_for_what_is_held),
         RUNNING(test_execution_that_failed),
         RUNNING(test_two_images_untold),
         RUNNING(test_images_that_are_told_late),

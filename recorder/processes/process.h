@@ -82,9 +82,12 @@ struct row_queue {
 struct process_end {
     bool seen_exit, seen_stats;
     uint32_t code; /* as in wait(2) */
-    bool code_known;
-    uint32_t uid;  /* real, at exit; ID_UNSET */
-    char comm[16]; /* at exit */
+    bool code_known, code_certain;
+    uint32_t leader_code; /* of its own exit, if that was heard */
+    bool leader_code_known;
+    uint32_t last_pid; /* the task that began to exit as the last one; 0: unknown */
+    uint32_t uid;      /* real, at exit; ID_UNSET */
+    char comm[16];     /* at exit */
     uint64_t user_us, system_us, max_rss_kib, read_bytes, write_bytes;
     uint64_t ns;
 };

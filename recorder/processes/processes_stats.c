@@ -107,7 +107,11 @@ static void take_last(struct process_end *end, const struct fact_task_stats *sta
     comm_set(end->comm, stats->comm);
     end->user_us = stats->user_us;
     end->system_us = stats->system_us;
-    if (!end->code_known) {
+    end->last_pid = stats->pid;
+    if (stats->pid == stats->tgid && end->leader_code_known) {
+        end->code = end->leader_code;
+        end->code_certain = true;
+    } else if (!end->code_known) {
         end->code = stats->exit_code;
         end->code_known = true;
     }

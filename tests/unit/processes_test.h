@@ -145,11 +145,12 @@ static inline void exit_task(struct world *w, uint32_t pid, uint32_t tgid, uint3
     });
 }
 
-static inline void stats(struct world *w, uint32_t tgid, uint64_t elapsed_ms)
+/* @p pid is the task that began to exit last. */
+static inline void last_stats(struct world *w, uint32_t pid, uint32_t tgid, uint64_t elapsed_ms)
 {
     give(w, (struct fact){
                 .kind = FACT_TASK_STATS,
-                .task_stats = {.pid = tgid,
+                .task_stats = {.pid = pid,
                                .tgid = tgid,
                                .uid = 1000,
                                .gid = 1000,
@@ -158,6 +159,11 @@ static inline void stats(struct world *w, uint32_t tgid, uint64_t elapsed_ms)
                                .elapsed_us = elapsed_ms * 1000,
                                .max_rss_kib = 7}
     });
+}
+
+static inline void stats(struct world *w, uint32_t tgid, uint64_t elapsed_ms)
+{
+    last_stats(w, tgid, tgid, elapsed_ms);
 }
 
 /* The wall clock's stamp of a moment, in milliseconds, downwards as audit has it. */

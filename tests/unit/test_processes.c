@@ -107,10 +107,33 @@ static void test_leader_that_exits_first(void **state)
     tick(w, 1);
     assert_int_equal(n_lines(w), 0);
     exit_task(w, 101, 100, 7 << 8);
-    stats(w, 100, 2);
+    last_stats(w, 101, 100, 2);
     tick(w, 250);
     assert_int_equal(n_lines(w), 1);
     assert_string_equal(value(w, 0, PROCESS_EXIT_CODE), "7");
+}
+
+/* The thread ended by itself, and was joined, before exit(6); the end of its exit came later. */
+static void test_thread_whose_end_is_told_last(void **state)
+{
+    struct world *w = *state;
+    for (unsigned stats_first = 0; stats_first < 2; stats_first++) {
+        uint32_t pid = 100 + stats_first * 10;
+        fork_process(w, 1, pid);
+        give(w, (struct fact){
+                    .kind = FACT_FORK, .fork = {{pid, pid}, {pid + 1, pid}}
+        });
+        tick(w, 1);
+        if (stats_first)
+            stats(w, pid, 1);
+        exit_task(w, pid, pid, 6 << 8);
+        exit_task(w, pid + 1, pid, 0);
+        if (!stats_first)
+            stats(w, pid, 1);
+        tick(w, 250);
+        assert_int_equal(n_lines(w), 1 + stats_first);
+        assert_string_equal(value(w, stats_first, PROCESS_EXIT_CODE), "6");
+    }
 }
 
 static void test_exec_from_a_thread(void **state)
@@ -422,6 +445,7 @@ int main(void)
         TEST(test_long_fork_image_is_a_row_of_its_own),
         TEST(test_stored_is_the_first_image),
         TEST(test_leader_that_exits_first),
+        TEST(test_thread_whose_end_is_told_last),
         TEST(test_exec_from_a_thread),
         TEST(test_living_process_is_inserted_then_ended),
         TEST(test_late_audit_settles),

@@ -112,7 +112,7 @@ struct fact_task_stats {
     uint32_t pid, tgid; /* tgid 0: the kernel is too old to say */
     uint32_t ppid;
     uint32_t uid, gid;   /* real, at exit */
-    uint32_t exit_code;  /* the leader's, see taskstats version 12; others 0 */
+    uint32_t exit_code;  /* this task's; before Linux 5.17 the leader's only, others 0 */
     bool last;           /* AGROUP: this was the last task of its process */
     bool forked_no_exec; /* AFORK */
     struct slice comm;

@@ -337,7 +337,7 @@ int tree_watch_finish(struct tree_watch *watch)
     uint64_t end_ns = clock_boot_ns();
     int r = 0;
     if (watch->fd < 0)
-        return 0;
+        return watch->renewing ? tell_unheard(watch) : 0;
     do /* once in any case: whatever waits was there before */
         r = tree_watch_process(watch);
     while (r == 0 && watch->fd >= 0 && watch->heard_until_ns < end_ns &&

@@ -98,7 +98,7 @@ static size_t after_executed(struct file_span *span, const struct actor *images,
 }
 
 /* When no image begins with it for certain, the next one is meant if nothing is known of it. The
- * interpreter is executed behind the file, by the same reading: it is not what is waited for. */
+ * interpreter is executed behind the file, as a rule in the same reading: it is not waited for. */
 static size_t executed(struct file_span *span, const struct fact *fact, const struct actor *images,
                        size_t at, size_t n)
 {

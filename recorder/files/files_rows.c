@@ -291,13 +291,26 @@ static void tick_quiet(struct files *f, uint64_t now_ns)
         file_rows_end(f, row, row->closed_ns, END_CLOSED);
 }
 
-/* A close is told later than the end of the image when the reader of files is behind: it decides
- * how the row ends. */
+/* Of this image, or of an earlier one of its pid. */
+static bool is_held(struct files *f, const struct file_actor *actor)
+{
+    const struct file_held_fact *held;
+    if (!*file_n_held(f, actor->pid))
+        return false;
+    STAILQ_FOREACH(held, &f->held, in_list)
+    if (held->fact.kind == FACT_FILE && held->fact.file.pid == actor->pid &&
+        held->fact.file.since_ns <= actor->noticed_ns)
+        return true;
+    return false;
+}
+
+/* A close decides how the row ends. It is told later than the end of the image when the reader of
+ * files is behind, and waits when it is not known yet whose it is. */
 static bool was_read(struct files *f, const struct file_actor *actor, uint64_t now_ns)
 {
     if (!f->read_until_ns || now_ns - actor->noticed_ns > reader_ns)
         return true;
-    if (*file_n_held(f, actor->pid))
+    if (is_held(f, actor))
         return false;
     if (f->read_until_ns >= actor->noticed_ns)
         return true;

@@ -81,13 +81,12 @@ struct row_queue {
 
 struct process_end {
     bool seen_exit, seen_stats;
-    uint32_t code; /* as in wait(2) */
-    bool code_known, code_certain;
-    uint32_t leader_code; /* of its own exit, if that was heard */
-    bool leader_code_known;
-    uint32_t last_pid; /* the task that began to exit as the last one; 0: unknown */
-    uint32_t uid;      /* real, at exit; ID_UNSET */
-    char comm[16];     /* at exit */
+    uint32_t code;      /* of the task whose EXIT was told last, as in wait(2) */
+    bool code_known;    /* an EXIT was */
+    uint32_t last_code; /* of the task that taskstats calls the last one */
+    bool threaded;      /* others than the leader ended */
+    uint32_t uid;       /* real, at exit; ID_UNSET */
+    char comm[16];      /* at exit */
     uint64_t user_us, system_us, max_rss_kib, read_bytes, write_bytes;
     uint64_t ns;
 };

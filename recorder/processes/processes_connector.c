@@ -120,7 +120,7 @@ static void on_exec(struct processes *p, const struct fact *fact)
     connector_flush_changes(p, process);
     connector_flush_comm(p, process);
     if (image_begin(p, process, fact->boot_ns, SEEN_BY_CONNECTOR))
-        process->leader_gone = process->end.leader_code_known = false;
+        process->leader_gone = false;
 }
 
 /* Whose EXIT it is: of the process that lives, or of one that was found to have ended before. */
@@ -144,22 +144,6 @@ static struct process *exiting(struct processes *p, const struct fact *fact)
     return NULL;
 }
 
-/* wait(2) gives what the task said that began to exit last, or all of them said the same. Ends are
- * told in the order in which they were over: a thread that ended by itself may come behind those
- * that exit_group(2) ended after it. */
-static void note_code(struct process_end *end, const struct fact_exit *exit, bool leader)
-{
-    if (leader) {
-        end->leader_code = exit->code;
-        end->leader_code_known = true;
-    }
-    if (end->code_certain)
-        return;
-    end->code = exit->code;
-    end->code_known = true;
-    end->code_certain = end->last_pid && end->last_pid == exit->task.pid;
-}
-
 static void on_task_exit(struct processes *p, const struct fact *fact)
 {
     const struct fact_exit *exit = &fact->exit;
@@ -170,7 +154,9 @@ static void on_task_exit(struct processes *p, const struct fact *fact)
         return;
     connector_flush_changes(p, process);
     bool leader = exit->task.pid == exit->task.tgid;
-    note_code(&process->end, exit, leader);
+    process->end.code = exit->code;
+    process->end.code_known = true;
+    process->end.threaded |= !leader;
     bool unheard_thread = process->threads_uncertain && process->n_threads == 1 && !leader &&
                           !process->leader_gone; /* its FORK is missing */
     if (unheard_thread && p->initial_scan_done)

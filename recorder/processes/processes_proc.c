@@ -280,7 +280,9 @@ static void end_gone(struct processes *p)
         OPENSSL_LH_doall_arg(p->living, collect_gone, &gone);
         for (size_t i = 0; i < gone.n; i++)
             processes_end(p, gone.list[i], p->scan_begin_ns,
-                          gone.list[i]->end.code_known ? END_EXIT : END_UNKNOWN);
+                          gone.list[i]->end.code_known || gone.list[i]->end.seen_stats
+                              ? END_EXIT
+                              : END_UNKNOWN);
     } while (gone.n == sizeof(gone.list) / sizeof(gone.list[0]));
 }
 

@@ -97,14 +97,20 @@ static void append_settle(struct processes *p, const struct process_row *row)
     append_user(p, row->login_uid, true);
 }
 
+/* wait(2) gives what the last task said that began to exit, or all said the same. EXITs are told in
+ * the order in which the ends were over: of a thread that ended by itself it may come behind those
+ * that exit_group(2) ended after it. The last one of taskstats is nearly always the one. */
 static void append_exit_code(struct line *line, const struct process_end *end)
 {
-    unsigned signal = end->code & 0x7f;
-    if (!end->code_known || signal)
+    bool by_stats = end->seen_stats && (end->threaded || !end->code_known);
+    bool known = end->code_known || end->seen_stats;
+    uint32_t code = by_stats ? end->last_code : end->code;
+    unsigned signal = code & 0x7f;
+    if (!known || signal)
         line_null(line);
     else
-        line_u64(line, end->code >> 8 & 0xff);
-    if (!end->code_known || !signal)
+        line_u64(line, code >> 8 & 0xff);
+    if (!known || !signal)
         line_null(line);
     else
         line_u64(line, signal);

@@ -107,14 +107,8 @@ static void take_last(struct process_end *end, const struct fact_task_stats *sta
     comm_set(end->comm, stats->comm);
     end->user_us = stats->user_us;
     end->system_us = stats->system_us;
-    end->last_pid = stats->pid;
-    if (stats->pid == stats->tgid && end->leader_code_known) {
-        end->code = end->leader_code;
-        end->code_certain = true;
-    } else if (!end->code_known) {
-        end->code = stats->exit_code;
-        end->code_known = true;
-    }
+    end->last_code = stats->exit_code;
+    end->threaded |= stats->tgid && stats->pid != stats->tgid;
 }
 
 static void complete_row(struct process *process, const struct fact *fact)

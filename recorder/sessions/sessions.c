@@ -213,15 +213,17 @@ void session_take_leader(struct session *session, const struct actor *actor, boo
         login_service(&session->service, program_of(actor));
 }
 
-/* Of one that is not proven only an end that was heard is one: what was found to be gone may have
- * ended before this run, and a pid may be another's by now. */
+/* Of one that is not proven only an end that was heard is one, and of a process whose beginning is
+ * known: what was found to be gone may have ended before this run, and a pid may be another's. */
 static bool is_end_of(const struct sessions *s, const struct session *session,
                       const struct actor *image)
 {
     return session->leader_pid == image->pid && !session->ended && !session->exit_ns &&
            session->this_boot &&
            (!session->unproven ||
-            (image->end_cause == END_EXIT && image->began_ns && is_leader(s, session, image)));
+            (image->end_cause == END_EXIT && is_leader(s, session, image) &&
+             (image->began_ns ||
+              (session->process_id && session->process_id == image->process_id))));
 }
 
 void sessions_image_ended(struct sessions *s, const struct actor *image)

@@ -169,7 +169,7 @@ static inline void kernel_fork_total(struct kernel *k)
 /* -- taskstats -- */
 
 static inline void kernel_stats(struct kernel *k, uint32_t pid, uint32_t tgid, bool last,
-                                const char *comm, uint64_t lived_ms)
+                                const char *comm, uint64_t lived_ms, uint32_t code)
 {
     struct {
         struct nlmsghdr netlink;
@@ -190,6 +190,7 @@ static inline void kernel_stats(struct kernel *k, uint32_t pid, uint32_t tgid, b
     uint64_t real_s = (uint64_t)(k->wall_ns + (int64_t)k->boot_ns) / 1000000000;
     struct taskstats stats = {.version = TASKSTATS_VERSION,
                               .ac_flag = last ? 0x20 : 0,
+                              .ac_exitcode = code,
                               .ac_pid = pid,
                               .ac_tgid = tgid,
                               .ac_ppid = 1,
@@ -207,7 +208,7 @@ static inline void kernel_end(struct kernel *k, uint32_t pid, const char *comm, 
                               uint32_t code)
 {
     kernel_exit(k, pid, pid, code);
-    kernel_stats(k, pid, pid, true, comm, lived_ms);
+    kernel_stats(k, pid, pid, true, comm, lived_ms, code);
 }
 
 /* -- audit -- */

@@ -125,13 +125,13 @@ static void tell_threads(const char *directory)
     kernel_audit_exec(k, 601, stamp, "leader", "first");
     turn(&story, 20);
     kernel_exit(k, 601, 601, 0);
-    kernel_stats(k, 601, 601, false, "leader", 20);
+    kernel_stats(k, 601, 601, false, "leader", 20, 0);
     turn(&story, 20);
     kernel_exit(k, 603, 601, 0);
-    kernel_stats(k, 603, 601, false, "leader", 40);
+    kernel_stats(k, 603, 601, false, "leader", 40, 0);
     turn(&story, 20);
     kernel_exit(k, 602, 601, 7 << 8);
-    kernel_stats(k, 602, 601, true, "leader", 60);
+    kernel_stats(k, 602, 601, true, "leader", 60, 7 << 8);
     turn(&story, 20);
 
     stamp = start(k, 500, 611);
@@ -141,14 +141,14 @@ static void tell_threads(const char *directory)
     kernel_exit(k, 611, 611, 0);
     stamp = kernel_stamp_ms(k);
     kernel_exec(k, 611);
-    kernel_stats(k, 611, 611, false, "before", 20);
+    kernel_stats(k, 611, 611, false, "before", 20, 0);
     kernel_audit_exec(k, 611, stamp, "after", "thread");
     turn(&story, 20);
     kernel_end(k, 611, "after", 40, 9);
     turn(&story, 20);
 
     kernel_exit(k, 501, 500, 0);
-    kernel_stats(k, 501, 500, false, "sh", 100000);
+    kernel_stats(k, 501, 500, false, "sh", 100000, 0);
     turn(&story, 20);
     kernel_end(k, 500, "sh", 100800, 0);
     turn(&story, 20);
@@ -187,7 +187,7 @@ static void tell_changes(const char *directory)
     kernel_fork(k, 500, 701, 701);
     kernel_fork(k, 701, 702, 702);
     kernel_exit(k, 701, 701, 0);
-    kernel_stats(k, 701, 701, true, "sh", 0);
+    kernel_stats(k, 701, 701, true, "sh", 0, 0);
     kernel_login(k, 500, stamp, 1000);
     turn(&story, 20);
     kernel_end(k, 702, "sh", 20, 0);
@@ -213,7 +213,7 @@ static void tell_late(const char *directory)
     start(k, 500, 611); /* its record is lost */
     kernel_exit(k, 611, 611, 0);
     turn(&story, 300);
-    kernel_stats(k, 611, 611, true, "lost", 1);
+    kernel_stats(k, 611, 611, true, "lost", 1, 0);
     quiet(&story, 11);
     first = start(k, 500, 621);
     kernel_audit_exec(k, 621, first, "horizon", "x");

@@ -145,8 +145,9 @@ static inline void exit_task(struct world *w, uint32_t pid, uint32_t tgid, uint3
     });
 }
 
-/* @p pid is the task that began to exit last. */
-static inline void last_stats(struct world *w, uint32_t pid, uint32_t tgid, uint64_t elapsed_ms)
+/* @p pid is the last task. */
+static inline void last_stats(struct world *w, uint32_t pid, uint32_t tgid, uint64_t elapsed_ms,
+                              uint32_t code)
 {
     give(w, (struct fact){
                 .kind = FACT_TASK_STATS,
@@ -155,6 +156,7 @@ static inline void last_stats(struct world *w, uint32_t pid, uint32_t tgid, uint
                                .uid = 1000,
                                .gid = 1000,
                                .last = true,
+                               .exit_code = code,
                                .comm = slice_text("stat"),
                                .elapsed_us = elapsed_ms * 1000,
                                .max_rss_kib = 7}
@@ -163,7 +165,7 @@ static inline void last_stats(struct world *w, uint32_t pid, uint32_t tgid, uint
 
 static inline void stats(struct world *w, uint32_t tgid, uint64_t elapsed_ms)
 {
-    last_stats(w, tgid, tgid, elapsed_ms);
+    last_stats(w, tgid, tgid, elapsed_ms, 0);
 }
 
 /* The wall clock's stamp of a moment, in milliseconds, downwards as audit has it. */

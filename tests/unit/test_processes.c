@@ -107,32 +107,35 @@ static void test_leader_that_exits_first(void **state)
     tick(w, 1);
     assert_int_equal(n_lines(w), 0);
     exit_task(w, 101, 100, 7 << 8);
-    last_stats(w, 101, 100, 2);
+    last_stats(w, 101, 100, 2, 7 << 8);
     tick(w, 250);
     assert_int_equal(n_lines(w), 1);
     assert_string_equal(value(w, 0, PROCESS_EXIT_CODE), "7");
 }
 
-/* The thread ended by itself, and was joined, before exit(6); the end of its exit came later. */
+/* A thread ended by itself, and was joined, before another one called exit(6), in 100 the leader;
+ * the end of its exit came later. */
 static void test_thread_whose_end_is_told_last(void **state)
 {
     struct world *w = *state;
-    for (unsigned stats_first = 0; stats_first < 2; stats_first++) {
-        uint32_t pid = 100 + stats_first * 10;
+    for (unsigned turn = 0; turn < 4; turn++) {
+        uint32_t pid = 100 + turn * 10, last = turn & 2 ? pid + 2 : pid;
         fork_process(w, 1, pid);
-        give(w, (struct fact){
-                    .kind = FACT_FORK, .fork = {{pid, pid}, {pid + 1, pid}}
-        });
+        for (uint32_t thread = pid + 1; thread <= pid + 2; thread++)
+            give(w, (struct fact){
+                        .kind = FACT_FORK, .fork = {{pid, pid}, {thread, pid}}
+            });
         tick(w, 1);
-        if (stats_first)
-            stats(w, pid, 1);
+        if (turn & 1)
+            last_stats(w, last, pid, 1, 6 << 8);
         exit_task(w, pid, pid, 6 << 8);
+        exit_task(w, pid + 2, pid, 6 << 8);
         exit_task(w, pid + 1, pid, 0);
-        if (!stats_first)
-            stats(w, pid, 1);
+        if (!(turn & 1))
+            last_stats(w, last, pid, 1, 6 << 8);
         tick(w, 250);
-        assert_int_equal(n_lines(w), 1 + stats_first);
-        assert_string_equal(value(w, stats_first, PROCESS_EXIT_CODE), "6");
+        assert_int_equal(n_lines(w), 1 + turn);
+        assert_string_equal(value(w, turn, PROCESS_EXIT_CODE), "6");
     }
 }
 

@@ -157,8 +157,10 @@ class TestPrograms(VestigeTest):
         tick()
         for _ in range(7):
             subprocess.run(["sh", "-c", f"{path} 1; {path} 2"], check=True)
-        rows = self.rows("exe = %s", path)
-        self.assertEqual([digest] * 14, [row["exe_sha256"] for row in rows])
+        # A sync does not wait for files for longer than 2 s.
+        wait_for(lambda: None not in [row["exe_sha256"] for row in self.rows("exe = %s", path)], 60,
+                 "the children's files have been looked at")
+        self.assertEqual([digest] * 14, [row["exe_sha256"] for row in self.rows("exe = %s", path)])
 
     def test_same_binary_under_other_names(self):
         path, digest, _ = self.make("p", b"same")

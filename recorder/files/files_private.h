@@ -13,14 +13,14 @@ struct file_recent_end {
     uint64_t hash, ended_ns;
 };
 
-/* A direct-mapped memory of how far in the images of a pid the facts of one reading have come, and
- * of the file that it executed last, if no image of it was there then. */
 struct file_execution {
     uint64_t at_ns; /* 0: none */
     char comm[16];  /* that its image will have */
     uint64_t hash;  /* of the path, as the field of a line */
 };
 
+/* A direct-mapped memory of how far in the images of a pid the facts of one reading have come, and
+ * of the file that it executed last, if no image of it was there then. */
 struct file_span {
     uint32_t pid;
     uint64_t since_ns, process_id;
